@@ -1,0 +1,164 @@
+"""The error tree of the package, drawn at its top.
+
+RespcacheError
+|-- ConfigError (ValueError)      nothing was started
+|-- NodeClosed                    nothing was done
+|-- JoinTimeout                   the node stopped again
+|-- ProtocolError                 bytes that are no RESP: the connection ends
+`-- CommandError                  one command was refused; its text is the error reply
+    |-- UnknownCommand, UnknownSubcommand, WrongArity
+    |-- WrongType, NotAnInteger, NotAFloat, SyntaxRefused, InvalidExpiry
+    |-- Moved                     not done here, done there
+    |-- ClusterDown, TryAgain     not done, certainly
+    `-- Uncertain                 done or not: nobody here can tell
+
+A CommandError changes nothing, unless its docstring says otherwise.
+"""
+
+from typing import ClassVar, Final
+
+ECHO_MAX_BYTES: Final = 128
+"""How much of a client's own bytes an error text repeats."""
+
+
+def echoed(text: bytes, limit: int = ECHO_MAX_BYTES) -> str:
+    """Make client bytes fit to stand in an error line: cut, and without line ends."""
+    return text[:limit].decode("utf-8", "surrogateescape").replace("\r", " ").replace("\n", " ")
+
+
+class RespcacheError(Exception):
+    """The root of every error that this package raises on its own account."""
+
+
+class ConfigError(RespcacheError, ValueError):
+    """A setting is out of range or contradicts another one; nothing was started."""
+
+
+class NodeClosed(RespcacheError):
+    """The node is not running (not yet, or no more); nothing was done."""
+
+
+class JoinTimeout(RespcacheError):
+    """No cluster answered in time; the node that tried has stopped again."""
+
+
+class ProtocolError(RespcacheError):
+    """Bytes on a connection are no RESP request.
+
+    Nothing of the offending request was run. The connection is told and closed,
+    because nobody can say where the next request would begin.
+    """
+
+
+class CommandError(RespcacheError):
+    """One command is refused and nothing was changed; the connection goes on."""
+
+    code: ClassVar[str] = "ERR"
+
+    def line(self) -> bytes:
+        """Give the error reply without its dash and line end."""
+        text = f"{self.code} {self}" if self.code else str(self)
+        return text.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")
+
+
+class UnknownCommand(CommandError):
+    """No command has this name."""
+
+    def __init__(self, argv: list[bytes]) -> None:
+        shown = ""
+        for argument in argv[1:]:
+            if len(shown) >= ECHO_MAX_BYTES:
+                break
+            shown += f"'{echoed(argument, ECHO_MAX_BYTES - len(shown))}' "
+        super().__init__(f"unknown command '{echoed(argv[0])}', with args beginning with: {shown}")
+
+
+class UnknownSubcommand(CommandError):
+    """The command is a family, and this member of it does not exist."""
+
+    def __init__(self, family: str, given: bytes) -> None:
+        super().__init__(f"unknown subcommand '{echoed(given)}'. Try {family.upper()} HELP.")
+
+
+class WrongArity(CommandError):
+    """Too few or too many arguments for the command."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"wrong number of arguments for '{name.lower()}' command")
+
+
+class WrongType(CommandError):
+    """The key holds a value that this command does not work on."""
+
+    code = "WRONGTYPE"
+
+    def __init__(self) -> None:
+        super().__init__("Operation against a key holding the wrong kind of value")
+
+
+class NotAnInteger(CommandError):
+    """An argument or a stored value is no signed 64-bit decimal."""
+
+    def __init__(self) -> None:
+        super().__init__("value is not an integer or out of range")
+
+
+class NotAFloat(CommandError):
+    """An argument or a stored value is no decimal number."""
+
+    def __init__(self) -> None:
+        super().__init__("value is not a valid float")
+
+
+class SyntaxRefused(CommandError):
+    """The options of a command are unknown or contradict each other."""
+
+    def __init__(self) -> None:
+        super().__init__("syntax error")
+
+
+class InvalidExpiry(CommandError):
+    """A time to live is not positive or lies beyond what 64 bits of milliseconds hold."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"invalid expire time in '{name}' command")
+
+
+class Moved(CommandError):
+    """The key's slot is served by another node; a cluster-aware client goes there."""
+
+    code = "MOVED"
+
+    def __init__(self, slot: int, host: str, port: int) -> None:
+        super().__init__(f"{slot} {host}:{port}")
+
+
+class ClusterDown(CommandError):
+    """No node may serve the key now; nothing was done."""
+
+    code = "CLUSTERDOWN"
+
+    def __init__(self, text: str = "The cluster is down") -> None:
+        super().__init__(text)
+
+
+class TryAgain(CommandError):
+    """The key's owner was changing for longer than a command waits; certainly nothing was done."""
+
+    code = "TRYAGAIN"
+
+    def __init__(self, text: str = "The owner of the key is changing, try again") -> None:
+        super().__init__(text)
+
+
+class Uncertain(CommandError):
+    """The owner was lost before it confirmed: the command may have been done or not.
+
+    What it wrote lives on no copy, or on some from where it may spread. Retrying is
+    safe for commands that may be done twice.
+    """
+
+    code = "UNCERTAIN"
+
+    def __init__(self, text: str = "The owner of the key was lost before it confirmed the command") -> None:
+        super().__init__(text)

@@ -1,0 +1,1 @@
+"""Sockets and event loops: everything here drives a machine that lives elsewhere."""

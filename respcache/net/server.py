@@ -1,0 +1,127 @@
+"""The RESP port: listens, admits clients, and knows all that are connected."""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from time import time
+from typing import Final
+
+from respcache.commands.session import Session
+from respcache.config import ServerConfig
+from respcache.executor import Executor
+from respcache.net.connection import Connection
+from respcache.stats import Stats
+
+READ_BYTES: Final = 256 * 1024
+"""The most that one read takes; longer requests come in several."""
+BACKLOG: Final = 511
+"""Connections that may wait to be accepted (Redis' `tcp-backlog`)."""
+
+PROTECTED: Final = (
+    b"-DENIED this node is in protected mode: it has no password and accepts no clients from other machines. "
+    b"Set a password (requirepass), or bind it to a loopback address only, or switch protected-mode off "
+    b"if everyone who can reach it may use it.\r\n"
+)
+TOO_MANY: Final = b"-ERR max number of clients reached\r\n"
+
+log: Final = logging.getLogger(__name__)
+
+
+class Server:
+    """All client connections of one node."""
+
+    def __init__(
+        self, config: ServerConfig, executor: Executor, stats: Stats, session: Callable[[str, str], Session]
+    ) -> None:
+        """`session(address, local_address)` makes the state of a new client."""
+        self.config = config
+        self.executor: Final = executor
+        self.stats: Final = stats
+        self.read_buffer: Final = bytearray(READ_BYTES)
+        self.read_view: Final = memoryview(self.read_buffer)
+        self.now_unix_s = int(time())
+        self.draining = False
+        """Whether new clients are refused because the node is leaving."""
+        self._session: Final = session
+        self._connections: Final[dict[Connection, None]] = {}
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self) -> int:
+        """Open the port and return its number. Raises OSError if it is taken."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Connection(self), self.config.bind, self.config.port, backlog=BACKLOG, reuse_address=True
+        )
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    def admit(self, connection: Connection, transport: asyncio.Transport) -> bytes | None:
+        """Take a client in, or return the error to send it away with."""
+        connection.session = self._session(_address(transport, "peername"), _address(transport, "sockname"))
+        reason, refusal = self._verdict(transport)
+        if refusal is not None:
+            self.stats.connections_rejected[reason] += 1
+            return refusal
+        self.stats.connections_accepted += 1
+        self._connections[connection] = None
+        client: socket.socket | None = transport.get_extra_info("socket")
+        if client is not None and client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.config.tcp_keepalive_s:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return None
+
+    def dismiss(self, connection: Connection) -> None:
+        """Forget a client whose connection has ended."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self.stats.disconnects[connection.ended] += 1
+
+    def sessions(self) -> Sequence[Session]:
+        """List the connected clients, oldest first."""
+        return [connection.session for connection in self._connections]
+
+    def sweep(self) -> None:
+        """Look after all clients once: idle ones, killed ones. To be called several times a second."""
+        self.now_unix_s = int(time())
+        timeout_s = self.config.timeout_s
+        for connection in list(self._connections):
+            session = connection.session
+            if session.killed:
+                connection.end("killed")
+            elif timeout_s and self.now_unix_s - session.last_active_unix_s > timeout_s:
+                connection.end("idle")
+
+    async def close(self) -> None:
+        """Refuse new clients and end all connections; the replies already written are sent."""
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.ended = "drain"
+            connection.session.closing = True
+            connection.push(b"")
+        if self._listener is not None:
+            await asyncio.sleep(0)
+            self._listener = None
+
+    def _verdict(self, transport: asyncio.Transport) -> tuple[str, bytes | None]:
+        if len(self._connections) >= self.config.maxclients:
+            return "maxclients", TOO_MANY
+        if self.config.protected_mode and not self.config.requirepass and not _is_local(transport):
+            return "protected", PROTECTED
+        return "", None
+
+
+def _address(transport: asyncio.Transport, end: str) -> str:
+    name = transport.get_extra_info(end)
+    if not isinstance(name, tuple):
+        return str(name or "")
+    host, port = name[0], name[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_local(transport: asyncio.Transport) -> bool:
+    name = transport.get_extra_info("peername")
+    return not isinstance(name, tuple) or ipaddress.ip_address(name[0].partition("%")[0]).is_loopback

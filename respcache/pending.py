@@ -1,0 +1,37 @@
+"""A reply that is not there yet."""
+
+from collections.abc import Callable
+
+
+class Pending:
+    """One place in a connection's queue of replies, taken by a command that has to wait.
+
+    waiting --resolve--> resolved; whoever listens with `then` is called once.
+    """
+
+    __slots__ = ("_listener", "wire")
+
+    def __init__(self) -> None:
+        self.wire: bytes | None = None
+        """The encoded reply, once it is there."""
+        self._listener: Callable[[], None] | None = None
+
+    def resolve(self, wire: bytes) -> None:
+        """Give the reply; a second one is ignored, for a deadline may have answered first."""
+        if self.wire is not None:
+            return
+        self.wire = wire
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener()
+
+    def then(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the reply is there, at once if it is already."""
+        if self.wire is not None:
+            listener()
+        else:
+            self._listener = listener
+
+    def abandon(self) -> None:
+        """Forget the listener: its client is gone."""
+        self._listener = None

@@ -1,0 +1,62 @@
+"""The reply values that Python itself lacks.
+
+A handler returns plain Python wherever Python has the thing: bytes (bulk string),
+int, float, bool, None (null), list, dict (map), set-like as `Members`. What is left
+stands here. How a value looks on the wire is `resp.encode`'s business, and depends
+on the protocol version of whoever asked.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from respcache.errors import CommandError
+
+
+class Status:
+    """A simple string, such as OK. Kept as one object each, so that `is` finds them."""
+
+    __slots__ = ("text", "wire")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.wire = b"+%b\r\n" % text
+
+    def __repr__(self) -> str:
+        return f"Status({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Status) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+class NullArray:
+    """The absence of an array: `*-1` in RESP2, the one null in RESP3."""
+
+
+class Members(list["Reply"]):
+    """A set reply: distinct elements in no promised order; an array in RESP2."""
+
+
+class Push(list["Reply"]):
+    """An out-of-band message in RESP3; an array in RESP2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Text with a format of three letters, such as txt; a bulk string in RESP2."""
+
+    text: bytes
+    form: bytes = b"txt"
+
+
+Reply: TypeAlias = (
+    "bytes | int | float | bool | Status | Verbatim | NullArray | CommandError| list[Reply] | dict[Reply, Reply] | None"
+)
+"""Whatever a handler may return. A CommandError may stand inside an array (EXEC)."""
+
+OK: Final = Status(b"OK")
+PONG: Final = Status(b"PONG")
+QUEUED: Final = Status(b"QUEUED")
+NULL_ARRAY: Final = NullArray()

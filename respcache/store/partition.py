@@ -1,0 +1,196 @@
+"""The keys of one partition of one database: values, deadlines, and what a command changed.
+
+A partition knows nothing of who may use it or where its copies are. It carries two
+marks for those who do (`serving`, `log`), because they are asked for with every
+command and a partition is what every command has in its hand.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from respcache.errors import WrongType
+from respcache.store.ledger import Ledger
+from respcache.store.values import Value
+
+NEVER_UNIX_MS: Final = 2**63 - 1
+"""A deadline that no clock reaches."""
+
+Argv = list[bytes]
+
+
+class Log(Protocol):
+    """Where the effects of a partition go when it has other copies."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether all effects so far are on every copy that counts."""
+
+    def append(self, database: int, argv: Argv) -> None:
+        """Take one effect; the caller does not change it afterwards."""
+
+
+class Partition:
+    """Values and deadlines by key. All methods see a key whose deadline has passed as absent.
+
+    A handler changes keys through `put`, `keep`, `remove`, `expire_at` and `persist`.
+    Its effect on the other copies is its own argv, unless it says otherwise with
+    `rewrite`: a copy must come to the same result at any time and on any machine.
+    """
+
+    __slots__ = (
+        "_effects",
+        "_rewritten",
+        "changed",
+        "database",
+        "due_unix_ms",
+        "expires",
+        "ledger",
+        "log",
+        "number",
+        "serving",
+        "values",
+    )
+
+    def __init__(self, number: int, database: int, ledger: Ledger) -> None:
+        self.number: Final = number
+        self.database: Final = database
+        self.ledger: Final = ledger
+        self.values: dict[bytes, Value] = {}
+        self.expires: dict[bytes, int] = {}
+        """Deadlines in Unix milliseconds; most keys have none."""
+        self.due_unix_ms = NEVER_UNIX_MS
+        """No deadline in `expires` is earlier."""
+        self.serving = True
+        """Whether this node may run commands here now."""
+        self.log: Log | None = None
+        """None where no other node has a copy."""
+        self.changed = False
+        """Set by every change; whoever takes the effects clears it."""
+        self._effects: list[Argv] = []
+        self._rewritten = False
+
+    def value(self, key: bytes) -> Value | None:
+        """Give what the key holds, of whatever kind."""
+        found = self.values.get(key)
+        if found is not None and self.expires and self._is_over(key):
+            return None
+        return found
+
+    def string(self, key: bytes) -> bytes | None:
+        """Give the string at key. Raises WrongType if it holds another kind."""
+        found = self.values.get(key)
+        if found is None or (self.expires and self._is_over(key)):
+            return None
+        if type(found) is not bytes:
+            raise WrongType
+        return found
+
+    def read(self, key: bytes) -> Value | None:
+        """Look a key up for a command that only reads: hits and misses count."""
+        self.ledger.lookups += 1
+        found = self.values.get(key)
+        if found is None or (self.expires and self._is_over(key)):
+            self.ledger.misses += 1
+            return None
+        return found
+
+    def read_string(self, key: bytes) -> bytes | None:
+        """Like `read`. Raises WrongType if the key holds another kind than a string."""
+        found = self.read(key)
+        if found is not None and type(found) is not bytes:
+            raise WrongType
+        return found
+
+    def put(self, key: bytes, value: Value) -> None:
+        """Set a value; a deadline that the key had is gone."""
+        self.values[key] = value
+        if self.expires:
+            self.expires.pop(key, None)
+        self.changed = True
+
+    def keep(self, key: bytes, value: Value) -> None:
+        """Set a value; a deadline that the key has stays."""
+        self.values[key] = value
+        self.changed = True
+
+    def remove(self, key: bytes) -> bool:
+        """Delete a key; False if there was none."""
+        if self.value(key) is None:
+            return False
+        del self.values[key]
+        self.expires.pop(key, None)
+        self.changed = True
+        return True
+
+    def deadline(self, key: bytes) -> int | None:
+        """Give the deadline of an existing key in Unix milliseconds, None if it has none."""
+        return self.expires.get(key)
+
+    def expire_at(self, key: bytes, deadline_unix_ms: int) -> None:
+        """Give an existing key a deadline, in the future."""
+        self.expires[key] = deadline_unix_ms
+        self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms)
+        self.changed = True
+
+    def persist(self, key: bytes) -> bool:
+        """Take the deadline from a key; False if it has none."""
+        if self.value(key) is None or self.expires.pop(key, None) is None:
+            return False
+        self.changed = True
+        return True
+
+    def rewrite(self, argv: Argv) -> None:
+        """Tell the copies this instead of the command's own argv; callable several times."""
+        if self.log is not None:
+            self._rewritten = True
+            self._effects.append(argv)
+
+    def take_effects(self, default: Argv | None) -> list[Argv]:
+        """Give what the copies must do, and begin anew. `default` is the argv of a write."""
+        effects = self._effects
+        if default is not None and not self._rewritten:
+            effects.append(default)
+        self._effects, self._rewritten, self.changed = [], False, False
+        return effects
+
+    def live_keys(self) -> Iterator[bytes]:
+        """Go through the keys that have not expired; nothing may change meanwhile."""
+        if not self.expires:
+            return iter(self.values)
+        now, deadlines = self.ledger.now_unix_ms, self.expires
+        return (key for key in self.values if deadlines.get(key, NEVER_UNIX_MS) > now)
+
+    def sweep(self) -> int:
+        """Delete all keys whose deadline has passed, and return how many."""
+        now = self.ledger.now_unix_ms
+        if self.due_unix_ms > now:
+            return 0
+        over = [key for key, deadline in self.expires.items() if deadline <= now]
+        for key in over:
+            self._forget(key)
+        self.due_unix_ms = min(self.expires.values(), default=NEVER_UNIX_MS)
+        self.ledger.expired_active += len(over)
+        return len(over)
+
+    def clear(self) -> int:
+        """Drop everything without an effect, and return how many keys went."""
+        dropped = len(self.values)
+        self.values, self.expires, self.due_unix_ms = {}, {}, NEVER_UNIX_MS
+        return dropped
+
+    def _is_over(self, key: bytes) -> bool:
+        """Tell whether the deadline has passed; the key is deleted then, here and on the copies."""
+        deadline = self.expires.get(key)
+        if deadline is None or deadline > self.ledger.now_unix_ms:
+            return False
+        if key in self.values:
+            self._forget(key)
+            self.ledger.expired_lazy += 1
+        return True
+
+    def _forget(self, key: bytes) -> None:
+        del self.values[key]
+        del self.expires[key]
+        self.changed = True
+        if self.log is not None:
+            self._effects.append([b"DEL", key])
