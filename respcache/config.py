@@ -1,10 +1,12 @@
 """The settings of a node: one frozen structure per concern, units in the names.
 
-Names follow redis.conf where Redis has the setting, with dashes turned to underscores;
-Olric's words elsewhere. Port 0 means any free port, everywhere.
+Names follow redis.conf where Redis has the setting, with dashes turned to underscores and
+the unit behind; Olric's words elsewhere. Port 0 means any free port, everywhere. How
+settings are written in files, variables and flags is the business of `options`.
 """
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,15 +14,35 @@ from msgspec import Meta
 from respcache.errors import ConfigError
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
-NotNegative = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+NotNegative = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+BufferBytes = Annotated[int, Meta(ge=1024 * 1024, le=2**63 - 1)]
 
 CLUSTER_PORT_OFFSET = 10_000
 """From the RESP port to the cluster port, as in Redis Cluster."""
 
+SECRETS: Final = frozenset({"requirepass"})
+"""Fields whose values no message shows."""
 
-class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all structures here have in common: a value out of range is a ConfigError at once."""
+
+    def __post_init__(self) -> None:
+        """Check every value against the type of its field."""
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type)
+            except msgspec.ValidationError as problem:
+                shown = "(hidden)" if field.name in SECRETS else repr(value)
+                raise ConfigError(f"{field.name} = {shown}: {problem}") from None
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{field.name} = {value}: the number must be finite")
+
+
+class ServerConfig(Section, frozen=True, kw_only=True):
     """How clients are served."""
 
     bind: str = "127.0.0.1"
@@ -35,28 +57,34 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Refuse clients from other machines while there is no password."""
     maxclients: Positive = 10_000
     """Connections open at once; one more is refused with an error."""
-    timeout_s: Seconds = 0.0
+    timeout_s: NotNegative = 0
     """A client that is silent for so long is disconnected; 0 for never."""
     tcp_keepalive_s: NotNegative = 300
     """Seconds of silence after which TCP probes the client; 0 for never."""
-    client_query_buffer_limit_bytes: Positive = 1024 * 1024 * 1024
+    proto_max_bulk_len_bytes: BufferBytes = 512 * 1024 * 1024
+    """The longest single argument or value."""
+    client_query_buffer_limit_bytes: BufferBytes = 1024 * 1024 * 1024
     """Bytes of one unfinished request; more ends the connection."""
-    client_output_buffer_limit_bytes: Positive = 256 * 1024 * 1024
+    client_output_buffer_limit_bytes: BufferBytes = 256 * 1024 * 1024
     """Replies that a client has not read yet; more ends the connection."""
     redirect: Literal["auto", "always", "never"] = "auto"
     """Who gets MOVED for a key of another node: clients that asked for the slot table, all, none."""
-    slowlog_log_slower_than_us: int = 10_000
-    """Commands that take longer are counted as slow; negative for none."""
+    slowlog_log_slower_than_us: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = 10_000
+    """Commands that take longer are slow, and logged; 0 for all, -1 for none."""
+    slowlog_max_len: Annotated[int, Meta(ge=0, le=100_000)] = 128
+    """Slow commands that are remembered."""
     shutdown_timeout_s: Seconds = 10.0
     """How long a node that leaves hands its keys over before it goes anyway."""
     hz: Annotated[int, Meta(ge=1, le=500)] = 10
     """Rounds of background work a second: expiry, timeouts."""
+    loglevel: Literal["debug", "verbose", "notice", "warning"] = "notice"
+    """How much is written to standard error."""
 
 
-class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ClusterConfig(Section, frozen=True, kw_only=True):
     """How nodes find each other and share the keys."""
 
-    name: str = ""
+    name: Annotated[str, Meta(max_length=64)] = ""
     """Unique among the nodes; empty for one made of host and port."""
     join: tuple[str, ...] = ()
     """Addresses (host:port, either port) of nodes that may be there; none of them forms a cluster alone."""
@@ -68,9 +96,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Profile of the failure detector."""
     replica_count: Annotated[int, Meta(ge=1, le=7)] = 2
     """Copies of every key, the primary one included."""
-    zone: str = ""
+    zone: Annotated[str, Meta(max_length=128)] = ""
     """Copies of a key go to different zones first."""
-    weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    weight: Annotated[float, Meta(ge=0.01, le=100)] = 1.0
     """Share of the keys, relative to the other nodes'."""
     expect: NotNegative = 0
     """Wait for so many nodes before the first of them form a cluster; 0 for whoever is there."""
@@ -82,13 +110,13 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How long after a death the lost copies are rebuilt elsewhere: a quick restart moves nothing."""
 
 
-class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HttpConfig(Section, frozen=True, kw_only=True):
     """Metrics and health over HTTP."""
 
     enabled: bool = True
-    """Whether to listen at all."""
+    """Whether to listen for HTTP at all."""
     port: Port = 9379
-    """Port of /metrics, /livez, /readyz and /status."""
+    """HTTP port: /metrics, /livez, /readyz and /status."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,4 +127,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     http: HttpConfig = HttpConfig()
 
 
-__all__ = ["ClusterConfig", "Config", "ConfigError", "HttpConfig", "ServerConfig"]
+__all__ = ["ClusterConfig", "Config", "ConfigError", "HttpConfig", "Section", "ServerConfig"]

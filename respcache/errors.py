@@ -4,6 +4,7 @@ RespcacheError
 |-- ConfigError (ValueError)      nothing was started
 |-- NodeClosed                    nothing was done
 |-- JoinTimeout                   the node stopped again
+|-- ReplyError                    an embedded node's answer to a command was an error
 |-- ProtocolError                 bytes that are no RESP: the connection ends
 `-- CommandError                  one command was refused; its text is the error reply
     |-- UnknownCommand, UnknownSubcommand, WrongArity
@@ -40,6 +41,10 @@ class NodeClosed(RespcacheError):
 
 class JoinTimeout(RespcacheError):
     """No cluster answered in time; the node that tried has stopped again."""
+
+
+class ReplyError(RespcacheError):
+    """A command given to `Node.execute` was answered with this error reply."""
 
 
 class ProtocolError(RespcacheError):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
+from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, lookup
 from respcache.commands.session import Session
 from respcache.errors import CommandError, UnknownCommand, WrongArity
@@ -19,6 +20,7 @@ from respcache.reply import OK, Reply
 from respcache.resp.decode import NEED_MORE
 from respcache.resp.encode import BULK_HEADS, CRLF, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.stats import DURATION_BUCKETS, Stats
+from respcache.store.copies import entry_effect
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
 
@@ -56,8 +58,8 @@ class Router(Protocol):
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command on several keys, or on a whole database."""
 
-    def hold(self, wire: bytes, log: Log) -> bytes | Pending:
-        """Keep a reply until the effects in `log` are safe."""
+    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+        """Keep a reply until the effects in `logs` are safe."""
 
     def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep all replies until the effects in `logs` are safe."""
@@ -135,16 +137,16 @@ class Executor:
                     append(error(refusal))
                     continue
                 log = partition.log
-                if partition.changed:
-                    if log is None:
-                        partition.changed = False
-                    else:
+                if log is not None and log.streams:
+                    if partition.changed:
                         for effect in partition.take_effects(argv if row.writes else None):
                             log.append(keyspace.number, effect)
-                if log is not None and not log.clean:
-                    if logs is None:
-                        logs = []
-                    logs.append(log)
+                    if not log.clean:
+                        if logs is None:
+                            logs = []
+                        logs.append(log)
+                elif partition.changed:
+                    partition.changed = False
                 if type(reply) is bytes:
                     length = len(reply)
                     if length < HEADED_MAX:
@@ -197,11 +199,51 @@ class Executor:
         log = partition.log
         if partition.changed:
             effects = partition.take_effects(argv if row.writes else None)
-            if log is not None:
+            if log is not None and log.streams:
                 for effect in effects:
                     log.append(partition.database, effect)
         wire = encode(reply, protocol)
-        return wire if log is None or log.clean else self._router.hold(wire, log)
+        return wire if log is None or log.clean else self._router.hold(wire, [log])
+
+    def run(
+        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
+    ) -> bytes | Pending:
+        """Run a command whose partitions are all served here, and no other ones concerned.
+
+        Raises CommandError.
+        """
+        self._store.ledger.now_unix_ms = int(time() * 1000)
+        started = perf_counter_ns()
+        try:
+            if row.key_at:
+                return self.on_partition(row, argv, keyspace.at(argv[row.key_at]), protocol)
+            reply = row.on_keys(keyspace if row.keys.first else keyspace.only(partitions), argv)
+            logs = self._collect(row, argv, partitions)
+            wire = encode(reply, protocol)
+            return self._router.hold(wire, logs) if logs else wire
+        finally:
+            self._note(row, 1, perf_counter_ns() - started)
+
+    def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
+        """Send what a command on several keys has changed to the copies.
+
+        A command that does not say itself what its effects are (`Partition.rewrite`)
+        has the resulting state of its keys for an effect.
+        """
+        keys = frozenset(row.keys.of(argv)) if row.keys.first else frozenset()
+        unclean: list[Log] = []
+        for keyspace in self._store.used():
+            for number in partitions:
+                partition = keyspace.partitions[number]
+                log = partition.log
+                if partition.changed:
+                    effects = partition.take_effects(None)
+                    if log is not None and log.streams:
+                        for effect in effects or _states(partition, keys):
+                            log.append(keyspace.number, effect)
+                if log is not None and log.streams and not log.clean:
+                    unclean.append(log)
+        return unclean
 
     def _refused(self, row: Command | None, refusal: CommandError) -> None:
         self._stats.count_error(refusal.code)
@@ -215,6 +257,11 @@ class Executor:
         stats.duration_ns[index] += elapsed_ns
         each_us = elapsed_ns // (count * 1000)
         stats.durations[index][min(each_us.bit_length(), DURATION_BUCKETS - 1)] += count
+
+
+def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:
+    """Make the effects that bring copies to the state in which a partition's keys among these are now."""
+    return [entry_effect(partition, key) for key in sorted(keys) if partition_of(key) == partition.number]
 
 
 def resolve(argv: Argv) -> Command:

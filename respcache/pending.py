@@ -32,6 +32,13 @@ class Pending:
         else:
             self._listener = listener
 
+    def follow(self, reply: "bytes | Pending") -> None:
+        """Take the reply from there, now or when it comes."""
+        if isinstance(reply, Pending):
+            reply.then(lambda: self.resolve(reply.wire or b""))
+        else:
+            self.resolve(reply)
+
     def abandon(self) -> None:
         """Forget the listener: its client is gone."""
         self._listener = None

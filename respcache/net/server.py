@@ -48,14 +48,10 @@ class Server:
         self._connections: Final[dict[Connection, None]] = {}
         self._listener: asyncio.Server | None = None
 
-    async def listen(self) -> int:
-        """Open the port and return its number. Raises OSError if it is taken."""
+    async def listen(self, bound: socket.socket) -> None:
+        """Take clients in on a bound socket."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            lambda: Connection(self), self.config.bind, self.config.port, backlog=BACKLOG, reuse_address=True
-        )
-        port: int = self._listener.sockets[0].getsockname()[1]
-        return port
+        self._listener = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bytes | None:
         """Take a client in, or return the error to send it away with."""

@@ -37,7 +37,7 @@ def encode(reply: Reply, protocol: int) -> bytes:
         head = b"*%d\r\n" % (2 * len(reply)) if protocol == 2 else b"%%%d\r\n" % len(reply)
         return head + b"".join([encode(part, protocol) for pair in reply.items() for part in pair])
     if isinstance(reply, list):
-        return array_head(reply, protocol) + b"".join([encode(element, protocol) for element in reply])
+        return array_head(len(reply), _array_kind(reply, protocol)) + b"".join([encode(element, protocol) for element in reply])
     return _rare(reply, protocol)
 
 
@@ -61,14 +61,17 @@ def error(refusal: CommandError) -> bytes:
     return b"-%b\r\n" % refusal.line()
 
 
-def array_head(reply: "list[Reply]", protocol: int) -> bytes:
-    """Encode the head of an array, or of what RESP3 tells apart from one."""
-    kind = b"*"
+def array_head(length: int, kind: bytes = b"*") -> bytes:
+    """Encode the head of an array, the elements follow; other kinds than `*` are RESP3's."""
+    return kind + b"%d\r\n" % length
+
+
+def _array_kind(reply: "list[Reply]", protocol: int) -> bytes:
     if protocol == 3 and isinstance(reply, Members):
-        kind = b"~"
-    elif protocol == 3 and isinstance(reply, Push):
-        kind = b">"
-    return kind + b"%d\r\n" % len(reply)
+        return b"~"
+    if protocol == 3 and isinstance(reply, Push):
+        return b">"
+    return b"*"
 
 
 def _rare(reply: Reply, protocol: int) -> bytes:

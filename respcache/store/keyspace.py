@@ -13,12 +13,27 @@ DATABASES: Final = 16
 class Keyspace:
     """One database: all its partitions, served by this node or not."""
 
-    __slots__ = ("ledger", "number", "partitions")
+    __slots__ = ("_scope", "ledger", "number", "partitions", "store")
 
-    def __init__(self, number: int, ledger: Ledger) -> None:
+    def __init__(self, number: int, store: "Store", partitions: list[Partition] | None = None) -> None:
+        ledger = store.ledger
         self.number: Final = number
+        self.store: Final = store
+        """For the few commands that reach into other databases (COPY, MOVE, FLUSHALL)."""
         self.ledger: Final = ledger
-        self.partitions: Final = [Partition(partition, number, ledger) for partition in range(PARTITIONS)]
+        self.partitions: Final = partitions or [Partition(partition, number, ledger) for partition in range(PARTITIONS)]
+        self._scope: tuple[int, ...] | None = None
+
+    def only(self, partitions: tuple[int, ...]) -> "Keyspace":
+        """Give the same database, of which a command shall see these partitions and no others."""
+        view = Keyspace(self.number, self.store, self.partitions)
+        view._scope = partitions
+        return view
+
+    def databases(self) -> "list[Keyspace]":
+        """List all databases that were ever used, each to the same extent as this one."""
+        used = self.store.used()
+        return used if self._scope is None else [database.only(self._scope) for database in used]
 
     def at(self, key: bytes) -> Partition:
         """Find the partition that a key belongs to."""
@@ -26,14 +41,15 @@ class Keyspace:
 
     def served(self) -> list[Partition]:
         """List the partitions whose keys this node answers for."""
-        return [partition for partition in self.partitions if partition.serving]
+        scope = self.partitions if self._scope is None else [self.partitions[number] for number in self._scope]
+        return [partition for partition in scope if partition.serving]
 
 
 class Store:
     """All databases of a node. A database takes memory once it is used."""
 
-    def __init__(self, databases: int = DATABASES) -> None:
-        self.ledger: Final = Ledger()
+    def __init__(self, databases: int = DATABASES, *, ledger: Ledger | None = None) -> None:
+        self.ledger: Final = ledger or Ledger()
         self._keyspaces: Final[list[Keyspace | None]] = [None] * databases
         self._serving: Final = [True] * PARTITIONS
         self._logs: Final[list[Log | None]] = [None] * PARTITIONS
@@ -46,7 +62,7 @@ class Store:
         """Give a database. Raises IndexError beyond the last one."""
         keyspace = self._keyspaces[database]
         if keyspace is None:
-            keyspace = self._keyspaces[database] = Keyspace(database, self.ledger)
+            keyspace = self._keyspaces[database] = Keyspace(database, self)
             for partition in keyspace.partitions:
                 partition.serving = self._serving[partition.number]
                 partition.log = self._logs[partition.number]

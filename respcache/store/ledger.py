@@ -1,12 +1,17 @@
-"""What all partitions of a node share: the time of the running batch, and counts."""
+"""What all partitions of a node share: the time of the running batch, dice, and counts."""
+
+import random
+from typing import Final
 
 
 class Ledger:
     """One per node. The executor sets the time once per batch; the partitions count."""
 
-    __slots__ = ("expired_active", "expired_lazy", "lookups", "misses", "now_unix_ms")
+    __slots__ = ("expired_active", "expired_lazy", "lookups", "misses", "now_unix_ms", "rng")
 
-    def __init__(self) -> None:
+    def __init__(self, rng: random.Random | None = None) -> None:
+        self.rng: Final = rng or random.Random(0)  # noqa: S311 # they decide on no secrets
+        """The dice of commands such as RANDOMKEY."""
         self.now_unix_ms = 0
         """Wall clock of the batch; 0 while effects of a primary are applied: a copy
         lets nothing expire by itself, it waits to be told."""

@@ -5,7 +5,7 @@ marks for those who do (`serving`, `log`), because they are asked for with every
 command and a partition is what every command has in its hand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from respcache.errors import WrongType
@@ -14,12 +14,18 @@ from respcache.store.values import Value
 
 NEVER_UNIX_MS: Final = 2**63 - 1
 """A deadline that no clock reaches."""
+FLUSH: Final = b"FLUSHDB"
+"""An effect of this name and without a key is about its partition alone."""
 
 Argv = list[bytes]
 
 
 class Log(Protocol):
     """Where the effects of a partition go when it has other copies."""
+
+    @property
+    def streams(self) -> Sequence[object]:
+        """The copies that get the effects; empty while there is no other copy."""
 
     @property
     def clean(self) -> bool:
@@ -63,7 +69,7 @@ class Partition:
         self.serving = True
         """Whether this node may run commands here now."""
         self.log: Log | None = None
-        """None where no other node has a copy."""
+        """Where effects go; None on copies, and where there is no cluster."""
         self.changed = False
         """Set by every change; whoever takes the effects clears it."""
         self._effects: list[Argv] = []
@@ -95,9 +101,14 @@ class Partition:
         return found
 
     def read_string(self, key: bytes) -> bytes | None:
-        """Like `read`. Raises WrongType if the key holds another kind than a string."""
-        found = self.read(key)
-        if found is not None and type(found) is not bytes:
+        """Like `read`, written out for GET. Raises WrongType if the key holds another kind than a string."""
+        ledger = self.ledger
+        ledger.lookups += 1
+        found = self.values.get(key)
+        if found is None or (self.expires and self._is_over(key)):
+            ledger.misses += 1
+            return None
+        if type(found) is not bytes:
             raise WrongType
         return found
 
@@ -122,6 +133,15 @@ class Partition:
         self.changed = True
         return True
 
+    def delete(self, key: bytes) -> bool:
+        """Like `remove`, and the copies are told just that, whatever the command was."""
+        if not self.remove(key):
+            # Copies are told already of a key that was found expired; they must not run the command too.
+            self._rewritten = bool(self._effects)
+            return False
+        self.rewrite([b"DEL", key])
+        return True
+
     def deadline(self, key: bytes) -> int | None:
         """Give the deadline of an existing key in Unix milliseconds, None if it has none."""
         return self.expires.get(key)
@@ -132,6 +152,14 @@ class Partition:
         self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms)
         self.changed = True
 
+    def expire_or_delete(self, key: bytes, deadline_unix_ms: int) -> None:
+        """Give an existing key a deadline, or delete it if that has passed; the copies are told just that."""
+        if deadline_unix_ms <= self.ledger.now_unix_ms:
+            self.delete(key)
+            return
+        self.expire_at(key, deadline_unix_ms)
+        self.rewrite([b"PEXPIREAT", key, b"%d" % deadline_unix_ms])
+
     def persist(self, key: bytes) -> bool:
         """Take the deadline from a key; False if it has none."""
         if self.value(key) is None or self.expires.pop(key, None) is None:
@@ -139,9 +167,20 @@ class Partition:
         self.changed = True
         return True
 
+    def restore(self, key: bytes, value: Value | None, deadline_unix_ms: int | None) -> None:
+        """Give a key the state that it has elsewhere, without an effect; no value deletes it."""
+        self.expires.pop(key, None)
+        if value is None:
+            self.values.pop(key, None)
+            return
+        self.values[key] = value
+        if deadline_unix_ms is not None:
+            self.expires[key] = deadline_unix_ms
+            self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms)
+
     def rewrite(self, argv: Argv) -> None:
         """Tell the copies this instead of the command's own argv; callable several times."""
-        if self.log is not None:
+        if self.log is not None and self.log.streams:
             self._rewritten = True
             self._effects.append(argv)
 
@@ -172,6 +211,12 @@ class Partition:
         self.ledger.expired_active += len(over)
         return len(over)
 
+    def flush(self) -> None:
+        """Delete everything, here and on the copies."""
+        if self.clear():
+            self.changed = True
+            self.rewrite([FLUSH])
+
     def clear(self) -> int:
         """Drop everything without an effect, and return how many keys went."""
         dropped = len(self.values)
@@ -192,5 +237,5 @@ class Partition:
         del self.values[key]
         del self.expires[key]
         self.changed = True
-        if self.log is not None:
+        if self.log is not None and self.log.streams:
             self._effects.append([b"DEL", key])

@@ -11,8 +11,12 @@ Value: TypeAlias = bytes
 KINDS: Final[dict[type, bytes]] = {bytes: b"string"}
 """What TYPE answers, by the class of the value."""
 
+STRING_MAX_BYTES: Final = 512 * 1024 * 1024
+"""No command makes a longer string (the default of Redis' `proto-max-bulk-len`)."""
 INTEGER_DIGITS_MAX: Final = 20
 EMBEDDED_MAX_BYTES: Final = 44
+SHARED_INTEGERS: Final = 10_000
+SHARED_REFERENCES: Final = 2**31 - 1
 
 
 def encoding(value: Value) -> bytes:
@@ -20,6 +24,11 @@ def encoding(value: Value) -> bytes:
     if len(value) <= INTEGER_DIGITS_MAX and is_int64(value):
         return b"int"
     return b"embstr" if len(value) <= EMBEDDED_MAX_BYTES else b"raw"
+
+
+def references(value: Value) -> int:
+    """Count the references that Redis would hold (OBJECT REFCOUNT): it shares small numbers for ever."""
+    return SHARED_REFERENCES if is_int64(value) and 0 <= int(value) < SHARED_INTEGERS else 1
 
 
 def is_int64(text: bytes) -> bool:

@@ -1,0 +1,171 @@
+"""`respcache demo`: a cluster of processes on this machine, to look at and to try things on."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from respcache.cli.client import Client, Refused, SeenNode, seen_nodes
+from respcache.cli.serve import Ready
+from respcache.config import HttpConfig
+
+HOST: Final = "127.0.0.1"
+NODES_MAX: Final = 32
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 20.0
+"""Longer than a node takes to leave by itself (`shutdown-timeout`)."""
+POLL_S: Final = 0.25
+
+NEWS: Final = {
+    "joined": ("+", "green"),
+    "left": ("-", "yellow"),
+    "suspect": ("?", "yellow"),
+    "dead": ("x", "red"),
+    "alive": ("+", "green"),
+}
+"""How each kind of news about a node is marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One node of the demo."""
+
+    process: Process
+    ready: Ready
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True, help="How many to start.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535 - NODES_MAX),
+    default=0,
+    show_default=True,
+    help="RESP port of the first node, the others' follow; 0 for free ones.",
+)
+@click.option("--replica-count", type=click.IntRange(1, 7), default=2, show_default=True, help="Copies of every key.")
+def demo(nodes: int, port: int, replica_count: int) -> None:
+    """Start a cluster on this machine, a process a node, until Ctrl-C.
+
+    A line is printed whenever a node joins or leaves: start another one with
+    `respcache serve --join`, or stop one of these by its process number.
+    """
+    asyncio.run(_demo(nodes, port, replica_count))
+
+
+def news(before: dict[str, SeenNode], now: dict[str, SeenNode]) -> list[tuple[str, str]]:
+    """Compare two views of a cluster, nodes by address: what happened, and to which node."""
+    gone = [("left", address) for address, node in before.items() if address not in now and node.state != "dead"]
+    come = [("joined", address) for address, node in now.items() if address not in before and node.state != "dead"]
+    changed = [
+        (node.state, address)
+        for address, node in now.items()
+        if address in before and node.state != before[address].state
+    ]
+    return gone + come + changed
+
+
+async def _demo(count: int, port: int, replica_count: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    processes: list[Process] = []
+    try:
+        first, *others = [_arguments(port + place if port else 0, place, replica_count) for place in range(count)]
+        processes.append(await _spawn(first))
+        children = [await _child(processes[0])]
+        for arguments in others:
+            node = _spawn([*arguments, "--join", children[0].ready.cluster])
+            processes.append(await node)  # those before it must be ended if this one fails
+        children += await asyncio.gather(*(_child(process) for process in processes[1:]))
+        _introduce(children)
+        await _watch([child.ready.resp for child in children], stop)
+    finally:
+        click.echo("stopping ...")
+        await asyncio.gather(*(_end(process) for process in processes))
+
+
+def _arguments(port: int, place: int, replica_count: int) -> list[str]:
+    http_port = HttpConfig().port + place if port else 0
+    flags = {
+        "bind": HOST,
+        "port": port,
+        "http-port": http_port,
+        "environment": "local",
+        "replica-count": replica_count,
+        "loglevel": "warning",
+    }
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+async def _spawn(arguments: list[str]) -> Process:
+    """Start a node in a session of its own, so that Ctrl-C reaches it through us only."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "respcache", "serve", *arguments, stdout=PIPE, start_new_session=True
+    )
+
+
+async def _child(process: Process) -> Child:
+    """Wait until a node serves. Raises ClickException if it does not come to that."""
+    assert process.stdout is not None  # noqa: S101 # it was asked for
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = await process.stdout.readline()
+    except TimeoutError:
+        raise click.ClickException(f"process {process.pid} did not get ready in {START_TIMEOUT_S:g} s") from None
+    ready = Ready.parse(line.decode())
+    if ready is None:
+        raise click.ClickException(f"process {process.pid} did not start; it said why above")
+    return Child(process, ready)
+
+
+def _introduce(children: list[Child]) -> None:
+    for child in children:
+        node = click.style(child.ready.resp, bold=True)
+        click.echo(f"node {node}  process {child.process.pid}  metrics http://{child.ready.http}/metrics")
+    first = children[0].ready
+    port = first.resp.rpartition(":")[2]
+    click.echo(f"\nTry any node:  redis-cli -p {port} set greeting hello")
+    click.echo(f"One more node: {sys.executable} -m respcache serve --port 0 --http-port 0 --join {first.resp}")
+    click.echo("One fewer:     kill <process>\nStop all:      Ctrl-C\n")
+
+
+async def _watch(addresses: list[str], stop: asyncio.Event) -> None:
+    """Print what happens to the cluster until told to stop."""
+    known: dict[str, SeenNode] = {}
+    while not stop.is_set():
+        view = await asyncio.to_thread(_view, [*known, *addresses])
+        for kind, address in news(known, view) if known else []:
+            mark, colour = NEWS[kind]
+            alive = sum(node.state != "dead" for node in view.values())
+            click.echo(click.style(f"{mark} {address} {kind}; {alive} nodes", fg=colour))
+        known = view or known
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await stop.wait()
+
+
+def _view(addresses: list[str]) -> dict[str, SeenNode]:
+    """Ask the first node that answers; nothing if none does."""
+    for address in addresses:
+        with suppress(OSError, Refused), Client(address) as client:
+            return {node.address: node for node in seen_nodes(client)}
+    return {}
+
+
+async def _end(process: Process) -> None:
+    """Tell a node to leave, and see to it that it does."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

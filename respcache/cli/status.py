@@ -1,0 +1,87 @@
+"""`respcache status`: the nodes of a running cluster, their slots and keys, as a table."""
+
+import os
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+
+from respcache.cli.client import Client, Refused, SeenNode, parse_info, seen_nodes
+
+DEFAULT_ADDRESS: Final = "127.0.0.1:6379"
+PASSWORD_VARIABLE: Final = "RESPCACHE_SERVER__REQUIREPASS"  # noqa: S105 # where a password stands, not one
+COLOURS: Final = {"alive": "green", "suspect": "yellow", "dead": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One node in the table."""
+
+    node: str = "NODE"
+    state: str = "STATE"
+    slots: str = "SLOTS"
+    keys: str = "KEYS"
+    copies: str = "COPIES"
+    memory: str = "MEMORY"
+    clients: str = "CLIENTS"
+
+
+@click.command()
+@click.argument("address", default=DEFAULT_ADDRESS)
+@click.option(
+    "--requirepass-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help=f"File with the password; without it {PASSWORD_VARIABLE} counts.",
+)
+def status(address: str, requirepass_file: Path | None) -> None:
+    """Show the cluster that the node at ADDRESS (host:port) belongs to."""
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if requirepass_file is not None:
+        password = requirepass_file.read_text(encoding="utf-8").rstrip("\r\n")
+    try:
+        with Client(address, password) as client:
+            overview = parse_info(client.text("CLUSTER", "INFO"))
+            found = seen_nodes(client)
+    except (OSError, ValueError, Refused) as problem:
+        raise click.ClickException(f"{address}: {problem}") from problem
+    rows = [_row(node, password) for node in sorted(found, key=lambda node: node.address)]
+    click.echo(
+        f"cluster {overview['cluster_state']}, {overview['cluster_known_nodes']} nodes, "
+        f"{overview['cluster_slots_assigned']} of 16384 slots served"
+    )
+    for line in table(rows):
+        click.echo(line)
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Lay the rows out below a head, in columns as wide as they need."""
+    cells = [tuple(map(str, astuple(row))) for row in (Row(), *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [_coloured(line, row[1]) for line, row in zip(lines, cells, strict=True)]
+
+
+def _row(node: SeenNode, password: str) -> Row:
+    row = Row(node.address, node.state, str(node.slots), "-", "-", "-", "-")
+    if node.state == "dead":
+        return row
+    try:
+        with Client(node.address, password) as client:
+            figures = parse_info(client.text("INFO"))
+    except (OSError, Refused):
+        return row
+    return Row(
+        node=node.address,
+        state=node.state,
+        slots=str(node.slots),
+        keys=figures.get("cluster_served_keys", "-"),
+        copies=figures.get("cluster_copied_keys", "-"),
+        memory=figures.get("used_memory_human", "-"),
+        clients=figures.get("connected_clients", "-"),
+    )
+
+
+def _coloured(line: str, state: str) -> str:
+    return click.style(line, fg=COLOURS[state]) if state in COLOURS else line

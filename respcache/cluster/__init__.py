@@ -1,0 +1,1 @@
+"""Distributed decisions, without I/O: who is alive, who owns what, who has which copy."""

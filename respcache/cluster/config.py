@@ -1,0 +1,40 @@
+"""How long the keeper of partitions waits, and how much it holds."""
+
+import math
+from dataclasses import dataclass
+
+from respcache.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperConfig:
+    """Settings of one node's part in the cluster. Raises ConfigError when one is out of range."""
+
+    replica_count: int = 2
+    """Copies of every partition. It is fixed by the node that founds the cluster."""
+    seeded: bool = False
+    """Whether the node was given others to join. Such a node never founds a cluster alone."""
+    expect: int = 1
+    """Found no cluster until this many members see each other."""
+    settle_s: float = 1.0
+    """How long members that know of no cluster wait for one before the oldest founds it; 0.3 does on one machine."""
+    rebuild_delay_s: float = 15.0
+    """How long a dead node keeps its place in the ring: a restart within that time moves nothing."""
+    unclean_after_s: float | None = 30.0
+    """How long a partition waits for the last of its copies before it starts anew, empty. None: for ever."""
+    unseen_after_s: float = 10.0
+    """How long a new coordinator waits for members it has never seen before it takes them for dead."""
+    replica_timeout_s: float = 5.0
+    """A copy that acks nothing for so long is made afresh, and writes go on without it."""
+    copy_step_keys: int = 500
+    """Keys of a copy in the making that are dumped in one go, about 1 ms of work."""
+    unacked_bytes_max: int = 64 * 1024 * 1024
+    """Bytes of effects waiting for one peer's acks above which no more writes should be taken in."""
+
+    def __post_init__(self) -> None:
+        for name in ("replica_count", "expect", "copy_step_keys", "unacked_bytes_max"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1")
+        for name in ("settle_s", "rebuild_delay_s", "unseen_after_s", "replica_timeout_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be 0 or more seconds")

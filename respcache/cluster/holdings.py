@@ -1,0 +1,466 @@
+"""What this node holds: which partitions as primary, which as a copy, and what it does to get them right.
+
+    nothing --record--> learner --record--> copy --record--> takeover --all equal--> serving
+                                             ^                                        |    ^
+                                             `--- moved ---- frozen <---- hand-over --'    |
+                                                                `------- refused ---------'
+
+The record decides the role in each partition; this follows it, entry by entry. What it
+wants of the record in turn (a copy is in sync, a partition should move, a copy is to be
+dropped) it leaves in `wishes`, and what it has to ask other copies in `inquiries`.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from respcache.cluster.config import KeeperConfig
+from respcache.cluster.effects import Dropped
+from respcache.cluster.ownership.changes import Demote, Drop, InSync, Move, Proposal, Retire, Surrender, Target
+from respcache.cluster.ownership.record import Entry, Life, Record, differing
+from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.cluster.replication.copying import Copying
+from respcache.cluster.replication.log import Gate, Log, Replication, Stream
+from respcache.cluster.replication.replica import Replica
+from respcache.cluster.replication.storage import Storage
+from respcache.cluster.replication.takeover import Takeover, compare
+from respcache.cluster.replication.wire import MARK, Positions
+
+HANDOVERS_MAX: Final = 64
+"""Partitions frozen at a time. Their commands wait for about three round trips."""
+DROP_KEYS: Final = 2_000
+"""Keys of surplus copies deleted in one step, exceeded by at most one partition."""
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What should be proposed, gathered so that one change speaks for many partitions."""
+
+    in_sync: defaultdict[Life, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
+    demote: defaultdict[Life, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
+    surrender: set[tuple[int, int]] = field(default_factory=set)
+    move: set[tuple[int, int, str]] = field(default_factory=set)
+    drop: set[tuple[int, int, str]] = field(default_factory=set)
+
+    def changes(self, me: Life) -> list[Proposal]:
+        """Return them as changes."""
+        changes: list[Proposal] = [Demote(*life, tuple(sorted(spots))) for life, spots in self.demote.items()]
+        changes += [InSync(*life, tuple(sorted(spots))) for life, spots in self.in_sync.items()]
+        if self.surrender:
+            changes.append(Surrender(*me, tuple(sorted(self.surrender))))
+        if self.move:
+            changes.append(Move(tuple(sorted(self.move))))
+        if self.drop:
+            changes.append(Drop(tuple(sorted(self.drop))))
+        return changes
+
+
+class Holdings:
+    """The part of one node in every partition."""
+
+    def __init__(self, me: Life, config: KeeperConfig, storage: Storage, placement: Callable[[Record], Target]) -> None:
+        self._me, self._name = me, me[0]
+        self._config, self._storage, self._placement = config, storage, placement
+        self.replication = Replication(unacked_bytes_max=config.unacked_bytes_max)
+        self.replica = Replica(storage)
+        self.copying = Copying(storage, step_keys=config.copy_step_keys)
+        self.serving: list[Log | None] = [None] * PARTITIONS
+        self.logs: dict[int, Log] = {}
+        self.takeovers: dict[int, Takeover] = {}
+        self.wishes = Wishes()
+        self.inquiries: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.opened: set[int] = set()
+        self.closed: set[int] = set()
+        self.resolved: list[Gate] = []
+        self.dropped_keys = 0
+        self.demoted_slow = 0
+        self._record: Record | None = None
+        self._committed: Record | None = None
+        self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        """Complete copies whose acks are required already, by partition and name: the frame with the last effect
+        that a gate did not wait for them to ack."""
+        self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
+        """Partitions of which a peer is joining, and has not acked enough yet."""
+        self._movable: dict[int, None] = {}
+        self._handovers: dict[int, int | None] = {}
+        """Frozen partitions, and the revision at which their move was proposed, if it was."""
+        self._dirty: set[int] = set()
+        self._doomed: dict[int, bool] = {}
+        """Partitions whose data is to go: whether this node was the primary."""
+        self._lost_stream = False
+
+    # The record
+
+    def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
+        """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
+        self._record = record
+        ring_changed = old is None or old.ring() != record.ring()
+        lost: list[Log] = []
+        mine = record.has(self._me)
+        for partition in differing(old, record):
+            before = old.entries[partition] if old is not None and old.has(self._me) else Entry()
+            entry = record.entries[partition]
+            if mine and entry.primary == self._name:
+                if leap and before.revision != entry.revision:
+                    self._start_copies_over(partition)
+                self._lead(now, partition, entry, lost)
+            else:
+                self._follow(partition, before, entry, lost, mine=mine)
+        if lost:
+            self.resolved += self.replication.lose(lost)
+        if ring_changed:
+            self._dirty.update(self.logs)
+
+    def settle(self, record: Record) -> None:
+        """Act on what is committed now: require no acks of copies that are out for good."""
+        before, self._committed = self._committed, record
+        for partition in differing(before, record):
+            log = self.logs.get(partition)
+            if log is not None:
+                self._attach(log)
+
+    def _lead(self, now: float, partition: int, entry: Entry, lost: list[Log]) -> None:
+        """Be the primary."""
+        log, takeover = self.logs.get(partition), self.takeovers.get(partition)
+        if log is not None and log.epoch == entry.epoch:
+            joining = self._joining[partition]
+            for name in joining.keys() - entry.learners:
+                del joining[name]
+            for stream in self.copying.streams_of(partition):
+                if stream.peer not in entry.learners:
+                    self.copying.cancel(partition, stream)
+            self._attach(log)
+            self._dirty.add(partition)
+        elif log is None and takeover is not None and takeover.epoch == entry.epoch:
+            takeover.awaited &= set(entry.in_sync)
+            self._serve_if_equal(partition)
+        else:
+            self._take_over(now, partition, entry, lost)
+
+    def _take_over(self, now: float, partition: int, entry: Entry, lost: list[Log]) -> None:
+        """Begin an epoch as primary, or own up to having nothing."""
+        if partition in self.logs:
+            self._retreat(partition, lost)
+        copy = self.replica.copies.get(partition)
+        if copy is None or not copy.whole:
+            if entry.born != entry.epoch:
+                self.wishes.surrender.add((partition, entry.revision))
+                return
+            self._storage.drop(partition)
+            copy = self.replica.follow(partition, entry.epoch, None)
+            copy.whole, copy.sequence, copy.floor = True, 0, 0
+        self._doomed.pop(partition, None)
+        self.replica.follow(partition, entry.epoch, None)
+        others = set(entry.in_sync) - {self._name}
+        self.takeovers[partition] = Takeover(entry.epoch, copy.sequence, others, now)
+        for name in sorted(others):
+            self.inquiries[name].append((partition, entry.epoch))
+        self._serve_if_equal(partition)
+
+    def _follow(self, partition: int, before: Entry, entry: Entry, lost: list[Log], *, mine: bool) -> None:
+        """Be a copy, a learner, or nothing."""
+        was_primary = partition in self.logs
+        if was_primary:
+            self._retreat(partition, lost)
+        self.takeovers.pop(partition, None)
+        if mine and self._name in entry.holders:
+            assert self._record is not None
+            source = self._record.nodes[entry.primary].life if entry.primary else None
+            held = self.replica.copies.get(partition)
+            if held is not None and held.epoch != entry.epoch:
+                held.learning = False
+            copy = self.replica.follow(partition, entry.epoch, source)
+            if self._name in entry.learners and self._name in before.in_sync:
+                copy.whole = copy.learning = False
+            if self._name in entry.in_sync and not copy.whole:
+                self.wishes.surrender.add((partition, entry.revision))
+        elif self.replica.copies.pop(partition, None) is not None:
+            self._doomed[partition] = was_primary
+
+    def _retreat(self, partition: int, lost: list[Log]) -> None:
+        """Cease to be the primary; what this node has remains as a copy."""
+        log = self.logs.pop(partition)
+        lost.append(log)
+        self._close(partition)
+        self._start_copies_over(partition)
+        self._handovers.pop(partition, None)
+        self._movable.pop(partition, None)
+        copy = self.replica.follow(partition, log.epoch, None)
+        copy.sequence = copy.floor = log.sequence
+        copy.whole = True
+
+    def _start_copies_over(self, partition: int) -> None:
+        for stream in self.copying.streams_of(partition):
+            self.copying.cancel(partition, stream)
+        self._joining[partition].clear()
+
+    # Taking over
+
+    def positions(self, stream: Stream, positions: Positions) -> None:
+        """Judge how far a copy is, and send it what it lacks."""
+        findings = compare(self.takeovers, self.replica, stream.peer, positions.partitions)
+        for tail in findings.tails.values():
+            stream.open += tail
+        for partition in findings.faulty:
+            self._demote(partition, stream.peer)
+        for partition, _, _ in positions.partitions:
+            self._serve_if_equal(partition)
+
+    def _serve_if_equal(self, partition: int) -> None:
+        takeover = self.takeovers.get(partition)
+        if takeover is None or takeover.awaited:
+            return
+        del self.takeovers[partition]
+        self.replica.copies.pop(partition, None)
+        log = Log(self.replication, partition, takeover.epoch, takeover.sequence)
+        self.logs[partition] = log
+        self._attach(log)
+        if takeover.resent:
+            log.dirty = self.replication.number
+            for stream in log.required:
+                stream.open.append((partition, log.epoch, log.sequence, MARK, []))
+        self._open(partition)
+        self._dirty.add(partition)
+
+    # Streams
+
+    def linked(self, stream: Stream) -> None:
+        """Go on with what was waiting for a link."""
+        asked = [
+            (partition, takeover.epoch)
+            for partition, takeover in self.takeovers.items()
+            if stream.peer in takeover.awaited and stream.peer not in takeover.faulty
+        ]
+        if asked:
+            self.inquiries[stream.peer] = asked
+        if self._record is not None:
+            self._dirty.update(p for p in self.logs if stream.peer in self._record.entries[p].learners)
+
+    def refused(self, stream: Stream, number: int, refused: Iterable[tuple[int, int]]) -> bool:
+        """Take note of what a peer did not apply up to a frame; return whether it may know a newer record.
+
+        To be called before the ack itself is counted, or gates would open for effects that were refused.
+        """
+        deposed = False
+        for partition, epoch in refused:
+            log = self.logs.get(partition)
+            if log is not None and log.epoch == epoch:
+                deposed |= self._refused(log, stream, number)
+        return deposed
+
+    def advance(self, stream: Stream) -> None:
+        """See which copies in the making are complete, and which of those are safe to count."""
+        for job in self.copying.acked(stream):
+            log = job.log
+            if self.logs.get(log.partition) is log:
+                # An effect that a gate does not wait for this copy to ack is in no later frame than this one.
+                self._joining[log.partition][stream.peer] = log.dirty
+                self._attach(log)
+                self._waiting[stream].add(log.partition)
+        for partition in list(self._waiting[stream]):
+            passed = self._joining[partition].get(stream.peer)
+            if passed is None or passed <= stream.acked:
+                self._waiting[stream].discard(partition)
+                self._dirty.add(partition)
+
+    def demote_slow(self, now: float) -> None:
+        """Ask for the demotion of copies that have kept everybody waiting for too long."""
+        timeout_s = self._config.replica_timeout_s
+        for stream in self.replication.streams.values():
+            if stream.unacked and now >= stream.busy_since_s + timeout_s:
+                stream.busy_since_s = now
+                for partition, log in self.logs.items():
+                    if stream in log.required:
+                        self.demoted_slow += self._demote(partition, stream.peer)
+        for partition, takeover in self.takeovers.items():
+            if now >= takeover.since_s + timeout_s:
+                takeover.since_s = now
+                for name in takeover.awaited:
+                    self.demoted_slow += self._demote(partition, name)
+
+    @property
+    def deadline(self) -> float:
+        """When the next copy will have been waited for too long."""
+        timeout_s = self._config.replica_timeout_s
+        busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
+        if self.takeovers:
+            busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
+        return min(busy, default=math.inf) + timeout_s
+
+    def _refused(self, log: Log, stream: Stream, number: int) -> bool:
+        partition = log.partition
+        if stream not in log.required:
+            if self.copying.refused(partition, stream, number):
+                self._dirty.add(partition)
+            return False
+        log.refusers |= {stream}
+        self._joining[partition].pop(stream.peer, None)
+        if not self._demote(partition, stream.peer):
+            self._attach(log)
+            self._dirty.add(partition)
+        return True
+
+    def _demote(self, partition: int, name: str) -> bool:
+        record = self._record
+        assert record is not None
+        entry = record.entries[partition]
+        if name not in entry.in_sync or name == entry.primary:
+            return False
+        self.wishes.demote[record.nodes[name].life].add((partition, entry.revision))
+        return True
+
+    def _attach(self, log: Log) -> None:
+        """Work out afresh which acks a partition needs.
+
+        A copy that has been taken out of sync goes on being required until the record that says so is
+        committed: were that record lost, the copy would count, and must not lack what was acknowledged.
+        """
+        required: dict[Stream, None] = {}
+        for record in (self._record, self._committed):
+            entry = record.entries[log.partition] if record is not None else None
+            if record is not None and entry is not None and entry.epoch == log.epoch:
+                for name in entry.in_sync:
+                    if name != self._name:
+                        required[self.replication.stream(*record.nodes[name].life)] = None
+        assert self._record is not None
+        for name in self._joining[log.partition]:
+            required[self.replication.stream(*self._record.nodes[name].life)] = None
+        if not set(log.required) <= required.keys():
+            self._lost_stream = True
+        log.attach(self.copying.receiving(log.partition), required)
+
+    @property
+    def busy(self) -> bool:
+        """Whether acks may lead to more than opened gates."""
+        return bool(self.copying.pending or self._handovers or any(self._waiting.values()))
+
+    # Steering towards the target
+
+    @property
+    def unsteered(self) -> bool:
+        """Whether `steer` has something to look at."""
+        return bool(self._dirty) or self._lost_stream
+
+    def answered(self, change: Proposal) -> None:
+        """A proposal was decided. Where nothing came of it, things go on as before, or are tried again."""
+        if isinstance(change, Move):
+            for partition, revision, _ in change.partitions:
+                if self._handovers.get(partition) == revision:
+                    self._thaw(partition)
+        if not isinstance(change, Retire):
+            self._dirty.update(spot[0] for spot in change.partitions if spot[0] in self.logs)
+
+    def steer(self) -> None:
+        """Wish for the next step of every partition about which something has changed."""
+        if self._lost_stream:
+            self._lost_stream = False
+            self.resolved += self.replication.review()
+        if self._record is None:
+            return
+        dirty, self._dirty = self._dirty, set()
+        target = self._placement(self._record) if dirty else ()
+        for partition in dirty:
+            log = self.logs.get(partition)
+            if log is not None:
+                self._steer(self._record, log, target[partition])
+        self._hand_over(self._record)
+
+    def _steer(self, record: Record, log: Log, wanted: tuple[str, ...]) -> None:
+        partition = log.partition
+        entry = record.entries[partition]
+        settled = bool(wanted) and set(wanted) <= set(entry.in_sync)
+        at_home = settled and wanted[0] == self._name
+        for name in entry.holders if at_home else entry.learners:
+            if name not in wanted and name != self._name:
+                self.wishes.drop.add((partition, entry.revision, name))
+        for name in entry.learners:
+            stream = self.replication.stream(*record.nodes[name].life)
+            passed = self._joining[partition].get(name)
+            if passed is not None:
+                if stream.acked >= passed and stream not in log.refusers:
+                    self.wishes.in_sync[record.nodes[name].life].add((partition, entry.revision))
+            elif name in wanted and stream.connected:
+                self.copying.add(log, stream)
+        if settled and not at_home:
+            if partition not in self._handovers:
+                self._movable[partition] = None
+        else:
+            self._movable.pop(partition, None)
+            if partition in self._handovers and self._handovers[partition] is None:
+                self._thaw(partition)
+
+    def _hand_over(self, record: Record) -> None:
+        """Freeze partitions that should move, and propose the move once all effects are acked."""
+        while self._movable and len(self._handovers) < HANDOVERS_MAX:
+            partition = next(iter(self._movable))
+            del self._movable[partition]
+            self._handovers[partition] = None
+            self._close(partition)
+        for partition, proposed in self._handovers.items():
+            if proposed is None and self.logs[partition].clean:
+                revision = self._handovers[partition] = record.entries[partition].revision
+                self.wishes.move.add((partition, revision, self._placement(record)[partition][0]))
+
+    def _thaw(self, partition: int) -> None:
+        del self._handovers[partition]
+        self._open(partition)
+
+    def _open(self, partition: int) -> None:
+        self.serving[partition] = self.logs[partition]
+        self.opened.add(partition)
+        self.closed.discard(partition)
+
+    def _close(self, partition: int) -> None:
+        if self.serving[partition] is not None:
+            self.serving[partition] = None
+            self.closed.add(partition)
+            self.opened.discard(partition)
+
+    # Cleaning up
+
+    @property
+    def droppable(self) -> bool:
+        """Whether data lies here that the committed record gives to others."""
+        return bool(self._doomed) and self._record is self._committed
+
+    def drop_some(self) -> list[Dropped]:
+        """Delete some of it."""
+        partitions: list[int] = []
+        keys = orphaned = 0
+        while self.droppable and keys < DROP_KEYS:
+            partition, was_primary = self._doomed.popitem()
+            if partition in self.replica.copies or partition in self.logs:
+                continue
+            dropped = self._storage.drop(partition)
+            if dropped:
+                partitions.append(partition)
+                keys += dropped
+                orphaned += dropped if was_primary else 0
+        self.dropped_keys += keys
+        return [Dropped(tuple(partitions), keys, orphaned)] if partitions else []
+
+    def forget_streams(self, record: Record) -> None:
+        """Give up the streams to lives that are over."""
+        for stream in list(self.replication.streams.values()):
+            if not stream.connected and not record.has((stream.peer, stream.run)):
+                if not any(stream in log.streams for log in self.logs.values()):
+                    self.replication.forget(stream.peer, stream.run)
+                    self._waiting.pop(stream, None)
+
+    def roles(self, record: Record) -> Counter[str]:
+        """Count the partitions that this node holds, by role, and those of its own that lack copies."""
+        roles = Counter[str]()
+        if not record.has(self._me):
+            return roles
+        wanted = min(record.replica_count, len(record.ring()))
+        for entry in record.entries:
+            if entry.primary == self._name:
+                roles["primary"] += 1
+                roles["under_replicated"] += len(entry.in_sync) < wanted
+            elif self._name in entry.in_sync:
+                roles["replica"] += 1
+            elif self._name in entry.learners:
+                roles["learner"] += 1
+        return roles

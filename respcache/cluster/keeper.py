@@ -1,0 +1,460 @@
+"""The keeper of partitions: everything distributed about the data of one node, in one machine without I/O.
+
+It composes the register (what is agreed), the planner (what should be agreed next), and
+the holdings (what this node does about it), and speaks with the keepers of other nodes
+over one ordered link each. The driver owns clock, sockets and dice:
+
+- membership tells of lives (`member_up`, `member_down`, `member_left`);
+- the net tells of links (`peer_connected`, `peer_disconnected`) and hands in whole
+  frames (`receive`); a frame is delivered once and in order, or the link is broken;
+- `tick` is due at `deadline`, and `flush` once at the end of every turn of the event loop
+  in which anything was put in or any effect was appended: it sends effects and acks;
+- the executor reads `serving` and `table` for every command:
+
+      log = keeper.serving[partition]
+      if log is None:      relay to keeper.table.primary[partition], or, where that is this
+                           node or nobody, wait for RoutesChanged and look again
+      execute; for each effect:  if log.streams: log.append(database, argv)
+      gate = keeper.gate(logs of the batch)
+      if gate is not None: hold the replies back until Resolved brings the gate
+
+`now` is monotonic seconds. Every input returns effects to be carried out in order.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from respcache.cluster.config import KeeperConfig
+from respcache.cluster.effects import (
+    Drained,
+    Effect,
+    ForeignCluster,
+    Formed,
+    RecordChanged,
+    Recreated,
+    Resolved,
+    RoutesChanged,
+    Send,
+)
+from respcache.cluster.holdings import Holdings, Wishes
+from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
+from respcache.cluster.ownership.planner import TargetCache, plan, unowned
+from respcache.cluster.ownership.record import Node, Record, Version
+from respcache.cluster.ownership.register import Adopted, Done, Register, RegisterEffect, Settled, Tell
+from respcache.cluster.ownership.table import Table
+from respcache.cluster.ownership.wire import NOTHING, DecodeError, RegisterMessage
+from respcache.cluster.peers import Peers
+from respcache.cluster.replication.log import Gate, Log
+from respcache.cluster.replication.replica import Inbound
+from respcache.cluster.replication.storage import Storage
+from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
+from respcache.cluster.stats import KeeperFigures
+from respcache.cluster.wire import Hello, Message, decode, encode
+
+HELD_MAX = 10_000
+"""Messages of a peer kept until the record that they refer to is here. Further ones are lost, which
+their sender finds out by a gap, and makes the copies afresh."""
+
+
+class Keeper:
+    """One node's share of the cluster's data: who has what, and how writes get safe."""
+
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
+        self.me = me
+        self.table = Table()
+        """Who serves what, for routing."""
+        self.deadline = math.inf
+        """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
+        self._config, self._rng = config, rng
+        self._placement = TargetCache()
+        self._peers = Peers(me, config)
+        self._register = Register(me.life, rng)
+        self._holdings = Holdings(me.life, config, storage, self._placement)
+        self.serving: list[Log | None] = self._holdings.serving
+        """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
+        self._held: dict[str, list[tuple[Frame | Inquiry, int]]] = {}
+        self._proposed: dict[int, Proposal] = {}
+        self._plan_due = math.inf
+        self._leaving = self._retiring = self._drained = False
+        self._routes_changed = False
+        self._effects: list[Effect] = []
+
+    # The executor's side
+
+    def gate(self, logs: Iterable[Log]) -> Gate | None:
+        """Return what the replies to commands on these partitions, reads included, have to wait for; None: nothing."""
+        return self._holdings.replication.gate(logs)
+
+    @property
+    def pressure(self) -> bool:
+        """Whether so many effects wait for acks that no more writes should be executed."""
+        return self._holdings.replication.pressure
+
+    def behind(self, version: Version) -> bool:
+        """Whether the sender of a relayed command goes by a newer record. If so: `catch_up`, and wait for RoutesChanged."""
+        return self.table.behind(version)
+
+    def catch_up(self, peer: str) -> list[Effect]:
+        """Ask a peer for its newer record."""
+        return [Send(tell.peer, encode(tell.message)) for tell in self._register.fetch(peer) if isinstance(tell, Tell)]
+
+    @property
+    def joined(self) -> bool:
+        """Whether the record that this node knows counts it among the members."""
+        record = self._register.record
+        return record is not None and record.has(self.me.life)
+
+    # Inputs
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin: a node that was given nobody to join founds a cluster."""
+        return self._look_around(now)
+
+    def leave(self, now: float) -> list[Effect]:
+        """Hand over everything; Drained says when that is done. Serving goes on until then."""
+        self._leaving = True
+        return self._finish(now)
+
+    def member_up(self, now: float, node: Node) -> list[Effect]:
+        """A member lives. A greater run epoch than before means that its former life is over."""
+        if node.name == self.me.name:
+            return []
+        self._peers.up(now, node)
+        return self._look_around(now)
+
+    def member_suspect(self, now: float, name: str, run: int) -> list[Effect]:
+        """A member may be dead; nothing is done about it until it is."""
+        del now, name, run
+        return []
+
+    def member_down(self, now: float, name: str, run: int) -> list[Effect]:
+        """A member is dead: its partitions are taken over at once, its copies made elsewhere later."""
+        return self._end(now, name, run, left=False)
+
+    def member_left(self, now: float, name: str, run: int) -> list[Effect]:
+        """A member has left and will not return."""
+        return self._end(now, name, run, left=True)
+
+    def peer_connected(self, now: float, name: str) -> list[Effect]:
+        """There is a new link to a peer, in both directions. It takes the place of a former one."""
+        self._unlink(name)
+        self._peers.connected(name)
+        self._greet(name)
+        return self._look_around(now)
+
+    def peer_disconnected(self, now: float, name: str) -> list[Effect]:
+        """The link broke. What was on its way is lost."""
+        self._unlink(name)
+        return self._look_around(now)
+
+    def receive(self, now: float, peer: str, frame: bytes) -> list[Effect]:
+        """Take one frame in. Raises DecodeError, having changed nothing, for anything that is no message."""
+        message = decode(frame)
+        hello = self._peers.hello(peer)
+        if isinstance(message, Hello):
+            return self._on_hello(now, peer, message)
+        if hello is None or self._peers.foreign(peer):
+            return []
+        match message:
+            case Frame():
+                self._in_turn(peer, message, len(frame))
+                return self._take_effects()
+            case Ack():
+                return self._on_ack(now, peer, message) if message.run == self.me.run else []
+            case Inquiry():
+                self._in_turn(peer, message, len(frame))
+            case Positions():
+                self._holdings.positions(self._holdings.replication.stream(peer, hello.run), message)
+            case _:
+                self._heed(now, self._register.receive(now, peer, message))
+        return self._finish(now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what time alone brings about, and one bounded step of copying and deleting."""
+        if now >= self._peers.doubt_due:
+            self._look_around(now, finish=False)
+        self._heed(now, self._register.tick(now))
+        self._holdings.demote_slow(now)
+        self._holdings.copying.step(self._holdings.replication.number)
+        self._effects += self._holdings.drop_some()
+        return self._finish(now)
+
+    def flush(self, now: float) -> list[Effect]:
+        """Send the effects and the acks of this turn of the event loop, one frame of each per peer."""
+        if self._holdings.replication.cut(now, self.table.version, self._send):
+            self.deadline = min(self.deadline, now + self._config.replica_timeout_s)
+        for peer, ack in self._holdings.replica.acks():
+            self._send(peer, encode(ack))
+        return self._take_effects()
+
+    # Links
+
+    def _unlink(self, name: str) -> None:
+        hello = self._peers.disconnected(name)
+        self._held.pop(name, None)
+        if hello is not None:
+            self._holdings.replication.stream(name, hello.run).connected = False
+
+    def _greet(self, name: str) -> None:
+        record = self._register.record
+        run, applied = self._holdings.replica.applied(name)
+        cluster_id, version = ("", NOTHING) if record is None else (record.cluster_id, record.version)
+        self._send(name, encode(Hello(self.me.run, cluster_id, version, run, applied)))
+
+    def _on_hello(self, now: float, peer: str, hello: Hello) -> list[Effect]:
+        self._peers.greeted(peer, hello)
+        if self._peers.foreign(peer):
+            self._effects.append(ForeignCluster(peer, hello.cluster_id))
+            return self._look_around(now)
+        stream = self._holdings.replication.stream(peer, hello.run)
+        if not stream.connected:
+            applied = hello.applied if hello.applied_run == self.me.run else 0
+            self._holdings.replication.resume(stream, applied, self._send)
+            self._holdings.linked(stream)
+        self._look_around(now, finish=False)
+        self._heed(now, self._register.show(now, peer, hello.version))
+        return self._finish(now)
+
+    def _in_turn(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
+        """Take a message that goes by a record: at once, or when that record is here; in order either way."""
+        held = self._held.get(peer)
+        if held is None and not self.table.behind(message.version):
+            self._take(peer, message, frame_bytes)
+            return
+        if held is None:
+            held = self._held[peer] = []
+            self._effects += self.catch_up(peer)
+        if len(held) < HELD_MAX:
+            held.append((message, frame_bytes))
+
+    def _release(self) -> None:
+        """Take what was held until a record came."""
+        for peer in list(self._held):
+            held = self._held.pop(peer)
+            for index, (message, frame_bytes) in enumerate(held):
+                if self.table.behind(message.version):
+                    self._held[peer] = held[index:]
+                    self._effects += self.catch_up(peer)
+                    break
+                self._take(peer, message, frame_bytes)
+
+    def _take(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
+        replica = self._holdings.replica
+        if isinstance(message, Frame):
+            replica.receive(self._inbound(peer), message, frame_bytes)
+            return
+        answer = ((partition, epoch, replica.position(partition, epoch)) for partition, epoch in message.partitions)
+        self._send(peer, encode(Positions(tuple(answer))))
+
+    def _inbound(self, peer: str) -> Inbound:
+        hello = self._peers.hello(peer)
+        assert hello is not None
+        return self._holdings.replica.inbound((peer, hello.run))
+
+    def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
+        holdings = self._holdings
+        hello = self._peers.hello(peer)
+        assert hello is not None
+        stream = holdings.replication.stream(peer, hello.run)
+        if ack.refused and holdings.refused(stream, ack.number, ack.refused):
+            self._effects += self.catch_up(peer)
+        opened = holdings.replication.ack(now, stream, ack.number)
+        if opened:
+            self._effects.append(Resolved(tuple(opened)))
+        if ack.refused or holdings.busy:
+            holdings.advance(stream)
+            return self._finish(now)
+        return self._take_effects()
+
+    # Members
+
+    def _end(self, now: float, name: str, run: int, *, left: bool) -> list[Effect]:
+        if name == self.me.name:
+            return []
+        self._peers.down(now, name, run, left=left)
+        return self._look_around(now)
+
+    def _look_around(self, now: float, *, finish: bool = True) -> list[Effect]:
+        self._plan_due = -math.inf
+        self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
+        return self._finish(now) if finish else []
+
+    # The record
+
+    def _heed(self, now: float, effects: list[RegisterEffect]) -> None:
+        """Carry out what the register wants."""
+        for effect in effects:
+            match effect:
+                case Tell():
+                    self._send(effect.peer, encode(effect.message))
+                case Adopted():
+                    self._adopt(now, effect)
+                case Settled():
+                    self._holdings.settle(effect.record)
+                    self._holdings.forget_streams(effect.record)
+                    self._plan_due = -math.inf
+                case Done():
+                    change = self._proposed.pop(effect.number, None)
+                    if change is not None:
+                        self._answered(change)
+
+    def _adopt(self, now: float, adopted: Adopted) -> None:
+        record = adopted.record
+        self._peers.study(now, record)
+        if adopted.old is None:
+            for name in self._peers.links():
+                self._greet(name)
+        self.table.show(record)
+        self._holdings.adopt(now, adopted.old, record, leap=adopted.leap)
+        self._effects.append(RecordChanged(record.version))
+        self._routes_changed = True
+        self._plan_due = -math.inf
+        self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
+        self._release()
+
+    def _answered(self, change: Proposal) -> None:
+        if isinstance(change, Retire):
+            self._retiring = False
+        self._holdings.answered(change)
+
+    def _propose(self, now: float, changes: Sequence[Change]) -> None:
+        numbers, effects = self._register.propose(now, changes)
+        for number, change in zip(numbers, changes, strict=True):
+            if isinstance(change, Proposal):
+                self._proposed[number] = change
+        self._heed(now, effects)
+
+    def _plan(self, now: float) -> None:
+        """As coordinator, with nothing under way: look for what should be changed."""
+        record = self._register.record
+        assert record is not None
+        outlook, self._plan_due = self._peers.outlook(now, record)
+        changes = plan(record, outlook, self._placement)
+        for change in changes:
+            if isinstance(change, Recreate):
+                self._effects.append(Recreated(tuple(partition for partition, _, _ in change.partitions)))
+        if changes:
+            self._propose(now, changes)
+
+    def _found(self, now: float) -> None:
+        cluster_id = f"{self._rng.getrandbits(160):040x}"
+        self._effects.append(Formed(cluster_id))
+        self._heed(now, self._register.form(now, cluster_id, self.me, self._config.replica_count))
+
+    def figures(self, now: float) -> KeeperFigures:
+        """Return a snapshot for metrics."""
+        holdings, register = self._holdings, self._register
+        replication, replica, copying = holdings.replication, holdings.replica, holdings.copying
+        roles = Counter[str]()
+        lost = 0
+        if register.record is not None:
+            roles = holdings.roles(register.record)
+            lost = len(unowned(register.record, self._peers.live(now))) if register.coordinating else 0
+        streams = replication.streams.values()
+        oldest = min((stream.unacked[0][2] for stream in streams if stream.unacked), default=now)
+        return KeeperFigures(
+            version=self.table.version,
+            changes_total=dict(register.decided),
+            partitions_primary=roles["primary"],
+            partitions_replica=roles["replica"],
+            partitions_learner=roles["learner"],
+            partitions_under_replicated=roles["under_replicated"],
+            partitions_unowned=lost,
+            copies_out_pending=copying.pending,
+            copies_in_pending=roles["learner"],
+            keys_out_total=copying.keys_out,
+            bytes_out_total=copying.bytes_out,
+            keys_in_total=replica.keys_in,
+            bytes_in_total=replica.bytes_in,
+            pending_effects=sum(stream.items for stream in streams),
+            pending_bytes=sum(stream.unacked_bytes for stream in streams),
+            lag_s=max(0.0, now - oldest),
+            effects_out_total=replication.effects,
+            effects_in_total=replica.effects,
+            effects_refused_total=replica.refusals,
+            acks_total=replication.acks,
+            ack_us_buckets=tuple(replication.ack_us),
+            dropped_keys_total=holdings.dropped_keys,
+            demoted_slow_total=holdings.demoted_slow,
+        )
+
+    # The end of every input
+
+    def _finish(self, now: float) -> list[Effect]:
+        """Draw all conclusions from an input."""
+        if self._register.record is None and not self._leaving and self._peers.may_form(now):
+            self._found(now)
+        holdings = self._holdings
+        while True:
+            holdings.steer()
+            if self._register.idle and now >= self._plan_due:
+                self._plan(now)
+            self._retire(now)
+            wishes, holdings.wishes = holdings.wishes, Wishes()
+            changes = wishes.changes(self.me.life)
+            if changes:
+                self._propose(now, changes)
+            if not changes and not holdings.unsteered and not (self._register.idle and now >= self._plan_due):
+                break
+        for peer, partitions in holdings.inquiries.items():
+            self._send(peer, encode(Inquiry(self.table.version, tuple(partitions))))
+        holdings.inquiries.clear()
+        self._announce()
+        self._arm(now)
+        return self._take_effects()
+
+    def _retire(self, now: float) -> None:
+        """On the way out: get off the ring, and find out whether anything is left here."""
+        if not self._leaving or self._drained:
+            return
+        record = self._register.committed
+        if record is None or not record.has(self.me.life):
+            self._drained = True
+        elif self.me.name not in record.holders() or self._sole(now):
+            self._drained = True
+        elif not self._retiring and any(node.name == self.me.name for node in record.ring()):
+            self._retiring = True
+            self._propose(now, [Retire(*self.me.life)])
+        if self._drained:
+            self._effects.append(Drained())
+
+    def _sole(self, now: float) -> bool:
+        """Whether there is nobody to hand anything over to."""
+        live, record = self._peers.live(now), self._register.record
+        return record is not None and all(node.name == self.me.name or node.name not in live for node in record.ring())
+
+    def _announce(self) -> None:
+        holdings = self._holdings
+        if holdings.resolved:
+            self._effects.append(Resolved(tuple(holdings.resolved)))
+            holdings.resolved = []
+        if self._routes_changed or holdings.opened or holdings.closed:
+            opened, closed = tuple(sorted(holdings.opened)), tuple(sorted(holdings.closed))
+            self._effects.append(RoutesChanged(self.table.version, opened, closed))
+            self._routes_changed = False
+            holdings.opened.clear()
+            holdings.closed.clear()
+
+    def _arm(self, now: float) -> None:
+        holdings = self._holdings
+        if holdings.copying.runnable or holdings.droppable:
+            self.deadline = now
+            return
+        self.deadline = min(self._register.deadline, holdings.deadline, self._doubt_due(now))
+        if self._register.idle:
+            self.deadline = min(self.deadline, self._plan_due)
+        if self._register.record is None and now < self._peers.forming_due:
+            self.deadline = min(self.deadline, self._peers.forming_due)
+
+    def _doubt_due(self, now: float) -> float:
+        due = self._peers.doubt_due
+        return due if due > now else math.inf
+
+    def _send(self, peer: str, frame: bytes) -> None:
+        self._effects.append(Send(peer, frame))
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects

@@ -1,0 +1,152 @@
+"""The control record: which nodes make up the cluster, and who holds each partition.
+
+A record is immutable. It is edited by changes (see `changes`), agreed on by the
+register, and read by everybody. The names in its entries stand for one life of a
+node each, the one that `nodes` gives: before another life of that name is let in,
+the former one is taken out of all entries, so a node that lost its memory is
+never mistaken for the copy that it was.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Final
+
+import msgspec
+
+from respcache.cluster.ownership.ring import WEIGHT_MAX, WEIGHT_MIN, RingNode
+from respcache.cluster.ownership.slots import PARTITIONS
+
+Version = tuple[int, int]
+"""(term, counter): every change raises the counter, every new coordinator the term. Greater is newer."""
+
+Life = tuple[str, int]
+"""(name, run epoch): a node from its start to its end."""
+
+NAME_CHARACTERS_MAX: Final = 64
+NODES_MAX: Final = 1_024
+"""A record names no more nodes than there are partitions."""
+NUMBER_MAX: Final = 2**53
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
+PartitionNumber = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS)]
+Weight = Annotated[float, msgspec.Meta(ge=WEIGHT_MIN, le=WEIGHT_MAX)]
+Zone = Annotated[str, msgspec.Meta(max_length=128)]
+
+
+class Standing(enum.IntEnum):
+    """What place a node has in the cluster."""
+
+    MEMBER = 0
+    """In the ring: partitions are placed on it."""
+    LEAVING = 1
+    """Lives, wants no partitions, and hands over those that it has."""
+    GONE = 2
+    """Dead for so long that its copies are made elsewhere; named only because it was the last to hold something."""
+
+
+class Node(msgspec.Struct, frozen=True, array_like=True):
+    """One life of a node."""
+
+    name: Name
+    run: Number
+    """Its run epoch; a restart has a greater one."""
+    weight: Weight = 1.0
+    zone: Zone = ""
+    standing: Standing = Standing.MEMBER
+
+    @property
+    def life(self) -> Life:
+        """Name and run epoch."""
+        return self.name, self.run
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who holds one partition. Nobody does while `primary` is empty."""
+
+    epoch: int = 0
+    """Raised when another node becomes primary; effects carry it, and those of an older one are refused."""
+    revision: int = 0
+    """Raised with the epoch, and when a copy is taken out of `in_sync`. A change that was meant for
+    another revision does nothing, so changes may be proposed again and again."""
+    born: int = 0
+    """The epoch in which the partition began, empty. In this epoch alone a primary may start from nothing."""
+    primary: str = ""
+    in_sync: tuple[str, ...] = ()
+    """The copies that have every acknowledged write. The last one stays named when it dies: it may return."""
+    learners: tuple[str, ...] = ()
+    """Copies in the making."""
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """All who have the partition or a part of it."""
+        return self.in_sync + self.learners
+
+    def without(self, name: str, *, revision: int | None = None) -> "Entry":
+        """Return the entry with one copy taken out of both lists."""
+        return replace(
+            self,
+            revision=self.revision if revision is None else revision,
+            in_sync=tuple(other for other in self.in_sync if other != name),
+            learners=tuple(other for other in self.learners if other != name),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of the truth."""
+
+    cluster_id: str
+    version: Version
+    replica_count: int
+    nodes: Mapping[str, Node]
+    entries: tuple[Entry, ...]
+
+    def has(self, life: Life) -> bool:
+        """Whether the record speaks of this life of the node."""
+        node = self.nodes.get(life[0])
+        return node is not None and node.run == life[1]
+
+    def ring(self) -> tuple[RingNode, ...]:
+        """Return the nodes that partitions are placed on, in the order of names."""
+        return tuple(
+            RingNode(node.name, node.weight, node.zone)
+            for _, node in sorted(self.nodes.items())
+            if node.standing is Standing.MEMBER
+        )
+
+    def holders(self) -> set[str]:
+        """Return the names that occur in entries."""
+        return {name for entry in self.entries for name in entry.holders}
+
+    def edited(self, entries: Mapping[int, Entry]) -> "Record":
+        """Return the record with some entries replaced; the very same one when none is."""
+        if not entries:
+            return self
+        edited = list(self.entries)
+        for partition, entry in entries.items():
+            edited[partition] = entry
+        return replace(self, entries=tuple(edited))
+
+    def with_nodes(self, nodes: Iterable[Node]) -> "Record":
+        """Return the record with these nodes and no others."""
+        return replace(self, nodes={node.name: node for node in nodes})
+
+
+def found(cluster_id: str, founder: Node, replica_count: int) -> Record:
+    """Return the first record of a cluster: one node that holds everything, which is nothing."""
+    entry = Entry(epoch=1, revision=1, born=1, primary=founder.name, in_sync=(founder.name,))
+    return Record(cluster_id, (1, 1), replica_count, {founder.name: founder}, (entry,) * PARTITIONS)
+
+
+def differing(old: Record | None, new: Record) -> list[int]:
+    """Return the partitions whose entries differ: all of them where there was no record or that of another cluster."""
+    if old is None:
+        return list(range(PARTITIONS))
+    return [
+        partition
+        for partition, (before, after) in enumerate(zip(old.entries, new.entries, strict=True))
+        if before is not after and before != after
+    ]

@@ -1,0 +1,39 @@
+"""From a key to its slot and its partition.
+
+Slots are Redis Cluster's: 16,384 of them, CRC16 of the key or of its hash tag,
+so that cluster-aware clients compute the same number. What the cluster places,
+replicates and moves is coarser: a partition of 16 neighbouring slots, which
+keeps the table that CLUSTER SLOTS sends small.
+"""
+
+from binascii import crc_hqx
+from typing import Final
+
+SLOTS: Final = 16_384
+"""Slots of the key space, as the Redis Cluster specification fixes them."""
+
+PARTITIONS: Final = 1_024
+"""Units of placement. Every node of a cluster must agree, so this is no setting."""
+
+SLOTS_PER_PARTITION: Final = SLOTS // PARTITIONS
+"""Partition p holds the slots from `p * SLOTS_PER_PARTITION` up to the next partition's first."""
+
+
+def slot_of(key: bytes) -> int:
+    """Return the slot of a key, 0 to 16,383, as Redis Cluster does.
+
+    The hash tag, the bytes between the first `{` and the next `}`, stands for
+    the whole key, so that keys with one tag live together. An empty or an
+    unclosed tag is none. `crc_hqx` from 0 is the specification's CRC16 (XMODEM).
+    """
+    opening = key.find(b"{")
+    if opening >= 0:
+        closing = key.find(b"}", opening + 1)
+        if closing > opening + 1:
+            key = key[opening + 1 : closing]
+    return crc_hqx(key, 0) % SLOTS
+
+
+def partition_of(key: bytes) -> int:
+    """Return the partition of a key, 0 to 1,023: that of its slot."""
+    return slot_of(key) // SLOTS_PER_PARTITION

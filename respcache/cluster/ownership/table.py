@@ -1,0 +1,58 @@
+"""The record as the executor reads it: flat lists from partition to owner."""
+
+from typing import TYPE_CHECKING, Final
+
+from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
+
+if TYPE_CHECKING:
+    from respcache.cluster.ownership.record import Record, Version
+
+NO_VERSION: Final = (0, 0)
+
+
+class Table:
+    """Who serves what, by the newest record known here. The lists are edited in place, so they may be kept."""
+
+    __slots__ = ("_record", "primary", "version")
+
+    def __init__(self) -> None:
+        self.primary: list[str] = [""] * PARTITIONS
+        """The name of each partition's primary; empty while there is none."""
+        self.version: Version = NO_VERSION
+        """To be sent along with a relayed command."""
+        self._record: Record | None = None
+
+    def show(self, record: "Record") -> None:
+        """Take over a record."""
+        self._record = record
+        self.version = record.version
+        self.primary[:] = [entry.primary for entry in record.entries]
+
+    def behind(self, version: "Version") -> bool:
+        """Whether whoever sent `version` has seen a newer record than this node."""
+        return version > self.version
+
+    def copies(self, partition: int) -> tuple[str, ...]:
+        """Return the names of the copies in sync, the primary first."""
+        if self._record is None:
+            return ()
+        entry = self._record.entries[partition]
+        return (entry.primary, *(name for name in entry.in_sync if name != entry.primary)) if entry.primary else ()
+
+    def ranges(self) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Return (first slot, last slot, copies) of neighbouring partitions with equal copies, in order of slots.
+
+        Partitions without a primary are left out.
+        """
+        ranges: list[tuple[int, int, tuple[str, ...]]] = []
+        for partition in range(PARTITIONS):
+            copies = self.copies(partition)
+            first = partition * SLOTS_PER_PARTITION
+            last = first + SLOTS_PER_PARTITION - 1
+            if not copies:
+                continue
+            if ranges and ranges[-1][1] == first - 1 and ranges[-1][2] == copies:
+                ranges[-1] = (ranges[-1][0], last, copies)
+            else:
+                ranges.append((first, last, copies))
+        return ranges

@@ -1,0 +1,278 @@
+"""The primary's side of replication: effects go out in frames, replies wait for the acks.
+
+One `Log` per partition of which this node is the primary, one `Stream` per peer
+that holds or makes a copy. Within a tick of the event loop effects pile up in the
+streams; `cut` makes one frame per peer of them. A frame has the number of its
+tick, one count for all peers, so "is everything acked" is one comparison of
+integers per copy: `stream.acked >= log.dirty`.
+
+This is the path of every write: an effect costs one tuple and one append per peer.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from respcache.cluster.replication.wire import Item, encode_frame
+
+if TYPE_CHECKING:
+    from respcache.cluster.ownership.record import Version
+    from respcache.cluster.replication.copying import Copying
+
+ACK_BUCKETS: Final = 32
+"""Buckets of ack times: bucket i counts those below 2**i microseconds."""
+
+
+class Stream:
+    """What flows to one life of one peer: the open frame, and the frames that it has not acked."""
+
+    __slots__ = (
+        "acked",
+        "busy_since_s",
+        "connected",
+        "items",
+        "open",
+        "peer",
+        "run",
+        "unacked",
+        "unacked_bytes",
+        "waiting",
+    )
+
+    def __init__(self, peer: str, run: int) -> None:
+        self.peer, self.run = peer, run
+        self.acked = 0
+        """All frames up to this number have been applied by the peer."""
+        self.open: list[Item] = []
+        self.unacked: deque[tuple[int, bytes, float, int]] = deque()
+        """(number, frame, when it was cut, items) of frames to send again should the link break."""
+        self.unacked_bytes = 0
+        self.items = 0
+        """Items in `unacked`."""
+        self.connected = False
+        self.busy_since_s = 0.0
+        """When the peer last acked something or had nothing to ack."""
+        self.waiting: list[tuple[int, int, Gate]] = []
+        """A heap of (frame number, order, gate)."""
+
+
+class Log:
+    """The effects of one partition in the present epoch.
+
+    `streams` get every effect: those whose acks are required and the copies in the making.
+    While it is empty there is nobody to tell, and `append` need not be called.
+    """
+
+    __slots__ = ("copying", "dirty", "epoch", "partition", "refusers", "replication", "required", "sequence", "streams")
+
+    def __init__(self, replication: "Replication", partition: int, epoch: int, sequence: int) -> None:
+        self.replication, self.partition, self.epoch = replication, partition, epoch
+        self.sequence = sequence
+        """Of the last effect. It goes on counting from one primary to the next."""
+        self.dirty = 0
+        """The number of the frames that the last effect is in."""
+        self.streams: tuple[Stream, ...] = ()
+        self.required: tuple[Stream, ...] = ()
+        """The streams to copies that count as in sync, or are about to."""
+        self.refusers: frozenset[Stream] = frozenset()
+        """Those whose peers refused effects: their acks do not speak for this partition."""
+        self.copying: Copying | None = None
+        """Told of effects while a copy is being made."""
+
+    def append(self, database: int, argv: list[bytes]) -> None:
+        """Send an effect to all copies with the next flush. `argv` must not be changed afterwards."""
+        self.sequence = sequence = self.sequence + 1
+        effect = (self.partition, self.epoch, sequence, database, argv)
+        for stream in self.streams:
+            stream.open.append(effect)
+        self.dirty = self.replication.number
+        if self.copying is not None:
+            self.copying.touched(self.partition, database, argv)
+
+    def attach(self, streams: Iterable[Stream], required: Iterable[Stream]) -> None:
+        """Name the peers that get the effects from now on, and those of them that have to ack."""
+        self.required = tuple(required)
+        self.streams = tuple(dict.fromkeys((*self.required, *streams)))
+        self.refusers &= frozenset(self.required)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every copy that counts has acked every effect."""
+        dirty = self.dirty
+        return not self.refusers and all(stream.acked >= dirty for stream in self.required)
+
+
+class Gate:
+    """Replies wait behind it until the effects of some partitions are safe.
+
+    `committed` is None while that is open, True once all copies have them, and False when
+    this node ceased to be a primary before it could know: the outcome is then *uncertain*,
+    for the effects live on some copies and may have survived.
+    """
+
+    __slots__ = ("committed", "needs", "waits")
+
+    def __init__(self) -> None:
+        self.committed: bool | None = None
+        self.needs: list[tuple[Log, int]] = []
+        """(log, number of the frames that its last effect was in)."""
+        self.waits: dict[Stream, int] = {}
+        """The streams that have yet to ack, and up to which frame."""
+
+    def refused_by(self, stream: Stream) -> bool:
+        """Whether the peer has refused effects that this gate waits for: then its acks do not open it."""
+        for log, _ in self.needs:  # a loop, since any() would take twice as long, on every reply
+            if stream in log.refusers:
+                return True
+        return False
+
+
+class Replication:
+    """All streams of this node, the numbering of frames, and the gates that wait for acks."""
+
+    def __init__(self, *, unacked_bytes_max: int) -> None:
+        self._unacked_bytes_max = unacked_bytes_max
+        self.number = 1
+        """The number of the next frames."""
+        self.streams: dict[tuple[str, int], Stream] = {}
+        self.gates: dict[Gate, None] = {}
+        self.acks = 0
+        self.ack_us = [0] * ACK_BUCKETS
+        """How long frames took from cut to ack."""
+        self.frames = 0
+        self.effects = 0
+        """Items sent."""
+        self._order = count()
+
+    def stream(self, peer: str, run: int) -> Stream:
+        """Return the stream to one life of a peer, a new one at need."""
+        stream = self.streams.get((peer, run))
+        if stream is None:
+            stream = self.streams[peer, run] = Stream(peer, run)
+            stream.acked = self.number - 1
+        return stream
+
+    @property
+    def pressure(self) -> bool:
+        """Whether so much waits for acks that no more writes should be taken in."""
+        limit = self._unacked_bytes_max
+        return any(stream.unacked_bytes > limit for stream in self.streams.values())
+
+    def gate(self, logs: Iterable[Log]) -> Gate | None:
+        """Return None when all effects of these partitions are acked, else what to wait for."""
+        gate: Gate | None = None
+        for log in logs:
+            dirty = log.dirty
+            for stream in log.required:
+                if stream.acked < dirty or stream in log.refusers:
+                    if gate is None:
+                        gate = Gate()
+                    gate.needs.append((log, dirty))
+                    break
+        if gate is not None:
+            self._wait(gate)
+        return gate
+
+    def cut(self, now: float, version: "Version", send: Callable[[str, bytes], None]) -> bool:
+        """Close the open frames and send them; those for a peer without a link wait for it. Return if there were any."""
+        number, sent = self.number, False
+        for stream in self.streams.values():
+            if not stream.open:
+                continue
+            frame = encode_frame(number, version, stream.open)
+            if not stream.unacked:
+                stream.busy_since_s = now
+            stream.unacked.append((number, frame, now, len(stream.open)))
+            stream.unacked_bytes += len(frame)
+            stream.items += len(stream.open)
+            self.frames += 1
+            self.effects += len(stream.open)
+            stream.open = []
+            sent = True
+            if stream.connected:
+                send(stream.peer, frame)
+        if sent:
+            self.number += 1
+        return sent
+
+    def ack(self, now: float, stream: Stream, number: int) -> list[Gate]:
+        """Take note that a peer has applied all frames up to `number`; return the gates that this opens."""
+        if number <= stream.acked:
+            return []
+        stream.acked = number
+        stream.busy_since_s = now
+        self.acks += 1
+        unacked = stream.unacked
+        while unacked and unacked[0][0] <= number:
+            _, frame, cut_at, items = unacked.popleft()
+            stream.unacked_bytes -= len(frame)
+            stream.items -= items
+            microseconds = int((now - cut_at) * 1e6)
+            self.ack_us[min(microseconds.bit_length(), ACK_BUCKETS - 1)] += 1
+        opened: list[Gate] = []
+        waiting = stream.waiting
+        while waiting and waiting[0][0] <= number:
+            gate = heapq.heappop(waiting)[2]
+            if gate.committed is not None or gate.refused_by(stream):
+                continue
+            gate.waits.pop(stream, None)
+            if not gate.waits:
+                del self.gates[gate]
+                gate.committed = True
+                opened.append(gate)
+        return opened
+
+    def resume(self, stream: Stream, applied: int, send: Callable[[str, bytes], None]) -> None:
+        """On a new link: send again what comes after the last frame that the peer has applied."""
+        stream.connected = True
+        for number, frame, _, _ in stream.unacked:
+            if number > applied:
+                send(stream.peer, frame)
+
+    def review(self) -> list[Gate]:
+        """Open the gates whose last missing acks are no longer required. To be called when a log lost a stream."""
+        opened = []
+        for gate in list(self.gates):
+            waits = _waits(gate.needs)
+            gate.waits = {stream: number for stream, number in gate.waits.items() if stream in waits}
+            if not gate.waits:
+                opened.append(self._resolve(gate, committed=True))
+        return opened
+
+    def lose(self, lost: Sequence[Log]) -> list[Gate]:
+        """Fail the gates of partitions whose primary this node no longer is."""
+        gone = set(lost)
+        failed = [gate for gate in self.gates if any(log in gone and not _acked(log, at) for log, at in gate.needs)]
+        return [self._resolve(gate, committed=False) for gate in failed]
+
+    def forget(self, peer: str, run: int) -> None:
+        """Give up the stream to a life that no log refers to any more."""
+        self.streams.pop((peer, run), None)
+
+    def _wait(self, gate: Gate) -> None:
+        gate.waits = waits = _waits(gate.needs)
+        for stream, number in waits.items():
+            heapq.heappush(stream.waiting, (number, next(self._order), gate))
+        self.gates[gate] = None
+
+    def _resolve(self, gate: Gate, *, committed: bool) -> Gate:
+        gate.committed = committed
+        gate.waits = {}
+        self.gates.pop(gate, None)
+        return gate
+
+
+def _waits(needs: list[tuple[Log, int]]) -> dict[Stream, int]:
+    """Return the streams that owe an ack, and the highest number that they owe."""
+    waits: dict[Stream, int] = {}
+    for log, number in needs:
+        for stream in log.required:
+            if (stream.acked < number or stream in log.refusers) and number >= waits.get(stream, 0):
+                waits[stream] = number
+    return waits
+
+
+def _acked(log: Log, number: int) -> bool:
+    return not log.refusers and all(stream.acked >= number for stream in log.required)

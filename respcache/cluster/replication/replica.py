@@ -1,0 +1,207 @@
+"""The replicas' side of replication: apply frames in order, ack them, know how far each copy got.
+
+A frame is applied at once and acked with the next flush. What a copy refuses, because
+the sender is not its primary any more or an effect is missing, it names in the ack.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from respcache.cluster.ownership.record import Life
+from respcache.cluster.replication.storage import Storage
+from respcache.cluster.replication.wire import ABSENT, BEGIN, END, VALUES, Ack, Frame, Item
+
+TAIL_BYTES: Final = 8 * 1024 * 1024
+"""Recent effects that a node keeps for copies that are behind when it becomes primary: several seconds of them,
+where milliseconds would do; a copy that is further behind is made afresh."""
+UNKNOWN: Final = -1
+"""The position of a copy that is not whole."""
+
+
+class Inbound:
+    """What arrives from one life of a peer."""
+
+    __slots__ = ("applied", "life", "refused", "unacked")
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.applied = 0
+        """The number of the last frame applied."""
+        self.unacked = False
+        self.refused: dict[int, int] = {}
+        """Partition to epoch of effects refused. Named in every ack, for an ack can be lost with its link,
+        until the copy is made afresh."""
+
+
+class Copy:
+    """This node's copy of a partition that another node is the primary of.
+
+    absent --BEGIN--> learning --END--> whole
+       ^---- the record takes it out of sync ----'
+    """
+
+    __slots__ = ("epoch", "floor", "learning", "sequence", "source", "whole")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.source: Inbound | None = None
+        """Whose effects are taken; None while there is no primary."""
+        self.sequence = 0
+        """Of the last effect applied."""
+        self.floor = 0
+        """Effects up to this sequence are not among the recent ones that this node has kept."""
+        self.learning = False
+        self.whole = False
+
+
+class Replica:
+    """All copies of this node, and the streams that feed them."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.copies: dict[int, Copy] = {}
+        self._inbound: dict[Life, Inbound] = {}
+        self._tail: deque[tuple[int, list[Item]]] = deque()
+        self._tail_bytes = 0
+        self.effects = 0
+        """Items applied."""
+        self.refusals = 0
+        self.keys_in = 0
+        self.bytes_in = 0
+        """Keys and bytes of values that came with copies in the making."""
+
+    def inbound(self, life: Life) -> Inbound:
+        """Return what arrives from a life of a peer. Former lives of that name are forgotten."""
+        inbound = self._inbound.get(life)
+        if inbound is None:
+            for other in [other for other in self._inbound if other[0] == life[0]]:
+                del self._inbound[other]
+            inbound = self._inbound[life] = Inbound(life)
+        return inbound
+
+    def applied(self, name: str) -> tuple[int, int]:
+        """Return the last known life of a peer and the number of its last frame that was applied; (0, 0) for none."""
+        for inbound in self._inbound.values():
+            if inbound.life[0] == name:
+                inbound.unacked = True  # a former ack may have been lost with its link
+                return inbound.life[1], inbound.applied
+        return 0, 0
+
+    def forget(self, life: Life) -> None:
+        """Give up the stream from a life that is over."""
+        self._inbound.pop(life, None)
+
+    def follow(self, partition: int, epoch: int, source: Life | None) -> Copy:
+        """Take the effects of a partition, in an epoch, from its primary alone."""
+        copy = self.copies.get(partition)
+        if copy is None:
+            copy = self.copies[partition] = Copy()
+        copy.epoch = epoch
+        copy.source = None if source is None else self.inbound(source)
+        return copy
+
+    def position(self, partition: int, epoch: int) -> int:
+        """Return the sequence of the last effect that a copy has, UNKNOWN unless it is whole and of that epoch."""
+        copy = self.copies.get(partition)
+        return copy.sequence if copy is not None and copy.whole and copy.epoch == epoch else UNKNOWN
+
+    def receive(self, inbound: Inbound, frame: Frame, frame_bytes: int) -> None:
+        """Apply a frame. One that has been applied before, on an earlier link, is only acked again."""
+        inbound.unacked = True
+        if frame.number <= inbound.applied:
+            return
+        inbound.applied = frame.number
+        copies, apply = self.copies, self._storage.apply
+        plain = True
+        for item in frame.items:
+            partition, epoch, sequence, database, argv = item
+            copy = copies.get(partition)
+            if (
+                copy is not None
+                and copy.epoch == epoch
+                and copy.source is inbound
+                and sequence == copy.sequence + 1
+                and database >= 0
+            ):
+                copy.sequence = sequence
+                apply(partition, database, argv)
+            else:
+                plain = False
+                self._receive_odd(inbound, item)
+        self.effects += len(frame.items)
+        self._keep(frame.items if plain else [item for item in frame.items if item[3] >= 0], frame_bytes)
+
+    def acks(self) -> Iterable[tuple[str, Ack]]:
+        """Yield one ack for each peer that has sent something since the last call."""
+        for inbound in self._inbound.values():
+            if inbound.unacked:
+                inbound.unacked = False
+                yield inbound.life[0], Ack(inbound.life[1], inbound.applied, tuple(inbound.refused.items()))
+
+    def tails(self, wanted: dict[int, int]) -> dict[int, list[Item]]:
+        """Return the effects after a given sequence of each partition, up to where this node's copy is.
+
+        A partition of which not all of them are kept is left out.
+        """
+        recent: dict[int, dict[int, Item]] = {partition: {} for partition in wanted}
+        for _, items in self._tail:
+            for item in items:
+                if item[0] in wanted and item[2] > wanted[item[0]]:
+                    recent[item[0]][item[2]] = item  # a later one of the same sequence replaces one that was void
+        tails = {}
+        for partition, after in wanted.items():
+            copy = self.copies[partition]
+            sequences = range(after + 1, copy.sequence + 1)
+            if after >= copy.floor and all(sequence in recent[partition] for sequence in sequences):
+                tails[partition] = [recent[partition][sequence] for sequence in sequences]
+        return tails
+
+    def _receive_odd(self, inbound: Inbound, item: Item) -> None:
+        """Take a step of a copy in the making, or find out why an effect does not fit."""
+        partition, epoch, sequence, kind, argv = item
+        copy = self.copies.get(partition)
+        if copy is None or copy.epoch != epoch or copy.source is not inbound:
+            self._refuse(inbound, partition, epoch)
+        elif kind == BEGIN:
+            self._storage.drop(partition)
+            copy.sequence = copy.floor = sequence
+            copy.learning, copy.whole = True, False
+            inbound.refused.pop(partition, None)
+        elif kind == END:
+            copy.learning, copy.whole = False, copy.learning
+        elif kind >= 0:
+            if sequence > copy.sequence and (copy.learning or copy.whole):
+                copy.whole = copy.learning = False
+                self._refuse(inbound, partition, epoch)
+        elif copy.learning:
+            self._take(partition, kind, argv)
+
+    def _take(self, partition: int, kind: int, argv: list[bytes]) -> None:
+        """Put the keys of a chunk."""
+        restore = self._storage.restore
+        if kind == VALUES:
+            for database, key, blob in zip(argv[::3], argv[1::3], argv[2::3], strict=False):
+                restore(partition, _number(database), key, blob)
+                self.bytes_in += len(blob)
+            self.keys_in += len(argv) // 3
+        elif kind == ABSENT:
+            for database, key in zip(argv[::2], argv[1::2], strict=False):
+                restore(partition, _number(database), key, None)
+
+    def _refuse(self, inbound: Inbound, partition: int, epoch: int) -> None:
+        inbound.refused[partition] = epoch
+        self.refusals += 1
+
+    def _keep(self, items: list[Item], frame_bytes: int) -> None:
+        if not items:
+            return
+        self._tail.append((frame_bytes, items))
+        self._tail_bytes += frame_bytes
+        while self._tail_bytes > TAIL_BYTES:
+            self._tail_bytes -= self._tail.popleft()[0]
+
+
+def _number(digits: bytes) -> int:
+    """Read the number of a database; what is none counts as 0, since a replica has nobody to complain to."""
+    return int(digits) if digits.isdigit() and len(digits) <= 9 else 0

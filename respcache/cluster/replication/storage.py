@@ -1,0 +1,39 @@
+"""What replication asks of a store: partitions of opaque values, and effects that are applied as they come."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+StoredKey = tuple[int, bytes]
+"""(database, key): the same key may live in several databases."""
+
+
+class Storage(Protocol):
+    """The data of one node, by partition. The store of the node and the model of the simulator are such.
+
+    No call may fail: what was written by another node is taken as it is, and an effect that
+    cannot be applied (on a copy that is still being made its key may be missing) changes nothing.
+    """
+
+    def keys(self, partition: int) -> list[StoredKey]:
+        """Return all keys of a partition, in any order; expired ones may be among them."""
+        ...
+
+    def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
+        """Return value and expiry of a key as bytes that `restore` understands; None when there is no such key."""
+        ...
+
+    def restore(self, partition: int, database: int, key: bytes, blob: bytes | None) -> None:
+        """Put what `dump` returned in place of whatever the key holds; None deletes the key."""
+        ...
+
+    def apply(self, partition: int, database: int, argv: list[bytes]) -> None:
+        """Execute an effect. One that names no key (FLUSHDB) is about this partition alone."""
+        ...
+
+    def drop(self, partition: int) -> int:
+        """Forget a partition in all databases and return how many keys that were."""
+        ...
+
+    def keys_of(self, database: int, argv: list[bytes]) -> Sequence[StoredKey]:
+        """Return the keys that an effect reads or writes, those in another database (COPY ... DB) included."""
+        ...

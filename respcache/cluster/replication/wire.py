@@ -1,0 +1,77 @@
+"""Frames of effects as bytes: MessagePack arrays, checked while they are decoded."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from respcache.cluster.ownership.record import Number, PartitionNumber, Version
+
+Item = tuple[int, int, int, int, list[bytes]]
+"""(partition, epoch, sequence, database, argv): an effect. With one of the kinds below in place of a
+database it is a step of a copy in the making: one shape for all, because it is what decodes fastest."""
+
+BEGIN: Final = -1
+"""A copy begins: forget the partition; effects after `sequence` follow."""
+VALUES: Final = -2
+"""argv is (database, key, blob) times n: these keys have these values now."""
+ABSENT: Final = -3
+"""argv is (database, key) times n: there are no such keys now."""
+END: Final = -4
+"""The copy is complete."""
+
+MARK: Final = -5
+"""Nothing: it makes every copy owe an ack."""
+
+ITEMS_MAX: Final = 1_000_000
+ARGUMENTS_MAX: Final = 2_000_000
+
+_WireVersion = tuple[Number, Number]
+_Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Argv = Annotated[list[bytes], msgspec.Meta(max_length=ARGUMENTS_MAX)]
+_Items = Annotated[
+    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=MARK, le=2**31)], _Argv]],
+    msgspec.Meta(max_length=ITEMS_MAX),
+]
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """All effects of one tick for one peer, in order."""
+
+    number: Number
+    version: _WireVersion
+    """Of the record that the sender went by: a receiver that is behind has to catch up first."""
+    items: _Items
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """All frames up to `number` have been applied, but for the partitions that were refused."""
+
+    run: Number
+    """Which life of the receiver cut those frames: a restarted one must not take this for its own."""
+    number: Number
+    refused: Annotated[tuple[tuple[PartitionNumber, Number], ...], msgspec.Meta(max_length=4_096)] = ()
+    """(partition, epoch of the effects)."""
+
+
+class Inquiry(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """A new primary asks a copy how far it got, for each (partition, epoch)."""
+
+    version: _WireVersion
+    partitions: Annotated[tuple[tuple[PartitionNumber, Number], ...], msgspec.Meta(max_length=1_024)]
+
+
+class Positions(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The answer: (partition, epoch, sequence of the last effect applied, or -1 when the copy is not whole)."""
+
+    partitions: Annotated[
+        tuple[tuple[PartitionNumber, Number, Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]], ...],
+        msgspec.Meta(max_length=1_024),
+    ]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encode_frame(number: int, version: Version, items: list[Item]) -> bytes:
+    """Encode the open frame of a stream."""
+    return _encoder.encode((0, number, version, items))

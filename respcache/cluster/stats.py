@@ -1,0 +1,40 @@
+"""What the keeper of partitions counts: plain integers, read at scrape time."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperFigures:
+    """A snapshot of one node's part in the cluster. Names ending in `_total` only grow."""
+
+    version: tuple[int, int]
+    changes_total: dict[str, int]
+    """By kind; counted by the node that decided them."""
+    partitions_primary: int
+    partitions_replica: int
+    partitions_learner: int
+    partitions_under_replicated: int
+    """Of those that this node is the primary of."""
+    partitions_unowned: int
+    """Without a live primary; counted by the coordinator alone, so that the sum over nodes is right."""
+    copies_out_pending: int
+    """Copies that this node is making for others."""
+    copies_in_pending: int
+    keys_out_total: int
+    bytes_out_total: int
+    keys_in_total: int
+    bytes_in_total: int
+    pending_effects: int
+    pending_bytes: int
+    lag_s: float
+    """Age of the oldest frame that waits for its ack."""
+    effects_out_total: int
+    effects_in_total: int
+    effects_refused_total: int
+    acks_total: int
+    ack_us_buckets: tuple[int, ...]
+    """Acks by time: bucket i counts those below 2**i microseconds that no smaller one counts."""
+    dropped_keys_total: int
+    """Keys deleted here because another node took the partition over."""
+    demoted_slow_total: int
+    """Copies taken out of sync because they acked nothing for too long."""

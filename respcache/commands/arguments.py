@@ -1,0 +1,65 @@
+"""From bytes in a request to numbers, options and deadlines, refused in Redis' words."""
+
+from typing import Final
+
+from respcache.errors import CommandError, InvalidExpiry, NotAnInteger
+from respcache.store.keyspace import Keyspace
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+INT64_DIGITS_MAX: Final = 20
+"""Of the longest 64-bit integer, sign included."""
+INT32_MIN: Final = -(2**31)
+INT32_MAX: Final = 2**31 - 1
+
+CLOCKS: Final[dict[bytes, tuple[int, bool]]] = {
+    b"EX": (1000, True),
+    b"PX": (1, True),
+    b"EXAT": (1000, False),
+    b"PXAT": (1, False),
+}
+"""Options that take a time: milliseconds in its unit, and whether it counts from now."""
+
+
+def integer(text: bytes) -> int:
+    """Read a signed 64-bit integer in its one canonical form: no plus, blanks or leading zeros.
+
+    Raises NotAnInteger.
+    """
+    if len(text) > INT64_DIGITS_MAX:
+        raise NotAnInteger
+    try:
+        number = int(text)
+    except ValueError:
+        raise NotAnInteger from None
+    if b"%d" % number != text or not INT64_MIN <= number <= INT64_MAX:
+        raise NotAnInteger
+    return number
+
+
+def option(argument: bytes) -> bytes:
+    """Give an option in capitals; Redis compares options as C strings, which end at a zero byte."""
+    return argument.partition(b"\0")[0].upper()
+
+
+def deadline_unix_ms(text: bytes, clock: bytes, *, now_unix_ms: int, command: str) -> int:
+    """Read the time that belongs to one of CLOCKS; the deadline may be past, if it was given absolutely.
+
+    Raises NotAnInteger, or InvalidExpiry for what is not positive or too far away.
+    """
+    unit_ms, relative = CLOCKS[clock]
+    amount = integer(text)
+    deadline = amount * unit_ms + (now_unix_ms if relative else 0)
+    if amount <= 0 or deadline > INT64_MAX:
+        raise InvalidExpiry(command)
+    return deadline
+
+
+def other_database(space: Keyspace, text: bytes) -> Keyspace:
+    """Find the database that COPY or MOVE names. Raises CommandError."""
+    number = integer(text)
+    if not INT32_MIN <= number <= INT32_MAX:
+        raise CommandError(f"value is out of range, value must between {INT32_MIN} and {INT32_MAX}")
+    if not 0 <= number < len(space.store):
+        raise CommandError("DB index is out of range")
+    return space.store.keyspace(number)

@@ -1,0 +1,236 @@
+"""CLIENT: what a client says of itself, and what it may know of and do to the others."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from respcache.commands.arguments import integer, option
+from respcache.commands.connection import DEFAULT_USER, checked_attribute
+from respcache.commands.registry import Flags, command, family
+from respcache.commands.session import Session
+from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
+from respcache.reply import OK, Reply, Verbatim
+from respcache.store.partition import Argv
+
+_OWN: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
+_OTHERS: Final = Flags.ADMIN | _OWN
+
+KINDS: Final = {b"NORMAL": True, b"MASTER": False, b"REPLICA": False, b"SLAVE": False, b"PUBSUB": False}
+"""The types of clients that Redis tells apart, and whether a client here is of it."""
+SWITCH: Final = {b"ON": True, b"OFF": False}
+
+family("CLIENT", since="2.4.0", help_since="5.0.0")
+
+
+@command("CLIENT|ID", arity=2, flags=_OWN, since="5.0.0")
+def client_id(session: Session, argv: Argv) -> Reply:
+    """Return the number of the connection."""
+    del argv
+    return session.client_id
+
+
+@command("CLIENT|GETNAME", arity=2, flags=_OWN, since="2.6.9")
+def client_getname(session: Session, argv: Argv) -> Reply:
+    """Return the name of the connection, or null."""
+    del argv
+    return session.name or None
+
+
+@command("CLIENT|SETNAME", arity=3, flags=_OWN, since="2.6.9")
+def client_setname(session: Session, argv: Argv) -> Reply:
+    """Name the connection; an empty name is none."""
+    session.name = checked_attribute("Client names", argv[2])
+    return OK
+
+
+@command("CLIENT|SETINFO", arity=4, flags=_OWN, since="7.2.0")
+def client_setinfo(session: Session, argv: Argv) -> Reply:
+    """Say which library the client uses (LIB-NAME) and its version (LIB-VER)."""
+    match option(argv[2]):
+        case b"LIB-NAME":
+            session.library = checked_attribute(echoed(argv[2]), argv[3])
+        case b"LIB-VER":
+            session.library_version = checked_attribute(echoed(argv[2]), argv[3])
+        case _:
+            raise CommandError(f"Unrecognized option '{echoed(argv[2])}'")
+    return OK
+
+
+@command("CLIENT|NO-EVICT", arity=3, flags=_OTHERS, since="7.0.0")
+def client_no_evict(session: Session, argv: Argv) -> Reply:
+    """Say whether the connection may be closed to save memory."""
+    session.no_evict = _switch(argv[2])
+    return OK
+
+
+@command("CLIENT|NO-TOUCH", arity=3, flags=_OWN, since="7.2.0")
+def client_no_touch(session: Session, argv: Argv) -> Reply:
+    """Say whether reading a key counts as using it."""
+    session.no_touch = _switch(argv[2])
+    return OK
+
+
+@command("CLIENT|INFO", arity=2, flags=_OWN, since="6.2.0")
+def client_info(session: Session, argv: Argv) -> Reply:
+    """Describe this connection in a line."""
+    del argv
+    return Verbatim(describe([session], _now_unix_s(session)))
+
+
+@command("CLIENT|LIST", arity=-2, flags=_OTHERS, since="2.4.0")
+def client_list(session: Session, argv: Argv) -> Reply:
+    """Describe all connections to this node, or some: TYPE type, or ID id ..., a line each."""
+    listed = session.host.sessions()
+    if len(argv) > 2:
+        match option(argv[2]), argv[3:]:
+            case b"TYPE", [kind]:
+                listed = listed if _is_kind(kind) else []
+            case b"ID", [_, *_]:
+                wanted = {_positive(text, "Invalid client ID") for text in argv[3:]}
+                listed = [other for other in listed if other.client_id in wanted]
+            case _:
+                raise SyntaxRefused
+    return Verbatim(describe(listed, _now_unix_s(session)))
+
+
+@command("CLIENT|KILL", arity=-3, flags=_OTHERS, since="2.4.0")
+def client_kill(session: Session, argv: Argv) -> Reply:
+    """Close connections to this node: that from an address, or all that every `filter value` fits."""
+    if len(argv) == 3:
+        if not _kill(session, _Filter(address=argv[2].decode("utf-8", "replace"), spared=None)):
+            raise CommandError("No such client")
+        return OK
+    if len(argv) % 2:
+        raise SyntaxRefused
+    return _kill(session, _filter(session, argv))
+
+
+@dataclass(slots=True)
+class _Filter:
+    """Which clients CLIENT KILL means; None stands for any."""
+
+    spared: Session | None
+    number: int | None = None
+    address: str | None = None
+    local_address: str | None = None
+    is_of_type: bool = True
+    has_user: bool = False
+
+    def fits(self, other: Session) -> bool:
+        return (
+            other is not self.spared
+            and self.number in {None, other.client_id}
+            and self.address in {None, other.address}
+            and self.local_address in {None, other.local_address}
+            and self.is_of_type
+            and (other.authenticated or not self.has_user)
+        )
+
+
+def describe(sessions: Iterable[Session], now_unix_s: int) -> bytes:
+    """Write a line for each client, with Redis' fields as far as they mean something here."""
+    return b"".join(_line(session, now_unix_s) for session in sessions)
+
+
+def _line(session: Session, now_unix_s: int) -> bytes:
+    marks = (("e", session.no_evict), ("T", session.no_touch), ("r", session.cluster_aware))
+    fields = {
+        "id": session.client_id,
+        "addr": session.address,
+        "laddr": session.local_address,
+        "fd": -1,
+        "name": session.name.decode(),
+        "age": max(0, now_unix_s - session.connected_unix_s),
+        "idle": max(0, now_unix_s - session.last_active_unix_s),
+        "flags": "".join(mark for mark, is_set in marks if is_set) or "N",
+        "db": session.database,
+        "sub": 0,
+        "psub": 0,
+        "ssub": 0,
+        "multi": -1,
+        "qbuf": 0,
+        "qbuf-free": 0,
+        "argv-mem": 0,
+        "multi-mem": 0,
+        "rbs": 0,
+        "rbp": 0,
+        "obl": 0,
+        "oll": 0,
+        "omem": session.unread_bytes,
+        "tot-mem": session.unread_bytes,
+        "events": "r",
+        "cmd": session.last_command,
+        "user": DEFAULT_USER.decode() if session.authenticated else "(superuser)",
+        "redir": -1,
+        "resp": session.protocol,
+        "lib-name": session.library.decode(),
+        "lib-ver": session.library_version.decode(),
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items()).encode() + b"\n"
+
+
+def _kill(session: Session, wanted: _Filter) -> int:
+    """Close the connections that fit, the own one only behind the reply, and count them."""
+    doomed = [other for other in session.host.sessions() if wanted.fits(other) and not other.killed]
+    for other in doomed:
+        if other is session:
+            session.closing = True
+        else:
+            other.killed = True
+    return len(doomed)
+
+
+def _filter(session: Session, argv: Argv) -> _Filter:
+    """Read pairs of filter and value; the last of a kind counts. Raises CommandError."""
+    wanted = _Filter(spared=session)
+    for word, value in zip(argv[2::2], argv[3::2], strict=True):
+        text = value.decode("utf-8", "replace")
+        match option(word), option(value):
+            case b"ID", _:
+                wanted.number = _positive(value, "client-id should be greater than 0")
+            case b"ADDR", _:
+                wanted.address = text
+            case b"LADDR", _:
+                wanted.local_address = text
+            case b"TYPE", _:
+                wanted.is_of_type = _is_kind(value)
+            case b"USER", _:
+                if value != DEFAULT_USER:
+                    raise CommandError(f"No such user '{echoed(value)}'")
+                wanted.has_user = True
+            case b"SKIPME", b"YES":
+                wanted.spared = session
+            case b"SKIPME", b"NO":
+                wanted.spared = None
+            case _:
+                raise SyntaxRefused
+    return wanted
+
+
+def _positive(text: bytes, refusal: str) -> int:
+    try:
+        number = integer(text)
+    except NotAnInteger:
+        number = 0
+    if number <= 0:
+        raise CommandError(refusal)
+    return number
+
+
+def _is_kind(text: bytes) -> bool:
+    """Tell whether clients here are of a type. Raises CommandError for an unknown one."""
+    kind = KINDS.get(option(text))
+    if kind is None:
+        raise CommandError(f"Unknown client type '{echoed(text)}'")
+    return kind
+
+
+def _switch(text: bytes) -> bool:
+    wanted = SWITCH.get(option(text))
+    if wanted is None:
+        raise SyntaxRefused
+    return wanted
+
+
+def _now_unix_s(session: Session) -> int:
+    return session.host.now_unix_us() // 1_000_000

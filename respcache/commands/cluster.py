@@ -1,0 +1,231 @@
+"""CLUSTER: the slot table as cluster-aware clients read it.
+
+Every node is listed once, as a master with the slots that it is primary of. The nodes that
+hold copies are not named as replicas: each of them is a primary of other slots, and a
+client that meets a node first as a replica files it as one and leaves it out of whatever
+it sends to all masters.
+"""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
+
+from respcache.cluster.ownership.slots import SLOTS, SLOTS_PER_PARTITION, slot_of
+from respcache.cluster.topology import NodeView
+from respcache.commands.arguments import integer
+from respcache.commands.registry import Flags, command, family
+from respcache.commands.session import Session
+from respcache.errors import CommandError, echoed
+from respcache.reply import OK, Reply, Verbatim
+from respcache.store.partition import Argv
+
+_OPERATOR: Final = Flags.ADMIN | Flags.STALE
+_MODE: Final = Flags.LOADING | Flags.STALE | Flags.FAST
+
+MARKS: Final = {"alive": "master", "suspect": "master,fail?", "dead": "master,fail"}
+"""How CLUSTER NODES says what is known of a node; one that has left is not listed."""
+
+
+@command("READONLY", arity=1, flags=_MODE, since="3.0.0")
+def readonly(session: Session, argv: Argv) -> Reply:
+    """Say that the client knows the slot table; copies are not read from."""
+    del argv
+    session.cluster_aware = True
+    return OK
+
+
+@command("READWRITE", arity=1, flags=_MODE, since="3.0.0")
+def readwrite(session: Session, argv: Argv) -> Reply:
+    """Take READONLY back, as far as it meant anything."""
+    del session, argv
+    return OK
+
+
+@command("ASKING", arity=1, flags=Flags.FAST, since="3.0.0")
+def asking(session: Session, argv: Argv) -> Reply:
+    """Do nothing: no slot is ever served by two nodes, so nobody is sent elsewhere for one command."""
+    del session, argv
+    return OK
+
+
+family("CLUSTER", since="3.0.0", help_since="5.0.0")
+
+
+@command("CLUSTER|SLOTS", arity=2, flags=Flags.STALE, since="3.0.0")
+def cluster_slots(session: Session, argv: Argv) -> Reply:
+    """List the ranges of slots with the node that serves each."""
+    del argv
+    session.cluster_aware = True
+    ranges = [(first, last, node) for node in serving(session.host.topology()) for first, last in node.slots]
+    return [
+        [first, last, [node.host.encode(), node.port, node.node_id.encode(), {}]]
+        for first, last, node in sorted(ranges, key=itemgetter(0))
+    ]
+
+
+@command("CLUSTER|SHARDS", arity=2, flags=Flags.STALE, since="7.0.0")
+def cluster_shards(session: Session, argv: Argv) -> Reply:
+    """List the nodes with the slots that each serves."""
+    del argv
+    session.cluster_aware = True
+    return [_shard(node) for node in listed(session.host.topology())]
+
+
+@command("CLUSTER|NODES", arity=2, flags=Flags.STALE, since="3.0.0")
+def cluster_nodes(session: Session, argv: Argv) -> Reply:
+    """Describe the nodes, a line each."""
+    del argv
+    session.cluster_aware = True
+    return Verbatim(b"".join(_node_line(node) for node in listed(session.host.topology())))
+
+
+@command("CLUSTER|LINKS", arity=2, flags=Flags.STALE, since="7.0.0")
+def cluster_links(session: Session, argv: Argv) -> Reply:
+    """List nothing: there is no bus of the kind that this command describes."""
+    del session, argv
+    return []
+
+
+@command("CLUSTER|INFO", arity=2, flags=Flags.STALE, since="3.0.0")
+def cluster_info(session: Session, argv: Argv) -> Reply:
+    """Say whether all slots are served, and by how many nodes."""
+    del argv
+    nodes = session.host.topology()
+    members = [node for node in nodes if node.state in {"alive", "suspect"}]
+    slots = {state: sum(_slot_count(node) for node in nodes if node.state == state) for state in MARKS}
+    assigned = sum(slots.values())
+    is_ok = slots["alive"] + slots["suspect"] == SLOTS
+    figures = {
+        "cluster_state": "ok" if is_ok else "fail",
+        "cluster_slots_assigned": assigned,
+        "cluster_slots_ok": slots["alive"],
+        "cluster_slots_pfail": slots["suspect"],
+        "cluster_slots_fail": slots["dead"],
+        "cluster_known_nodes": len(members),
+        "cluster_size": sum(1 for node in members if node.slots),
+        "cluster_current_epoch": max((node.epoch for node in nodes), default=0),
+        "cluster_my_epoch": max((node.epoch for node in nodes if node.myself), default=0),
+        "cluster_stats_messages_sent": 0,
+        "cluster_stats_messages_received": 0,
+        "total_cluster_links_buffer_limit_exceeded": 0,
+    }
+    return Verbatim("".join(f"{name}:{figure}\r\n" for name, figure in figures.items()).encode())
+
+
+@command("CLUSTER|MYID", arity=2, flags=Flags.STALE, since="3.0.0")
+def cluster_myid(session: Session, argv: Argv) -> Reply:
+    """Return the id of this node."""
+    del argv
+    return _myself(session).node_id.encode()
+
+
+@command("CLUSTER|MYSHARDID", arity=2, flags=Flags.STALE, since="7.2.0")
+def cluster_myshardid(session: Session, argv: Argv) -> Reply:
+    """Return the id of this node's shard: its own."""
+    del argv
+    return _myself(session).node_id.encode()
+
+
+@command("CLUSTER|KEYSLOT", arity=3, flags=Flags.STALE, since="3.0.0")
+def cluster_keyslot(session: Session, argv: Argv) -> Reply:
+    """Return the slot of a key."""
+    del session
+    return slot_of(argv[2])
+
+
+@command("CLUSTER|COUNTKEYSINSLOT", arity=3, flags=Flags.STALE, since="3.0.0")
+def cluster_countkeysinslot(session: Session, argv: Argv) -> Reply:
+    """Count the keys of a slot on this node."""
+    slot = integer(argv[2])
+    if not 0 <= slot < SLOTS:
+        raise CommandError("Invalid slot")
+    return len(_keys_in(session, slot))
+
+
+@command("CLUSTER|GETKEYSINSLOT", arity=4, flags=Flags.STALE, since="3.0.0")
+def cluster_getkeysinslot(session: Session, argv: Argv) -> Reply:
+    """List some keys of a slot on this node."""
+    slot, count = integer(argv[2]), integer(argv[3])
+    if not 0 <= slot < SLOTS or count < 0:
+        raise CommandError("Invalid slot or number of keys")
+    return list(_keys_in(session, slot)[:count])
+
+
+@command("CLUSTER|COUNT-FAILURE-REPORTS", arity=3, flags=_OPERATOR, since="3.0.0")
+def cluster_count_failure_reports(session: Session, argv: Argv) -> Reply:
+    """Tell whether this node takes another for failed: 1, or 0."""
+    return int(_known(session, argv[2]).state != "alive")
+
+
+@command("CLUSTER|SLAVES", arity=3, flags=_OPERATOR, since="3.0.0")
+@command("CLUSTER|REPLICAS", arity=3, flags=_OPERATOR, since="5.0.0")
+def cluster_replicas(session: Session, argv: Argv) -> Reply:
+    """List nothing, for a known node: every node is a master."""
+    _known(session, argv[2])
+    return []
+
+
+def listed(nodes: Sequence[NodeView]) -> list[NodeView]:
+    """Keep the nodes that have not left."""
+    return [node for node in nodes if node.state in MARKS]
+
+
+def serving(nodes: Sequence[NodeView]) -> list[NodeView]:
+    """Keep the nodes that a client can go to."""
+    return [node for node in nodes if node.state in {"alive", "suspect"}]
+
+
+def _shard(node: NodeView) -> Reply:
+    host = node.host.encode()
+    return {
+        b"slots": [slot for slots in node.slots for slot in slots],
+        b"nodes": [
+            {
+                b"id": node.node_id.encode(),
+                b"port": node.port,
+                b"ip": host,
+                b"endpoint": host,
+                b"role": b"master",
+                b"replication-offset": 0,
+                b"health": b"failed" if node.state == "dead" else b"online",
+            }
+        ],
+    }
+
+
+def _node_line(node: NodeView) -> bytes:
+    marks = f"myself,{MARKS[node.state]}" if node.myself else MARKS[node.state]
+    link = "disconnected" if node.state == "dead" else "connected"
+    ranges = "".join(f" {first}" if first == last else f" {first}-{last}" for first, last in node.slots)
+    address = f"{node.host}:{node.port}@{node.cluster_port}"
+    return f"{node.node_id} {address} {marks} - 0 0 {node.epoch} {link}{ranges}\n".encode()
+
+
+def _slot_count(node: NodeView) -> int:
+    return sum(last - first + 1 for first, last in node.slots)
+
+
+def _keys_in(session: Session, slot: int) -> list[bytes]:
+    """List the keys of a slot, if this node serves it."""
+    partition = session.host.store.keyspace(session.database).partitions[slot // SLOTS_PER_PARTITION]
+    if not partition.serving:
+        return []
+    return [key for key in partition.live_keys() if slot_of(key) == slot]
+
+
+def _myself(session: Session) -> NodeView:
+    return next(node for node in session.host.topology() if node.myself)
+
+
+def _known(session: Session, node_id: bytes) -> NodeView:
+    for node in listed(session.host.topology()):
+        if node.node_id.encode() == node_id:
+            return node
+    raise CommandError(f"Unknown node {echoed(node_id)}")
+
+
+@command("CLUSTER|MEETINGPOINT", arity=2, flags=Flags.NO_AUTH | Flags.LOADING | Flags.STALE, since="7.0.0")
+def cluster_meetingpoint(session: Session, argv: Argv) -> Reply:
+    """Return the cluster address of this node, host:port, where other nodes can join it."""
+    del argv
+    return "{}:{}".format(*session.host.cluster_address).encode()

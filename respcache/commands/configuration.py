@@ -1,0 +1,73 @@
+"""CONFIG: read and change the settings of the running node."""
+
+from typing import Final
+
+from respcache.commands.registry import Flags, command, family
+from respcache.commands.session import Session
+from respcache.errors import CommandError, SyntaxRefused
+from respcache.glob import matcher
+from respcache.reply import OK, Reply
+from respcache.settings import Refused
+from respcache.stats import Stats
+from respcache.store.partition import Argv
+
+_OPERATOR: Final = Flags.ADMIN | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
+
+family("CONFIG", since="2.0.0", help_since="5.0.0")
+
+
+@command("CONFIG|GET", arity=-3, flags=_OPERATOR, since="2.0.0")
+def config_get(session: Session, argv: Argv) -> Reply:
+    """Return the settings whose names fit one of the patterns."""
+    settings = session.host.settings
+    patterns = [matcher(pattern, ignore_case=True) for pattern in argv[2:]]
+    return {
+        name.encode(): settings.get(name).encode()
+        for name in settings.names()
+        if any(fits(name.encode()) for fits in patterns)
+    }
+
+
+@command("CONFIG|SET", arity=-4, flags=_OPERATOR, since="2.0.0")
+def config_set(session: Session, argv: Argv) -> Reply:
+    """Change settings, all of them or none."""
+    if len(argv) % 2:
+        raise SyntaxRefused
+    changes: dict[str, str] = {}
+    for word, value in zip(argv[2::2], argv[3::2], strict=True):
+        name = word.decode("utf-8", "surrogateescape").lower()
+        if name in changes:
+            raise Refused(name, "duplicate parameter")
+        changes[name] = value.decode("utf-8", "surrogateescape")
+    session.host.settings.set(changes)
+    return OK
+
+
+@command("CONFIG|RESETSTAT", arity=2, flags=_OPERATOR, since="2.0.0")
+def config_resetstat(session: Session, argv: Argv) -> Reply:
+    """Begin all counts of this node anew."""
+    del argv
+    _begin_anew(session.host.stats)
+    ledger = session.host.store.ledger
+    ledger.lookups = ledger.misses = ledger.expired_lazy = ledger.expired_active = 0
+    return OK
+
+
+@command("CONFIG|REWRITE", arity=2, flags=_OPERATOR, since="2.8.0")
+def config_rewrite(session: Session, argv: Argv) -> Reply:
+    """Refuse: a node does not write to the file that it was configured by."""
+    del session, argv
+    raise CommandError("The server is running without a config file")
+
+
+def _begin_anew(stats: Stats) -> None:
+    """Set all counts to what they are at the start; lists and dicts stay the objects that others hold."""
+    for name, initial in vars(Stats(len(stats.calls))).items():
+        match getattr(stats, name):
+            case list() as counts:
+                counts[:] = initial
+            case dict() as counts:
+                counts.clear()
+                counts.update(initial)
+            case _:
+                setattr(stats, name, initial)

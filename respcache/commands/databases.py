@@ -1,0 +1,45 @@
+"""Commands on a whole database, or on all of them."""
+
+from respcache.commands.arguments import option
+from respcache.commands.registry import NO_KEYS, Flags, Merge, keys_command
+from respcache.errors import SyntaxRefused
+from respcache.reply import OK, Reply
+from respcache.store.keyspace import Keyspace
+from respcache.store.partition import Argv
+
+_COUNTS = Flags.READONLY | Flags.FAST
+
+
+@keys_command("DBSIZE", arity=1, flags=_COUNTS, since="1.0.0", keys=NO_KEYS, merge=Merge.SUM)
+def dbsize(space: Keyspace, argv: Argv) -> Reply:
+    """Return how many keys the database holds."""
+    del argv
+    return sum(len(partition.values) for partition in space.served())
+
+
+@keys_command("FLUSHDB", arity=-1, flags=Flags.WRITE, since="1.0.0", keys=NO_KEYS, merge=Merge.OK)
+def flushdb(space: Keyspace, argv: Argv) -> Reply:
+    """Delete all keys of the database."""
+    _check_manner(argv)
+    _flush(space)
+    return OK
+
+
+@keys_command("FLUSHALL", arity=-1, flags=Flags.WRITE, since="1.0.0", keys=NO_KEYS, merge=Merge.OK)
+def flushall(space: Keyspace, argv: Argv) -> Reply:
+    """Delete all keys of all databases."""
+    _check_manner(argv)
+    for database in space.databases():
+        _flush(database)
+    return OK
+
+
+def _flush(space: Keyspace) -> None:
+    for partition in space.served():
+        partition.flush()
+
+
+def _check_manner(argv: Argv) -> None:
+    """Let ASYNC and SYNC pass: to drop a dict is quick enough for both. Raises SyntaxRefused."""
+    if len(argv) > 2 or (len(argv) == 2 and option(argv[1]) not in {b"ASYNC", b"SYNC"}):
+        raise SyntaxRefused

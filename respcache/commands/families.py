@@ -1,0 +1,33 @@
+"""Every family of commands, imported: with this module the table is full."""
+
+from respcache.commands import (
+    clients,
+    cluster,
+    configuration,
+    connection,
+    databases,
+    documentation,
+    expiry,
+    info,
+    keys,
+    latency,
+    server,
+    strings,
+)
+from respcache.commands.registry import ROWS
+
+__all__ = [
+    "ROWS",
+    "clients",
+    "cluster",
+    "configuration",
+    "connection",
+    "databases",
+    "documentation",
+    "expiry",
+    "info",
+    "keys",
+    "latency",
+    "server",
+    "strings",
+]

@@ -1,0 +1,285 @@
+"""The command table: one immutable row a command, the single source of all that is known of it.
+
+Dispatch, routing, COMMAND, metric labels and the README's table read it. A command is
+a function under one of three decorators, by what it works on:
+
+    @key_command    one key       handler(partition, argv)   runs where the key is served
+    @keys_command   several keys  handler(keyspace, argv)    is split, or runs under locks
+    @command        no key        handler(session, argv)     runs where the client is
+
+`argv` is the request, command name first. A handler returns a reply value, or raises
+CommandError; then it must not have changed anything.
+"""
+
+import enum
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from respcache.commands.categories import categories_of, group_of
+from respcache.commands.session import Session
+from respcache.errors import UnknownSubcommand
+from respcache.reply import Reply, Status
+from respcache.store.keyspace import Keyspace
+from respcache.store.partition import Argv, Partition
+
+KeyHandler: TypeAlias = Callable[[Partition, Argv], Reply]
+KeysHandler: TypeAlias = Callable[[Keyspace, Argv], Reply]
+SessionHandler: TypeAlias = Callable[[Session, Argv], Reply]
+
+
+class Flags(enum.Flag):
+    """What a command does, in Redis' words (COMMAND INFO shows them in this order)."""
+
+    NONE = 0
+    WRITE = enum.auto()
+    READONLY = enum.auto()
+    DENYOOM = enum.auto()
+    ADMIN = enum.auto()
+    PUBSUB = enum.auto()
+    NOSCRIPT = enum.auto()
+    BLOCKING = enum.auto()
+    LOADING = enum.auto()
+    STALE = enum.auto()
+    SKIP_MONITOR = enum.auto()
+    SKIP_SLOWLOG = enum.auto()
+    ASKING = enum.auto()
+    FAST = enum.auto()
+    NO_AUTH = enum.auto()
+    MOVABLEKEYS = enum.auto()
+    MAY_REPLICATE = enum.auto()
+    NO_MANDATORY_KEYS = enum.auto()
+    PROTECTED = enum.auto()
+    NO_ASYNC_LOADING = enum.auto()
+    NO_MULTI = enum.auto()
+    ALLOW_BUSY = enum.auto()
+
+
+class Merge(enum.Enum):
+    """How the replies of the parts of a command become one."""
+
+    NONE = enum.auto()
+    """It has no parts: with keys on several owners it runs under locks."""
+    SUM = enum.auto()
+    """Integers add up (DEL, DBSIZE)."""
+    EACH = enum.auto()
+    """Elements go back to the positions of their keys (MGET)."""
+    OK = enum.auto()
+    """OK from all (MSET, FLUSHALL)."""
+    CONCAT = enum.auto()
+    """Arrays are put behind each other (KEYS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """Positions of the keys in argv: from `first` to `last` (negative: from the end), every `step`."""
+
+    first: int
+    last: int
+    step: int
+
+    def of(self, argv: Argv) -> list[bytes]:
+        """Pick the keys; none where there are none."""
+        if not self.first:
+            return []
+        last = self.last if self.last >= 0 else len(argv) + self.last
+        return argv[self.first : last + 1 : self.step]
+
+
+NO_KEYS: Final = KeySpec(0, 0, 0)
+FIRST: Final = KeySpec(1, 1, 1)
+FIRST_TWO: Final = KeySpec(1, 2, 1)
+ALL: Final = KeySpec(1, -1, 1)
+PAIRS: Final = KeySpec(1, -1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row. Immutable: every node in the process shares it."""
+
+    name: str
+    """In capitals; a subcommand has the name of its family in front: CLIENT|ID."""
+    arity: int
+    argc_min: int
+    argc_max: int
+    flags: Flags
+    keys: KeySpec
+    since: str
+    """The Redis version that introduced it."""
+    group: str
+    """Redis' name for the kind of command: string, connection, server ..."""
+    categories: tuple[str, ...]
+    """ACL categories, without the @."""
+    summary: str
+    merge: Merge
+    index: int
+    """Position in a node's per-command counters."""
+    key_at: int
+    """Where the one key stands in argv; 0 for commands that are not key_commands."""
+    writes: bool
+    """Flags.WRITE in flags, paid once."""
+    no_auth: bool
+    """Flags.NO_AUTH in flags, paid once."""
+    on_key: KeyHandler
+    """Only to be called if `key_at` says so."""
+    on_keys: KeysHandler | None
+    on_session: SessionHandler | None
+    subcommands: "dict[bytes, Command]" = field(default_factory=dict)
+    """By name in capitals; empty unless the command is a family."""
+
+    def member(self, argv: Argv) -> "Command":
+        """Find the subcommand that argv names. Raises UnknownSubcommand."""
+        row = self.subcommands.get(argv[1].upper())
+        if row is None:
+            raise UnknownSubcommand(self.name, argv[1])
+        return row
+
+
+def flag_names(flags: Flags) -> frozenset[str]:
+    """Spell flags as COMMAND INFO does."""
+    return frozenset(str(flag.name).lower() for flag in flags)
+
+
+TABLE: Final[dict[bytes, Command]] = {}
+"""Rows by name, in capitals and in small letters. Filled by imports, then left alone."""
+ROWS: Final[list[Command]] = []
+"""All rows, subcommands included, by index."""
+
+
+def lookup(name: bytes) -> Command | None:
+    """Find a row. The two usual spellings hit without allocating."""
+    return TABLE.get(name) or TABLE.get(name.upper())
+
+
+def key_command(
+    name: str, *, arity: int, flags: Flags, since: str, keys: KeySpec = FIRST
+) -> Callable[[KeyHandler], KeyHandler]:
+    """Register a command on one key; the function itself comes back unchanged.
+
+    `arity` counts the command name (and the subcommand's); negative means "at least".
+    Registering a name twice raises RuntimeError at import.
+    """
+
+    def register(handler: KeyHandler) -> KeyHandler:
+        _enter(name, arity, flags, since, keys, Merge.NONE, handler.__doc__, handler.__module__, on_key=handler)
+        return handler
+
+    return register
+
+
+def keys_command(
+    name: str, *, arity: int, flags: Flags, since: str, keys: KeySpec, merge: Merge = Merge.NONE
+) -> Callable[[KeysHandler], KeysHandler]:
+    """Register a command on several keys, or (`NO_KEYS`) on a whole database.
+
+    With `merge` it can be run in parts, each with the keys of one owner, or on each
+    node. Without, it is atomic over all its keys wherever they are.
+    """
+
+    def register(handler: KeysHandler) -> KeysHandler:
+        _enter(name, arity, flags, since, keys, merge, handler.__doc__, handler.__module__, on_keys=handler)
+        return handler
+
+    return register
+
+
+def command(name: str, *, arity: int, flags: Flags, since: str) -> Callable[[SessionHandler], SessionHandler]:
+    """Register a command on the client's session or on its node."""
+
+    def register(handler: SessionHandler) -> SessionHandler:
+        _enter(name, arity, flags, since, NO_KEYS, Merge.NONE, handler.__doc__, handler.__module__, on_session=handler)
+        return handler
+
+    return register
+
+
+def family(
+    name: str,
+    *,
+    since: str,
+    flags: Flags = Flags.NONE,
+    alone: SessionHandler | None = None,
+    help_since: str | None = None,
+) -> None:
+    """Register a command that has subcommands; they follow as `FAMILY|MEMBER`.
+
+    `alone` answers when no subcommand is given; without it one is required. With
+    `help_since` there is a subcommand HELP, made from the docstrings of the others.
+    """
+    module = _caller_module()
+    summary = f"A family of {name} commands." if alone is None else alone.__doc__
+    _enter(name, -2 if alone is None else -1, flags, since, NO_KEYS, Merge.NONE, summary, module, on_session=alone)
+    if help_since is None:
+        return
+    row = TABLE[name.encode()]
+
+    def explain(_session: Session, _argv: Argv) -> Reply:
+        return list(help_of(row))
+
+    explained, told = f"{name}|HELP", "Print this help."
+    flags = Flags.LOADING | Flags.STALE
+    _enter(explained, 2, flags, help_since, NO_KEYS, Merge.NONE, told, module, on_session=explain)
+
+
+def help_of(row: Command) -> list[Status]:
+    """Say what the subcommands of a family do, a line each and what it does below."""
+    lines = [f"{row.name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    if row.on_session is not None:
+        lines += ["(no subcommand)", f"    {row.summary}"]
+    for name, member in sorted(row.subcommands.items()):
+        lines += [name.decode(), f"    {member.summary}"]
+    return [Status(line.encode()) for line in lines]
+
+
+def _on_no_key(_partition: Partition, _argv: Argv) -> Reply:
+    raise AssertionError("this is no command on one key")
+
+
+def _caller_module() -> str:
+    return str(sys._getframe(2).f_globals["__name__"])  # noqa: SLF001 # decorators get it from their function
+
+
+def _enter(  # noqa: PLR0913 # one row has so many columns
+    name: str,
+    arity: int,
+    flags: Flags,
+    since: str,
+    keys: KeySpec,
+    merge: Merge,
+    summary: str | None,
+    module: str,
+    *,
+    on_key: KeyHandler | None = None,
+    on_keys: KeysHandler | None = None,
+    on_session: SessionHandler | None = None,
+) -> None:
+    group = group_of(module)
+    is_family = on_key is None and on_keys is None and on_session is None
+    row = Command(
+        name=name,
+        arity=arity,
+        argc_min=abs(arity),
+        argc_max=arity if arity > 0 else sys.maxsize,
+        flags=flags,
+        keys=keys,
+        since=since,
+        group=group,
+        categories=categories_of(name, group, flag_names(flags), is_family=is_family),
+        summary=(summary or "").partition("\n")[0],
+        merge=merge,
+        index=len(ROWS),
+        key_at=keys.first if on_key is not None else 0,
+        writes=Flags.WRITE in flags,
+        no_auth=Flags.NO_AUTH in flags,
+        on_key=on_key or _on_no_key,
+        on_keys=on_keys,
+        on_session=on_session,
+    )
+    parent, _, member = name.partition("|")
+    spellings = (member.encode(),) if member else (name.encode(), name.lower().encode())
+    table = TABLE[parent.encode()].subcommands if member else TABLE
+    for spelling in spellings:
+        if table.setdefault(spelling, row) is not row:
+            raise RuntimeError(f"{name} is registered twice")
+    ROWS.append(row)

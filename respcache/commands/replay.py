@@ -1,0 +1,64 @@
+"""Running on a copy what a primary ran, and telling which keys a command is about.
+
+Time stands at 0 meanwhile, so that nothing expires by itself: a copy waits to be told.
+"""
+
+from contextlib import suppress
+from itertools import pairwise
+
+from respcache.commands.arguments import integer, option
+from respcache.commands.registry import lookup
+from respcache.errors import CommandError
+from respcache.store.copies import ENTRY, Copies, StoredKey
+from respcache.store.partition import FLUSH, Argv
+
+
+class CommandCopies(Copies):
+    """Copies that understand every effect, those that are commands included."""
+
+    def apply(self, partition: int, database: int, argv: Argv) -> None:
+        """Do what a primary did. What is refused, as on a copy in the making, changes nothing."""
+        copy = self.store.keyspace(database).partitions[partition]
+        if argv[0] == FLUSH:
+            copy.clear()
+        elif argv[0] == ENTRY:
+            self.restore(partition, database, argv[1], argv[2] if len(argv) > 2 else None)
+        else:
+            ledger = copy.ledger
+            now, ledger.now_unix_ms = ledger.now_unix_ms, 0
+            with suppress(CommandError):  # the primary's client was told, if anybody was
+                self._run(database, argv)
+            ledger.now_unix_ms = now
+            copy.take_effects(None)
+
+    def keys_of(self, database: int, argv: Argv) -> list[StoredKey]:
+        """List the keys that an effect reads or writes."""
+        if argv[0] == ENTRY:
+            return [(database, argv[1])]
+        return keys_of(database, argv)
+
+    def _run(self, database: int, argv: Argv) -> None:
+        row, space = lookup(argv[0]), self.store.keyspace(database)
+        if row is None or not row.argc_min <= len(argv) <= row.argc_max:
+            return
+        if row.key_at:
+            row.on_key(space.at(argv[row.key_at]), argv)
+        elif row.on_keys is not None:
+            row.on_keys(space, argv)
+
+
+def keys_of(database: int, argv: Argv) -> list[StoredKey]:
+    """List the keys that a command reads or writes, those in another database (COPY, MOVE) included.
+
+    Raises CommandError where the other database is no number.
+    """
+    row = lookup(argv[0])
+    if row is None or row.keys.first == 0:
+        return []
+    keys = row.keys.of(argv)
+    found = [(database, key) for key in keys]
+    if row.name == "MOVE":
+        found.append((integer(argv[2]), keys[0]))
+    elif row.name == "COPY":
+        found += [(integer(operand), keys[1]) for word, operand in pairwise(argv[3:]) if option(word) == b"DB"]
+    return found

@@ -1,0 +1,147 @@
+"""What a node knows of one client, and what a client's command may ask of the node."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from respcache.cluster.topology import NodeView
+from respcache.config import Config
+from respcache.rates import Rates
+from respcache.slowlog import SlowLog
+from respcache.stats import Stats
+from respcache.store.keyspace import Store
+
+
+class Settings(Protocol):
+    """The settings that CONFIG reads and changes, by their names in redis.conf."""
+
+    def names(self) -> Sequence[str]:
+        """List all names, ascending."""
+
+    def get(self, name: str) -> str:
+        """Give a setting as text."""
+
+    def set(self, changes: dict[str, str]) -> None:
+        """Change settings together, or none. Raises CommandError."""
+
+
+class Host(Protocol):
+    """The node, as far as commands may see it."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+
+    @property
+    def settings(self) -> Settings:
+        """What CONFIG reads and changes."""
+
+    @property
+    def stats(self) -> Stats:
+        """What the node has counted."""
+
+    @property
+    def store(self) -> Store:
+        """The data."""
+
+    @property
+    def slowlog(self) -> SlowLog:
+        """The last slow commands."""
+
+    @property
+    def rates(self) -> Rates:
+        """What the node does a second."""
+
+    @property
+    def run_id(self) -> str:
+        """40 hexadecimal digits, new for each start."""
+
+    @property
+    def started_unix_s(self) -> int:
+        """When the node started."""
+
+    @property
+    def port(self) -> int:
+        """RESP port that the node is bound to."""
+    cluster_address: tuple[str, int]
+    """Host and cluster port by which other nodes reach it."""
+
+    def sessions(self) -> "Sequence[Session]":
+        """List the clients connected to this node, oldest first."""
+
+    def topology(self) -> Sequence[NodeView]:
+        """List the nodes of the cluster, this one included, by name."""
+
+    def now_unix_us(self) -> int:
+        """Read the wall clock."""
+
+    def shut_down(self) -> None:
+        """Begin to leave the cluster and to end the process; returns at once."""
+
+
+class Session:
+    """The state of one client. The connection owns it; commands read and change it."""
+
+    __slots__ = (
+        "address",
+        "authenticated",
+        "client_id",
+        "closing",
+        "cluster_aware",
+        "connected_unix_s",
+        "database",
+        "host",
+        "killed",
+        "last_active_unix_s",
+        "last_command",
+        "library",
+        "library_version",
+        "local_address",
+        "name",
+        "no_evict",
+        "no_touch",
+        "protocol",
+        "relayed",
+        "restricted",
+        "unread_bytes",
+    )
+
+    def __init__(self, host: Host, *, client_id: int, address: str, local_address: str, now_unix_s: int) -> None:
+        self.host: Final = host
+        self.client_id: Final = client_id
+        """Unique on the node, ascending."""
+        self.address: Final = address
+        """host:port of the client."""
+        self.local_address: Final = local_address
+        self.connected_unix_s: Final = now_unix_s
+        self.last_active_unix_s = now_unix_s
+        self.last_command = "NULL"
+        self.name = b""
+        self.library = b""
+        self.library_version = b""
+        self.database = 0
+        self.protocol = 2
+        """RESP version, 2 or 3."""
+        self.authenticated = not host.config.server.requirepass
+        self.restricted = not self.authenticated
+        """Whether commands must be looked at one by one before they run."""
+        self.cluster_aware = False
+        """Whether the client knows the slot table, and wants MOVED rather than relaying."""
+        self.no_evict = False
+        self.no_touch = False
+        self.closing = False
+        """Close the connection behind the reply."""
+        self.killed = False
+        """Close it now: another client said so."""
+        self.relayed = False
+        """Whether a peer speaks for the client: then nothing is relayed again without need."""
+        self.unread_bytes = 0
+        """Replies that the client has not read yet; the connection keeps it up to date."""
+
+    def renew(self) -> None:
+        """Go back to the state of a new client, apart from what it told of its library."""
+        self.name = b""
+        self.database = 0
+        self.protocol = 2
+        self.authenticated = not self.host.config.server.requirepass
+        self.restricted = not self.authenticated
+        self.cluster_aware = self.no_evict = self.no_touch = False

@@ -1,0 +1,72 @@
+"""The node, as far as commands may see it."""
+
+from collections.abc import Callable, Sequence
+from time import time_ns
+from typing import Final
+
+from respcache.cluster.topology import NodeView
+from respcache.commands.session import Session
+from respcache.config import Config
+from respcache.rates import Rates
+from respcache.settings import LiveSettings
+from respcache.slowlog import SlowLog
+from respcache.stats import Stats
+from respcache.store.keyspace import Store
+
+
+class NodeHost:
+    """Implements `commands.session.Host` for a running node."""
+
+    def __init__(
+        self,
+        *,
+        settings: LiveSettings,
+        stats: Stats,
+        store: Store,
+        run_id: str,
+        sessions: Callable[[], Sequence[Session]],
+        topology: Callable[[], Sequence[NodeView]],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self.settings: Final = settings
+        self.stats: Final = stats
+        self.store: Final = store
+        self.slowlog: Final = SlowLog()
+        self.rates: Final = Rates()
+        self.run_id: Final = run_id
+        self.started_unix_s: Final = time_ns() // 1_000_000_000
+        self.port = 0
+        self.cluster_address = ("", 0)
+        self._sessions: Final = sessions
+        self._topology: Final = topology
+        self._shut_down: Final = shut_down
+        self._clients = 0
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.settings.config
+
+    def session(self, address: str, local_address: str) -> Session:
+        """Make the state of a new client."""
+        self._clients += 1
+        now_unix_s = time_ns() // 1_000_000_000
+        return Session(
+            self, client_id=self._clients, address=address, local_address=local_address, now_unix_s=now_unix_s
+        )
+
+    def sessions(self) -> Sequence[Session]:
+        """List the clients connected to this node, oldest first."""
+        return self._sessions()
+
+    def topology(self) -> Sequence[NodeView]:
+        """List the nodes of the cluster, this one included, by name."""
+        return self._topology()
+
+    def now_unix_us(self) -> int:
+        """Read the wall clock."""
+        return time_ns() // 1000
+
+    def shut_down(self) -> None:
+        """Begin to leave the cluster and to end the process; returns at once."""
+        self._shut_down()

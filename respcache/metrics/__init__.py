@@ -1,0 +1,30 @@
+"""What a node shows of itself: every exported metric, and the status page's content.
+
+The rest of the program counts in plain integers and knows nothing of Prometheus. Here
+they are read, once a scrape:
+
+    Sources --snapshot--> Snapshot --catalogue--> samples --exposition--> text
+
+`sources` says what is needed of a node, `catalogue` declares all metrics in one place,
+`collector` makes Prometheus' families of them, `exposition` the text in pieces, and
+`reference` the page of the documentation.
+"""
+
+from respcache.metrics.catalogue import CATALOGUE
+from respcache.metrics.collector import NodeCollector, registry_of
+from respcache.metrics.exposition import Exposition, expose
+from respcache.metrics.lag import LoopLag
+from respcache.metrics.sources import Readiness, Sources
+from respcache.metrics.status import status_of
+
+__all__ = [
+    "CATALOGUE",
+    "Exposition",
+    "LoopLag",
+    "NodeCollector",
+    "Readiness",
+    "Sources",
+    "expose",
+    "registry_of",
+    "status_of",
+]

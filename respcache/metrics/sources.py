@@ -1,0 +1,140 @@
+"""What the metrics need of a node, and what they make of it once a scrape."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, Self
+
+from respcache.cluster.membership.member import MemberState
+from respcache.cluster.membership.stats import GossipStats
+from respcache.cluster.stats import KeeperFigures
+from respcache.cluster.topology import NodeView
+from respcache.commands.session import Session
+from respcache.config import Config
+from respcache.metrics.lag import LoopLag
+from respcache.stats import Stats
+from respcache.store.keyspace import Store
+
+NodeState = Literal["starting", "joining", "serving", "draining", "left"]
+
+
+class Seen(Protocol):
+    """A member, as far as it is counted."""
+
+    @property
+    def state(self) -> MemberState:
+        """What is believed of it."""
+
+
+class Membership(Protocol):
+    """The membership machine (`cluster.membership.Swim`)."""
+
+    stats: GossipStats
+
+    @property
+    def health_score(self) -> int:
+        """Lifeguard's local health, 0 is healthy."""
+
+    @property
+    def rumors_queued(self) -> int:
+        """Rumours that wait to be passed on."""
+
+    def members(self) -> Sequence[Seen]:
+        """List all members in all states, this one included."""
+
+    def fingerprint(self) -> int:
+        """Digest the live members: equal where two nodes agree on them."""
+
+
+class GossipTraffic(Protocol):
+    """What the membership protocol's socket counts."""
+
+    bytes_in: int
+    bytes_out: int
+
+
+class PeerLinks(Protocol):
+    """The connections to the other nodes."""
+
+    reconnects: int
+
+    def __len__(self) -> int:
+        """Count the links that stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether clients should be sent here."""
+
+    ready: bool
+    reason: str
+    """A sentence for people, whichever way it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """One node, as far as it is measured. Callables are asked at every scrape."""
+
+    name: str
+    """The node's name in the cluster."""
+    version: str
+    event_loop: Literal["asyncio", "uvloop"]
+    config: Callable[[], Config]
+    stats: Stats
+    store: Store
+    lag: LoopLag
+    state: Callable[[], NodeState]
+    readiness: Callable[[], Readiness]
+    sessions: Callable[[], Sequence[Session]]
+    """The clients that are connected."""
+    keeper: Callable[[], KeeperFigures]
+    membership: Membership
+    gossip: GossipTraffic
+    links: PeerLinks
+    topology: Callable[[], Sequence[NodeView]]
+
+
+@dataclass(slots=True)
+class KeyCounts:
+    """Keys held here in one role, over all databases, those included whose deadline has just passed."""
+
+    keys: int = 0
+    expiring: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is asked for once a scrape, because several metrics show parts of it."""
+
+    sources: Sources
+    config: Config
+    keeper: KeeperFigures
+    members: Counter[MemberState]
+    clients: Sequence[Session]
+    primary: KeyCounts = field(default_factory=KeyCounts)
+    """In partitions that this node serves."""
+    replica: KeyCounts = field(default_factory=KeyCounts)
+    """In all others: copies in sync, and copies in the making."""
+
+    @property
+    def stats(self) -> Stats:
+        """The node's plain counters."""
+        return self.sources.stats
+
+    @classmethod
+    def of(cls, sources: Sources) -> Self:
+        """Ask the node."""
+        snapshot = cls(
+            sources,
+            sources.config(),
+            sources.keeper(),
+            Counter(member.state for member in sources.membership.members()),
+            sources.sessions(),
+        )
+        for keyspace in sources.store.used():
+            for partition in keyspace.partitions:
+                if partition.values:
+                    counts = snapshot.primary if partition.serving else snapshot.replica
+                    counts.keys += len(partition.values)
+                    counts.expiring += len(partition.expires)
+        return snapshot

@@ -1,0 +1,131 @@
+"""What nodes send each other over the cluster port: framed messages. Pure.
+
+A frame is four bytes of length, one of kind, and a body. A connection begins with a
+HELLO (a link between two nodes), with a GOSSIP (one question, one answer), or with a
+RESP request (somebody asks where to join; see `seeds`).
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from respcache.errors import ProtocolError
+
+HELLO: Final = 0
+"""A `Greeting`, from each side, first."""
+GOSSIP: Final = 1
+"""One message of the membership protocol."""
+KEEPER: Final = 2
+"""One message between the keepers of two nodes."""
+ASK: Final = 3
+"""A command to be run by its owner."""
+ANSWER: Final = 4
+"""What became of it."""
+
+HEAD_BYTES: Final = 5
+BODY_MAX_BYTES: Final = 1024 * 1024 * 1024
+"""A single value may be as large as 512 MiB, and travels whole."""
+PREFACE_MAX_BYTES: Final = 64 * 1024
+"""The same, for whoever has not introduced itself yet."""
+
+_ANSWER_ID_BYTES: Final = 8
+
+
+class Greeting(msgspec.Struct, frozen=True, array_like=True):
+    """Who is at the other end of a link."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    run: int
+    """Start of that run of the node, in Unix milliseconds."""
+    protocol: int = 1
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """A command, as its owner needs it."""
+
+    number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    """Comes back with the answer."""
+    version: tuple[int, int]
+    """Of the control record by which the sender found the owner."""
+    database: Annotated[int, msgspec.Meta(ge=0, le=1023)]
+    protocol: Annotated[int, msgspec.Meta(ge=2, le=3)]
+    timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)]
+    """How long the answer may take."""
+    partitions: Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=1023)]], msgspec.Meta(min_length=1, max_length=1024)]
+    argv: Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=4 * 1024 * 1024)]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_greetings: Final = msgspec.msgpack.Decoder(Greeting)
+_asks: Final = msgspec.msgpack.Decoder(Ask)
+
+
+def frame(kind: int, body: bytes) -> bytes:
+    """Put the head in front of a body."""
+    return len(body).to_bytes(4, "big") + bytes((kind,)) + body
+
+
+def encode_greeting(greeting: Greeting) -> bytes:
+    """Encode the body of a HELLO."""
+    return _encoder.encode(greeting)
+
+
+def decode_greeting(body: bytes) -> Greeting:
+    """Decode the body of a HELLO. Raises ProtocolError."""
+    try:
+        return _greetings.decode(body)
+    except msgspec.MsgspecError as reason:
+        raise ProtocolError(f"no greeting: {reason}") from reason
+
+
+def encode_ask(ask: Ask) -> bytes:
+    """Encode the body of an ASK."""
+    return _encoder.encode(ask)
+
+
+def decode_ask(body: bytes) -> Ask:
+    """Decode the body of an ASK. Raises ProtocolError."""
+    try:
+        return _asks.decode(body)
+    except msgspec.MsgspecError as reason:
+        raise ProtocolError(f"no command: {reason}") from reason
+
+
+def encode_answer(number: int, *, served: bool, wire: bytes) -> bytes:
+    """Encode the body of an ANSWER: to which ask, whether it was run, and the reply as the client gets it."""
+    return number.to_bytes(_ANSWER_ID_BYTES, "big") + (b"\1" if served else b"\0") + wire
+
+
+def decode_answer(body: bytes) -> tuple[int, bool, bytes]:
+    """Decode the body of an ANSWER. Raises ProtocolError."""
+    if len(body) <= _ANSWER_ID_BYTES:
+        raise ProtocolError("no answer")
+    return int.from_bytes(body[:_ANSWER_ID_BYTES], "big"), body[_ANSWER_ID_BYTES] == 1, body[_ANSWER_ID_BYTES + 1 :]
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.body_max_bytes = PREFACE_MAX_BYTES
+        """Larger frames end the connection."""
+
+    def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
+        """Take bytes in; return the frames (kind, body) that they complete. Raises ProtocolError."""
+        buffer = self._buffer
+        buffer += chunk
+        frames: list[tuple[int, bytes]] = []
+        position = 0
+        while len(buffer) - position >= HEAD_BYTES:
+            length = int.from_bytes(buffer[position : position + 4], "big")
+            if length > self.body_max_bytes:
+                raise ProtocolError(f"a frame of {length} bytes")
+            end = position + HEAD_BYTES + length
+            if end > len(buffer):
+                break
+            frames.append((buffer[position + 4], bytes(buffer[position + HEAD_BYTES : end])))
+            position = end
+        if position:
+            del buffer[:position]
+        return frames

@@ -1,0 +1,283 @@
+"""The links to the other nodes: one TCP connection for each pair, for everything but gossip datagrams.
+
+Of two nodes the one with the smaller name dials, again and again while the other lives.
+What is sent within one turn of the event loop goes out in one write.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from respcache.errors import ProtocolError
+from respcache.net import frames
+from respcache.net.frames import Ask, FrameReader, Greeting
+from respcache.order import Order
+
+DIAL_TIMEOUT_S: Final = 2.0
+REDIAL_S: Final = 0.2
+"""Between two attempts to reach a living node."""
+UNSENT_MAX_BYTES: Final = 256 * 1024 * 1024
+"""A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
+
+log: Final = logging.getLogger(__name__)
+
+
+class Node(Protocol):
+    """Whoever owns the links and answers for what comes in over them."""
+
+    def link_up(self, name: str) -> None:
+        """A link stands; it takes the place of an earlier one to the same node."""
+
+    def link_down(self, name: str) -> None:
+        """The link is gone."""
+
+    def keeper_frame(self, name: str, body: bytes) -> None:
+        """A peer's keeper has sent a message. Raises ProtocolError."""
+
+    def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
+        """A peer wants a command run; `reply(served, wire)` is to be called once."""
+
+    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
+        """A peer has answered an order."""
+
+    def lost(self, order: Order) -> None:
+        """The link broke before the answer came."""
+
+    def gossip_stream(self, body: bytes) -> bytes:
+        """Answer one message of the membership protocol."""
+
+    def meeting_point(self) -> bytes:
+        """Encode where to join this node, as a RESP reply."""
+
+    def unreachable(self, name: str) -> None:
+        """A living node has refused a connection."""
+
+
+class Link(asyncio.Protocol):
+    """One connection on the cluster port.
+
+    new --HELLO--> up --------------------> closed
+      `---GOSSIP, RESP question: answered----^
+    """
+
+    def __init__(self, links: "Links", *, dialled: str = "") -> None:
+        self._links: Final = links
+        self._dialled: Final = dialled
+        self._reader: Final = FrameReader()
+        self._out: list[bytes] = []
+        self._asked: Final[dict[int, Order]] = {}
+        self._next = 0
+        self._transport: asyncio.Transport
+        self.peer = ""
+        """The name of the node at the other end, once it has greeted."""
+        self.run = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, if this node dialled."""
+        self._transport = cast("asyncio.Transport", transport)
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._links.opened(self)
+        if self._dialled:
+            self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what the peer sent; whatever is no frame ends the connection."""
+        if not self.peer and data.startswith(b"*"):
+            self._transport.write(self._links.node.meeting_point())
+            self._transport.close()
+            return
+        try:
+            for kind, body in self._reader.feed(data):
+                self._take(kind, body)
+        except ProtocolError as reason:
+            log.warning("link to %s cut: %s", self.peer or self._transport.get_extra_info("peername"), reason)
+            self.cut()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
+        """Give back the orders that will not be answered."""
+        asked = list(self._asked.values())
+        self._asked.clear()
+        self._links.closed(self)
+        for order in asked:
+            self._links.node.lost(order)
+
+    def send(self, kind: int, body: bytes) -> None:
+        """Send a frame at the end of this turn of the event loop."""
+        if not self._out:
+            self._links.wake(self)
+        self._out.append(frames.frame(kind, body))
+
+    def ask(self, order: Order, version: tuple[int, int], now: float) -> None:
+        """Have an order run at the other end."""
+        self._next += 1
+        self._asked[self._next] = order
+        ask = Ask(
+            self._next,
+            version,
+            order.database,
+            order.protocol,
+            max(order.deadline_s - now, 0.0),
+            list(order.partitions),
+            order.argv,
+        )
+        self.send(frames.ASK, frames.encode_ask(ask))
+
+    def flush(self) -> None:
+        """Write what was sent in this turn."""
+        out, self._out = self._out, []
+        if self._transport.is_closing():
+            return
+        self._transport.write(b"".join(out))
+        if self._transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
+            log.warning("link to %s cut: it leaves too much unread", self.peer)
+            self.cut()
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def _take(self, kind: int, body: bytes) -> None:
+        node = self._links.node
+        if kind == frames.GOSSIP and not self.peer:
+            self._transport.write(frames.frame(frames.GOSSIP, node.gossip_stream(body)))
+            self._transport.close()
+        elif kind == frames.HELLO and not self.peer:
+            self._greeted(frames.decode_greeting(body))
+        elif not self.peer:
+            raise ProtocolError("no greeting")
+        elif kind == frames.KEEPER:
+            node.keeper_frame(self.peer, body)
+        elif kind == frames.ASK:
+            self._take_ask(body)
+        elif kind == frames.ANSWER:
+            number, served, wire = frames.decode_answer(body)
+            order = self._asked.pop(number, None)
+            if order is not None:
+                node.answered(order, served=served, wire=wire)
+        else:
+            raise ProtocolError(f"a frame of kind {kind}")
+
+    def _take_ask(self, body: bytes) -> None:
+        ask = frames.decode_ask(body)
+
+        def reply(served: bool, wire: bytes) -> None:  # noqa: FBT001 # the answer's own two fields
+            self.send(frames.ANSWER, frames.encode_answer(ask.number, served=served, wire=wire))
+
+        self._links.node.asked(self.peer, ask, reply)
+
+    def _greeted(self, greeting: Greeting) -> None:
+        if self._dialled and greeting.name != self._dialled:
+            raise ProtocolError(f"{self._dialled} was dialled, {greeting.name} answers")
+        self.peer, self.run = greeting.name, greeting.run
+        self._reader.body_max_bytes = frames.BODY_MAX_BYTES
+        if not self._dialled:
+            self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
+        self._links.greeted(self)
+
+
+class Links:
+    """All links of one node, and the port where they come in."""
+
+    def __init__(self, node: Node, greeting: Greeting) -> None:
+        self.node: Final = node
+        self.greeting: Final = greeting
+        self._up: Final[dict[str, Link]] = {}
+        self._all: Final[set[Link]] = set()
+        self._dirty: list[Link] = []
+        self._dialling: Final[dict[str, asyncio.Task[None]]] = {}
+        self._listener: asyncio.Server | None = None
+        self._waking = False
+        self.reconnects = 0
+        """Links that were dialled anew after a break."""
+
+    async def listen(self, listening: socket.socket) -> None:
+        """Take in links on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: Link(self), sock=listening)
+
+    def keep(self, name: str, host: str, port: int) -> None:
+        """Keep a link to a living node; the one with the smaller name dials."""
+        if self.greeting.name < name and name not in self._dialling:
+            self._dialling[name] = asyncio.get_running_loop().create_task(self._dial(name, host, port))
+
+    def drop(self, name: str) -> None:
+        """Keep a link no more: the node is gone, or is at another address."""
+        task = self._dialling.pop(name, None)
+        if task is not None:
+            task.cancel()
+        link = self._up.get(name)
+        if link is not None:
+            link.cut()
+
+    def link(self, name: str) -> Link | None:
+        """Find the link that stands."""
+        return self._up.get(name)
+
+    def __len__(self) -> int:
+        """Count the links that stand."""
+        return len(self._up)
+
+    async def close(self) -> None:
+        """End all links and stop listening."""
+        tasks = list(self._dialling.values())
+        self._dialling.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+        for link in list(self._all):
+            link.cut()
+
+    # -- from the links ---------------------------------------------------------------
+
+    def wake(self, link: Link) -> None:
+        """Flush a link at the end of this turn of the event loop."""
+        self._dirty.append(link)
+        if not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._waking = False
+        dirty, self._dirty = self._dirty, []
+        for link in dirty:
+            link.flush()
+
+    def opened(self, link: Link) -> None:
+        """Know a connection."""
+        self._all.add(link)
+
+    def greeted(self, link: Link) -> None:
+        """Take a link into use, instead of an older one."""
+        older = self._up.pop(link.peer, None)
+        if older is not None:
+            older.cut()
+            self.node.link_down(link.peer)
+        self._up[link.peer] = link
+        self.node.link_up(link.peer)
+
+    def closed(self, link: Link) -> None:
+        """Forget a connection."""
+        self._all.discard(link)
+        if self._up.get(link.peer) is link:
+            del self._up[link.peer]
+            self.node.link_down(link.peer)
+
+    async def _dial(self, name: str, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        first = True
+        while True:
+            if name not in self._up:
+                try:
+                    async with asyncio.timeout(DIAL_TIMEOUT_S):
+                        await loop.create_connection(lambda: Link(self, dialled=name), host, port)
+                    self.reconnects += not first
+                    first = False
+                except (OSError, TimeoutError):
+                    self.node.unreachable(name)
+            await asyncio.sleep(REDIAL_S)

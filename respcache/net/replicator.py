@@ -1,0 +1,249 @@
+"""Drives the keeper of partitions, and carries commands between nodes, over the links."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never, cast
+
+from respcache.cluster.effects import (
+    Drained,
+    Dropped,
+    Effect,
+    ForeignCluster,
+    Formed,
+    RecordChanged,
+    Recreated,
+    Resolved,
+    RoutesChanged,
+    Send,
+)
+from respcache.cluster.keeper import Keeper
+from respcache.cluster.membership import Member
+from respcache.cluster.ownership.record import Node
+from respcache.cluster.ownership.wire import DecodeError
+from respcache.cluster.replication.log import Gate
+from respcache.cluster.replication.log import Log as PartitionLog
+from respcache.errors import CommandError, ProtocolError
+from respcache.executor import resolve
+from respcache.locking import Locks
+from respcache.net import frames
+from respcache.net.frames import Ask, Greeting
+from respcache.net.gossip import Gossip
+from respcache.net.links import Links
+from respcache.net.seeds import meeting_point
+from respcache.order import Order
+from respcache.resp.encode import error
+from respcache.routing import Router
+from respcache.store.partition import Log
+from respcache.transaction import INTERNAL
+
+log: Final = logging.getLogger(__name__)
+
+
+class Replicator:
+    """One node's dealings with the others, other than gossip: its keeper, its links, its router's orders."""
+
+    def __init__(self, keeper: Keeper, locks: Locks, gossip: Gossip, greeting: Greeting) -> None:
+        self.keeper: Final = keeper
+        self.links: Final = Links(self, greeting)
+        self.drained: Final = asyncio.Event()
+        """Set when this node, having asked to leave, holds nothing any more."""
+        self.changed: Final = asyncio.Event()
+        """Set with every new record; whoever waits for one clears it."""
+        self.router: Router
+        self._locks: Final = locks
+        self._gossip: Final = gossip
+        self._loop: Final = asyncio.get_running_loop()
+        self._marked: Final[list[object]] = [None] * len(keeper.serving)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = float("inf")
+        self._waking = False
+        self._closed = False
+
+    # -- membership ---------------------------------------------------------------------
+
+    def member_up(self, member: Member) -> None:
+        """Link up with a node that lives."""
+        host, port = member.address
+        self.links.keep(member.name, host, port)
+        node = Node(member.name, member.epoch_unix_ms, member.meta.weight, member.meta.zone)
+        self.perform(self.keeper.member_up(self._loop.time(), node))
+
+    def member_down(self, member: Member, *, left: bool) -> None:
+        """Let go of a node that is dead or has left."""
+        self.links.drop(member.name)
+        self._locks.release_of(member.name)
+        end = self.keeper.member_left if left else self.keeper.member_down
+        self.perform(end(self._loop.time(), member.name, member.epoch_unix_ms))
+
+    # -- the router's side ----------------------------------------------------------------
+
+    def connected(self, node: str) -> bool:
+        """Tell whether a link stands."""
+        return self.links.link(node) is not None
+
+    def ask(self, node: str, order: Order) -> None:
+        """Have an order run by another node."""
+        link = self.links.link(node)
+        assert link is not None, "the router asks connected nodes only"
+        link.ask(order, self.keeper.table.version, self._loop.time())
+
+    def client_address(self, node: str) -> tuple[str, int]:
+        """Give host and RESP port of a member."""
+        member = self._gossip.swim.member(node)
+        return ("", 0) if member is None else (member.address[0], member.meta.client_port)
+
+    def gate(self, logs: list[Log]) -> Gate | None:
+        """Give what replies must wait for whose effects are in `logs`."""
+        return self.keeper.gate(cast("list[PartitionLog]", logs))
+
+    def wake(self) -> None:
+        """Send effects and acks at the end of this turn of the event loop."""
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._end_of_turn)
+
+    # -- the links' side --------------------------------------------------------------------
+
+    def link_up(self, name: str) -> None:
+        """Greet the peer's keeper, and go on where the last link ended."""
+        self.perform(self.keeper.peer_connected(self._loop.time(), name))
+
+    def link_down(self, name: str) -> None:
+        """Note that what was on its way is lost."""
+        if not self._closed:
+            self.perform(self.keeper.peer_disconnected(self._loop.time(), name))
+
+    def keeper_frame(self, name: str, body: bytes) -> None:
+        """Take a message of a peer's keeper. Raises ProtocolError."""
+        try:
+            effects = self.keeper.receive(self._loop.time(), name, body)
+        except DecodeError as reason:
+            raise ProtocolError(str(reason)) from reason
+        self.perform(effects)
+
+    def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
+        """Run a command for a peer, or tell it to look elsewhere."""
+        argv = ask.argv
+        try:
+            row = INTERNAL.get(argv[0]) or resolve(argv)
+        except CommandError as refusal:
+            reply(True, error(refusal))
+            return
+        order = Order(
+            row,
+            argv,
+            database=ask.database,
+            protocol=ask.protocol,
+            partitions=tuple(ask.partitions),
+            deadline_s=self._loop.time() + ask.timeout_s,
+            relayed=True,
+            version=ask.version,
+        )
+        if self.keeper.behind(ask.version):
+            self.perform(self.keeper.catch_up(name))
+        self.router.serve(order)
+        order.then(lambda: reply(not order.refused, order.wire or b""))
+
+    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
+        """Pass an answer on."""
+        self.router.answered(order, served=served, wire=wire)
+
+    def lost(self, order: Order) -> None:
+        """Pass on that no answer will come."""
+        if not self._closed:
+            self.router.lost(order, sent=True)
+
+    def gossip_stream(self, body: bytes) -> bytes:
+        """Pass a message to the membership machine."""
+        return self._gossip.stream(body)
+
+    def meeting_point(self) -> bytes:
+        """Tell where this node can be joined."""
+        return meeting_point(self._gossip.swim.me.address)
+
+    def unreachable(self, name: str) -> None:
+        """Have a node probed that refuses connections."""
+        gossip = self._gossip
+        gossip.perform(gossip.swim.hint(self._loop.time(), name))
+
+    # -- the keeper's side ----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: found a cluster, or wait for others."""
+        self.perform(self.keeper.start(self._loop.time()))
+
+    def leave(self) -> None:
+        """Begin to hand everything over."""
+        self.perform(self.keeper.leave(self._loop.time()))
+
+    def perform(self, effects: Sequence[Effect]) -> None:
+        """Carry out what the keeper asks for, in order."""
+        for effect in effects:
+            match effect:
+                case Send(peer, frame):
+                    link = self.links.link(peer)
+                    if link is not None:
+                        link.send(frames.KEEPER, frame)
+                case RoutesChanged() | RecordChanged():
+                    self._take_routes()
+                case Resolved(gates):
+                    self.router.resolved(gates)
+                case Drained():
+                    self.drained.set()
+                case Formed(cluster_id):
+                    log.info("founded cluster %s", cluster_id)
+                case Dropped(partition, keys, orphaned):
+                    level = logging.WARNING if orphaned and keys else logging.DEBUG
+                    log.log(level, "dropped %d keys of partition %d, another node has it", keys, partition)
+                case Recreated(partitions):
+                    log.error("all copies of %d partitions were lost; they start again, empty", len(partitions))
+                case ForeignCluster(peer, cluster_id):
+                    log.error("%s belongs to another cluster, %s; the two are not merged", peer, cluster_id)
+                case _:
+                    assert_never(effect)
+        self._arm()
+        self.wake()
+
+    async def close(self) -> None:
+        """Stop: no more is sent or taken in."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.links.close()
+
+    def _take_routes(self) -> None:
+        """Open and close partitions as the keeper says, then look again at the commands that wait."""
+        for number, served in enumerate(self.keeper.serving):
+            if served is not self._marked[number]:
+                self._marked[number] = served
+                if served is None:
+                    self._locks.close(number)
+                else:
+                    self._locks.open(number, served)
+        self.changed.set()
+        self.router.routes_changed()
+
+    def _end_of_turn(self) -> None:
+        self._waking = False
+        if self._closed:
+            return
+        effects = self.keeper.flush(self._loop.time())
+        if effects:
+            self.perform(effects)
+        else:
+            self._arm()
+
+    def _arm(self) -> None:
+        due = self.keeper.deadline
+        if due == self._timer_due or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_due = None, due
+        if due < float("inf"):
+            self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer, self._timer_due = None, float("inf")
+        self.perform(self.keeper.tick(self._loop.time()))

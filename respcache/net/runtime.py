@@ -1,0 +1,339 @@
+"""The parts of a running node, connected: built at once, started and stopped in order.
+
+    clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
+                               `--> Router --> Links --> owner
+    datagrams -> Gossip --> Swim --> members --> Replicator --> Keeper
+"""
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections.abc import Callable, Sequence
+from time import time, time_ns
+from typing import Final, assert_never
+
+from respcache import __version__
+from respcache.cluster.config import KeeperConfig
+from respcache.cluster.keeper import Keeper
+from respcache.cluster.membership import (
+    PROFILES,
+    Died,
+    Event,
+    Joined,
+    Left,
+    Member,
+    Meta,
+    NameConflict,
+    PartitionSuspected,
+    PeerRecordVersion,
+    Recovered,
+    Suspected,
+    Swim,
+    Updated,
+)
+from respcache.cluster.ownership import record
+from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
+from respcache.cluster.topology import NodeView
+from respcache.commands import families
+from respcache.commands.replay import CommandCopies
+from respcache.config import CLUSTER_PORT_OFFSET, Config
+from respcache.errors import ConfigError
+from respcache.executor import Executor
+from respcache.host import NodeHost
+from respcache.locking import Locks
+from respcache.net import seeds, sockets
+from respcache.net.frames import Greeting
+from respcache.net.gossip import Gossip
+from respcache.net.replicator import Replicator
+from respcache.net.server import Server
+from respcache.rates import Totals
+from respcache.routing import Router
+from respcache.settings import LiveSettings
+from respcache.stats import Stats
+from respcache.store.keyspace import Store
+from respcache.store.ledger import Ledger
+
+log: Final = logging.getLogger(__name__)
+
+FAREWELL_S: Final = 0.5
+"""How long a node that has left goes on telling so, at most."""
+SETTLE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
+"""How long nodes that know of no cluster wait for one before the oldest founds it, by environment."""
+RESOLVE_S: Final = {"local": 0.5, "lan": 2.0, "wan": 10.0}
+"""From one attempt to find the seeds to the next, by environment."""
+SWEEP_PARTITIONS: Final = 64
+"""Partitions of each database looked through for expired keys before other work gets its turn."""
+
+
+class Runtime:
+    """Everything that a node consists of while it runs. Must be made within a running event loop."""
+
+    def __init__(self, config: Config, rng: random.Random, *, shut_down: Callable[[], None]) -> None:
+        """Bind the ports. Raises ConfigError if one is taken."""
+        server, cluster = config.server, config.cluster
+        self._loop: Final = asyncio.get_running_loop()
+        self._seeds: Final = [seeds.parse_seed(seed) for seed in cluster.join]
+        self._client_socket: Final = sockets.bind_stream(server.bind, server.port)
+        port: int = self._client_socket.getsockname()[1]
+        wanted = cluster.port
+        if wanted is None:
+            wanted = server.port + CLUSTER_PORT_OFFSET if server.port else 0
+        try:
+            self._stream_socket, self._datagram_socket = sockets.bind_pair(server.bind, wanted)
+        except ConfigError:
+            self._client_socket.close()
+            raise
+        host = cluster.advertise or sockets.routable_host(server.bind)
+        self.address: Final = (host, port)
+        self.cluster_address: Final = (host, int(self._stream_socket.getsockname()[1]))
+        self.name: Final = cluster.name or f"{host}:{port}"
+        run = time_ns() // 1_000_000
+        me = record.Node(self.name, run, cluster.weight, cluster.zone)
+
+        self.settings: Final = LiveSettings(config, self._take_settings)
+        self.stats: Final = Stats(len(families.ROWS))
+        self.store: Final = Store(server.databases, ledger=Ledger(rng))
+        self.host: Final = NodeHost(
+            settings=self.settings,
+            stats=self.stats,
+            store=self.store,
+            run_id=node_id(self.name, run),
+            sessions=lambda: self.server.sessions(),
+            topology=self.topology,
+            shut_down=shut_down,
+        )
+        self.host.port = port
+        self.host.cluster_address = self.cluster_address
+        copies = CommandCopies(self.store)
+        self.keeper: Final = Keeper(me, _keeper_config(config), copies, rng)
+        locks = Locks(self.store)
+        self.swim: Final = Swim(
+            name=self.name,
+            address=self.cluster_address,
+            meta=Meta(
+                client_port=port, http_port=0, zone=cluster.zone, weight=cluster.weight, version=__version__
+            ),
+            profile=PROFILES[cluster.environment],
+            rng=rng,
+            now=self._loop.time(),
+            epoch_unix_ms=run,
+        )
+        self.gossip: Final = Gossip(self.swim, self._on_event)
+        self.replicator: Final = Replicator(self.keeper, locks, self.gossip, Greeting(self.name, run))
+        self.router: Final = Router(
+            name=self.name,
+            store=self.store,
+            copies=copies,
+            locks=locks,
+            stats=self.stats,
+            table=self.keeper.table,
+            gate=self.replicator.gate,
+            peers=self.replicator,
+            timeout_s=cluster.command_timeout_s,
+            redirect=server.redirect,
+            clock=self._loop.time,
+        )
+        self.executor: Final = Executor(self.store, self.stats, self.router)
+        self.router.executor = self.executor
+        self.replicator.router = self.router
+        self.server: Final = Server(server, self.executor, self.stats, self.host.session)
+        for number in range(PARTITIONS):
+            locks.close(number)
+        self.handed_over = True
+        """Whether leaving ended with everything handed over."""
+        self.conflict: NameConflict | None = None
+        """Set once another live node turned out to have this one's name: this one has to go."""
+        self._sweep_at = 0
+        self._housekeeping: asyncio.TimerHandle | None = None
+        self._seeking: asyncio.Task[None] | None = None
+        self._opened = False
+
+    async def open(self) -> None:
+        """Listen, and begin to look for the cluster."""
+        self._opened = True
+        await self.replicator.links.listen(self._stream_socket)
+        await self.gossip.open(self._datagram_socket)
+        await self.server.listen(self._client_socket)
+        self.replicator.start()
+        if self._seeds:
+            self._seeking = self._loop.create_task(self._seek())
+        self._housekeep()
+
+    async def joined(self) -> None:
+        """Wait until this node belongs to a cluster. Raises ConfigError if its name is taken there."""
+        changed = self.replicator.changed
+        while not self.keeper.joined:
+            changed.clear()
+            await changed.wait()
+            if self.conflict is not None:
+                holder = "{}:{}".format(*self.conflict.address)
+                raise ConfigError(f"another live node, at {holder}, has the name {self.name}")
+
+    async def leave(self, timeout_s: float) -> None:
+        """Hand everything over, say good-bye, stop."""
+        self.server.draining = True
+        self.replicator.leave()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.replicator.drained.wait()
+        except TimeoutError:
+            self.handed_over = False
+            log.warning("not everything was handed over within %s s", timeout_s)
+        await self.server.close()
+        self.gossip.perform(self.swim.leave(self._loop.time()))
+        give_up = self._loop.time() + FAREWELL_S
+        while self.swim.spreading and self._loop.time() < give_up:
+            await asyncio.sleep(0.01)
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop at once, as if the node had died."""
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        if self._seeking is not None:
+            self._seeking.cancel()
+            await asyncio.gather(self._seeking, return_exceptions=True)
+        await self.server.close()
+        await self.replicator.close()
+        await self.gossip.close()
+        for bound in (self._client_socket, self._stream_socket, self._datagram_socket):
+            bound.close()
+
+    def topology(self) -> Sequence[NodeView]:
+        """List the nodes of the cluster, this one included, by name."""
+        ranges = self._ranges()
+        epoch = self.keeper.table.version[1]
+        views = [
+            NodeView(
+                name=member.name,
+                node_id=node_id(member.name, member.epoch_unix_ms),
+                host=member.address[0],
+                port=member.meta.client_port,
+                cluster_port=member.address[1],
+                http_port=member.meta.http_port,
+                state=member.state.name.lower(),
+                zone=member.meta.zone,
+                epoch=epoch,
+                slots=tuple(ranges.get(member.name, ())),
+                myself=member.name == self.name,
+            )
+            for member in self.swim.members()
+        ]
+        return sorted(views, key=lambda view: view.name)
+
+    def _ranges(self) -> dict[str, list[tuple[int, int]]]:
+        """Merge the slots of each primary's neighbouring partitions."""
+        ranges: dict[str, list[tuple[int, int]]] = {}
+        before = ""
+        for number, owner in enumerate(self.keeper.table.primary):
+            first = number * SLOTS_PER_PARTITION
+            last = first + SLOTS_PER_PARTITION - 1
+            if owner and owner == before:
+                ranges[owner][-1] = (ranges[owner][-1][0], last)
+            elif owner:
+                ranges.setdefault(owner, []).append((first, last))
+            before = owner
+        return ranges
+
+    def _take_settings(self, config: Config) -> None:
+        self.server.config = config.server
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Joined(member):
+                log.info("%s joined", member.name)
+                if member.name != self.name:
+                    self.replicator.member_up(member)
+            case Died(member):
+                log.warning("%s is dead", member.name)
+                self.replicator.member_down(member, left=False)
+            case Left(member):
+                log.info("%s left", member.name)
+                self.replicator.member_down(member, left=True)
+            case Suspected(member):
+                log.info("%s does not answer", member.name)
+            case Recovered(member):
+                log.info("%s answers again", member.name)
+            case Updated(member):
+                self._updated(member)
+            case NameConflict():
+                log.error("another live node, at %s:%d, has the name %s", *event.address, event.name)
+                self.conflict = event
+                self.replicator.changed.set()
+            case PartitionSuspected(suspects, members):
+                log.warning("%d of %d members do not answer: rather the network than all of them", len(suspects), members)
+            case PeerRecordVersion():
+                pass
+            case _:
+                assert_never(event)
+
+    def _updated(self, member: Member) -> None:
+        if member.name != self.name:
+            self.replicator.member_up(member)
+
+    async def _seek(self) -> None:
+        """Find the seeds' cluster addresses, and go on doing so: they may move, and splits must heal."""
+        pause_s = RESOLVE_S[self.settings.config.cluster.environment]
+        told: set[str] = set()
+        while True:
+            found = []
+            for seed in self._seeds:
+                if seed in {self.address, self.cluster_address}:
+                    continue
+                try:
+                    found.append(await seeds.discover(seed))
+                except ConfigError as reason:
+                    if str(reason) not in told:
+                        log.warning("join address ignored: %s", reason)
+                    told.add(str(reason))
+                except OSError:
+                    continue
+            others = [address for address in found if address != self.cluster_address]
+            if others:
+                self.gossip.perform(self.swim.join(self._loop.time(), others))
+            elif not told and not self.keeper.joined:
+                told.add("silence")
+                log.warning("none of the join addresses answers yet: %s", ", ".join(self.settings.config.cluster.join))
+            await asyncio.sleep(pause_s if not others or not self.keeper.joined else 10 * pause_s)
+
+    def _housekeep(self) -> None:
+        """Do the background work of one round: expiry, idle clients, deadlines, rates."""
+        hz = self.settings.config.server.hz
+        self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
+        self.server.sweep()
+        self.router.sweep()
+        self._expire()
+        stats = self.stats
+        self.host.rates.sample(
+            self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes)
+        )
+
+    def _expire(self) -> None:
+        """Delete the expired keys of the next few partitions that are served here."""
+        self.store.ledger.now_unix_ms = int(time() * 1000)
+        first = self._sweep_at
+        self._sweep_at = (first + SWEEP_PARTITIONS) % PARTITIONS
+        for keyspace in self.store.used():
+            for partition in keyspace.partitions[first : first + SWEEP_PARTITIONS]:
+                if partition.serving and partition.sweep():
+                    for effect in partition.take_effects(None):
+                        if partition.log is not None:
+                            partition.log.append(keyspace.number, effect)
+        self.replicator.wake()
+
+
+def node_id(name: str, run: int) -> str:
+    """Make the 40 hexadecimal digits by which Redis' clients know a run of a node."""
+    return hashlib.sha1(f"{name}:{run}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _keeper_config(config: Config) -> KeeperConfig:
+    cluster = config.cluster
+    return KeeperConfig(
+        replica_count=cluster.replica_count,
+        seeded=bool(cluster.join),
+        expect=max(1, cluster.expect),
+        settle_s=SETTLE_S[cluster.environment],
+        rebuild_delay_s=cluster.rebuild_delay_s,
+    )

@@ -1,0 +1,194 @@
+"""A node, as programs embed it and as the command line runs it."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import hiredis
+
+from respcache.cluster.topology import NodeView
+from respcache.commands.session import Session
+from respcache.config import Config
+from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
+from respcache.executor import Out
+from respcache.net.runtime import Runtime
+from respcache.pending import Pending
+from respcache.resp.decode import NEED_MORE
+
+Argument: TypeAlias = bytes | str | int | float
+Answer: TypeAlias = "bytes | str | int | float | bool | list[Answer] | dict[Answer, Answer] | None"
+
+
+class Node:
+    """One node of a cluster, or a cluster of its own.
+
+    new --start--> joining --> serving --close--> draining --> left
+                      `-- nobody answers: JoinTimeout ----------^
+    """
+
+    def __init__(self, config: Config | None = None, *, rng: random.Random | None = None) -> None:
+        """`rng` decides on jitter and probe order; by default nobody can foresee it."""
+        self.config: Final = config or Config()
+        self.state = "starting"
+        """starting, joining, serving, draining or left."""
+        self.stopping: Final = asyncio.Event()
+        """Set when a client asked for SHUTDOWN: whoever runs the node should close it."""
+        self._rng: Final = rng or random.Random(secrets.randbits(64))  # noqa: S311 # jitter, no secrets
+        self._runtime: Runtime | None = None
+        self._session: Session | None = None
+        self._closing: asyncio.Task[bool] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start; see `start`."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; see `close`."""
+        await self.close()
+
+    async def start(self) -> None:
+        """Listen, join the cluster or found one, and return once this node is part of it.
+
+        Raises ConfigError if a port is taken or the name is another live node's, and
+        JoinTimeout if no cluster was there in time; the node has stopped again then.
+        """
+        if self._runtime is not None:
+            raise ConfigError("a node starts only once")
+        self.state = "joining"
+        self._runtime = runtime = Runtime(self.config, self._rng, shut_down=self.stopping.set)
+        try:
+            await runtime.open()
+            async with asyncio.timeout(self.config.cluster.join_timeout_s):
+                await runtime.joined()
+        except BaseException as failure:
+            await runtime.close()
+            self.state = "left"
+            if isinstance(failure, TimeoutError):
+                raise JoinTimeout(f"no cluster answered at {', '.join(self.config.cluster.join)}") from None
+            raise
+        self._session = runtime.host.session("embedded", "embedded")
+        self._session.protocol = 3
+        self._session.restricted = False
+        self.state = "serving"
+
+    async def close(self) -> bool:
+        """Hand everything over, leave the cluster, stop.
+
+        Takes at most `shutdown_timeout_s` and a second; a second call waits for the first.
+        Returns whether all data was handed over in time.
+        """
+        return await self._stop(drain=True)
+
+    async def kill(self) -> None:
+        """Stop at once and tell nobody, as a crash would."""
+        await self._stop(drain=False)
+
+    @property
+    def name(self) -> str:
+        """The name that no other node of the cluster has."""
+        return self._running().name
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and RESP port, for clients, and for other nodes to join."""
+        return self._running().address
+
+    @property
+    def cluster_address(self) -> tuple[str, int]:
+        """Host and cluster port, TCP and UDP."""
+        return self._running().cluster_address
+
+    def members(self) -> Sequence[NodeView]:
+        """List the nodes that live, as this one sees it, itself included, by name."""
+        return [view for view in self._running().topology() if view.state in {"alive", "suspect"}]
+
+    async def execute(self, *arguments: Argument) -> Answer:
+        """Run any command and return its reply as Python values: bytes for strings, None for null.
+
+        Raises ReplyError with the error reply's text, NodeClosed if the node does not run.
+        """
+        runtime, session = self._running(), self._session
+        if session is None or self.state not in {"serving", "draining"}:
+            raise NodeClosed(f"the node is {self.state}")
+        argv = [_encoded(argument) for argument in arguments]
+        requests = iter([argv])
+        out: Out = []
+        runtime.executor.batch(session, lambda: next(requests, NEED_MORE), out)
+        return _decoded(await _arrived(out[0]))
+
+    async def get(self, key: bytes | str) -> bytes | None:
+        """Read a string; None if the key does not exist."""
+        value = await self.execute("GET", key)
+        assert value is None or isinstance(value, bytes)
+        return value
+
+    async def set(self, key: bytes | str, value: Argument, *, ttl_s: float | None = None) -> None:
+        """Write a string; it expires after `ttl_s` seconds, if given."""
+        if ttl_s is None:
+            await self.execute("SET", key, value)
+        else:
+            await self.execute("SET", key, value, "PX", max(1, round(ttl_s * 1000)))
+
+    async def delete(self, *keys: bytes | str) -> int:
+        """Delete keys and return how many there were."""
+        deleted = await self.execute("DEL", *keys)
+        assert isinstance(deleted, int)
+        return deleted
+
+    async def _stop(self, *, drain: bool) -> bool:
+        runtime = self._runtime
+        if runtime is None:
+            self.state = "left"
+            return True
+        if self._closing is None:
+            self.state = "draining" if drain else "left"
+            self._closing = asyncio.get_running_loop().create_task(self._wind_down(runtime, drain=drain))
+        return await asyncio.shield(self._closing)
+
+    async def _wind_down(self, runtime: Runtime, *, drain: bool) -> bool:
+        if drain:
+            await runtime.leave(self.config.server.shutdown_timeout_s)
+        else:
+            await runtime.close()
+        self.state = "left"
+        return runtime.handed_over
+
+    def _running(self) -> Runtime:
+        if self._runtime is None:
+            raise NodeClosed("the node has not been started")
+        return self._runtime
+
+
+def _encoded(argument: Argument) -> bytes:
+    if isinstance(argument, bytes):
+        return argument
+    return argument.encode() if isinstance(argument, str) else repr(argument).encode()
+
+
+async def _arrived(reply: bytes | Pending) -> bytes:
+    if not isinstance(reply, Pending):
+        return reply
+    arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def arrived() -> None:
+        if not arrival.done():
+            arrival.set_result(None)
+
+    reply.then(arrived)
+    await arrival
+    return reply.wire or b""
+
+
+def _decoded(wire: bytes) -> Answer:
+    reader = hiredis.Reader(notEnoughData=NEED_MORE)
+    reader.feed(wire)
+    answer = reader.gets()
+    if isinstance(answer, hiredis.ReplyError):
+        raise ReplyError(str(answer))
+    return answer  # type: ignore[no-any-return] # hiredis gives what `Answer` lists

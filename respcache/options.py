@@ -1,0 +1,295 @@
+"""The settings as people write them: in a TOML file, in variables, as flags, in CONFIG.
+
+Every field of `config` is an option. Its name is the field's without the unit and with
+dashes, as in redis.conf: `tcp_keepalive_s` is `tcp-keepalive`. It is written
+
+    [server]                            tcp-keepalive = 60    in a file
+    RESPCACHE_SERVER__TCP_KEEPALIVE=60                        in the environment
+    --tcp-keepalive 60                                        as a flag
+    CONFIG GET tcp-keepalive                                  at run time
+
+and a later one of these outweighs the earlier ones. A secret can stand in a file of its
+own, which `requirepass-file` names. Whatever is not understood is a ConfigError.
+"""
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import inspect
+
+from respcache.config import SECRETS, ClusterConfig, Config, HttpConfig, Section, ServerConfig
+from respcache.errors import ConfigError
+
+UNITS: Final = ("_bytes", "_s", "_us")
+VARIABLE_PREFIX: Final = "RESPCACHE_"
+FILE_SUFFIX: Final = "-file"
+SECTIONS: Final[dict[str, type[Section]]] = {"server": ServerConfig, "cluster": ClusterConfig, "http": HttpConfig}
+QUALIFIED: Final = {("cluster", "port"), ("http", "port"), ("http", "enabled")}
+"""Fields whose bare names would not say what they mean outside their section."""
+MEMORY_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    "k": 1000,
+    "kb": 1024,
+    "m": 1000**2,
+    "mb": 1024**2,
+    "g": 1000**3,
+    "gb": 1024**3,
+}
+"""Redis' own: the b makes the difference."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Option:
+    """One setting, and how its values are written."""
+
+    section: str
+    field: str
+    type: inspect.Type = dataclasses.field(compare=False)
+    """What values are allowed, as msgspec sees the field's annotation."""
+    default: object = dataclasses.field(compare=False)
+
+    @property
+    def key(self) -> str:
+        """Its name within its section."""
+        for unit in UNITS:
+            if self.field.endswith(unit):
+                return self.field.removesuffix(unit).replace("_", "-")
+        return self.field.replace("_", "-")
+
+    @property
+    def name(self) -> str:
+        """Its name as a flag and in CONFIG."""
+        return f"{self.section}-{self.key}" if (self.section, self.field) in QUALIFIED else self.key
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return f"{VARIABLE_PREFIX}{self.section}__{self.key}".replace("-", "_").upper()
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether messages hide the value, and a file may hold it."""
+        return self.field in SECRETS
+
+    def parse(self, text: str) -> object:
+        """Read a value. Raises ConfigError with the rule that it breaks, in Redis' words."""
+        match self.type:
+            case inspect.BoolType():
+                return _yes_or_no(text)
+            case inspect.LiteralType(values=values):
+                if text not in values:
+                    raise ConfigError(f"argument(s) must be one of the following: {', '.join(map(str, values))}")
+                return text
+            case inspect.VarTupleType():
+                return tuple(text.replace(",", " ").split())
+            case inspect.IntType() | inspect.FloatType():
+                return self._number(text, self.type)
+            case inspect.UnionType(types=types):
+                number = next(part for part in types if isinstance(part, inspect.IntType))
+                return self._number(text, number) if text else None
+            case inspect.StrType(max_length=limit):
+                if limit is not None and len(text) > limit:
+                    raise ConfigError(f"argument must have at most {limit} characters")
+                return text
+            case _:
+                raise AssertionError(f"{self.field} has a type that no text can give")
+
+    def text(self, value: object) -> str:
+        """Write a value, so that `parse` reads the same."""
+        match value:
+            case None:
+                return ""
+            case bool():
+                return "yes" if value else "no"
+            case tuple():
+                return " ".join(value)
+            case float() if value.is_integer():
+                return str(int(value))
+            case _:
+                return str(value)
+
+    def _number(self, text: str, kind: inspect.IntType | inspect.FloatType) -> int | float:
+        number: int | float
+        try:
+            if self.field.endswith("_bytes"):
+                number = _memory(text)
+            else:
+                number = int(text) if isinstance(kind, inspect.IntType) else float(text)
+        except ValueError:
+            raise ConfigError(_number_rule(self.field, kind)) from None
+        low = -math.inf if kind.ge is None else kind.ge
+        high = math.inf if kind.le is None else kind.le
+        if not low <= number <= high:
+            raise ConfigError(f"argument must be between {low} and {high} inclusive")
+        return number
+
+
+def _yes_or_no(text: str) -> bool:
+    verdicts = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    try:
+        return verdicts[text.lower()]
+    except KeyError:
+        raise ConfigError("argument must be 'yes' or 'no'") from None
+
+
+def _memory(text: str) -> int:
+    """Read 1gb and the like. Raises ValueError."""
+    digits = text.rstrip("bBkKmMgG")
+    unit = MEMORY_UNITS.get(text[len(digits) :].lower())
+    if unit is None or not digits.isdecimal():
+        raise ValueError(text)
+    return int(digits) * unit
+
+
+def _number_rule(field: str, kind: inspect.IntType | inspect.FloatType) -> str:
+    if field.endswith("_bytes"):
+        return "argument must be a memory value"
+    noun = "an integer" if isinstance(kind, inspect.IntType) else "a number"
+    return f"argument couldn't be parsed into {noun}"
+
+
+OPTIONS: Final = tuple(
+    Option(section, field.name, inspect.type_info(field.type), field.default)
+    for section, structure in SECTIONS.items()
+    for field in msgspec.structs.fields(structure)
+)
+"""All settings, in the order of their fields."""
+
+BY_NAME: Final = {option.name: option for option in OPTIONS}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Written:
+    """A setting as one source has it."""
+
+    option: Option
+    given: object
+    """Text, or from a TOML file any of its types."""
+    source: str
+    """For messages: what to look at to mend it."""
+    is_path: bool = False
+    """Whether `given` is the path of a file that holds the value."""
+
+    def value(self) -> object:
+        """Read it. Raises ConfigError that names the setting, its value, the rule and the source."""
+        written = self._content() if self.is_path else self
+        shown = "(hidden)" if self.option.is_secret else repr(self.given)
+        try:
+            return self.option.parse(_as_text(written.given))
+        except ConfigError as problem:
+            raise ConfigError(
+                f"{self.option.section}.{self.option.key} = {shown} ({written.source}): {problem}"
+            ) from None
+
+    def _content(self) -> "_Written":
+        path = str(self.given)
+        try:
+            secret = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ConfigError(f"{self.option.key}{FILE_SUFFIX} = {path!r} ({self.source}): {problem}") from None
+        if not secret:
+            raise ConfigError(f"{self.option.key}{FILE_SUFFIX} = {path!r} ({self.source}): the file is empty")
+        return dataclasses.replace(self, given=secret, source=f"file {path}", is_path=False)
+
+
+def _as_text(given: object) -> str:
+    """Bring what a TOML file can hold into the form in which the other sources have it."""
+    match given:
+        case bool():
+            return "yes" if given else "no"
+        case list():
+            return " ".join(map(str, given))
+        case _:
+            return str(given)
+
+
+def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> Config:
+    """Put a configuration together: defaults < file < environment < flags (by name, without dashes in front).
+
+    Raises ConfigError.
+    """
+    values: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
+    for source in (_in_file(file), _in_environment(environment), _in_flags(flags)):
+        seen: set[Option] = set()
+        for written in source:
+            if written.option in seen:
+                raise ConfigError(f"{written.source}: {written.option.key} is given twice")
+            seen.add(written.option)
+            values[written.option.section][written.option.field] = written.value()
+    sections = {section: msgspec.convert(given, SECTIONS[section]) for section, given in values.items()}
+    return msgspec.convert(sections, Config, from_attributes=True)
+
+
+def unknown(what: str, given: str, known: Iterable[str], source: str) -> ConfigError:
+    """Make the error for a name that is none, with the nearest one that is."""
+    nearest = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return ConfigError(f"{source}: unknown {what} {given}{hint}")
+
+
+def _in_file(path: Path | None) -> list[_Written]:
+    if path is None:
+        return []
+    source = str(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise ConfigError(f"{source}: {problem}") from None
+    written = []
+    for section, table in tables.items():
+        if section not in SECTIONS or not isinstance(table, dict):
+            raise unknown("section", section, SECTIONS, source)
+        known = _spellings(option for option in OPTIONS if option.section == section)
+        for key, given in table.items():
+            found = known.get(key.replace("_", "-"))
+            if found is None:
+                raise unknown(f"key in [{section}]:", key, known, source)
+            written.append(_Written(found[0], given, source, is_path=found[1]))
+    return written
+
+
+def _in_environment(environment: Mapping[str, str]) -> list[_Written]:
+    """Take RESPCACHE_SECTION__KEY; names without two underscores are others', such as Kubernetes' for a service."""
+    known = {
+        f"{VARIABLE_PREFIX}{section}__{key}".replace("-", "_").upper(): found
+        for section in SECTIONS
+        for key, found in _spellings(option for option in OPTIONS if option.section == section).items()
+    }
+    written = []
+    for variable, given in sorted(environment.items()):
+        if not variable.startswith(VARIABLE_PREFIX) or "__" not in variable:
+            continue
+        found = known.get(variable)
+        if found is None:
+            raise unknown("variable", variable, known, "environment")
+        written.append(_Written(found[0], given, f"environment {variable}", is_path=found[1]))
+    return written
+
+
+def _in_flags(flags: Mapping[str, str]) -> list[_Written]:
+    known = {option.name: (option, False) for option in OPTIONS}
+    known |= {option.name + FILE_SUFFIX: (option, True) for option in OPTIONS if option.is_secret}
+    written = []
+    for name, given in flags.items():
+        if name not in known:
+            raise unknown("flag", f"--{name}", [f"--{flag}" for flag in known], "command line")
+        option, is_path = known[name]
+        written.append(_Written(option, given, f"flag --{name}", is_path=is_path))
+    return written
+
+
+def _spellings(options: Iterable[Option]) -> dict[str, tuple[Option, bool]]:
+    """Map the keys of a section to their options, and whether the value is a path."""
+    found = {}
+    for option in options:
+        found[option.key] = (option, False)
+        if option.is_secret:
+            found[option.key + FILE_SUFFIX] = (option, True)
+    return found

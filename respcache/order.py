@@ -1,0 +1,64 @@
+"""A command on its way to where it can run."""
+
+from respcache.commands.registry import Command
+from respcache.errors import CommandError
+from respcache.pending import Pending
+from respcache.resp.encode import error
+from respcache.store.partition import Argv
+
+
+class Order(Pending):
+    """One command, or one part of one, with all that another node needs to run it."""
+
+    __slots__ = (
+        "argv",
+        "database",
+        "deadline_s",
+        "once",
+        "partitions",
+        "protocol",
+        "refused",
+        "relayed",
+        "row",
+        "version",
+    )
+
+    def __init__(
+        self,
+        row: Command,
+        argv: Argv,
+        *,
+        database: int,
+        protocol: int,
+        partitions: tuple[int, ...],
+        deadline_s: float,
+        relayed: bool = False,
+        once: bool = False,
+        version: tuple[int, int] = (0, 0),
+    ) -> None:
+        super().__init__()
+        self.row = row
+        self.argv = argv
+        self.database = database
+        self.protocol = protocol
+        self.partitions = partitions
+        """All partitions that it touches, at least one, ascending."""
+        self.deadline_s = deadline_s
+        """Monotonic seconds after which it need not be run any more."""
+        self.relayed = relayed
+        """Whether it came from a peer: it runs here, or goes back."""
+        self.once = once
+        """Whether it goes back to whoever gave it, rather than be tried again elsewhere."""
+        self.version = version
+        """The version of the record that the peer went by."""
+        self.refused = False
+        """Resolved by this: certainly not run."""
+
+    def refuse(self) -> None:
+        """Send it back."""
+        self.refused = True
+        self.resolve(b"")
+
+    def fail(self, refusal: CommandError) -> None:
+        """Answer with an error."""
+        self.resolve(error(refusal))

@@ -1,0 +1,346 @@
+"""Commands that cannot run where they came in: they go to the owner, are split, or wait.
+
+An `Order` is such a command. It is dispatched by the ownership table, and parked while no
+node can run it: the owner is moving, failing over, or not known yet. Whenever the table or
+what this node serves changes, parked orders are dispatched again, until their deadline.
+
+            .---------------- routes changed ----------------.
+            v                                                |
+    new --dispatch--> run here ------------> resolved     parked
+               |----> asked of the owner --> resolved        ^ |
+               |              `-- not served there ----------| `--deadline--> refused
+               |              `-- link lost: a read ---------'
+               |              `-- link lost: a write --> uncertain
+               `----> split by owner, each part an order ----> merged
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from respcache.cluster.ownership.slots import PARTITIONS, partition_of, slot_of
+from respcache.cluster.ownership.table import Table
+from respcache.cluster.replication.log import Gate
+from respcache.commands.registry import Command, Merge
+from respcache.commands.session import Session
+from respcache.errors import ClusterDown, CommandError, Moved, TryAgain, Uncertain
+from respcache.executor import Executor, Out
+from respcache.locking import Locks
+from respcache.merging import Part, merged
+from respcache.order import Order
+from respcache.pending import Pending
+from respcache.reply import OK
+from respcache.resp.encode import error
+from respcache.stats import Stats
+from respcache.store.copies import Copies
+from respcache.store.keyspace import Store
+from respcache.store.partition import Argv, Log, Partition
+from respcache.transaction import COMMIT, LOCK, Participant, Transaction
+
+EVERYWHERE: Final = tuple(range(PARTITIONS))
+
+
+class Peers(Protocol):
+    """The links to the other nodes."""
+
+    def connected(self, node: str) -> bool:
+        """Tell whether a link stands."""
+
+    def ask(self, node: str, order: Order) -> None:
+        """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
+
+    def client_address(self, node: str) -> tuple[str, int]:
+        """Give host and RESP port of a member."""
+
+    def wake(self) -> None:
+        """See to it that frames are sent at the end of this turn of the event loop."""
+
+
+class Router:
+    """Finds the place where a command can run. One per node, on its event loop."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        store: Store,
+        copies: Copies,
+        locks: Locks,
+        stats: Stats,
+        table: Table,
+        gate: Callable[[list[Log]], Gate | None],
+        peers: Peers,
+        timeout_s: float,
+        redirect: str,
+        clock: Callable[[], float],
+    ) -> None:
+        """`timeout_s` is how long a command waits for an owner; `clock` gives monotonic seconds."""
+        self._name: Final = name
+        self._store: Final = store
+        self._stats: Final = stats
+        self._table: Final = table
+        self._gate: Final = gate
+        self._peers: Final = peers
+        self._timeout_s: Final = timeout_s
+        self._clock: Final = clock
+        self._parked: deque[Order] = deque()
+        self._gates: Final[dict[Gate, list[Pending]]] = {}
+        self._redirect: Final = redirect
+        self._locks: Final = locks
+        self._participant: Final = Participant(store, locks, copies)
+        self._scratch: Final = Copies(Store(len(store)))
+        """Where commands on keys of several owners run; empty in between."""
+        self._transactions = 0
+        self.executor: Executor
+
+    # -- from the executor ------------------------------------------------------------
+
+    def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
+        """Run a command on one key whose partition this node does not serve now."""
+        owner = self._table.primary[partition.number]
+        if owner not in {"", self._name} and self._wants_redirect(session):
+            self._stats.redirects += 1
+            host, port = self._peers.client_address(owner)
+            return error(Moved(slot_of(argv[row.key_at]), host, port))
+        return self._order(session, row, argv, (partition.number,))
+
+    def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
+        """Run a command on several keys, or on a whole database."""
+        keys = row.keys.of(argv) if row.keys.first else []
+        partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else EVERYWHERE
+        return self._order(session, row, argv, partitions)
+
+    def _wants_redirect(self, session: Session) -> bool:
+        return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)
+
+    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+        """Keep a reply until the effects in `logs` are safe."""
+        replies: Out = [wire]
+        self.hold_all(replies, logs)
+        return replies[0]
+
+    def hold_all(self, replies: Out, logs: list[Log]) -> None:
+        """Keep all replies until the effects in `logs` are safe."""
+        gate = self._gate(logs)
+        self._peers.wake()
+        if gate is None:
+            return
+        held = self._gates.setdefault(gate, [])
+        kept: Out = []
+        run: list[bytes] = []
+        for reply in replies:
+            if type(reply) is bytes:
+                run.append(reply)
+                continue
+            if run:
+                kept.append(_Held(run))
+                run = []
+            kept.append(reply)
+        if run:
+            kept.append(_Held(run))
+        held += [reply for reply in kept if isinstance(reply, _Held)]
+        replies[:] = kept
+
+    # -- from the keeper of partitions ------------------------------------------------
+
+    def resolved(self, gates: Iterable[Gate]) -> None:
+        """Let the replies go whose effects are safe, or can no longer become so."""
+        for gate in gates:
+            for held in self._gates.pop(gate, ()):
+                held.release(safe=bool(gate.committed))
+
+    def routes_changed(self) -> None:
+        """Look again at every order that waits."""
+        parked, self._parked = self._parked, deque()
+        for order in parked:
+            self._dispatch(order)
+
+    def sweep(self) -> None:
+        """Refuse the orders whose deadline has passed. To be called several times a second."""
+        now = self._clock()
+        kept: deque[Order] = deque()
+        for order in self._parked:
+            if order.wire is not None:
+                continue
+            if order.deadline_s > now:
+                kept.append(order)
+            elif order.relayed or order.once:
+                order.refuse()
+            else:
+                owned = all(self._table.primary[number] for number in order.partitions)
+                order.fail(TryAgain() if owned else ClusterDown())
+        self._parked = kept
+        self.routes_changed()
+
+    # -- from the peers ---------------------------------------------------------------
+
+    def serve(self, order: Order) -> None:
+        """Run an order that a peer sent; it is resolved, or refused, now or later."""
+        self._dispatch(order)
+
+    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
+        """Take the owner's answer to an order."""
+        if served:
+            order.resolve(wire)
+            return
+        self._stats.forward_errors["refused"] += 1
+        self._again(order)
+
+    def lost(self, order: Order, *, sent: bool) -> None:
+        """Note that the link broke before the answer came."""
+        self._stats.forward_errors["remote"] += 1
+        if sent and order.row.writes:
+            order.fail(Uncertain())
+        else:
+            self._again(order)
+
+    # -- orders -------------------------------------------------------------------------
+
+    def _order(self, session: Session, row: Command, argv: Argv, partitions: tuple[int, ...]) -> bytes | Pending:
+        order = Order(
+            row,
+            argv,
+            database=session.database,
+            protocol=session.protocol,
+            partitions=partitions,
+            deadline_s=self._clock() + self._timeout_s,
+        )
+        self._dispatch(order)
+        return order if order.wire is None else order.wire
+
+    def _dispatch(self, order: Order) -> None:
+        if order.wire is not None:
+            return
+        primary = self._table.primary
+        owners = {primary[number] for number in order.partitions}
+        if owners == {self._name}:
+            self._run(order)
+        elif order.relayed:
+            if self._table.behind(order.version):
+                self._park(order)
+            else:
+                order.refuse()
+        elif "" in owners:
+            self._park(order)
+        elif len(owners) > 1:
+            self._split(order)
+        else:
+            self._ask(order, owners.pop())
+
+    def _run(self, order: Order) -> None:
+        """Run an order of which this node is the owner."""
+        if order.row is LOCK:
+            if not self._participant.lock(order):
+                self._park(order)
+            return
+        if order.row is COMMIT:
+            self._commit(order)
+            return
+        keyspace = self._store.keyspace(order.database)
+        if not all(keyspace.partitions[number].serving for number in order.partitions):
+            self._park(order)
+            return
+        try:
+            reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
+        except CommandError as refusal:
+            order.fail(refusal)
+            return
+        order.follow(reply)
+
+    def _commit(self, order: Order) -> None:
+        logs = self._participant.commit(order)
+        if not order.refused:
+            order.follow(self.hold(OK.wire, logs) if logs else OK.wire)
+        self.routes_changed()
+
+    def _ask(self, order: Order, owner: str) -> None:
+        if not self._peers.connected(owner):
+            self._again(order)
+            return
+        self._stats.forwards += 1
+        self._peers.ask(owner, order)
+
+    def _again(self, order: Order) -> None:
+        if order.once:
+            order.refuse()
+        else:
+            self._park(order)
+
+    def _park(self, order: Order) -> None:
+        self._parked.append(order)
+
+    def _split(self, order: Order) -> None:
+        """Run an order in parts, one for each owner; what cannot be split is transacted."""
+        if order.row.merge is Merge.NONE:
+            self._transact(order)
+            return
+        groups: dict[str, list[int]] = {}
+        for number in order.partitions:
+            groups.setdefault(self._table.primary[number], []).append(number)
+        parts = [_part(order, tuple(numbers)) for numbers in groups.values()]
+        missing = len(parts)
+
+        def arrived() -> None:
+            nonlocal missing
+            missing -= 1
+            if not missing:
+                order.resolve(merged(order.row.merge, [Part(part.wire or b"", places) for part, places in parts]))
+
+        for part, _ in parts:
+            self._dispatch(part)
+            part.then(arrived)
+
+    def _transact(self, order: Order) -> None:
+        """Run an order whose keys have several owners, all of them locked meanwhile."""
+        self._transactions += 1
+        try:
+            transaction = Transaction(
+                order,
+                b"%b:%d" % (self._name.encode(), self._transactions),
+                owner_of=self._table.primary,
+                scratch=self._scratch,
+                dispatch=self._dispatch,
+                again=self._park,
+            )
+        except CommandError as refusal:
+            order.fail(refusal)
+            return
+        transaction.begin()
+
+
+class _Held(Pending):
+    """Finished replies that wait for their effects to be safe."""
+
+    __slots__ = ("_replies",)
+
+    def __init__(self, replies: list[bytes]) -> None:
+        super().__init__()
+        self._replies = replies
+
+    def release(self, *, safe: bool) -> None:
+        """Send the replies; or as many errors, if nobody can tell what became of the effects."""
+        if safe:
+            self.resolve(b"".join(self._replies))
+        else:
+            self.resolve(error(Uncertain()) * len(self._replies))
+
+
+def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, ...]]:
+    """Make the order for some of the partitions; the places of its keys among those of the whole."""
+    argv, spec = order.argv, order.row.keys
+    places: tuple[int, ...] = ()
+    if spec.first:
+        mine = frozenset(partitions)
+        positions = range(spec.first, len(argv), spec.step)
+        chosen = [(place, at) for place, at in enumerate(positions) if partition_of(argv[at]) in mine]
+        places = tuple(place for place, _ in chosen)
+        argv = argv[: spec.first] + [word for _, at in chosen for word in argv[at : at + spec.step]]
+    part = Order(
+        order.row,
+        argv,
+        database=order.database,
+        protocol=order.protocol,
+        partitions=partitions,
+        deadline_s=order.deadline_s,
+    )
+    return part, places

@@ -1,0 +1,59 @@
+"""The store as replication sees it: partitions of opaque entries.
+
+What arrives here was done by a primary already. Nothing is refused or has an effect of
+its own, and what cannot be read is as if absent: a cache may miss, it must not stop.
+"""
+
+from typing import Final
+
+from respcache.store.keyspace import Store
+from respcache.store.partition import Argv, Partition
+from respcache.store.snapshot import NotASnapshot, dump_entry, load_entry
+
+ENTRY: Final = b"ENTRY"
+"""An effect of this name gives a key the state in its blob, or, without one, deletes it."""
+
+StoredKey = tuple[int, bytes]
+"""(database, key)."""
+
+
+class Copies:
+    """All databases of a node, by partition number. `commands.replay` adds the effects that are commands."""
+
+    def __init__(self, store: Store) -> None:
+        self.store: Final = store
+        self.unreadable = 0
+        """Entries that were dropped because nothing here can read them."""
+
+    def keys(self, partition: int) -> list[StoredKey]:
+        """List the keys of a partition; expired ones may be among them."""
+        return [(space.number, key) for space in self.store.used() for key in space.partitions[partition].values]
+
+    def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
+        """Give value and deadline of a key as bytes, expired or not; None if there is no such key."""
+        return _entry(self.store.keyspace(database).partitions[partition], key)
+
+    def restore(self, partition: int, database: int, key: bytes, blob: bytes | None) -> None:
+        """Put an entry in place of whatever the key holds; None deletes the key."""
+        value, deadline = None, None
+        if blob is not None:
+            try:
+                value, deadline = load_entry(blob)
+            except NotASnapshot:
+                self.unreadable += 1
+        self.store.keyspace(database).partitions[partition].restore(key, value, deadline)
+
+    def drop(self, partition: int) -> int:
+        """Forget a partition in all databases, and return how many keys went."""
+        return sum(space.partitions[partition].clear() for space in self.store.used())
+
+
+def entry_effect(partition: Partition, key: bytes) -> Argv:
+    """Make the effect that gives a key the state that it has here."""
+    blob = _entry(partition, key)
+    return [ENTRY, key] if blob is None else [ENTRY, key, blob]
+
+
+def _entry(partition: Partition, key: bytes) -> bytes | None:
+    value = partition.values.get(key)
+    return None if value is None else dump_entry(value, partition.deadline(key))

@@ -1,0 +1,109 @@
+"""Which replies count as equal.
+
+All bytes, unless a command's answer depends on time, chance or an order that nobody
+promised; docs/compatibility.md lists what differs on purpose.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from respcache.store.partition import Argv
+from tests.compat.targets import Target
+from tests.compat.wire import Frame
+
+TOLERANCE_MS: Final = 5_000
+"""How far apart the two servers may be in time."""
+WALK_ENDED: Final = b"$1\r\n0\r\n"
+
+Same = Callable[[Argv, Frame, Frame], bool]
+"""Compares what Redis and respcache answered to a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One call that was answered differently."""
+
+    script: str
+    calls: list[Argv]
+    """All calls up to the one in question."""
+    expected: bytes
+    answered: bytes
+
+    def __str__(self) -> str:
+        calls = "\n    ".join(shown(argv) for argv in self.calls)
+        return f"{self.script}:\n    {calls}\n  redis:     {self.expected!r}\n  respcache: {self.answered!r}"
+
+
+def shown(argv: Argv) -> str:
+    """Write a call for people."""
+    return " ".join(repr(argument)[1:] for argument in argv)
+
+
+def same(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """Tell whether two answers to a call are equal."""
+    rule = RULES.get(argv[0].upper())
+    return expected.wire == answered.wire or (rule is not None and rule(argv, expected, answered))
+
+
+def _near(tolerance: int) -> Same:
+    def near(argv: Argv, expected: Frame, answered: Frame) -> bool:
+        del argv
+        one, other = expected.number, answered.number
+        if one is None or other is None or min(one, other) < 0:
+            return False
+        return abs(one - other) <= tolerance
+
+    return near
+
+
+def _same_elements(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    del argv
+    if expected.elements is None or answered.elements is None:
+        return False
+    return sorted(frame.wire for frame in expected.elements) == sorted(frame.wire for frame in answered.elements)
+
+
+def _same_walk(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """SCAN: the same keys where the whole walk was one step; cursors are each server's own."""
+    if expected.elements is None or answered.elements is None:
+        return False
+    (cursor, keys), (other_cursor, other_keys) = expected.elements, answered.elements
+    whole = argv[1].strip(b"+-0") == b"" and cursor.wire == other_cursor.wire == WALK_ENDED
+    return not whole or _same_elements(argv, keys, other_keys)
+
+
+def _both_null_or_neither(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """RANDOMKEY: any key will do."""
+    del argv
+    return expected.is_null == answered.is_null
+
+
+def _same_kind(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """OBJECT: errors word by word, else whether there is such a key; how Redis stores values is its own affair."""
+    del argv
+    return expected.wire[:1] == answered.wire[:1] != b"-" and expected.is_null == answered.is_null
+
+
+RULES: Final[dict[bytes, Same]] = {
+    b"TTL": _near(TOLERANCE_MS // 1000),
+    b"PTTL": _near(TOLERANCE_MS),
+    b"EXPIRETIME": _near(TOLERANCE_MS // 1000),
+    b"PEXPIRETIME": _near(TOLERANCE_MS),
+    b"KEYS": _same_elements,
+    b"SCAN": _same_walk,
+    b"RANDOMKEY": _both_null_or_neither,
+    b"OBJECT": _same_kind,
+}
+
+
+def differences(script: str, calls: list[Argv], oracle: Target, target: Target) -> list[Difference]:
+    """Make the calls on both, from no keys on, and list what is answered differently."""
+    reset: list[Argv] = [[b"SELECT", b"0"], [b"FLUSHALL"]]
+    expected = oracle.run(reset + calls)[len(reset) :]
+    answered = target.run(reset + calls)[len(reset) :]
+    return [
+        Difference(script, calls[: position + 1], one.wire, other.wire)
+        for position, (argv, one, other) in enumerate(zip(calls, expected, answered, strict=True))
+        if not same(argv, one, other)
+    ]

@@ -1,0 +1,51 @@
+"""A real redis-server, started for the tests and stopped behind them."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+START_TIMEOUT_S: Final = 10.0
+VERSION: Final = "7.0"
+"""The replies and error texts of other versions differ here and there."""
+
+
+def why_not() -> str | None:
+    """Say why there is no oracle on this machine; None if there is one."""
+    found = shutil.which("redis-server")
+    if found is None:
+        return "redis-server is not on PATH: install it (Debian: apt-get install redis-server) to compare with it"
+    version = subprocess.run([found, "--version"], check=True, capture_output=True, text=True).stdout
+    if f"v={VERSION}." not in version:
+        return f"the comparison is with Redis {VERSION}, found {version.strip()}"
+    return None
+
+
+@contextmanager
+def redis_server() -> Iterator[int]:
+    """Run a redis-server that keeps nothing; give its port."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
+    try:
+        _wait_until_listening(process, port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        assert process.poll() is None, f"redis-server ended with {process.returncode}"
+        with socket.socket() as attempt:
+            attempt.settimeout(0.1)
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return
+            time.sleep(0.01)
+    raise TimeoutError("redis-server did not open its port")

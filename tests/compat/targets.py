@@ -1,0 +1,47 @@
+"""What is compared with Redis: the commands alone, or nodes behind their sockets."""
+
+from typing import Final, Protocol
+
+from respcache.commands import databases, expiry, keys, numbers, strings  # noqa: F401 # they fill the table
+from respcache.errors import CommandError
+from respcache.executor import resolve
+from respcache.resp.encode import encode
+from respcache.store.keyspace import Store
+from respcache.store.partition import Argv
+from tests.compat.wire import Frame, parse
+
+
+class Target(Protocol):
+    """Whoever answers calls."""
+
+    def run(self, calls: list[Argv]) -> list[Frame]:
+        """Make calls in order, and give a reply for each."""
+        ...
+
+
+class Direct:
+    """Table, handlers and encoder without a server around them."""
+
+    def __init__(self, *, protocol: int = 2, now_unix_ms: int) -> None:
+        self._store: Final = Store()
+        self._store.ledger.now_unix_ms = now_unix_ms
+        self._protocol: Final = protocol
+        self._space = self._store.keyspace(0)
+
+    def run(self, calls: list[Argv]) -> list[Frame]:
+        """Make calls in order, and give a reply for each."""
+        frames = [parse(self._wire(argv), 0) for argv in calls]
+        return [frame for frame in frames if frame is not None]
+
+    def _wire(self, argv: Argv) -> bytes:
+        if argv[0] == b"SELECT":
+            self._space = self._store.keyspace(int(argv[1]))
+            return b"+OK\r\n"
+        try:
+            row = resolve(argv)
+            if row.key_at:
+                return encode(row.on_key(self._space.at(argv[row.key_at]), argv), self._protocol)
+            assert row.on_keys is not None, f"{row.name} needs a session"
+            return encode(row.on_keys(self._space, argv), self._protocol)
+        except CommandError as refusal:
+            return encode(refusal, self._protocol)

@@ -1,0 +1,69 @@
+"""The commands alone, without a server around them, beside a real Redis."""
+
+import time
+
+import pytest
+
+from tests.compat.comparison import differences
+from tests.compat.conftest import Connect
+from tests.compat.generator import script
+from tests.compat.targets import Direct
+from tests.compat.written import scripts
+
+SEEDS = range(200)
+"""10,000 calls, in two seconds."""
+
+
+def _direct(protocol: int) -> Direct:
+    return Direct(protocol=protocol, now_unix_ms=int(time.time() * 1000))
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("name", list(scripts()))
+def test_written_calls_are_answered_as_by_redis(oracle: Connect, protocol: int, name: str) -> None:
+    """Every reply to the written calls has the same bytes."""
+    found = differences(name, scripts()[name], oracle(protocol), _direct(protocol))
+    assert not found, "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_generated_calls_are_answered_as_by_redis(oracle: Connect, protocol: int) -> None:
+    """Every reply to calls by chance, right and wrong ones, has the same bytes."""
+    connection = oracle(protocol)
+    found = [
+        difference
+        for seed in SEEDS
+        for difference in differences(f"script({seed})", script(seed), connection, _direct(protocol))[:1]
+    ]
+    assert not found, f"{len(found)} scripts differ, the first ones:\n" + "\n".join(map(str, found[:5]))
+
+
+def test_the_generator_calls_every_data_command_and_is_refused_now_and_then() -> None:
+    """The scripts reach every command, and mistakes are a part of them."""
+    calls = [argv for seed in SEEDS for argv in script(seed)]
+    replies = [frame for seed in SEEDS for frame in _direct(2).run(script(seed))]
+    refused = sum(frame.wire.startswith(b"-") for frame in replies)
+
+    assert {argv[0].upper() for argv in calls} >= COMMANDS
+    assert len(calls) > 10_000
+    assert len(calls) * 0.1 < refused < len(calls) * 0.5
+
+
+COMMANDS = {
+    *(b"GET", b"SET", b"SETNX", b"SETEX", b"PSETEX", b"GETSET", b"GETDEL", b"GETEX", b"MGET", b"MSET", b"MSETNX"),
+    *(
+        b"APPEND",
+        b"STRLEN",
+        b"GETRANGE",
+        b"SUBSTR",
+        b"SETRANGE",
+        b"INCR",
+        b"DECR",
+        b"INCRBY",
+        b"DECRBY",
+        b"INCRBYFLOAT",
+    ),
+    *(b"DEL", b"UNLINK", b"EXISTS", b"TOUCH", b"TYPE", b"KEYS", b"SCAN", b"RANDOMKEY", b"RENAME", b"RENAMENX", b"COPY"),
+    *(b"MOVE", b"PERSIST", b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT", b"TTL", b"PTTL", b"EXPIRETIME"),
+    *(b"PEXPIRETIME", b"OBJECT", b"DBSIZE", b"FLUSHDB"),
+}

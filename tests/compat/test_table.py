@@ -1,0 +1,39 @@
+"""The rows of the command table beside those of a real Redis."""
+
+from respcache.commands.registry import ROWS, flag_names
+from tests.compat import targets  # noqa: F401 # it imports the modules of the commands
+from tests.compat.conftest import Connect
+from tests.compat.wire import Frame
+
+
+def _columns(frame: Frame) -> tuple[str, int, frozenset[str], tuple[int, int, int]]:
+    """Give name, arity, flags and key positions of an element of COMMAND INFO."""
+    elements = frame.elements
+    assert elements is not None
+    name, arity, flags, first, last, step = elements[:6]
+    assert flags.elements is not None
+    words = frozenset(flag.wire[1:-2].decode() for flag in flags.elements)
+    numbers = tuple(int(number.wire[1:-2]) for number in (first, last, step))
+    return name.wire.split(b"\r\n")[1].decode(), int(arity.wire[1:-2]), words, (numbers[0], numbers[1], numbers[2])
+
+
+def test_arity_flags_and_key_positions_are_those_of_redis(oracle: Connect) -> None:
+    """COMMAND INFO of a real Redis says of each command what its row says."""
+    names = [row.name.lower() for row in ROWS]
+    [answer] = oracle(2).run([[b"COMMAND", b"INFO", *(name.encode() for name in names)]])
+    assert answer.elements is not None
+    known = {_columns(frame)[0]: _columns(frame) for frame in answer.elements if not frame.is_null}
+    ours = {
+        row.name.lower(): (
+            row.name.lower(),
+            row.arity,
+            flag_names(row.flags),
+            (
+                row.keys.first,
+                row.keys.last - row.keys.first if 0 < row.keys.last < row.keys.first else row.keys.last,
+                row.keys.step,
+            ),
+        )
+        for row in ROWS
+    }
+    assert {name: columns for name, columns in ours.items() if name in known} == known

@@ -1,0 +1,95 @@
+"""A node without sockets: the real host, its clients, and the command table between them."""
+
+from typing import Final
+
+from respcache.cluster.topology import NodeView
+from respcache.commands import (  # noqa: F401 # they fill the table
+    clients,
+    cluster,
+    configuration,
+    connection,
+    documentation,
+    info,
+    keys,
+    latency,
+    server,
+    strings,
+)
+from respcache.commands.registry import ROWS
+from respcache.commands.session import Session
+from respcache.config import Config
+from respcache.errors import CommandError
+from respcache.executor import resolve
+from respcache.host import NodeHost
+from respcache.reply import Reply
+from respcache.resp.encode import encode
+from respcache.settings import LiveSettings
+from respcache.stats import Stats
+from respcache.store.keyspace import Store
+
+RUN_ID: Final = "a" * 40
+NOW_UNIX_MS: Final = 1_700_000_000_000
+
+
+def view(name: str, slots: tuple[tuple[int, int], ...], *, state: str = "alive", myself: bool = False) -> NodeView:
+    """Describe a node; its id is its name over and over."""
+    return NodeView(
+        name=name,
+        node_id=(name * 40)[:40],
+        host="127.0.0.1",
+        port=7000 + ord(name[0]),
+        cluster_port=17000 + ord(name[0]),
+        http_port=0,
+        state=state,
+        zone="",
+        epoch=ord(name[0]),
+        slots=slots,
+        myself=myself,
+    )
+
+
+ALONE: Final = (view("a", ((0, 16383),), myself=True),)
+
+
+class Front:
+    """One node and its clients."""
+
+    def __init__(self, config: Config | None = None, nodes: tuple[NodeView, ...] = ALONE) -> None:
+        self.nodes = nodes
+        self.sessions: list[Session] = []
+        self.shutdowns = 0
+        self.host: Final = NodeHost(
+            settings=LiveSettings(config or Config(), lambda _config: None),
+            stats=Stats(len(ROWS)),
+            store=Store(),
+            run_id=RUN_ID,
+            sessions=lambda: self.sessions,
+            topology=lambda: self.nodes,
+            shut_down=self._shut_down,
+        )
+        self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
+
+    def client(self) -> Session:
+        """Connect a client."""
+        session = self.host.session(f"127.0.0.1:{50_000 + len(self.sessions)}", "127.0.0.1:6379")
+        self.sessions.append(session)
+        return session
+
+    def ask(self, session: Session, *words: bytes) -> Reply:
+        """Run a command of a client. Raises CommandError."""
+        argv = list(words)
+        row = resolve(argv)
+        if row.on_session is not None:
+            return row.on_session(session, argv)
+        space = self.host.store.keyspace(session.database)
+        return row.on_key(space.at(argv[row.key_at]), argv)
+
+    def wire(self, session: Session, *words: bytes) -> bytes:
+        """Run a command of a client; give the reply as it is sent, refusals too."""
+        try:
+            return encode(self.ask(session, *words), session.protocol)
+        except CommandError as refusal:
+            return encode(refusal, session.protocol)
+
+    def _shut_down(self) -> None:
+        self.shutdowns += 1

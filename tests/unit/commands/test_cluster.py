@@ -1,0 +1,118 @@
+"""The slot table as clients see it."""
+
+from respcache.reply import Verbatim
+from tests.unit.commands.front import Front, view
+
+NODES = (
+    view("a", ((0, 15), (32, 8191)), myself=True),
+    view("b", ((16, 31), (8192, 16383))),
+    view("c", (), state="dead"),
+    view("d", (), state="left"),
+)
+
+
+def test_slots_lists_the_ranges_in_order_with_their_nodes() -> None:
+    """Each range has exactly one node: host, port, id and no more."""
+    front = Front(nodes=NODES)
+    a, b = ([b"127.0.0.1", 7000 + ord(name), (name * 40).encode(), {}] for name in "ab")
+    assert front.ask(front.client(), b"CLUSTER", b"SLOTS") == [
+        [0, 15, a],
+        [16, 31, b],
+        [32, 8191, a],
+        [8192, 16383, b],
+    ]
+
+
+def test_whoever_asks_for_the_table_is_told_where_keys_are() -> None:
+    """SLOTS, SHARDS, NODES and READONLY mark a client as one that follows MOVED; others do not."""
+    for words, aware in (
+        ((b"CLUSTER", b"SLOTS"), True),
+        ((b"CLUSTER", b"SHARDS"), True),
+        ((b"CLUSTER", b"NODES"), True),
+        ((b"READONLY",), True),
+        ((b"CLUSTER", b"INFO"), False),
+        ((b"CLUSTER", b"KEYSLOT", b"a"), False),
+        ((b"READWRITE",), False),
+        ((b"ASKING",), False),
+    ):
+        front = Front()
+        client = front.client()
+        front.ask(client, *words)
+        assert client.cluster_aware is aware, words
+
+
+def test_nodes_are_listed_once_each_as_masters_with_their_ranges() -> None:
+    """A dead node is marked, one that left is not there, and nobody is a replica."""
+    front = Front(nodes=NODES)
+    reply = front.ask(front.client(), b"CLUSTER", b"NODES")
+    assert isinstance(reply, Verbatim)
+    assert reply.text.decode().splitlines() == [
+        f"{'a' * 40} 127.0.0.1:7097@17097 myself,master - 0 0 97 connected 0-15 32-8191",
+        f"{'b' * 40} 127.0.0.1:7098@17098 master - 0 0 98 connected 16-31 8192-16383",
+        f"{'c' * 40} 127.0.0.1:7099@17099 master,fail - 0 0 99 disconnected",
+    ]
+
+
+def test_shards_has_one_node_each() -> None:
+    """A shard's slots are a flat list of firsts and lasts; its node carries Redis' fields."""
+    front = Front(nodes=NODES)
+    shards = front.ask(front.client(), b"CLUSTER", b"SHARDS")
+    assert isinstance(shards, list)
+    assert shards[0] == {
+        b"slots": [0, 15, 32, 8191],
+        b"nodes": [
+            {
+                b"id": b"a" * 40,
+                b"port": 7097,
+                b"ip": b"127.0.0.1",
+                b"endpoint": b"127.0.0.1",
+                b"role": b"master",
+                b"replication-offset": 0,
+                b"health": b"online",
+            }
+        ],
+    }
+    assert len(shards) == 3
+
+
+def test_info_counts_members_and_slots() -> None:
+    """The cluster is well while living nodes serve all slots, and not when some are served by nobody."""
+    front = Front(nodes=NODES)
+    client = front.client()
+    assert {"cluster_state:ok", "cluster_known_nodes:2", "cluster_size:2", "cluster_slots_ok:16384"} <= _info(front)
+    assert {"cluster_current_epoch:99", "cluster_my_epoch:97"} <= _info(front)
+    front.nodes = (NODES[0], view("b", ((16, 31), (8192, 16383)), state="dead"))
+    assert {"cluster_state:fail", "cluster_known_nodes:1", "cluster_slots_fail:8208"} <= _info(front)
+    assert front.ask(client, b"CLUSTER", b"MYID") == b"a" * 40
+
+
+def test_keys_of_a_slot_are_those_this_node_serves() -> None:
+    """Slot 15495 is that of `a`; a key of the same partition but of another slot does not count."""
+    front = Front()
+    client = front.client()
+    for key in (b"a", b"{a}1", b"{a}2"):
+        front.ask(client, b"SET", key, b"x")
+    assert front.ask(client, b"CLUSTER", b"KEYSLOT", b"{a}1") == 15495
+    assert front.ask(client, b"CLUSTER", b"COUNTKEYSINSLOT", b"15495") == 3
+    assert front.ask(client, b"CLUSTER", b"COUNTKEYSINSLOT", b"15494") == 0
+    some = front.ask(client, b"CLUSTER", b"GETKEYSINSLOT", b"15495", b"2")
+    assert isinstance(some, list)
+    assert len(some) == 2
+    front.host.store.mark(15495 >> 4, serving=False, log=None)
+    assert front.ask(client, b"CLUSTER", b"COUNTKEYSINSLOT", b"15495") == 0
+
+
+def test_replicas_of_a_known_node_are_none() -> None:
+    """An unknown id is refused, a known one has no replicas and no failure reports."""
+    front = Front(nodes=NODES)
+    client = front.client()
+    assert front.ask(client, b"CLUSTER", b"REPLICAS", b"b" * 40) == []
+    assert front.ask(client, b"CLUSTER", b"COUNT-FAILURE-REPORTS", b"b" * 40) == 0
+    assert front.ask(client, b"CLUSTER", b"COUNT-FAILURE-REPORTS", b"c" * 40) == 1
+    assert front.wire(client, b"CLUSTER", b"REPLICAS", b"d" * 40) == b"-ERR Unknown node %b\r\n" % (b"d" * 40)
+
+
+def _info(front: Front) -> set[str]:
+    reply = front.ask(front.client(), b"CLUSTER", b"INFO")
+    assert isinstance(reply, Verbatim)
+    return set(reply.text.decode().splitlines())

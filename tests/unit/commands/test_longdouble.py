@@ -1,0 +1,87 @@
+"""80-bit floating point numbers."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from respcache.commands.longdouble import MANTISSA_BITS, add, nearest, parse, text
+from respcache.errors import NotAFloat
+
+DOUBLES = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
+
+
+@given(number=DOUBLES)
+def test_every_double_is_a_long_double(number: float) -> None:
+    """64 bits of mantissa hold 53, so nothing is rounded."""
+    assert nearest(Fraction(number)) == Fraction(number)
+
+
+@given(numerator=st.integers(), denominator=st.integers(min_value=1))
+def test_rounding_is_to_the_nearest(numerator: int, denominator: int) -> None:
+    """The error is at most half a unit of the last bit, and rounding again changes nothing."""
+    exact = Fraction(numerator, denominator)
+    rounded = nearest(exact)
+    assert abs(rounded - exact) <= abs(exact) / 2**MANTISSA_BITS
+    assert nearest(rounded) == rounded
+
+
+@given(number=st.integers(min_value=-(2**64), max_value=2**64))
+def test_integers_up_to_64_bits_are_exact(number: int) -> None:
+    """They are read, added to nothing and written as they are."""
+    parsed = parse(b"%d" % number)
+    assert parsed is not None
+    assert add(parsed, Fraction(0)) == number
+    assert text(parsed) == b"%d" % number
+
+
+@given(number=st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9))
+def test_usual_decimals_come_back_as_they_were(number: object) -> None:
+    """17 digits behind the point are fewer than the format holds for numbers of such size."""
+    written = str(number).encode()
+    parsed = parse(written)
+    assert parsed is not None
+    expected = written.rstrip(b"0").rstrip(b".")
+    assert Fraction(text(parsed).decode()) == parsed or text(parsed)[:10] == expected[:10]
+
+
+@given(number=DOUBLES)
+def test_hexadecimal_is_exact(number: float) -> None:
+    """The notation of C for a double says the same number."""
+    assert parse(number.hex().encode()) == Fraction(number)
+
+
+@pytest.mark.parametrize(
+    "written", [b"", b" 1", b"1 ", b"1e", b".", b"-", b"0x", b"0x1p", b"nan", b"1,5", b"1\x00", b"1e99999", b"1e-99999"]
+)
+def test_what_is_no_number_is_refused(written: bytes) -> None:
+    """Blanks, junk and what lies beyond the range, in either direction."""
+    with pytest.raises(NotAFloat):
+        parse(written)
+
+
+@pytest.mark.parametrize("written", [b"1" * 5_200, b"1e" + b"9" * 4_000])
+def test_long_numbers_cost_nothing(written: bytes) -> None:
+    """An absurd length or exponent is refused before it takes memory."""
+    with pytest.raises(NotAFloat):
+        parse(written)
+
+
+@given(written=st.from_regex(rb"[+-]?[0-9]{0,5}\.?[0-9]{0,25}(e[+-]?[0-9]{1,6})?", fullmatch=True))
+def test_whatever_looks_like_a_number_is_read_or_refused(written: bytes) -> None:
+    """Nothing else happens, and what is read is a number of the format."""
+    try:
+        parsed = parse(written)
+    except NotAFloat:
+        return
+    assert parsed is not None
+    assert nearest(parsed) == parsed
+
+
+def test_sums_beyond_the_range_are_infinite() -> None:
+    """Two numbers near the end of the range."""
+    largest = parse(b"1.1897314953572317650e4932")
+    assert largest is not None
+    assert add(largest, largest) is None
+    assert parse(b"-Infinity") is None

@@ -1,0 +1,170 @@
+"""Keys, deadlines and effects of one partition."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from respcache.store.keyspace import Store
+from respcache.store.partition import NEVER_UNIX_MS, Argv, Partition
+
+KEYS = st.sampled_from([b"a", b"b", b"c"])
+VALUES = st.binary(max_size=3)
+
+
+class Recorder:
+    """A log with one other copy that has everything."""
+
+    def __init__(self) -> None:
+        self.streams: Sequence[object] = ("copy",)
+        self.clean = True
+        self.effects: list[Argv] = []
+
+    def append(self, database: int, argv: Argv) -> None:
+        """Take one effect."""
+        del database
+        self.effects.append(argv)
+
+
+def _partition() -> Partition:
+    partition = Store().keyspace(0).partitions[0]
+    partition.log = Recorder()
+    return partition
+
+
+class Model(RuleBasedStateMachine):
+    """A partition beside a plain dict of (value, deadline)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.partition = _partition()
+        self.model: dict[bytes, tuple[bytes, int]] = {}
+        self.now = 1_000
+        self.partition.ledger.now_unix_ms = self.now
+
+    def _live(self, key: bytes) -> bytes | None:
+        value, deadline = self.model.get(key, (None, 0))
+        return value if deadline > self.now else None
+
+    @rule(milliseconds=st.integers(min_value=0, max_value=100))
+    def time_passes(self, milliseconds: int) -> None:
+        """The clock of the batch goes on."""
+        self.now += milliseconds
+        self.partition.ledger.now_unix_ms = self.now
+
+    @rule(key=KEYS, value=VALUES)
+    def put(self, key: bytes, value: bytes) -> None:
+        """A new value, and no deadline any more."""
+        self.partition.put(key, value)
+        self.model[key] = (value, NEVER_UNIX_MS)
+
+    @rule(key=KEYS, value=VALUES)
+    def keep(self, key: bytes, value: bytes) -> None:
+        """A new value, and the deadline stays; handlers look the key up before."""
+        old = self.partition.value(key)
+        assert old == self._live(key)
+        deadline = self.model[key][1] if old is not None else NEVER_UNIX_MS
+        self.partition.keep(key, value)
+        self.model[key] = (value, deadline)
+
+    @rule(key=KEYS)
+    def remove(self, key: bytes) -> None:
+        """A key is gone."""
+        assert self.partition.remove(key) == (self._live(key) is not None)
+        self.model.pop(key, None)
+
+    @rule(key=KEYS)
+    def delete(self, key: bytes) -> None:
+        """The same, told to the copies."""
+        assert self.partition.delete(key) == (self._live(key) is not None)
+        self.model.pop(key, None)
+
+    @rule(key=KEYS, milliseconds=st.integers(min_value=-50, max_value=100))
+    def expire(self, key: bytes, milliseconds: int) -> None:
+        """A key gets a deadline, or is deleted."""
+        if self.partition.value(key) is not None:
+            self.partition.expire_or_delete(key, self.now + milliseconds)
+            self.model[key] = (self.model[key][0], self.now + milliseconds)
+
+    @rule(key=KEYS)
+    def persist(self, key: bytes) -> None:
+        """A deadline is taken away."""
+        had = self._live(key) is not None and self.model[key][1] != NEVER_UNIX_MS
+        assert self.partition.persist(key) == had
+        if had:
+            self.model[key] = (self.model[key][0], NEVER_UNIX_MS)
+
+    @rule()
+    def sweep(self) -> None:
+        """What is over is deleted in the background."""
+        self.partition.sweep()
+        assert len(self.partition.values) == sum(self._live(key) is not None for key in self.model)
+
+    @precondition(lambda self: self.partition.changed)
+    @rule()
+    def effects_are_taken(self) -> None:
+        """As behind every command."""
+        self.partition.take_effects(None)
+        assert not self.partition.changed
+
+    @invariant()
+    def reads_agree(self) -> None:
+        """Keys that live are those of the model, whichever way one looks."""
+        alive = {key: value for key in self.model if (value := self._live(key)) is not None}
+        assert {key: self.partition.values[key] for key in self.partition.live_keys()} == alive
+        assert set(self.partition.expires) <= set(self.partition.values)
+        assert self.partition.due_unix_ms <= min(self.partition.expires.values(), default=NEVER_UNIX_MS)
+
+
+TestModel = Model.TestCase
+
+
+def test_an_expired_key_is_gone_for_all_readers_and_the_copies_are_told_once() -> None:
+    """The first reader deletes it, with an effect; the next one finds nothing to delete."""
+    partition = _partition()
+    partition.put(b"k", b"v")
+    partition.expire_at(b"k", 2_000)
+    partition.take_effects(None)
+    partition.ledger.now_unix_ms = 2_000
+
+    assert partition.read_string(b"k") is None
+    assert partition.value(b"k") is None
+    assert partition.take_effects(None) == [[b"DEL", b"k"]]
+    assert (partition.ledger.lookups, partition.ledger.misses, partition.ledger.expired_lazy) == (1, 1, 1)
+
+
+def test_a_rewritten_effect_stands_for_the_command() -> None:
+    """A handler that says what its effect is has no other one; the next command begins anew."""
+    partition = _partition()
+    partition.put(b"k", b"v")
+    partition.rewrite([b"SET", b"k", b"v"])
+    assert partition.take_effects([b"GETSET", b"k", b"v"]) == [[b"SET", b"k", b"v"]]
+    partition.put(b"k", b"w")
+    assert partition.take_effects([b"SET", b"k", b"w"]) == [[b"SET", b"k", b"w"]]
+
+
+def test_without_copies_nothing_is_left_for_the_first_command_that_has_them() -> None:
+    """What was rewritten for nobody does not hide a later effect."""
+    partition = _partition()
+    recorder, partition.log = partition.log, None
+    partition.put(b"k", b"v")
+    partition.rewrite([b"SET", b"k", b"v"])
+    partition.delete(b"k")
+    partition.delete(b"k")
+    partition.changed = False
+    partition.log = recorder
+    partition.put(b"k", b"w")
+    assert partition.take_effects([b"SET", b"k", b"w"]) == [[b"SET", b"k", b"w"]]
+
+
+@given(keys=st.lists(st.binary(max_size=3), unique=True, max_size=5))
+def test_flush_is_one_effect_however_many_keys_there_are(keys: list[bytes]) -> None:
+    """Copies are told nothing of a partition that was empty already."""
+    partition = _partition()
+    for key in keys:
+        partition.put(key, b"v")
+    partition.take_effects(None)
+    partition.flush()
+    assert not partition.values
+    assert partition.take_effects(None) == ([[b"FLUSHDB"]] if keys else [])

@@ -1,0 +1,48 @@
+"""Values as bytes and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from respcache.store.partition import NEVER_UNIX_MS
+from respcache.store.snapshot import FORMS, NotASnapshot, dump, dump_entry, load, load_entry
+from respcache.store.values import KINDS
+
+DEADLINES = st.none() | st.integers(min_value=0, max_value=NEVER_UNIX_MS - 1)
+
+
+@given(value=st.binary(max_size=200), deadline=DEADLINES)
+def test_what_was_written_is_read_back(value: bytes, deadline: int | None) -> None:
+    """Value and deadline survive the way to bytes and back."""
+    assert load(dump(value)) == value
+    assert load_entry(dump_entry(value, deadline)) == (value, deadline)
+
+
+@given(blob=st.binary(max_size=40))
+def test_bytes_from_anywhere_are_read_or_refused(blob: bytes) -> None:
+    """No bytes raise anything else than NotASnapshot."""
+    for reader in (load, load_entry):
+        try:
+            reader(blob)
+        except NotASnapshot:
+            continue
+
+
+@pytest.mark.parametrize("blob", [b"", b"\xff", b"\xffvalue"])
+def test_unknown_kinds_are_refused(blob: bytes) -> None:
+    """A value without a tag, or with that of a later version, is no value."""
+    with pytest.raises(NotASnapshot):
+        load(blob)
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x00" * 7, b"\x00" * 8, b"\xff" * 8 + dump(b"v")])
+def test_cut_entries_are_refused(blob: bytes) -> None:
+    """An entry has a whole deadline within 63 bits, and a value."""
+    with pytest.raises(NotASnapshot):
+        load_entry(blob)
+
+
+def test_every_kind_of_value_has_a_form_of_its_own() -> None:
+    """No kind is forgotten, and no two share a tag."""
+    assert {form.kind for form in FORMS} == set(KINDS)
+    assert len({form.tag for form in FORMS}) == len(FORMS)
