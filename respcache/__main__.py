@@ -2,4 +2,5 @@
 
 from respcache.cli import main
 
-main(prog_name="respcache")
+if __name__ == "__main__":
+    main(prog_name="respcache")

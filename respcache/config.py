@@ -61,8 +61,6 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """A client that is silent for so long is disconnected; 0 for never."""
     tcp_keepalive_s: NotNegative = 300
     """Seconds of silence after which TCP probes the client; 0 for never."""
-    proto_max_bulk_len_bytes: BufferBytes = 512 * 1024 * 1024
-    """The longest single argument or value."""
     client_query_buffer_limit_bytes: BufferBytes = 1024 * 1024 * 1024
     """Bytes of one unfinished request; more ends the connection."""
     client_output_buffer_limit_bytes: BufferBytes = 256 * 1024 * 1024

@@ -72,9 +72,11 @@ class Executor:
         self._store: Final = store
         self._stats: Final = stats
         self._router: Final = router
+        self.slow_us = -1
+        """Commands that last so long go to the slow log; negative for none."""
 
-    def batch(self, session: Session, gets: Callable[[], object], out: Out) -> Argv | None:
-        """Run requests until `gets` answers NEED_MORE; append a reply for each, return the last request.
+    def batch(self, session: Session, gets: Callable[[], object], out: Out) -> Argv:
+        """Run requests until `gets` answers NEED_MORE; append a reply for each, return the last request ([]: none).
 
         Raises NotARequest, and lets the parser's own errors through: the requests
         before it have been run and their replies are in `out`.
@@ -86,11 +88,11 @@ class Executor:
         null = NULL_2 if session.protocol == 2 else NULL_3
         restricted = session.restricted
         append = out.append
-        last: Argv | None = None
+        last: Argv = []
         run: Command | None = None
-        """The row of the commands since `started`: runs of one command are timed as one."""
+        """The command of the requests since `started`: a run of one command is timed as one."""
         count = 0
-        started = perf_counter_ns()
+        started = 0
         logs: list[Log] | None = None
         try:
             while True:
@@ -106,16 +108,12 @@ class Executor:
                     _JOIN(argv)
                 except TypeError:
                     raise NotARequest from None
-                last = argv
                 row = TABLE.get(argv[0])
-                if row is not run:
-                    if run is not None:
-                        now = perf_counter_ns()
-                        self._note(run, count, now - started)
-                        started = now
-                    run, count = row, 0
-                count += 1
                 if row is None or row.key_at == 0 or restricted or not row.argc_min <= len(argv) <= row.argc_max:
+                    if run is not None:
+                        self._note(session, run, last, count, perf_counter_ns() - started)
+                        run = None
+                    last = argv
                     append(self._slow(session, argv))
                     if session.closing:
                         break
@@ -125,6 +123,13 @@ class Executor:
                     null = NULL_2 if session.protocol == 2 else NULL_3
                     restricted = session.restricted
                     continue
+                if row is not run:
+                    now = perf_counter_ns()
+                    if run is not None:
+                        self._note(session, run, last, count, now - started)
+                    run, count, started = row, 0, now
+                count += 1
+                last = argv
                 key = argv[row.key_at]
                 partition = keyspace.at(key) if HASH_TAG in key else partitions[crc_hqx(key, 0) >> 4 & 1023]
                 if not partition.serving:
@@ -161,8 +166,8 @@ class Executor:
                     append(encode(reply, session.protocol))
         finally:
             if run is not None:
-                self._note(run, count, perf_counter_ns() - started)
-            if last is not None:
+                self._note(session, run, last, count, perf_counter_ns() - started)
+            if last:
                 self._stats.batches += 1
             if logs is not None:
                 self._router.hold_all(out, logs)
@@ -170,6 +175,7 @@ class Executor:
 
     def _slow(self, session: Session, argv: Argv) -> bytes | Pending:
         """Run whatever is no plain command on one key; encode refusals."""
+        started = perf_counter_ns()
         row: Command | None = None
         try:
             row = resolve(argv)
@@ -179,16 +185,20 @@ class Executor:
         except CommandError as refusal:
             self._refused(row, refusal)
             return error(refusal)
+        finally:
+            if row is None:
+                self._stats.unknown_calls += 1
+            else:
+                self._note(session, row, argv, 1, perf_counter_ns() - started)
 
     def _perform(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         if row.on_session is not None:
             session.last_command = row.name.lower()
             reply = row.on_session(session, argv)
             return encode(reply, session.protocol)
-        keyspace = self._store.keyspace(session.database)
         if not row.key_at:
             return self._router.several(session, row, argv)
-        partition = keyspace.at(argv[row.key_at])
+        partition = self._store.keyspace(session.database).at(argv[row.key_at])
         if not partition.serving:
             return self._router.elsewhere(session, row, argv, partition)
         return self.on_partition(row, argv, partition, session.protocol)
@@ -213,16 +223,13 @@ class Executor:
         Raises CommandError.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
-        started = perf_counter_ns()
-        try:
-            if row.key_at:
-                return self.on_partition(row, argv, keyspace.at(argv[row.key_at]), protocol)
-            reply = row.on_keys(keyspace if row.keys.first else keyspace.only(partitions), argv)
-            logs = self._collect(row, argv, partitions)
-            wire = encode(reply, protocol)
-            return self._router.hold(wire, logs) if logs else wire
-        finally:
-            self._note(row, 1, perf_counter_ns() - started)
+        if row.key_at:
+            return self.on_partition(row, argv, keyspace.at(argv[row.key_at]), protocol)
+        assert row.on_keys is not None
+        reply = row.on_keys(keyspace if row.keys.first else keyspace.only(partitions), argv)
+        logs = self._collect(row, argv, partitions)
+        wire = encode(reply, protocol)
+        return self._router.hold(wire, logs) if logs else wire
 
     def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
         """Send what a command on several keys has changed to the copies.
@@ -250,13 +257,24 @@ class Executor:
         if row is not None:
             self._stats.failed[row.index] += 1
 
-    def _note(self, row: Command, count: int, elapsed_ns: int) -> None:
-        """Count a run of one command; each is taken to have lasted as long as the others."""
+    def _note(self, session: Session, row: Command, last: Argv, count: int, elapsed_ns: int) -> None:
+        """Count a run of one command; each of them is taken to have lasted as long as the others."""
         stats, index = self._stats, row.index
         stats.calls[index] += count
         stats.duration_ns[index] += elapsed_ns
         each_us = elapsed_ns // (count * 1000)
-        stats.durations[index][min(each_us.bit_length(), DURATION_BUCKETS - 1)] += count
+        bucket = each_us.bit_length()
+        stats.durations[index][bucket if bucket < DURATION_BUCKETS else -1] += count
+        if each_us >= self.slow_us >= 0:
+            stats.slow_commands += count
+            session.host.slowlog.record(
+                last,
+                duration_us=each_us,
+                at_unix_s=self._store.ledger.now_unix_ms // 1000,
+                address=session.address,
+                name=session.name,
+                keep=session.host.config.server.slowlog_max_len,
+            )
 
 
 def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:

@@ -61,7 +61,7 @@ class Node:
         if self._runtime is not None:
             raise ConfigError("a node starts only once")
         self.state = "joining"
-        self._runtime = runtime = Runtime(self.config, self._rng, shut_down=self.stopping.set)
+        self._runtime = runtime = Runtime(self.config, self._rng, state=lambda: self.state, shut_down=self.stopping.set)
         try:
             await runtime.open()
             async with asyncio.timeout(self.config.cluster.join_timeout_s):
@@ -104,9 +104,21 @@ class Node:
         """Host and cluster port, TCP and UDP."""
         return self._running().cluster_address
 
+    @property
+    def http_address(self) -> tuple[str, int] | None:
+        """Host and port of metrics and health; None if that is switched off."""
+        return self._running().http_address
+
     def members(self) -> Sequence[NodeView]:
         """List the nodes that live, as this one sees it, itself included, by name."""
         return [view for view in self._running().topology() if view.state in {"alive", "suspect"}]
+
+    @property
+    def copies_missing(self) -> int:
+        """How many copies of partitions are still being made, or have yet to be, as far as this node is in charge."""
+        runtime = self._running()
+        figures = runtime.keeper.figures(asyncio.get_running_loop().time())
+        return figures.partitions_under_replicated + figures.copies_in_pending + figures.partitions_unowned
 
     async def execute(self, *arguments: Argument) -> Answer:
         """Run any command and return its reply as Python values: bytes for strings, None for null.

@@ -15,6 +15,7 @@ own, which `requirepass-file` names. Whatever is not understood is a ConfigError
 import dataclasses
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ FILE_SUFFIX: Final = "-file"
 SECTIONS: Final[dict[str, type[Section]]] = {"server": ServerConfig, "cluster": ClusterConfig, "http": HttpConfig}
 QUALIFIED: Final = {("cluster", "port"), ("http", "port"), ("http", "enabled")}
 """Fields whose bare names would not say what they mean outside their section."""
+PLAIN_NUMBER: Final = re.compile(r"[-+.0-9A-Za-z]+", re.ASCII)
+"""Python's own numbers may have underscores, blanks and the digits of any script; redis.conf's may not."""
 MEMORY_UNITS: Final = {
     "": 1,
     "b": 1,
@@ -118,6 +121,8 @@ class Option:
     def _number(self, text: str, kind: inspect.IntType | inspect.FloatType) -> int | float:
         number: int | float
         try:
+            if not PLAIN_NUMBER.fullmatch(text):
+                raise ValueError(text)  # noqa: TRY301 # refused like what int() refuses
             if self.field.endswith("_bytes"):
                 number = _memory(text)
             else:

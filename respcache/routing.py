@@ -84,7 +84,7 @@ class Router:
         self._timeout_s: Final = timeout_s
         self._clock: Final = clock
         self._parked: deque[Order] = deque()
-        self._gates: Final[dict[Gate, list[Pending]]] = {}
+        self._gates: Final[dict[Gate, list[_Held]]] = {}
         self._redirect: Final = redirect
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
@@ -125,7 +125,7 @@ class Router:
         self._peers.wake()
         if gate is None:
             return
-        held = self._gates.setdefault(gate, [])
+        held: list[_Held] = self._gates.setdefault(gate, [])
         kept: Out = []
         run: list[bytes] = []
         for reply in replies:
@@ -158,18 +158,17 @@ class Router:
     def sweep(self) -> None:
         """Refuse the orders whose deadline has passed. To be called several times a second."""
         now = self._clock()
-        kept: deque[Order] = deque()
-        for order in self._parked:
+        parked, self._parked = self._parked, deque()
+        for order in parked:
             if order.wire is not None:
                 continue
             if order.deadline_s > now:
-                kept.append(order)
+                self._park(order)
             elif order.relayed or order.once:
                 order.refuse()
             else:
                 owned = all(self._table.primary[number] for number in order.partitions)
                 order.fail(TryAgain() if owned else ClusterDown())
-        self._parked = kept
         self.routes_changed()
 
     # -- from the peers ---------------------------------------------------------------
@@ -222,10 +221,12 @@ class Router:
                 order.refuse()
         elif "" in owners:
             self._park(order)
-        elif len(owners) > 1:
-            self._split(order)
-        else:
+        elif len(owners) == 1:
             self._ask(order, owners.pop())
+        elif order.once:
+            order.refuse()
+        else:
+            self._split(order)
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""

@@ -22,6 +22,8 @@ class Stats:
         """Calls that the handler answered with an error."""
         self.errors: Final[dict[str, int]] = {}
         """Error replies by prefix (ERR, WRONGTYPE ...), a fixed set."""
+        self.unknown_calls = 0
+        """Requests that named no command, or a wrong number of arguments."""
         self.batches = 0
         self.slow_commands = 0
         self.input_bytes = 0

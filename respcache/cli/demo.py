@@ -1,6 +1,8 @@
 """`respcache demo`: a cluster of processes on this machine, to look at and to try things on."""
 
 import asyncio
+import enum
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -13,6 +15,7 @@ import click
 from respcache.cli.client import Client, Refused, SeenNode, seen_nodes
 from respcache.cli.serve import Ready
 from respcache.config import HttpConfig
+from respcache.options import VARIABLE_PREFIX
 
 HOST: Final = "127.0.0.1"
 NODES_MAX: Final = 32
@@ -21,14 +24,19 @@ STOP_TIMEOUT_S: Final = 20.0
 """Longer than a node takes to leave by itself (`shutdown-timeout`)."""
 POLL_S: Final = 0.25
 
-NEWS: Final = {
-    "joined": ("+", "green"),
-    "left": ("-", "yellow"),
-    "suspect": ("?", "yellow"),
-    "dead": ("x", "red"),
-    "alive": ("+", "green"),
-}
-"""How each kind of news about a node is marked."""
+
+class News(enum.Enum):
+    """What can happen to a node, as it is told, and in which colour."""
+
+    JOINED = ("+ {} joined", "green")
+    LEFT = ("- {} left", "yellow")
+    SUSPECTED = ("? {} does not answer", "yellow")
+    RECOVERED = ("+ {} answers again", "green")
+    DIED = ("x {} died", "red")
+
+
+OF_STATE: Final = {"alive": News.RECOVERED, "suspect": News.SUSPECTED, "dead": News.DIED}
+"""What has happened when a node is in another state than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +66,12 @@ def demo(nodes: int, port: int, replica_count: int) -> None:
     asyncio.run(_demo(nodes, port, replica_count))
 
 
-def news(before: dict[str, SeenNode], now: dict[str, SeenNode]) -> list[tuple[str, str]]:
+def news(before: dict[str, SeenNode], now: dict[str, SeenNode]) -> list[tuple[News, str]]:
     """Compare two views of a cluster, nodes by address: what happened, and to which node."""
-    gone = [("left", address) for address, node in before.items() if address not in now and node.state != "dead"]
-    come = [("joined", address) for address, node in now.items() if address not in before and node.state != "dead"]
+    gone = [(News.LEFT, address) for address, node in before.items() if address not in now and node.state != "dead"]
+    come = [(News.JOINED, address) for address, node in now.items() if address not in before and node.state != "dead"]
     changed = [
-        (node.state, address)
+        (OF_STATE[node.state], address)
         for address, node in now.items()
         if address in before and node.state != before[address].state
     ]
@@ -73,7 +81,7 @@ def news(before: dict[str, SeenNode], now: dict[str, SeenNode]) -> list[tuple[st
 async def _demo(count: int, port: int, replica_count: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     processes: list[Process] = []
     try:
@@ -87,7 +95,8 @@ async def _demo(count: int, port: int, replica_count: int) -> None:
         _introduce(children)
         await _watch([child.ready.resp for child in children], stop)
     finally:
-        click.echo("stopping ...")
+        with suppress(OSError):  # the terminal may be gone; the nodes must not stay for that
+            click.echo("stopping ...")
         await asyncio.gather(*(_end(process) for process in processes))
 
 
@@ -105,10 +114,13 @@ def _arguments(port: int, place: int, replica_count: int) -> list[str]:
 
 
 async def _spawn(arguments: list[str]) -> Process:
-    """Start a node in a session of its own, so that Ctrl-C reaches it through us only."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "respcache", "serve", *arguments, stdout=PIPE, start_new_session=True
-    )
+    """Start a node in a session of its own, so that Ctrl-C reaches it through us only.
+
+    The settings in our environment are not for it: they would let all nodes want one port.
+    """
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(VARIABLE_PREFIX)}
+    program = (sys.executable, "-m", "respcache", "serve", *arguments)
+    return await asyncio.create_subprocess_exec(*program, stdout=PIPE, start_new_session=True, env=environment)
 
 
 async def _child(process: Process) -> Child:
@@ -128,7 +140,8 @@ async def _child(process: Process) -> Child:
 def _introduce(children: list[Child]) -> None:
     for child in children:
         node = click.style(child.ready.resp, bold=True)
-        click.echo(f"node {node}  process {child.process.pid}  metrics http://{child.ready.http}/metrics")
+        metrics = f"  metrics http://{child.ready.http}/metrics" if child.ready.http else ""
+        click.echo(f"node {node}  process {child.process.pid}{metrics}")
     first = children[0].ready
     port = first.resp.rpartition(":")[2]
     click.echo(f"\nTry any node:  redis-cli -p {port} set greeting hello")
@@ -141,10 +154,10 @@ async def _watch(addresses: list[str], stop: asyncio.Event) -> None:
     known: dict[str, SeenNode] = {}
     while not stop.is_set():
         view = await asyncio.to_thread(_view, [*known, *addresses])
-        for kind, address in news(known, view) if known else []:
-            mark, colour = NEWS[kind]
-            alive = sum(node.state != "dead" for node in view.values())
-            click.echo(click.style(f"{mark} {address} {kind}; {alive} nodes", fg=colour))
+        for happened, address in news(known, view) if known and view else []:
+            told, colour = happened.value
+            alive = sum(node.state == "alive" for node in view.values())
+            click.secho(f"{told.format(address)}; nodes: {alive}", fg=colour)
         known = view or known
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):

@@ -30,6 +30,8 @@ from respcache.cluster.replication.wire import MARK, Positions
 
 HANDOVERS_MAX: Final = 64
 """Partitions frozen at a time. Their commands wait for about three round trips."""
+AGAIN_S: Final = 0.2
+"""Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
 DROP_KEYS: Final = 2_000
 """Keys of surplus copies deleted in one step, exceeded by at most one partition."""
 
@@ -90,6 +92,9 @@ class Holdings:
         self._doomed: dict[int, bool] = {}
         """Partitions whose data is to go: whether this node was the primary."""
         self._lost_stream = False
+        self._again: set[int] = set()
+        """Partitions of which a learner refused a copy, to be copied again at `_again_at`."""
+        self._again_at = math.inf
 
     # The record
 
@@ -166,7 +171,7 @@ class Holdings:
             self._retreat(partition, lost)
         self.takeovers.pop(partition, None)
         if mine and self._name in entry.holders:
-            assert self._record is not None
+            assert self._record is not None  # noqa: S101 # adopt() came first
             source = self._record.nodes[entry.primary].life if entry.primary else None
             held = self.replica.copies.get(partition)
             if held is not None and held.epoch != entry.epoch:
@@ -174,6 +179,7 @@ class Holdings:
             copy = self.replica.follow(partition, entry.epoch, source)
             if self._name in entry.learners and self._name in before.in_sync:
                 copy.whole = copy.learning = False
+                copy.orphaned = was_primary
             if self._name in entry.in_sync and not copy.whole:
                 self.wishes.surrender.add((partition, entry.revision))
         elif self.replica.copies.pop(partition, None) is not None:
@@ -238,7 +244,7 @@ class Holdings:
         if self._record is not None:
             self._dirty.update(p for p in self.logs if stream.peer in self._record.entries[p].learners)
 
-    def refused(self, stream: Stream, number: int, refused: Iterable[tuple[int, int]]) -> bool:
+    def refused(self, now: float, stream: Stream, number: int, refused: Iterable[tuple[int, int]]) -> bool:
         """Take note of what a peer did not apply up to a frame; return whether it may know a newer record.
 
         To be called before the ack itself is counted, or gates would open for effects that were refused.
@@ -247,7 +253,7 @@ class Holdings:
         for partition, epoch in refused:
             log = self.logs.get(partition)
             if log is not None and log.epoch == epoch:
-                deposed |= self._refused(log, stream, number)
+                deposed |= self._refused(now, log, stream, number)
         return deposed
 
     def advance(self, stream: Stream) -> None:
@@ -265,8 +271,14 @@ class Holdings:
                 self._waiting[stream].discard(partition)
                 self._dirty.add(partition)
 
-    def demote_slow(self, now: float) -> None:
-        """Ask for the demotion of copies that have kept everybody waiting for too long."""
+    def tick(self, now: float) -> None:
+        """Try refused copies again, and have those demoted that have kept everybody waiting for too long."""
+        if now >= self._again_at:
+            self._dirty |= self._again & self.logs.keys()
+            self._again, self._again_at = set(), math.inf
+        self._demote_slow(now)
+
+    def _demote_slow(self, now: float) -> None:
         timeout_s = self._config.replica_timeout_s
         for stream in self.replication.streams.values():
             if stream.unacked and now >= stream.busy_since_s + timeout_s:
@@ -282,20 +294,26 @@ class Holdings:
 
     @property
     def deadline(self) -> float:
-        """When the next copy will have been waited for too long."""
+        """When `tick` is due."""
         timeout_s = self._config.replica_timeout_s
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
         if self.takeovers:
             busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
-        return min(busy, default=math.inf) + timeout_s
+        return min(self._again_at, min(busy, default=math.inf) + timeout_s)
 
-    def _refused(self, log: Log, stream: Stream, number: int) -> bool:
+    def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition
         if stream not in log.required:
-            if self.copying.refused(partition, stream, number):
-                self._dirty.add(partition)
+            if not self.copying.refused(partition, stream, number):
+                return False
+            self._attach(log)
+            self._again.add(partition)
+            self._again_at = min(self._again_at, now + AGAIN_S)
+            return True
+        if stream in log.refusers:
             return False
         log.refusers |= {stream}
+        self.replication.refused = True
         self._joining[partition].pop(stream.peer, None)
         if not self._demote(partition, stream.peer):
             self._attach(log)
@@ -304,7 +322,7 @@ class Holdings:
 
     def _demote(self, partition: int, name: str) -> bool:
         record = self._record
-        assert record is not None
+        assert record is not None  # noqa: S101 # adopt() came first
         entry = record.entries[partition]
         if name not in entry.in_sync or name == entry.primary:
             return False
@@ -324,7 +342,7 @@ class Holdings:
                 for name in entry.in_sync:
                     if name != self._name:
                         required[self.replication.stream(*record.nodes[name].life)] = None
-        assert self._record is not None
+        assert self._record is not None  # noqa: S101 # adopt() came first
         for name in self._joining[log.partition]:
             required[self.replication.stream(*self._record.nodes[name].life)] = None
         if not set(log.required) <= required.keys():
@@ -441,13 +459,21 @@ class Holdings:
         self.dropped_keys += keys
         return [Dropped(tuple(partitions), keys, orphaned)] if partitions else []
 
+    def take_orphans(self) -> list[Dropped]:
+        """Return what was deleted because a copy was made afresh over it."""
+        orphans, self.replica.orphans = self.replica.orphans, []
+        keys = sum(keys for _, keys in orphans)
+        self.dropped_keys += keys
+        return [Dropped(tuple(partition for partition, _ in orphans), keys, keys)] if orphans else []
+
     def forget_streams(self, record: Record) -> None:
         """Give up the streams to lives that are over."""
         for stream in list(self.replication.streams.values()):
-            if not stream.connected and not record.has((stream.peer, stream.run)):
-                if not any(stream in log.streams for log in self.logs.values()):
-                    self.replication.forget(stream.peer, stream.run)
-                    self._waiting.pop(stream, None)
+            if stream.connected or record.has((stream.peer, stream.run)):
+                continue
+            if not any(stream in log.streams for log in self.logs.values()):
+                self.replication.forget(stream.peer, stream.run)
+                self._waiting.pop(stream, None)
 
     def roles(self, record: Record) -> Counter[str]:
         """Count the partitions that this node holds, by role, and those of its own that lack copies."""

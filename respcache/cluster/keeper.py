@@ -40,18 +40,18 @@ from respcache.cluster.effects import (
 )
 from respcache.cluster.holdings import Holdings, Wishes
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
-from respcache.cluster.ownership.planner import TargetCache, plan, unowned
-from respcache.cluster.ownership.record import Node, Record, Version
+from respcache.cluster.ownership.planner import TargetCache, burials, plan, unowned
+from respcache.cluster.ownership.record import Node, Version
 from respcache.cluster.ownership.register import Adopted, Done, Register, RegisterEffect, Settled, Tell
 from respcache.cluster.ownership.table import Table
-from respcache.cluster.ownership.wire import NOTHING, DecodeError, RegisterMessage
+from respcache.cluster.ownership.wire import NOTHING
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.replica import Inbound
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
-from respcache.cluster.wire import Hello, Message, decode, encode
+from respcache.cluster.wire import Hello, decode, encode
 
 HELD_MAX = 10_000
 """Messages of a peer kept until the record that they refer to is here. Further ones are lost, which
@@ -70,7 +70,7 @@ class Keeper:
         self._config, self._rng = config, rng
         self._placement = TargetCache()
         self._peers = Peers(me, config)
-        self._register = Register(me.life, rng)
+        self._register = Register(me.life, rng, first=lambda record, live: burials(record, live, self._placement))
         self._holdings = Holdings(me.life, config, storage, self._placement)
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
@@ -93,7 +93,7 @@ class Keeper:
         return self._holdings.replication.pressure
 
     def behind(self, version: Version) -> bool:
-        """Whether the sender of a relayed command goes by a newer record. If so: `catch_up`, and wait for RoutesChanged."""
+        """Whether the sender of a relayed command goes by a newer record: `catch_up`, and wait for RoutesChanged."""
         return self.table.behind(version)
 
     def catch_up(self, peer: str) -> list[Effect]:
@@ -176,7 +176,7 @@ class Keeper:
         if now >= self._peers.doubt_due:
             self._look_around(now, finish=False)
         self._heed(now, self._register.tick(now))
-        self._holdings.demote_slow(now)
+        self._holdings.tick(now)
         self._holdings.copying.step(self._holdings.replication.number)
         self._effects += self._holdings.drop_some()
         return self._finish(now)
@@ -244,21 +244,23 @@ class Keeper:
         replica = self._holdings.replica
         if isinstance(message, Frame):
             replica.receive(self._inbound(peer), message, frame_bytes)
+            if replica.orphans:
+                self._effects += self._holdings.take_orphans()
             return
         answer = ((partition, epoch, replica.position(partition, epoch)) for partition, epoch in message.partitions)
         self._send(peer, encode(Positions(tuple(answer))))
 
     def _inbound(self, peer: str) -> Inbound:
         hello = self._peers.hello(peer)
-        assert hello is not None
+        assert hello is not None  # noqa: S101 # receive() lets nobody through before hello
         return self._holdings.replica.inbound((peer, hello.run))
 
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
         hello = self._peers.hello(peer)
-        assert hello is not None
+        assert hello is not None  # noqa: S101 # receive() lets nobody through before hello
         stream = holdings.replication.stream(peer, hello.run)
-        if ack.refused and holdings.refused(stream, ack.number, ack.refused):
+        if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
             self._effects += self.catch_up(peer)
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
@@ -329,7 +331,7 @@ class Keeper:
     def _plan(self, now: float) -> None:
         """As coordinator, with nothing under way: look for what should be changed."""
         record = self._register.record
-        assert record is not None
+        assert record is not None  # noqa: S101 # a coordinator has one
         outlook, self._plan_due = self._peers.outlook(now, record)
         changes = plan(record, outlook, self._placement)
         for change in changes:
@@ -410,9 +412,7 @@ class Keeper:
         if not self._leaving or self._drained:
             return
         record = self._register.committed
-        if record is None or not record.has(self.me.life):
-            self._drained = True
-        elif self.me.name not in record.holders() or self._sole(now):
+        if record is None or not record.has(self.me.life) or self.me.name not in record.holders() or self._sole(now):
             self._drained = True
         elif not self._retiring and any(node.name == self.me.name for node in record.ring()):
             self._retiring = True

@@ -39,8 +39,6 @@ def decode(frame: bytes) -> Message:
     """Decode a message. Raises DecodeError for anything that is none."""
     try:
         message: Message = _decoder.decode(frame)
-    except msgspec.MsgspecError as problem:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise DecodeError(f"not a message: {problem}") from problem
-    except RecursionError as problem:
-        raise DecodeError("not a message: nested too deeply") from problem
     return message

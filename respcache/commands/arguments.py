@@ -9,6 +9,9 @@ INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 INT64_DIGITS_MAX: Final = 20
 """Of the longest 64-bit integer, sign included."""
+INT64_SURE_DIGITS: Final = 19
+"""Fewer digits than these are always within 64 bits."""
+ZERO: Final = ord("0")
 INT32_MIN: Final = -(2**31)
 INT32_MAX: Final = 2**31 - 1
 
@@ -26,6 +29,8 @@ def integer(text: bytes) -> int:
 
     Raises NotAnInteger.
     """
+    if len(text) < INT64_SURE_DIGITS and text.isdigit() and text[0] != ZERO:  # the usual ones, in half the time
+        return int(text)
     if len(text) > INT64_DIGITS_MAX:
         raise NotAnInteger
     try:

@@ -19,7 +19,7 @@ KINDS: Final = {b"NORMAL": True, b"MASTER": False, b"REPLICA": False, b"SLAVE": 
 """The types of clients that Redis tells apart, and whether a client here is of it."""
 SWITCH: Final = {b"ON": True, b"OFF": False}
 
-family("CLIENT", since="2.4.0", help_since="5.0.0")
+family("CLIENT", since="2.4.0", group="connection", help_since="5.0.0")
 
 
 @command("CLIENT|ID", arity=2, flags=_OWN, since="5.0.0")

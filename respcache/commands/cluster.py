@@ -48,7 +48,7 @@ def asking(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-family("CLUSTER", since="3.0.0", help_since="5.0.0")
+family("CLUSTER", since="3.0.0", group="cluster", help_since="5.0.0")
 
 
 @command("CLUSTER|SLOTS", arity=2, flags=Flags.STALE, since="3.0.0")

@@ -13,19 +13,25 @@ from respcache.store.partition import Argv
 
 _OPERATOR: Final = Flags.ADMIN | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
 
-family("CONFIG", since="2.0.0", help_since="5.0.0")
+GLOB: Final = frozenset(b"[*?")
+"""Bytes that make a name a pattern."""
+
+family("CONFIG", since="2.0.0", group="server", help_since="5.0.0")
 
 
 @command("CONFIG|GET", arity=-3, flags=_OPERATOR, since="2.0.0")
 def config_get(session: Session, argv: Argv) -> Reply:
-    """Return the settings whose names fit one of the patterns."""
+    """Return the settings whose names fit one of the patterns; a plain name comes back as it was written."""
     settings = session.host.settings
-    patterns = [matcher(pattern, ignore_case=True) for pattern in argv[2:]]
-    return {
-        name.encode(): settings.get(name).encode()
-        for name in settings.names()
-        if any(fits(name.encode()) for fits in patterns)
-    }
+    names = settings.names()
+    found: dict[str, bytes] = {}
+    for pattern in argv[2:]:
+        fits = matcher(pattern, ignore_case=True)
+        is_plain = not GLOB.intersection(pattern)
+        for name in names:
+            if name not in found and fits(name.encode()):
+                found[name] = pattern if is_plain else name.encode()
+    return {shown: settings.get(name).encode("utf-8", "surrogateescape") for name, shown in found.items()}
 
 
 @command("CONFIG|SET", arity=-4, flags=_OPERATOR, since="2.0.0")
@@ -62,12 +68,15 @@ def config_rewrite(session: Session, argv: Argv) -> Reply:
 
 def _begin_anew(stats: Stats) -> None:
     """Set all counts to what they are at the start; lists and dicts stay the objects that others hold."""
-    for name, initial in vars(Stats(len(stats.calls))).items():
-        match getattr(stats, name):
-            case list() as counts:
-                counts[:] = initial
-            case dict() as counts:
+    fresh = Stats(len(stats.calls))
+    for name in dir(fresh):
+        initial = None if name.startswith("_") else getattr(fresh, name)
+        match initial:
+            case int():
+                setattr(stats, name, initial)
+            case list():
+                getattr(stats, name)[:] = initial
+            case dict():
+                counts = getattr(stats, name)
                 counts.clear()
                 counts.update(initial)
-            case _:
-                setattr(stats, name, initial)

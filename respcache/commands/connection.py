@@ -134,7 +134,7 @@ def reset(session: Session, argv: Argv) -> Reply:
 
 def authenticate(session: Session, user: bytes, password: bytes) -> None:
     """Let a client in, or not. Raises WrongPass; then it counts as a failed attempt."""
-    expected = session.host.config.server.requirepass.encode()
+    expected = session.host.config.server.requirepass.encode("utf-8", "surrogateescape")
     if user != DEFAULT_USER or (expected and not compare_digest(password, expected)):
         session.host.stats.auth_failures += 1
         raise WrongPass

@@ -33,7 +33,7 @@ def every_row(session: Session, argv: Argv) -> Reply:
     return [_row(row) for row in commands()]
 
 
-family("COMMAND", since="2.8.13", flags=_TABLE, alone=every_row, help_since="5.0.0")
+family("COMMAND", since="2.8.13", group="server", flags=_TABLE, alone=every_row, help_since="5.0.0")
 
 
 @command("COMMAND|COUNT", arity=2, flags=_TABLE, since="2.8.13")

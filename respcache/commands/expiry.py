@@ -82,7 +82,7 @@ def _deadline(partition: Partition, key: bytes, since_unix_ms: int) -> int:
 
 def _expire(partition: Partition, argv: Argv, *, unit_ms: int, since_unix_ms: int) -> int:
     """Set a deadline if the conditions hold; one that is past deletes the key. 1 if it was done."""
-    conditions = _conditions(argv)
+    conditions = _conditions(argv) if len(argv) > 3 else None
     deadline = integer(argv[2]) * unit_ms
     if not INT64_MIN <= deadline <= INT64_MAX - since_unix_ms:
         raise InvalidExpiry(argv[0].decode("ascii").lower())

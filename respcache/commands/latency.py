@@ -15,7 +15,7 @@ _LATENCY: Final = Flags.ADMIN | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
 SHOWN: Final = 10
 """Entries that SLOWLOG GET gives if it is not told how many."""
 
-family("SLOWLOG", since="2.2.12", help_since="6.2.0")
+family("SLOWLOG", since="2.2.12", group="server", help_since="6.2.0")
 
 
 @command("SLOWLOG|GET", arity=-2, flags=_SLOWLOG, since="2.2.12")
@@ -54,7 +54,7 @@ def slowlog_reset(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-family("LATENCY", since="2.8.13", help_since="2.8.13")
+family("LATENCY", since="2.8.13", group="server", help_since="2.8.13")
 
 
 @command("LATENCY|HISTOGRAM", arity=-2, flags=_LATENCY, since="7.0.0")

@@ -58,5 +58,5 @@ def _add(partition: Partition, key: bytes, amount: int) -> int:
     total = amount if stored is None else integer(stored) + amount
     if not INT64_MIN <= total <= INT64_MAX:
         raise CommandError("increment or decrement would overflow")
-    partition.keep(key, b"%d" % total)
+    partition.keep(key, str(total).encode())
     return total

@@ -162,7 +162,8 @@ def key_command(
     """
 
     def register(handler: KeyHandler) -> KeyHandler:
-        _enter(name, arity, flags, since, keys, Merge.NONE, handler.__doc__, handler.__module__, on_key=handler)
+        group = group_of(handler.__module__)
+        _enter(name, arity, flags, since, keys, Merge.NONE, handler.__doc__, group, on_key=handler)
         return handler
 
     return register
@@ -178,7 +179,8 @@ def keys_command(
     """
 
     def register(handler: KeysHandler) -> KeysHandler:
-        _enter(name, arity, flags, since, keys, merge, handler.__doc__, handler.__module__, on_keys=handler)
+        group = group_of(handler.__module__)
+        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_keys=handler)
         return handler
 
     return register
@@ -188,7 +190,8 @@ def command(name: str, *, arity: int, flags: Flags, since: str) -> Callable[[Ses
     """Register a command on the client's session or on its node."""
 
     def register(handler: SessionHandler) -> SessionHandler:
-        _enter(name, arity, flags, since, NO_KEYS, Merge.NONE, handler.__doc__, handler.__module__, on_session=handler)
+        group = group_of(handler.__module__)
+        _enter(name, arity, flags, since, NO_KEYS, Merge.NONE, handler.__doc__, group, on_session=handler)
         return handler
 
     return register
@@ -198,18 +201,19 @@ def family(
     name: str,
     *,
     since: str,
+    group: str = "generic",
     flags: Flags = Flags.NONE,
     alone: SessionHandler | None = None,
     help_since: str | None = None,
 ) -> None:
     """Register a command that has subcommands; they follow as `FAMILY|MEMBER`.
 
-    `alone` answers when no subcommand is given; without it one is required. With
-    `help_since` there is a subcommand HELP, made from the docstrings of the others.
+    `group` is Redis' name for the kind of command. `alone` answers when no subcommand is
+    given; without it one is required. With `help_since` there is a subcommand HELP, made
+    from the docstrings of the others.
     """
-    module = _caller_module()
     summary = f"A family of {name} commands." if alone is None else alone.__doc__
-    _enter(name, -2 if alone is None else -1, flags, since, NO_KEYS, Merge.NONE, summary, module, on_session=alone)
+    _enter(name, -2 if alone is None else -1, flags, since, NO_KEYS, Merge.NONE, summary, group, on_session=alone)
     if help_since is None:
         return
     row = TABLE[name.encode()]
@@ -219,7 +223,7 @@ def family(
 
     explained, told = f"{name}|HELP", "Print this help."
     flags = Flags.LOADING | Flags.STALE
-    _enter(explained, 2, flags, help_since, NO_KEYS, Merge.NONE, told, module, on_session=explain)
+    _enter(explained, 2, flags, help_since, NO_KEYS, Merge.NONE, told, group, on_session=explain)
 
 
 def help_of(row: Command) -> list[Status]:
@@ -236,10 +240,6 @@ def _on_no_key(_partition: Partition, _argv: Argv) -> Reply:
     raise AssertionError("this is no command on one key")
 
 
-def _caller_module() -> str:
-    return str(sys._getframe(2).f_globals["__name__"])  # noqa: SLF001 # decorators get it from their function
-
-
 def _enter(  # noqa: PLR0913 # one row has so many columns
     name: str,
     arity: int,
@@ -248,13 +248,12 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
     keys: KeySpec,
     merge: Merge,
     summary: str | None,
-    module: str,
+    group: str,
     *,
     on_key: KeyHandler | None = None,
     on_keys: KeysHandler | None = None,
     on_session: SessionHandler | None = None,
 ) -> None:
-    group = group_of(module)
     is_family = on_key is None and on_keys is None and on_session is None
     row = Command(
         name=name,

@@ -10,6 +10,7 @@ from respcache.commands.arguments import integer, option
 from respcache.commands.registry import lookup
 from respcache.errors import CommandError
 from respcache.store.copies import ENTRY, Copies, StoredKey
+from respcache.store.keyspace import DATABASES
 from respcache.store.partition import FLUSH, Argv
 
 
@@ -47,18 +48,19 @@ class CommandCopies(Copies):
             row.on_keys(space, argv)
 
 
-def keys_of(database: int, argv: Argv) -> list[StoredKey]:
+def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
     """List the keys that a command reads or writes, those in another database (COPY, MOVE) included.
 
-    Raises CommandError where the other database is no number.
+    A database that does not exist has none: the handler will refuse the command.
     """
     row = lookup(argv[0])
     if row is None or row.keys.first == 0:
         return []
     keys = row.keys.of(argv)
     found = [(database, key) for key in keys]
-    if row.name == "MOVE":
-        found.append((integer(argv[2]), keys[0]))
-    elif row.name == "COPY":
-        found += [(integer(operand), keys[1]) for word, operand in pairwise(argv[3:]) if option(word) == b"DB"]
-    return found
+    with suppress(CommandError):
+        if row.name == "MOVE":
+            found.append((integer(argv[2]), keys[0]))
+        elif row.name == "COPY":
+            found += [(integer(operand), keys[1]) for word, operand in pairwise(argv[3:]) if option(word) == b"DB"]
+    return [(number, key) for number, key in found if 0 <= number < databases]

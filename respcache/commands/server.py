@@ -83,7 +83,7 @@ def replicaof(session: Session, argv: Argv) -> Reply:
     raise CommandError("REPLICAOF not allowed in cluster mode.")
 
 
-family("MEMORY", since="4.0.0", help_since="4.0.0")
+family("MEMORY", since="4.0.0", group="server", help_since="4.0.0")
 
 
 @key_command("MEMORY|USAGE", arity=-3, flags=Flags.READONLY, since="4.0.0", keys=KeySpec(2, 2, 1))
@@ -103,7 +103,7 @@ def memory_purge(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-family("ACL", since="6.0.0", help_since="6.0.0")
+family("ACL", since="6.0.0", group="server", help_since="6.0.0")
 
 
 @command("ACL|WHOAMI", arity=2, flags=_USER, since="6.0.0")
@@ -135,7 +135,7 @@ def acl_cat(session: Session, argv: Argv) -> Reply:
     return [row.name.lower().encode() for row in rows if wanted in row.categories]
 
 
-family("MODULE", since="4.0.0", help_since="5.0.0")
+family("MODULE", since="4.0.0", group="server", help_since="5.0.0")
 
 
 @command("MODULE|LIST", arity=2, flags=Flags.ADMIN | Flags.NOSCRIPT, since="4.0.0")

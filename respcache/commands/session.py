@@ -62,8 +62,10 @@ class Host(Protocol):
     @property
     def port(self) -> int:
         """RESP port that the node is bound to."""
-    cluster_address: tuple[str, int]
-    """Host and cluster port by which other nodes reach it."""
+
+    @property
+    def cluster_address(self) -> tuple[str, int]:
+        """Host and cluster port by which other nodes reach it."""
 
     def sessions(self) -> "Sequence[Session]":
         """List the clients connected to this node, oldest first."""

@@ -51,6 +51,9 @@ def set_(partition: Partition, argv: Argv) -> Reply:
             partition.expires.pop(key, None)
         partition.changed = True
         return OK
+    if len(argv) == 5 and (clock := argv[3].upper()) in CLOCKS:
+        _put_until(partition, argv[1], argv[2], _deadline(partition, clock, argv[4], "set"))
+        return OK
     return _set_with(partition, argv[1], argv[2], _options(argv, 3, SET_OPTIONS))
 
 

@@ -9,10 +9,10 @@ PERIOD_S: Final = 0.25
 
 
 class LoopLag:
-    """A timer that measures itself. Whoever owns the clock and the timer runs it:
+    """A timer that measures itself. Whoever owns the event loop sets it.
 
-        loop.call_at(lag.start(loop.time()), sample)   once, then in `sample`:
-        loop.call_at(lag.sample(loop.time()), sample)
+    First `loop.call_at(lag.start(loop.time()), sample)`, then again and again in that
+    callback `loop.call_at(lag.sample(loop.time()), sample)`.
     """
 
     __slots__ = ("_due_s", "buckets", "last_s", "sum_s")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 from respcache.cluster.membership.member import MemberState
 from respcache.cluster.membership.stats import GossipStats
@@ -15,7 +15,14 @@ from respcache.metrics.lag import LoopLag
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 
-NodeState = Literal["starting", "joining", "serving", "draining", "left"]
+SENTENCES: Final = {
+    "starting": "The node is starting.",
+    "joining": "The node is joining the cluster.",
+    "serving": "The node serves clients.",
+    "draining": "The node is leaving the cluster and hands its keys over.",
+    "left": "The node has left the cluster.",
+}
+"""What to say of each state that a node can be in."""
 
 
 class Seen(Protocol):
@@ -70,6 +77,11 @@ class Readiness:
     reason: str
     """A sentence for people, whichever way it is."""
 
+    @classmethod
+    def of(cls, state: str) -> Self:
+        """Judge by the state that the node is in."""
+        return cls(state == "serving", SENTENCES[state])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
@@ -83,7 +95,8 @@ class Sources:
     stats: Stats
     store: Store
     lag: LoopLag
-    state: Callable[[], NodeState]
+    state: Callable[[], str]
+    """One of the keys of SENTENCES."""
     readiness: Callable[[], Readiness]
     sessions: Callable[[], Sequence[Session]]
     """The clients that are connected."""

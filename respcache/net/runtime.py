@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import random
+import socket
 from collections.abc import Callable, Sequence
 from time import time, time_ns
 from typing import Final, assert_never
@@ -42,9 +43,11 @@ from respcache.errors import ConfigError
 from respcache.executor import Executor
 from respcache.host import NodeHost
 from respcache.locking import Locks
+from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.net import seeds, sockets
 from respcache.net.frames import Greeting
 from respcache.net.gossip import Gossip
+from respcache.net.monitor import Monitor
 from respcache.net.replicator import Replicator
 from respcache.net.server import Server
 from respcache.rates import Totals
@@ -69,8 +72,13 @@ SWEEP_PARTITIONS: Final = 64
 class Runtime:
     """Everything that a node consists of while it runs. Must be made within a running event loop."""
 
-    def __init__(self, config: Config, rng: random.Random, *, shut_down: Callable[[], None]) -> None:
-        """Bind the ports. Raises ConfigError if one is taken."""
+    def __init__(
+        self, config: Config, rng: random.Random, *, state: Callable[[], str], shut_down: Callable[[], None]
+    ) -> None:
+        """Bind the ports. Raises ConfigError if one is taken.
+
+        `state` gives the state of the node, one of metrics.sources.SENTENCES.
+        """
         server, cluster = config.server, config.cluster
         self._loop: Final = asyncio.get_running_loop()
         self._seeds: Final = [seeds.parse_seed(seed) for seed in cluster.join]
@@ -79,14 +87,19 @@ class Runtime:
         wanted = cluster.port
         if wanted is None:
             wanted = server.port + CLUSTER_PORT_OFFSET if server.port else 0
+        self._http_socket: socket.socket | None = None
         try:
             self._stream_socket, self._datagram_socket = sockets.bind_pair(server.bind, wanted)
+            if config.http.enabled:
+                self._http_socket = sockets.bind_stream(server.bind, config.http.port)
         except ConfigError:
             self._client_socket.close()
             raise
         host = cluster.advertise or sockets.routable_host(server.bind)
         self.address: Final = (host, port)
         self.cluster_address: Final = (host, int(self._stream_socket.getsockname()[1]))
+        http_port = 0 if self._http_socket is None else int(self._http_socket.getsockname()[1])
+        self.http_address: Final = (host, http_port) if http_port else None
         self.name: Final = cluster.name or f"{host}:{port}"
         run = time_ns() // 1_000_000
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
@@ -112,7 +125,7 @@ class Runtime:
             name=self.name,
             address=self.cluster_address,
             meta=Meta(
-                client_port=port, http_port=0, zone=cluster.zone, weight=cluster.weight, version=__version__
+                client_port=port, http_port=http_port, zone=cluster.zone, weight=cluster.weight, version=__version__
             ),
             profile=PROFILES[cluster.environment],
             rng=rng,
@@ -135,9 +148,29 @@ class Runtime:
             clock=self._loop.time,
         )
         self.executor: Final = Executor(self.store, self.stats, self.router)
+        self.executor.slow_us = server.slowlog_log_slower_than_us
         self.router.executor = self.executor
         self.replicator.router = self.router
         self.server: Final = Server(server, self.executor, self.stats, self.host.session)
+        self.monitor: Final = Monitor(
+            Sources(
+                name=self.name,
+                version=__version__,
+                event_loop="uvloop" if type(self._loop).__module__.startswith("uvloop") else "asyncio",
+                config=lambda: self.settings.config,
+                stats=self.stats,
+                store=self.store,
+                lag=LoopLag(),
+                state=state,
+                readiness=lambda: Readiness.of(state()),
+                sessions=self.server.sessions,
+                keeper=lambda: self.keeper.figures(self._loop.time()),
+                membership=self.swim,
+                gossip=self.gossip,
+                links=self.replicator.links,
+                topology=self.topology,
+            )
+        )
         for number in range(PARTITIONS):
             locks.close(number)
         self.handed_over = True
@@ -152,6 +185,8 @@ class Runtime:
     async def open(self) -> None:
         """Listen, and begin to look for the cluster."""
         self._opened = True
+        if self._http_socket is not None:
+            await self.monitor.listen(self._http_socket)
         await self.replicator.links.listen(self._stream_socket)
         await self.gossip.open(self._datagram_socket)
         await self.server.listen(self._client_socket)
@@ -197,6 +232,9 @@ class Runtime:
         await self.server.close()
         await self.replicator.close()
         await self.gossip.close()
+        if self._http_socket is not None:
+            await self.monitor.close()
+            self._http_socket.close()
         for bound in (self._client_socket, self._stream_socket, self._datagram_socket):
             bound.close()
 
@@ -238,6 +276,7 @@ class Runtime:
 
     def _take_settings(self, config: Config) -> None:
         self.server.config = config.server
+        self.executor.slow_us = config.server.slowlog_log_slower_than_us
 
     def _on_event(self, event: Event) -> None:
         match event:

@@ -72,10 +72,10 @@ class Decoder:
             self._chunk = chunk
             self._reader.feed(chunk)  # type: ignore[arg-type] # any buffer will do, whatever the stub says
 
-    def settle(self, last: list[bytes] | None, *, trusted: bool) -> None:
+    def settle(self, last: list[bytes], *, trusted: bool) -> None:
         """End the work on a chunk; the caller may then reuse its memory.
 
-        `last` is the last request that the chunk completed, if any. A chunk that ends
+        `last` is the last request that the chunk completed, empty if it completed none. A chunk that ends
         like `last` ended with it, or was made to look so; `trusted` says that this
         client is not suspected of that. Raises ProtocolError when an unfinished
         request announces an absurd number of arguments.

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from compat.targets import Target
+from compat.wire import Frame
 from respcache.store.partition import Argv
-from tests.compat.targets import Target
-from tests.compat.wire import Frame
 
 TOLERANCE_MS: Final = 5_000
 """How far apart the two servers may be in time."""

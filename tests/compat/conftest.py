@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from tests.compat.oracle import redis_server, why_not
-from tests.compat.wire import RawConnection
+from compat.oracle import redis_server, why_not
+from compat.wire import RawConnection
 
 Connect = Callable[[int], RawConnection]
 """Connects to the oracle with a RESP version."""

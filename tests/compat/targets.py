@@ -2,13 +2,13 @@
 
 from typing import Final, Protocol
 
+from compat.wire import Frame, parse
 from respcache.commands import databases, expiry, keys, numbers, strings  # noqa: F401 # they fill the table
 from respcache.errors import CommandError
 from respcache.executor import resolve
 from respcache.resp.encode import encode
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv
-from tests.compat.wire import Frame, parse
 
 
 class Target(Protocol):

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from tests.compat.comparison import differences
-from tests.compat.conftest import Connect
-from tests.compat.generator import script
-from tests.compat.targets import Direct
-from tests.compat.written import scripts
+from compat.comparison import differences
+from compat.conftest import Connect
+from compat.generator import script
+from compat.targets import Direct
+from compat.written import scripts
 
 SEEDS = range(200)
 """10,000 calls, in two seconds."""

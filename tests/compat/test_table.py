@@ -1,9 +1,9 @@
 """The rows of the command table beside those of a real Redis."""
 
+from compat import targets  # noqa: F401 # it imports the modules of the commands
+from compat.conftest import Connect
+from compat.wire import Frame
 from respcache.commands.registry import ROWS, flag_names
-from tests.compat import targets  # noqa: F401 # it imports the modules of the commands
-from tests.compat.conftest import Connect
-from tests.compat.wire import Frame
 
 
 def _columns(frame: Frame) -> tuple[str, int, frozenset[str], tuple[int, int, int]]:

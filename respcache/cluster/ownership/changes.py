@@ -214,7 +214,7 @@ class Bury(msgspec.Struct, frozen=True):
             if (alive, learners) == (entry.in_sync, entry.learners):
                 continue
             bare = replace(entry, revision=entry.revision + 1, in_sync=alive, learners=learners)
-            if entry.primary not in alive:
+            if alive and entry.primary not in alive:
                 heir = next((name for name in self.preferred[partition] if name in alive), alive[0])
                 bare = _crowned(bare, heir)
             edits[partition] = bare

@@ -58,10 +58,10 @@ def plan(record: Record, outlook: Outlook, placement: Placement) -> list[Change]
             changes.append(change)
             record = changed
 
+    for burial in burials(record, outlook.live, placement):
+        decide(burial)
     for node in outlook.newcomers:
         decide(Admit(node))
-    if outlook.dead:
-        decide(Bury(outlook.dead, placement(record)))
     for name, run in outlook.dead:
         if (name, run) in outlook.given_up:
             decide(Retire(name, run, Standing.GONE))
@@ -71,6 +71,12 @@ def plan(record: Record, outlook: Outlook, placement: Placement) -> list[Change]
     decide(Recreate(tuple(_anew(record, outlook, target))))
     decide(Learn(tuple(_missing(record, outlook, target))))
     return changes
+
+
+def burials(record: Record, live: Mapping[str, int], placement: Placement) -> list[Change]:
+    """Return the burial of all members that are not alive, if there are such."""
+    dead = tuple(node.life for node in record.nodes.values() if live.get(node.name) != node.run)
+    return [Bury(dead, placement(record))] if dead else []
 
 
 def _anew(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, int, str]]:

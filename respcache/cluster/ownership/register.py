@@ -16,7 +16,7 @@ who coordinates stay in here, so that another kind of agreement can take this pl
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
@@ -45,6 +45,13 @@ RETRY_S: Final = 0.5
 """Until an unanswered message is sent again. Links do not lose messages, but a receiver may not be ready for one."""
 QUEUE_MAX: Final = 10_000
 """Changes that wait for their round; further ones are ignored, and proposed again by their owners."""
+
+
+First = Callable[[Record, Mapping[str, int]], Sequence[Change]]
+"""From the record and the live members to the changes that go before all others in a round.
+
+The dead are buried before anything is decided that counts on them: a change may have waited
+while they died, and drop the last live copies as surplus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +114,9 @@ class Register:
        ^-------- refused, or an older member is back ---------------'
     """
 
-    def __init__(self, me: Life, rng: Random) -> None:
-        self._name, self._run = me
-        self._rng = rng
+    def __init__(self, me: Life, rng: Random, *, first: First) -> None:
+        self._name = me[0]
+        self._rng, self._first = rng, first
         self.record: Record | None = None
         self.committed: Record | None = None
         """The newest version known to be held by every live member; its copies may be counted on to stay."""
@@ -153,7 +160,7 @@ class Register:
 
     def form(self, now: float, cluster_id: str, me: Node, replica_count: int) -> list[RegisterEffect]:
         """Found a cluster of this node alone. There must be no record yet."""
-        assert self.record is None
+        assert self.record is None  # noqa: S101 # who has a record founds no cluster
         record = found(cluster_id, me, replica_count)
         self._promised, self._promised_to = record.version[0], self._name
         self._term = self._promised
@@ -204,30 +211,40 @@ class Register:
     def receive(self, now: float, peer: str, message: RegisterMessage) -> list[RegisterEffect]:
         """Take a message in. Raises DecodeError when it contradicts itself."""
         match message:
-            case Claim():
-                self._on_claim(now, peer, message.term)
+            case Claimed() | Refused() | Accepted() | Propose():
+                self._as_coordinator(now, peer, message)
+            case _:
+                self._as_member(now, peer, message)
+        return self._review(now)
+
+    def _as_coordinator(self, now: float, peer: str, message: Claimed | Refused | Accepted | Propose) -> None:
+        match message:
             case Claimed():
                 self._on_claimed(peer, message)
             case Refused():
                 self._on_refused(now, peer, message.term)
-            case Accept():
-                self._on_accept(peer, message)
             case Accepted():
                 if self._round is not None and self._round.version == message.version:
                     self._round.awaited.discard(peer)
+            case Propose():
+                if (self._term is not None or self._claim is not None) and len(self._queue) < QUEUE_MAX:
+                    self._queue[peer, message.number] = message.change
+
+    def _as_member(self, now: float, peer: str, message: Claim | Accept | Committed | Fetch | Teach | Decided) -> None:
+        match message:
+            case Claim():
+                self._on_claim(now, peer, message.term)
+            case Accept():
+                self._on_accept(peer, message)
             case Committed():
-                if self.record is not None and self.record.version == message.version:
+                if version_of(self.record) == message.version:
                     self._settle()
             case Fetch():
                 self._teach(peer, message.have)
             case Teach():
                 self._on_teach(message)
-            case Propose():
-                if (self._term is not None or self._claim is not None) and len(self._queue) < QUEUE_MAX:
-                    self._queue[peer, message.number] = message.change
             case Decided():
                 self._done(message.number)
-        return self._review(now)
 
     def _on_claim(self, now: float, peer: str, term: int) -> None:
         if (term, peer) != (self._promised, self._promised_to) and term <= self._promised:
@@ -327,6 +344,13 @@ class Register:
             self._claim.awaited &= self._electorate()
             if not self._claim.awaited:
                 self._win(self._claim)
+        self._go_on()
+        self._arm(now)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _go_on(self) -> None:
+        """As coordinator, commit what everybody holds, and decide what has come in meanwhile."""
         while self._term is not None:
             if self._round is not None:
                 self._round.awaited &= self._members()
@@ -336,9 +360,6 @@ class Register:
             if not self._queue:
                 break
             self._begin_round()
-        self._arm(now)
-        effects, self._effects = self._effects, []
-        return effects
 
     def _begin_claim(self, now: float) -> None:
         self._promised = max(self._promised, version_of(self.record)[0]) + 1
@@ -349,7 +370,7 @@ class Register:
             self._tell(name, Claim(self._promised))
 
     def _win(self, claim: _Claim) -> None:
-        assert claim.newest is not None
+        assert claim.newest is not None  # noqa: S101 # who leads has a record
         self._claim, self._term = None, claim.term
         self._spread(replace(claim.newest, version=(claim.term, claim.newest.version[1] + 1)), full=True)
         for number in self._proposals:
@@ -357,9 +378,9 @@ class Register:
 
     def _begin_round(self) -> None:
         """Decide all that is waiting, as one version."""
-        assert self.record is not None
+        assert self.record is not None  # noqa: S101 # a record is what there is to agree on
         record = self.record
-        for change in self._queue.values():
+        for change in (*self._first(record, self._live), *self._queue.values()):
             changed = change.apply(record)
             if changed is not record:
                 self.decided[change.kind] += 1
@@ -370,7 +391,7 @@ class Register:
             return
         term, counter = record.version
         self._spread(replace(record, version=(term, counter + 1)), full=False)
-        assert self._round is not None
+        assert self._round is not None  # noqa: S101 # _spread() began it
         self._round.proposers = proposers
 
     def _spread(self, record: Record, *, full: bool) -> None:
@@ -434,7 +455,7 @@ class Register:
 
     def _members(self) -> set[str]:
         """Return the other live members of the record: all of these have to hold a version."""
-        assert self.record is not None
+        assert self.record is not None  # noqa: S101 # a record is what there is to agree on
         return {name for name, run in self._live.items() if name != self._name and self.record.has((name, run))}
 
     def _electorate(self) -> set[str]:

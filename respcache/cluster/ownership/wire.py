@@ -151,8 +151,8 @@ def patched(old: Record | None, update: Update) -> Record | None:
         raise DecodeError("a record names a node twice")
     entries: dict[int, Entry] = {}
     for wired in update.entries:
-        indices = (*wired.in_sync, *wired.learners)
-        if len(set(indices)) < len(indices) or any(not 0 <= index < len(names) for index in indices):
+        indices = wired.in_sync + wired.learners
+        if indices and (len(set(indices)) < len(indices) or min(indices) < 0 or max(indices) >= len(names)):
             raise DecodeError(f"copies of partition {wired.partition} are not distinct nodes of the record")
         if wired.primary not in (-1, *wired.in_sync):
             raise DecodeError(f"the primary of partition {wired.partition} is not in sync")
@@ -174,7 +174,8 @@ def patched(old: Record | None, update: Update) -> Record | None:
         whole = old.edited(entries).entries
     nodes = {node.name: node for node in update.nodes}
     record = Record(update.cluster_id, update.version, update.replica_count, nodes, whole)
-    if not record.holders() <= nodes.keys():
+    gone = old is not None and not old.nodes.keys() <= nodes.keys()
+    if gone and not record.holders() <= nodes.keys():  # entries of the update itself cannot name others
         raise DecodeError("an entry names a node that the record does not know")
     return record
 

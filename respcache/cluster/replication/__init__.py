@@ -1,0 +1,1 @@
+"""Copies: effects to replicas, acks back, copies in the making, and new primaries."""

@@ -123,10 +123,7 @@ class Gate:
 
     def refused_by(self, stream: Stream) -> bool:
         """Whether the peer has refused effects that this gate waits for: then its acks do not open it."""
-        for log, _ in self.needs:  # a loop, since any() would take twice as long, on every reply
-            if stream in log.refusers:
-                return True
-        return False
+        return any(stream in log.refusers for log, _ in self.needs)
 
 
 class Replication:
@@ -138,6 +135,8 @@ class Replication:
         """The number of the next frames."""
         self.streams: dict[tuple[str, int], Stream] = {}
         self.gates: dict[Gate, None] = {}
+        self.refused = False
+        """Whether any peer has ever refused effects: until then nobody need look for refusals."""
         self.acks = 0
         self.ack_us = [0] * ACK_BUCKETS
         """How long frames took from cut to ack."""
@@ -176,7 +175,7 @@ class Replication:
         return gate
 
     def cut(self, now: float, version: "Version", send: Callable[[str, bytes], None]) -> bool:
-        """Close the open frames and send them; those for a peer without a link wait for it. Return if there were any."""
+        """Close the open frames and send them; without a link they wait for one. Return whether there were any."""
         number, sent = self.number, False
         for stream in self.streams.values():
             if not stream.open:
@@ -215,7 +214,7 @@ class Replication:
         waiting = stream.waiting
         while waiting and waiting[0][0] <= number:
             gate = heapq.heappop(waiting)[2]
-            if gate.committed is not None or gate.refused_by(stream):
+            if gate.committed is not None or (self.refused and gate.refused_by(stream)):
                 continue
             gate.waits.pop(stream, None)
             if not gate.waits:

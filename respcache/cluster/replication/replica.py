@@ -41,7 +41,7 @@ class Copy:
        ^---- the record takes it out of sync ----'
     """
 
-    __slots__ = ("epoch", "floor", "learning", "sequence", "source", "whole")
+    __slots__ = ("epoch", "floor", "learning", "orphaned", "sequence", "source", "whole")
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -53,6 +53,8 @@ class Copy:
         """Effects up to this sequence are not among the recent ones that this node has kept."""
         self.learning = False
         self.whole = False
+        self.orphaned = False
+        """Whether this node was the primary until a record took that away while it was cut off."""
 
 
 class Replica:
@@ -67,6 +69,8 @@ class Replica:
         self.effects = 0
         """Items applied."""
         self.refusals = 0
+        self.orphans: list[tuple[int, int]] = []
+        """(partition, keys) of orphaned copies that have been replaced; the owner takes them away."""
         self.keys_in = 0
         self.bytes_in = 0
         """Keys and bytes of values that came with copies in the making."""
@@ -164,7 +168,10 @@ class Replica:
         if copy is None or copy.epoch != epoch or copy.source is not inbound:
             self._refuse(inbound, partition, epoch)
         elif kind == BEGIN:
-            self._storage.drop(partition)
+            keys = self._storage.drop(partition)
+            if copy.orphaned and keys:
+                self.orphans.append((partition, keys))
+            copy.orphaned = False
             copy.sequence = copy.floor = sequence
             copy.learning, copy.whole = True, False
             inbound.refused.pop(partition, None)

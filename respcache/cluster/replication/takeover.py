@@ -68,7 +68,10 @@ def compare(
         takeover = takeovers[partition]
         takeover.awaited.discard(peer)
         takeover.resent = True
-        tails[partition] = [(number, takeover.epoch, *rest) for number, _, *rest in tails[partition]]
+        tails[partition] = [
+            (partition, takeover.epoch, sequence, database, argv)
+            for _, _, sequence, database, argv in tails[partition]
+        ]
     for partition in faulty:
         takeovers[partition].faulty.add(peer)
     return Findings(tails, faulty)

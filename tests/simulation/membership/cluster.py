@@ -19,7 +19,7 @@ from respcache.cluster.membership import (
     Swim,
     Updated,
 )
-from tests.simulation.network import Happening, Link, Network
+from simulation.network import Happening, Link, Network
 
 EPOCH_UNIX_MS = 1_700_000_000_000
 """When virtual time begins."""

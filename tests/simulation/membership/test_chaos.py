@@ -2,9 +2,9 @@
 
 from respcache.cluster.membership import LOCAL, Died, Joined, Left
 from respcache.cluster.membership.wire import DATAGRAM_BYTES_MAX
-from tests.simulation.membership.cluster import Cluster
-from tests.simulation.network import Link
-from tests.simulation.replay import each_seed
+from simulation.membership.cluster import Cluster
+from simulation.network import Link
+from simulation.replay import each_seed
 
 NODES = [f"n{index}" for index in range(6)]
 STORM_S = 40.0

@@ -14,9 +14,9 @@ from respcache.cluster.membership import (
     PeerRecordVersion,
     Suspected,
 )
-from tests.simulation.membership.cluster import EPOCH_UNIX_MS, Cluster
-from tests.simulation.network import Link
-from tests.simulation.replay import each_seed
+from simulation.membership.cluster import EPOCH_UNIX_MS, Cluster
+from simulation.network import Link
+from simulation.replay import each_seed
 
 
 @pytest.mark.parametrize(("profile", "count"), [(LOCAL, 2), (LAN, 5), (LAN, 20)])

@@ -5,9 +5,9 @@ import statistics
 import pytest
 
 from respcache.cluster.membership import LAN, LOCAL, Died, GossipConfig, MemberState, PartitionSuspected, Suspected
-from tests.simulation.membership.cluster import Cluster
-from tests.simulation.network import Link
-from tests.simulation.replay import each_seed, replay, seeds
+from simulation.membership.cluster import Cluster
+from simulation.network import Link
+from simulation.replay import each_seed, replay, seeds
 
 
 @pytest.mark.parametrize(

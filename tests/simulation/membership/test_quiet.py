@@ -3,8 +3,8 @@
 import pytest
 
 from respcache.cluster.membership import LAN, Suspected
-from tests.simulation.membership.cluster import Cluster
-from tests.simulation.replay import each_seed
+from simulation.membership.cluster import Cluster
+from simulation.replay import each_seed
 
 PACKET_BYTES_USUAL = 100
 

@@ -1,10 +1,12 @@
 """Storms: nodes die, return, join and leave, links break, views lag, while clients write."""
 
+from functools import partial
+
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
-from tests.simulation.ownership.checks import at_rest, check_all, unrest
-from tests.simulation.ownership.clients import Counter, Violation, Writer
-from tests.simulation.ownership.world import World
+from simulation.ownership.checks import at_rest, check_all, unrest
+from simulation.ownership.clients import Counter, Violation, Writer
+from simulation.ownership.world import World
 
 NODES_MAX = 5
 REST_S = 60.0
@@ -56,6 +58,12 @@ def may_leave(world: World, name: str) -> bool:
     return sum(sim.name in members and record.has(sim.node.life) and not sim.leaving for sim in world.live()) > 2
 
 
+def restart(world: World, name: str) -> None:
+    """Start a dead node again, unless that has been done."""
+    if not world.nodes[name].alive:
+        world.start(name)
+
+
 def storm(world: World, duration_s: float) -> list[str]:
     """Do harm at random for a while; return what was done."""
     rng, ends, done = world.rng, world.now + duration_s, []
@@ -65,10 +73,15 @@ def storm(world: World, duration_s: float) -> list[str]:
         name = rng.choice(live)
         match rng.randrange(7):
             case 0 | 1 if len(live) > 1 and may_die(world, name):
+                if rng.random() < 0.7:  # let some copies be behind others when it dies
+                    world.cut(name, rng.choice([other for other in live if other != name]), for_s=0.3)
+                    world.run(0.04 * rng.random())
+                if not may_die(world, name):
+                    continue
                 done.append(f"{world.now:.2f} kill {name}")
                 world.kill(name)
                 if rng.random() < 0.6:
-                    world.after((0.05, 2.0), lambda name=name: world.nodes[name].alive or world.start(name))
+                    world.after((0.05, 2.0), partial(restart, world, name))
             case 2 if len(live) < NODES_MAX:
                 newcomer = rng.choice([*gone, f"n{len(world.nodes)}"])
                 done.append(f"{world.now:.2f} start {newcomer}")
@@ -89,9 +102,9 @@ def storm(world: World, duration_s: float) -> list[str]:
 
 def settle(world: World, clients: list[Writer | Counter]) -> None:
     """Stop the clients, wait for rest, and check every promise. Raises Violation."""
-    world.run(0.5)
     for client in clients:
         client.stopped = True
+    world.run(0.5)
     if not world.run_until(lambda: at_rest(world), within_s=REST_S):
         raise Violation(f"no rest after {REST_S} s: {unrest(world)}")
     check_all(world, clients)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from respcache.cluster.ownership.record import Record, Standing
 from respcache.cluster.ownership.slots import PARTITIONS
-from tests.simulation.ownership.clients import Counter, Violation, Writer
-from tests.simulation.ownership.world import World
+from simulation.ownership.clients import Counter, Violation, Writer
+from simulation.ownership.world import World
 
 
 def record_of(world: World, name: str) -> Record | None:

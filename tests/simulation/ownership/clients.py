@@ -8,11 +8,14 @@ shared: what they hold must lie between the acknowledged and the attempted incre
 from collections.abc import Callable
 
 from respcache.cluster.ownership.slots import partition_of
-from tests.simulation.ownership.store import ModelStore
-from tests.simulation.ownership.world import SimNode, World
+from simulation.ownership.store import ModelStore
+from simulation.ownership.world import SimNode, World
 
 THINK_S = (0.001, 0.04)
 RETRY_S = (0.002, 0.02)
+
+Outcome = bool | None
+"""Of a write: True when it is safe, False when this is uncertain, None when its node has died."""
 
 State = frozenset[tuple[bytes, bytes]]
 """Keys and values of a group."""
@@ -53,11 +56,17 @@ class Writer:
         one, other = rng.sample(self._keys, 2)
         value = b"%d;" % self._count
         argv = rng.choice(
-            [[b"SET", one, value], [b"SET", one, value], [b"APPEND", one, value], [b"DEL", one], [b"RENAME", one, other]]
+            [
+                [b"SET", one, value],
+                [b"SET", one, value],
+                [b"APPEND", one, value],
+                [b"DEL", one],
+                [b"RENAME", one, other],
+            ]
         )
         after = {_applied(self.partition, state, argv) for state in self.states}
 
-        def done(committed: bool | None) -> None:
+        def done(committed: Outcome) -> None:
             if committed:
                 self.acked += 1
                 self.states = after
@@ -71,7 +80,7 @@ class Writer:
     def _read(self, sim: SimNode) -> bool:
         state = self._state(sim.store)
 
-        def done(committed: bool | None) -> None:
+        def done(committed: Outcome) -> None:
             if committed:
                 self._judge(state, f"read from {sim.name}")
                 self.states = {state}
@@ -114,8 +123,8 @@ class Counter:
         if not self.acked <= value <= self.acked + self.uncertain:
             raise Violation(f"p={self.partition} {sim.name}: counted {value}, not {self.acked} + 0..{self.uncertain}")
 
-    def _done(self) -> Callable[[bool | None], None]:
-        def done(committed: bool | None) -> None:
+    def _done(self) -> Callable[[Outcome], None]:
+        def done(committed: Outcome) -> None:
             if committed:
                 self.acked += 1
             else:

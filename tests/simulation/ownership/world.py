@@ -7,16 +7,17 @@ break; a view of membership reaches each node after a delay of its own.
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import Drained, Dropped, Effect, ForeignCluster, Formed, Recreated, Resolved, Send
 from respcache.cluster.keeper import Keeper
+from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Node, Record
 from respcache.cluster.ownership.ring import place
 from respcache.cluster.replication.log import Gate
-from tests.simulation.ownership.store import ModelStore
+from simulation.ownership.store import ModelStore
 
 LATENCY_S = (0.000_1, 0.000_6)
 TURN_S = (0.0, 0.000_3)
@@ -29,12 +30,15 @@ RELINK_S = (0.001, 0.02)
 place_once = cache(place)
 
 
-class Placement:
-    """`TargetCache` with one cache for all nodes of all worlds: placing is slow, and it is not what is tested."""
+class Placement(TargetCache):
+    """With one cache for all nodes of all worlds: placing is slow, and it is not what is tested."""
 
     def __call__(self, record: Record) -> tuple[tuple[str, ...], ...]:
         """Return the target."""
         return place_once(record.ring(), record.replica_count)
+
+
+PLACEMENT = Placement()
 
 
 @dataclass(eq=False)
@@ -113,18 +117,16 @@ class World:
         self._runs += 1
         node = Node(name, self._runs, weight)
         store = ModelStore()
-        config = KeeperConfig(**{**_fields(self.config), "seeded": seeded})
+        config = replace(self.config, seeded=seeded)
         keeper = self._keeper(node, config, store, random.Random(self.rng.random()))
-        keeper._placement = keeper._holdings._placement = Placement()  # type: ignore[assignment]
+        keeper._placement = keeper._holdings._placement = PLACEMENT
         sim = SimNode(node, store, keeper)
         self.nodes[name] = sim
         self._do(sim, keeper.start)
         for other in self.live():
             if other is not sim:
-                self._tell_later(VIEW_LAG_S, other, lambda now, k=other.keeper: k.member_up(now, node))
-                self._tell_later(
-                    VIEW_LAG_S, sim, lambda now, other=other: keeper.member_up(now, other.node) if other.alive else []
-                )
+                self.after(VIEW_LAG_S, partial(self._see, other, sim))
+                self.after(VIEW_LAG_S, partial(self._see, sim, other))
                 self._link_later(name, other.name)
         return sim
 
@@ -133,10 +135,7 @@ class World:
         sim = self._end(name)
         noticed_at = self.now + self.rng.uniform(*DETECTION_S)
         for other in self.live():
-            self.at(
-                noticed_at + self.rng.uniform(*VIEW_LAG_S),
-                lambda other=other: self._do(other, lambda now: other.keeper.member_down(now, name, sim.node.run)),
-            )
+            self.at(noticed_at + self.rng.uniform(*VIEW_LAG_S), partial(self._miss, other, sim))
 
     def leave(self, name: str) -> None:
         """Ask a node to leave; it stops once it is drained."""
@@ -149,12 +148,9 @@ class World:
         sim = self.nodes[name]
         for other in self.live():
             if other is not sim:
-                self._tell_later(VIEW_LAG_S, other, lambda now, k=other.keeper: k.member_down(now, name, sim.node.run))
+                self.after(VIEW_LAG_S, partial(self._miss, other, sim))
                 self.at(
-                    self.now + for_s + self.rng.uniform(*VIEW_LAG_S) + VIEW_LAG_S[1],
-                    lambda other=other: (
-                        self._do(other, lambda now: other.keeper.member_up(now, sim.node)) if sim.alive else None
-                    ),
+                    self.now + for_s + self.rng.uniform(*VIEW_LAG_S) + VIEW_LAG_S[1], partial(self._see, other, sim)
                 )
 
     def live(self) -> list[SimNode]:
@@ -190,11 +186,7 @@ class World:
                     self._cut.add(pair := frozenset((one.name, other.name)))
                     if pair in self._links:
                         self._unlink(pair)
-                    self._tell_later(
-                        DETECTION_S,
-                        one,
-                        lambda now, one=one, other=other: one.keeper.member_down(now, other.name, other.node.run),
-                    )
+                    self.after(DETECTION_S, partial(self._miss, one, other))
 
     def heal(self) -> None:
         """Undo all cuts, and let everybody see everybody again."""
@@ -203,9 +195,7 @@ class World:
         for one in self.live():
             for other in self.live():
                 if one is not other:
-                    self._tell_later(
-                        VIEW_LAG_S, one, lambda now, one=one, other=other: one.keeper.member_up(now, other.node)
-                    )
+                    self.after(VIEW_LAG_S, partial(self._see, one, other))
 
     def _mend(self, pair: frozenset[str]) -> None:
         self._cut.discard(pair)
@@ -221,23 +211,22 @@ class World:
             return
         self._generation += 1
         self._links[pair] = generation = self._generation
-        for sim, peer in (ends, reversed(ends)):
+        for sim, peer in (ends, ends[::-1]):
             self._arrivals[peer.name, sim.name, generation] = self.now + self.rng.uniform(*LATENCY_S)
             self.at(
-                self._arrivals[peer.name, sim.name, generation],
-                lambda sim=sim, peer=peer: (
-                    self._do(sim, lambda now: sim.keeper.peer_connected(now, peer.name))
-                    if self._links.get(pair) == generation
-                    else None
-                ),
+                self._arrivals[peer.name, sim.name, generation], partial(self._connect, sim, peer, pair, generation)
             )
+
+    def _connect(self, sim: SimNode, peer: SimNode, pair: frozenset[str], generation: int) -> None:
+        if self._links.get(pair) == generation:
+            self._do(sim, lambda now: sim.keeper.peer_connected(now, peer.name))
 
     def _unlink(self, pair: frozenset[str]) -> None:
         del self._links[pair]
-        one, other = (self.nodes[name] for name in sorted(pair))
-        for sim, peer in ((one, other), (other, one)):
-            self._do(sim, lambda now, sim=sim, peer=peer: sim.keeper.peer_disconnected(now, peer.name))
-        self._link_later(one.name, other.name)
+        one, other = sorted(pair)
+        self._do(self.nodes[one], lambda now: self.nodes[one].keeper.peer_disconnected(now, other))
+        self._do(self.nodes[other], lambda now: self.nodes[other].keeper.peer_disconnected(now, one))
+        self._link_later(one, other)
 
     def _transmit(self, sender: SimNode, send: Send) -> None:
         pair = frozenset((sender.name, send.peer))
@@ -247,14 +236,11 @@ class World:
         receiver = self.nodes[send.peer]
         way = (sender.name, send.peer, generation)
         self._arrivals[way] = arrival = max(self._arrivals[way], self.now + self.rng.uniform(*LATENCY_S))
-        self.at(
-            arrival,
-            lambda: (
-                self._do(receiver, lambda now: receiver.keeper.receive(now, sender.name, send.frame))
-                if self._links.get(pair) == generation
-                else None
-            ),
-        )
+        self.at(arrival, partial(self._arrive, receiver, send.frame, sender.name, generation))
+
+    def _arrive(self, receiver: SimNode, frame: bytes, sender: str, generation: int) -> None:
+        if self._links.get(frozenset((receiver.name, sender))) == generation:
+            self._do(receiver, lambda now: receiver.keeper.receive(now, sender, frame))
 
     # Driving
 
@@ -289,8 +275,14 @@ class World:
             sim.gates.setdefault(gate, []).append(done)
         self._turn(sim)
 
-    def _tell_later(self, delay_s: tuple[float, float], sim: SimNode, put_in: Callable[[float], list[Effect]]) -> None:
-        self.after(delay_s, lambda: self._do(sim, put_in))
+    def _see(self, sim: SimNode, other: SimNode) -> None:
+        """Let a node's view show another one alive, if it is."""
+        if other.alive:
+            self._do(sim, lambda now: sim.keeper.member_up(now, other.node))
+
+    def _miss(self, sim: SimNode, other: SimNode) -> None:
+        """Let a node's view show another one dead."""
+        self._do(sim, lambda now: sim.keeper.member_down(now, other.name, other.node.run))
 
     def _do(self, sim: SimNode, put_in: Callable[[float], list[Effect]]) -> None:
         """Put something into a keeper, and carry out what it wants."""
@@ -317,9 +309,10 @@ class World:
         if sim.alive:
             self._end(sim.name)
             for other in self.live():
-                self._tell_later(
-                    VIEW_LAG_S, other, lambda now, k=other.keeper: k.member_left(now, sim.name, sim.node.run)
-                )
+                self.after(VIEW_LAG_S, partial(self._miss_left, other, sim))
+
+    def _miss_left(self, sim: SimNode, other: SimNode) -> None:
+        self._do(sim, lambda now: sim.keeper.member_left(now, other.name, other.node.run))
 
     def _turn(self, sim: SimNode) -> None:
         if not sim.turning:
@@ -346,7 +339,3 @@ class World:
     def _tick(self, sim: SimNode) -> None:
         sim.tick_at = float("inf")
         self._do(sim, lambda now: sim.keeper.tick(now) if now >= sim.keeper.deadline else [])
-
-
-def _fields(config: KeeperConfig) -> dict[str, object]:
-    return {name: getattr(config, name) for name in KeeperConfig.__slots__}

@@ -3,19 +3,7 @@
 from typing import Final
 
 from respcache.cluster.topology import NodeView
-from respcache.commands import (  # noqa: F401 # they fill the table
-    clients,
-    cluster,
-    configuration,
-    connection,
-    documentation,
-    info,
-    keys,
-    latency,
-    server,
-    strings,
-)
-from respcache.commands.registry import ROWS
+from respcache.commands.families import ROWS
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import CommandError

@@ -3,7 +3,7 @@
 import pytest
 
 from respcache.reply import Verbatim
-from tests.unit.commands.front import Front
+from unit.commands.front import Front
 
 
 def lines(reply: object) -> list[dict[str, str]]:

@@ -1,7 +1,9 @@
 """The slot table as clients see it."""
 
+import pytest
+
 from respcache.reply import Verbatim
-from tests.unit.commands.front import Front, view
+from unit.commands.front import Front, view
 
 NODES = (
     view("a", ((0, 15), (32, 8191)), myself=True),
@@ -80,7 +82,7 @@ def test_info_counts_members_and_slots() -> None:
     front = Front(nodes=NODES)
     client = front.client()
     assert {"cluster_state:ok", "cluster_known_nodes:2", "cluster_size:2", "cluster_slots_ok:16384"} <= _info(front)
-    assert {"cluster_current_epoch:99", "cluster_my_epoch:97"} <= _info(front)
+    assert {"cluster_current_epoch:100", "cluster_my_epoch:97"} <= _info(front)
     front.nodes = (NODES[0], view("b", ((16, 31), (8192, 16383)), state="dead"))
     assert {"cluster_state:fail", "cluster_known_nodes:1", "cluster_slots_fail:8208"} <= _info(front)
     assert front.ask(client, b"CLUSTER", b"MYID") == b"a" * 40
@@ -116,3 +118,33 @@ def _info(front: Front) -> set[str]:
     reply = front.ask(front.client(), b"CLUSTER", b"INFO")
     assert isinstance(reply, Verbatim)
     return set(reply.text.decode().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "wire"),
+    [
+        (b"READONLY", b"+OK"),
+        (b"READWRITE", b"+OK"),
+        (b"ASKING", b"+OK"),
+        (b"CLUSTER", b"-ERR wrong number of arguments for 'cluster' command"),
+        (b"CLUSTER FOO", b"-ERR unknown subcommand 'FOO'. Try CLUSTER HELP."),
+        (b"CLUSTER KEYSLOT", b"-ERR wrong number of arguments for 'cluster|keyslot' command"),
+        (b"CLUSTER KEYSLOT a", b":15495"),
+        (b"CLUSTER COUNTKEYSINSLOT x", b"-ERR value is not an integer or out of range"),
+        (b"CLUSTER COUNTKEYSINSLOT -1", b"-ERR Invalid slot"),
+        (b"CLUSTER COUNTKEYSINSLOT 16384", b"-ERR Invalid slot"),
+        (b"CLUSTER GETKEYSINSLOT x 1", b"-ERR value is not an integer or out of range"),
+        (b"CLUSTER GETKEYSINSLOT 1 x", b"-ERR value is not an integer or out of range"),
+        (b"CLUSTER GETKEYSINSLOT 1 -1", b"-ERR Invalid slot or number of keys"),
+        (b"CLUSTER GETKEYSINSLOT 16384 1", b"-ERR Invalid slot or number of keys"),
+        (b"CLUSTER COUNT-FAILURE-REPORTS a", b"-ERR Unknown node a"),
+        (b"CLUSTER REPLICAS a", b"-ERR Unknown node a"),
+        (b"CLUSTER SLAVES a", b"-ERR Unknown node a"),
+        (b"CLUSTER LINKS", b"*0"),
+        (b"REPLICAOF NO ONE", b"-ERR REPLICAOF not allowed in cluster mode."),
+    ],
+)
+def test_replies_are_those_of_a_redis_in_a_cluster(words: bytes, wire: bytes) -> None:
+    """Taken down from Redis 7.0.15 with cluster-enabled."""
+    front = Front()
+    assert front.wire(front.client(), *words.split(b" ")) == wire + b"\r\n"

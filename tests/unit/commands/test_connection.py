@@ -5,7 +5,7 @@ import pytest
 from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError
 from respcache.reply import OK, PONG
-from tests.unit.commands.front import Front
+from unit.commands.front import Front
 
 SECRET = Config(server=ServerConfig(requirepass="swordfish"))
 
@@ -64,14 +64,12 @@ def test_auth_lets_in_with_the_right_password_only() -> None:
     """A wrong one is refused and counted; the right one needs no user."""
     front = Front(SECRET)
     client = front.client()
-    assert client.restricted
+    assert (client.authenticated, client.restricted) == (False, True)
     assert front.wire(client, b"AUTH", b"trout").startswith(b"-WRONGPASS ")
     assert front.wire(client, b"AUTH", b"nobody", b"swordfish").startswith(b"-WRONGPASS ")
-    assert not client.authenticated
-    assert front.host.stats.auth_failures == 2
+    assert (client.authenticated, front.host.stats.auth_failures) == (False, 2)
     assert front.ask(client, b"AUTH", b"swordfish") is OK
-    assert client.authenticated
-    assert not client.restricted
+    assert (client.authenticated, client.restricted) == (True, False)
 
 
 def test_a_wrong_password_does_not_throw_a_client_out() -> None:

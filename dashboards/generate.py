@@ -1,0 +1,22 @@
+"""Writes the boards next to this file: `python -m dashboards.generate`, in the root of the repository."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from dashboards.grafana import Board
+from dashboards.overview import OVERVIEW
+
+BOARDS: Final[dict[str, Board]] = {"overview.json": OVERVIEW}
+"""Boards by file name."""
+FOLDER: Final = Path(__file__).parent
+
+
+def text_of(board: Board) -> str:
+    """Write a board as it is committed."""
+    return json.dumps(board.render(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    for name, board in BOARDS.items():
+        (FOLDER / name).write_text(text_of(board), encoding="utf-8")

@@ -1,0 +1,496 @@
+"""Every metric that a node exports, declared once: name, meaning, labels, and how it is read.
+
+No label ever holds what clients chose (keys, addresses, user names, texts of errors), and
+histograms are by class of command: so a node has a few hundred series, whatever it is
+used for. State sets have a series for each value, also where it is 0.
+"""
+
+import platform
+from typing import Final
+
+from respcache.cluster.membership.member import MemberState
+from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.commands.registry import ROWS, Command, Flags
+from respcache.metrics.histogram import added, distribution
+from respcache.metrics.metric import (
+    Metric,
+    Points,
+    Section,
+    by,
+    counter,
+    counters,
+    gauge,
+    gauges,
+    histogram,
+    histograms,
+)
+from respcache.metrics.sources import SENTENCES, Snapshot
+
+ERROR_CODES: Final = (
+    "CLUSTERDOWN",
+    "ERR",
+    "MOVED",
+    "NOAUTH",
+    "NOPROTO",
+    "TRYAGAIN",
+    "UNCERTAIN",
+    "WRONGPASS",
+    "WRONGTYPE",
+)
+"""Prefixes of error replies that are told apart; all others are `other`."""
+
+CLASSES: Final = ("read", "write", "multikey", "pubsub", "admin")
+"""Classes of commands, see `class_of`."""
+
+COARSE: Final = 2
+"""Histograms that are not of commands have a bucket for each factor of 4, not 2."""
+
+
+def class_of(row: Command) -> str:
+    """Put a command into one of CLASSES: by what its duration depends on."""
+    if Flags.PUBSUB in row.flags:
+        return "pubsub"
+    if row.on_keys is not None:
+        return "multikey"
+    if row.key_at:
+        return "write" if row.writes else "read"
+    return "admin"
+
+
+def family_of(row: Command) -> str:
+    """Give the `command` label: subcommands count as the command that they belong to."""
+    return row.name.partition("|")[0].lower()
+
+
+def _build_info(now: Snapshot) -> Points:
+    return {(now.sources.version, platform.python_version(), now.sources.event_loop): 1}
+
+
+def _node_info(now: Snapshot) -> Points:
+    return {(now.sources.name, now.config.cluster.name, now.config.cluster.zone): 1}
+
+
+def _node_state(now: Snapshot) -> Points:
+    current = now.sources.state()
+    return {(state,): state == current for state in SENTENCES}
+
+
+def _calls(now: Snapshot) -> Points:
+    return _by_command(now.stats.calls, 1)
+
+
+def _durations_s(now: Snapshot) -> Points:
+    return _by_command(now.stats.duration_ns, 1e-9)
+
+
+def _by_command(figures: list[int], factor: float) -> Points:
+    """Add up by command; those that were never called have no series."""
+    totals: dict[str, int] = {}
+    for row in ROWS:
+        if figures[row.index]:
+            name = family_of(row)
+            totals[name] = totals.get(name, 0) + figures[row.index]
+    return by({name: total * factor for name, total in totals.items()})
+
+
+def _durations_by_class(now: Snapshot) -> Points:
+    stats = now.stats
+    indices: dict[str, list[int]] = {name: [] for name in CLASSES}
+    for row in ROWS:
+        indices[class_of(row)].append(row.index)
+    return {
+        (name,): distribution(
+            added([stats.durations[index] for index in members]),
+            sum_s=sum(stats.duration_ns[index] for index in members) / 1e9,
+        )
+        for name, members in indices.items()
+        if members
+    }
+
+
+def _errors(now: Snapshot) -> Points:
+    errors = now.stats.errors
+    counts = {code: errors.get(code, 0) for code in ERROR_CODES}
+    counts["other"] = sum(errors.values()) - sum(counts.values())
+    return by(counts)
+
+
+def _members(now: Snapshot) -> Points:
+    return {(state.name.lower(),): now.members[state] for state in MemberState}
+
+
+def _messages(now: Snapshot) -> Points:
+    gossip = now.sources.membership.stats
+    sides = {"in": gossip.received, "out": gossip.sent}
+    return {(side, kind): count for side, counts in sides.items() for kind, count in counts.items()}
+
+
+NODE: Final = Section(
+    "Node",
+    (
+        gauges(
+            "build_info",
+            "What this node is made of; always 1.",
+            {
+                "version": "of the program",
+                "python": "version of the interpreter",
+                "event_loop": "`asyncio` or `uvloop`",
+            },
+            _build_info,
+        ),
+        gauges(
+            "node_info",
+            "What this node is called; always 1. To be joined with `* on (instance) group_left (node)`.",
+            {"node": "name in the cluster", "cluster": "the configured name", "zone": "the configured zone"},
+            _node_info,
+        ),
+        gauges("node_state", "1 for the state that the node is in.", {"state": ", ".join(SENTENCES)}, _node_state),
+        gauge(
+            "ready",
+            "1 if clients should be sent here: the verdict of /readyz.",
+            lambda now: now.sources.readiness().ready,
+        ),
+        histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop ran what was due, measured 4 times a second.",
+            lambda now: distribution(now.sources.lag.buckets, sum_s=now.sources.lag.sum_s, step=COARSE),
+        ),
+    ),
+)
+
+CLIENTS: Final = Section(
+    "Clients",
+    (
+        gauge("client_connections", "Clients connected now.", lambda now: len(now.clients)),
+        gauge("client_connections_max", "Clients that may be connected.", lambda now: now.config.server.maxclients),
+        counter("client_connections_accepted_total", "Clients let in.", lambda now: now.stats.connections_accepted),
+        counters(
+            "client_connections_rejected_total",
+            "Clients sent away.",
+            {"reason": "maxclients, protected, tls, draining"},
+            lambda now: by(now.stats.connections_rejected),
+        ),
+        counters(
+            "client_disconnects_total",
+            "Connections that ended.",
+            {"reason": "client, idle, output_limit, protocol, killed, drain"},
+            lambda now: by(now.stats.disconnects),
+        ),
+        counter("client_input_bytes_total", "Bytes read from clients.", lambda now: now.stats.input_bytes),
+        counter("client_output_bytes_total", "Bytes written to clients.", lambda now: now.stats.output_bytes),
+        gauge(
+            "client_output_buffer_bytes",
+            "Replies that slow clients have not read yet.",
+            lambda now: sum(session.unread_bytes for session in now.clients),
+        ),
+        counter("auth_failures_total", "Wrong passwords.", lambda now: now.stats.auth_failures),
+        counter(
+            "protocol_errors_total",
+            "Connections ended because what came in was no RESP.",
+            lambda now: now.stats.protocol_errors,
+        ),
+    ),
+)
+
+COMMANDS: Final = Section(
+    "Commands",
+    (
+        counters(
+            "commands_total",
+            "Commands run, where the client is connected and, if relayed, at the owner of the key too.",
+            {"command": "name in small letters, without subcommand; no series before the first call"},
+            _calls,
+        ),
+        counters(
+            "commands_duration_seconds_total",
+            "Time spent in commands; divided by commands_total, the mean.",
+            {"command": "as above"},
+            _durations_s,
+        ),
+        counters(
+            "command_errors_total",
+            "Error replies.",
+            {"code": "first word of the reply: " + ", ".join((*ERROR_CODES, "other"))},
+            _errors,
+        ),
+        histograms(
+            "command_duration_seconds",
+            "Time that a command took on this node, without waiting for other nodes.",
+            {
+                "class": "read and write (one key), multikey (several keys, or a whole database), pubsub, "
+                "admin (no keys); a class without commands has no series"
+            },
+            _durations_by_class,
+        ),
+        counter(
+            "pipeline_batches_total",
+            "Reads from clients that held commands; commands_total by this is the depth of pipelines.",
+            lambda now: now.stats.batches,
+        ),
+    ),
+)
+
+KEYSPACE: Final = Section(
+    "Keys",
+    (
+        gauges(
+            "keys",
+            "Keys held in memory. The sum of the primary ones over all nodes is the number of keys.",
+            {"role": "primary (served here), replica (copies)"},
+            lambda now: by({"primary": now.primary.keys, "replica": now.replica.keys}),
+        ),
+        gauges(
+            "keys_with_expiry",
+            "Of these, the keys that have a time to live.",
+            {"role": "as above"},
+            lambda now: by({"primary": now.primary.expiring, "replica": now.replica.expiring}),
+        ),
+        counter(
+            "keyspace_hits_total",
+            "Keys that reading commands found. Counted at the key's owner, once over all nodes.",
+            lambda now: now.sources.store.ledger.lookups - now.sources.store.ledger.misses,
+        ),
+        counter(
+            "keyspace_misses_total",
+            "Keys that reading commands did not find. Counted at the key's owner, once over all nodes.",
+            lambda now: now.sources.store.ledger.misses,
+        ),
+        counters(
+            "keys_expired_total",
+            "Keys deleted because their time was over.",
+            {"mode": "lazy (a command touched them), active (looked for in the background)"},
+            lambda now: by(
+                {"lazy": now.sources.store.ledger.expired_lazy, "active": now.sources.store.ledger.expired_active}
+            ),
+        ),
+    ),
+)
+
+MEMBERSHIP: Final = Section(
+    "Membership and gossip",
+    (
+        gauges(
+            "cluster_members",
+            "Members of the cluster as this node sees them, itself included.",
+            {"state": "alive, suspect, dead, left"},
+            _members,
+        ),
+        gauge(
+            "cluster_members_expected",
+            "Members that the cluster waits for; absent unless configured.",
+            lambda now: now.config.cluster.expect or None,
+        ),
+        gauge(
+            "cluster_view_fingerprint",
+            "A 48-bit hash of the live members: equal on nodes that agree.",
+            lambda now: now.sources.membership.fingerprint() & (1 << 48) - 1,
+        ),
+        counter(
+            "cluster_refutations_total",
+            "Rumours of this node's death that it had to deny.",
+            lambda now: now.sources.membership.stats.refutations,
+        ),
+        gauge(
+            "gossip_health_score",
+            "How much the failure detector distrusts its own node (Lifeguard); 0 is healthy.",
+            lambda now: now.sources.membership.health_score,
+        ),
+        counters(
+            "gossip_messages_total",
+            "Messages of the membership protocol, over UDP and TCP.",
+            {"direction": "in, out", "type": "ping, ack, nack, pingreq, gossip, syncrequest, syncreply, conflict"},
+            _messages,
+        ),
+        counters(
+            "gossip_bytes_total",
+            "Bytes of the membership protocol.",
+            {"direction": "in, out", "transport": "udp"},
+            lambda now: {("in", "udp"): now.sources.gossip.bytes_in, ("out", "udp"): now.sources.gossip.bytes_out},
+        ),
+        counters(
+            "gossip_probes_total",
+            "Probes of other members, by how they ended.",
+            {"result": "ack, indirect (another node or a TCP connection got through), timeout"},
+            lambda now: by(now.sources.membership.stats.probes),
+        ),
+        gauge(
+            "gossip_broadcast_queue_length",
+            "Rumours that are still to be passed on.",
+            lambda now: now.sources.membership.rumors_queued,
+        ),
+        counters(
+            "gossip_dropped_total",
+            "What was dropped unread.",
+            {
+                "reason": "decode (no packet), label (of another cluster), stale (under this node's own name), "
+                "full (of more members than there may be)"
+            },
+            lambda now: by(now.sources.membership.stats.dropped),
+        ),
+        counters(
+            "gossip_syncs_total",
+            "Comparisons of the whole member list with another node's that this node began.",
+            {"result": "done, failed"},
+            lambda now: by({result: now.sources.membership.stats.syncs[result] for result in ("done", "failed")}),
+        ),
+        counter(
+            "gossip_stalls_total",
+            "Times that this node noticed that it had itself been asleep.",
+            lambda now: now.sources.membership.stats.stalls,
+        ),
+    ),
+)
+
+OWNERSHIP: Final = Section(
+    "Ownership of partitions",
+    (
+        gauge(
+            "ownership_version",
+            "Changes in the record of owners that this node holds; equal on nodes that agree.",
+            lambda now: now.keeper.version[1],
+        ),
+        gauge(
+            "ownership_term",
+            "Coordinators that the record of owners has had.",
+            lambda now: now.keeper.version[0],
+        ),
+        counters(
+            "ownership_changes_total",
+            "Changes of the record of owners; counted by the coordinator, once over all nodes.",
+            {"kind": "failover, handover, isr (copies in sync), members, unclean (all copies were lost)"},
+            lambda now: by(now.keeper.changes_total),
+        ),
+        gauge(
+            "ring_ownership_ratio",
+            "Share of all partitions that this node is the primary of. Sums to 1.",
+            lambda now: now.keeper.partitions_primary / PARTITIONS,
+        ),
+        gauges(
+            "ring_partitions",
+            f"Partitions held here, of {PARTITIONS}.",
+            {"role": "primary, replica, learner (a copy in the making)"},
+            lambda now: by(
+                {
+                    "primary": now.keeper.partitions_primary,
+                    "replica": now.keeper.partitions_replica,
+                    "learner": now.keeper.partitions_learner,
+                }
+            ),
+        ),
+        gauge(
+            "ring_partitions_under_replicated",
+            "Partitions with too few copies; counted by their primary, once over all nodes.",
+            lambda now: now.keeper.partitions_under_replicated,
+        ),
+        gauge(
+            "ring_partitions_unowned",
+            "Partitions without a living primary; counted by the coordinator, once over all nodes.",
+            lambda now: now.keeper.partitions_unowned,
+        ),
+        gauge(
+            "replication_factor",
+            "Copies that every key should have, the primary one included.",
+            lambda now: now.config.cluster.replica_count,
+        ),
+    ),
+)
+
+REPLICATION: Final = Section(
+    "Replication and rebalancing",
+    (
+        counters(
+            "replication_effects_total",
+            "Effects of writes, sent to copies or received from primaries.",
+            {"direction": "in, out", "result": "sent, applied, refused"},
+            lambda now: {
+                ("out", "sent"): now.keeper.effects_out_total,
+                ("in", "applied"): now.keeper.effects_in_total,
+                ("in", "refused"): now.keeper.effects_refused_total,
+            },
+        ),
+        histogram(
+            "replication_ack_duration_seconds",
+            "Time from sending effects to their acknowledgement by a copy. Has no _sum and no _count.",
+            lambda now: distribution(now.keeper.ack_us_buckets, sum_s=None, step=COARSE),
+        ),
+        gauge(
+            "replication_lag_seconds",
+            "Age of the oldest effects that a copy has not acknowledged; 0 if there are none.",
+            lambda now: now.keeper.lag_s,
+        ),
+        gauge(
+            "replication_pending_effects",
+            "Effects that copies have not acknowledged.",
+            lambda now: now.keeper.pending_effects,
+        ),
+        gauge(
+            "replication_pending_bytes",
+            "Bytes of effects that copies have not acknowledged.",
+            lambda now: now.keeper.pending_bytes,
+        ),
+        counters(
+            "replicas_dropped_total",
+            "Copies that were taken out of sync.",
+            {"reason": "slow (acknowledged nothing for too long)"},
+            lambda now: by({"slow": now.keeper.demoted_slow_total}),
+        ),
+        gauges(
+            "rebalance_active",
+            "1 while copies of partitions are being made.",
+            {"direction": "in, out"},
+            lambda now: by({"in": now.keeper.copies_in_pending > 0, "out": now.keeper.copies_out_pending > 0}),
+        ),
+        gauges(
+            "rebalance_partitions_pending",
+            "Copies of partitions that are being made, or wait to be.",
+            {"direction": "in, out"},
+            lambda now: by({"in": now.keeper.copies_in_pending, "out": now.keeper.copies_out_pending}),
+        ),
+        counters(
+            "rebalance_keys_moved_total",
+            "Keys that were copied with their partitions.",
+            {"direction": "in, out"},
+            lambda now: by({"in": now.keeper.keys_in_total, "out": now.keeper.keys_out_total}),
+        ),
+        counters(
+            "rebalance_bytes_moved_total",
+            "Bytes of these copies.",
+            {"direction": "in, out"},
+            lambda now: by({"in": now.keeper.bytes_in_total, "out": now.keeper.bytes_out_total}),
+        ),
+        counter(
+            "rebalance_keys_dropped_total",
+            "Keys deleted here because their partition belongs to other nodes now.",
+            lambda now: now.keeper.dropped_keys_total,
+        ),
+    ),
+)
+
+RELAYING: Final = Section(
+    "Between the nodes",
+    (
+        counter("forwards_total", "Commands relayed to another node.", lambda now: now.stats.forwards),
+        counters(
+            "forward_errors_total",
+            "Commands that the other node did not answer for.",
+            {"reason": "refused (it is not the owner any more), remote (the connection broke)"},
+            lambda now: by({reason: now.stats.forward_errors[reason] for reason in ("refused", "remote")}),
+        ),
+        counters(
+            "redirects_total",
+            "Commands answered with the address of the owner.",
+            {"kind": "moved"},
+            lambda now: by({"moved": now.stats.redirects}),
+        ),
+        gauge("peer_connections", "Links to other nodes that stand.", lambda now: len(now.sources.links)),
+        counter("peer_reconnects_total", "Links dialled anew after a break.", lambda now: now.sources.links.reconnects),
+    ),
+)
+
+CATALOGUE: Final = (NODE, CLIENTS, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING)
+"""All sections, in the order of the documentation."""
+
+
+def metrics() -> tuple[Metric, ...]:
+    """List all metrics."""
+    return tuple(metric for section in CATALOGUE for metric in section.metrics)

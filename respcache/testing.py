@@ -1,0 +1,289 @@
+"""Clusters inside one process, as the target of tests; also the pytest plugin.
+
+    async with Cluster(nodes=3) as cluster:          nodes on the test's own event loop
+        await cluster.member(0).set("k", "v")
+        assert await cluster.member(2).get("k") == b"v"
+
+    with LocalCluster(nodes=3) as cluster:           nodes on a background thread
+        client = redis.Redis.from_url(cluster.url)
+
+Nodes listen on free ports of 127.0.0.1 and share nothing, so tests may run side by side.
+Installing the package gives every pytest run the fixtures `respcache_cluster`, which makes
+clusters of the first kind, and `respcache_local_cluster`, a started one of the second.
+
+A setting is the name of a field of `respcache.config`, such as `replica_count` or
+`shutdown_timeout_s`; those whose names would not say enough have their section in front:
+`cluster_port`, `http_port`, `http_enabled`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
+
+import pytest
+
+from respcache.errors import RespcacheError
+
+if TYPE_CHECKING:  # a pytest run that uses none of this should not pay for it
+    from respcache.config import Config
+    from respcache.node import Node
+
+Setting: TypeAlias = str | int | float | bool | tuple[str, ...] | None
+Result = TypeVar("Result")
+
+SLOTS: Final = 16384
+CONVERGENCE_TIMEOUT_S: Final = 10.0
+POLL_S: Final = 0.005
+THREAD_TIMEOUT_S: Final = 60.0
+"""How long a caller waits for the background thread to do anything at all."""
+
+
+class NotConverged(RespcacheError, AssertionError):
+    """The nodes did not come to one view in time; the text says what each of them sees."""
+
+
+class Cluster:
+    """Nodes on the running event loop, in the order in which they were added.
+
+    A node keeps its index for good: the others' do not change when it is closed or killed.
+    """
+
+    def __init__(self, nodes: int = 0, **settings: Setting) -> None:
+        """`nodes` are started on entering; `settings` hold for every node unless it is given its own."""
+        self._initial: Final = nodes
+        self._settings: Final = settings
+        self._nodes: Final[list[Node]] = []
+
+    async def __aenter__(self) -> Self:
+        """Start the initial nodes, and wait until they see each other."""
+        try:
+            for _ in range(self._initial):
+                await self.add_member()
+            await self.wait_for_convergence()
+        except BaseException:
+            await self.shutdown()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Shut down; see `shutdown`."""
+        await self.shutdown()
+
+    async def add_member(self, **overrides: Setting) -> "Node":
+        """Start a node that joins the running ones, and return it once it belongs to their cluster.
+
+        Raises what `Node.start` raises; the cluster is as before then.
+        """
+        from respcache.node import Node  # noqa: PLC0415 # see above
+
+        seeds = tuple("{}:{}".format(*node.address) for node in self.members())
+        node = Node(_config({"join": seeds, **self._settings, **overrides}))
+        self._nodes.append(node)
+        try:
+            await node.start()
+        except BaseException:
+            self._nodes.remove(node)
+            raise
+        return node
+
+    def member(self, index: int) -> "Node":
+        """Give the node that was added as number `index`, from 0, whether it still runs or not."""
+        return self._nodes[index]
+
+    def members(self) -> list["Node"]:
+        """List the nodes that run."""
+        return [node for node in self._nodes if node.state == "serving"]
+
+    @property
+    def member_count(self) -> int:
+        """How many nodes run."""
+        return len(self.members())
+
+    async def kill(self, index: int) -> None:
+        """Stop a node without a word to the others, as a crash would."""
+        await self._nodes[index].kill()
+
+    async def close(self, index: int) -> bool:
+        """Have a node hand its keys over and leave. Returns whether it could hand over all of them in time."""
+        return await self._nodes[index].close()
+
+    async def wait_for_convergence(self, members: int | None = None, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
+        """Wait until every running node sees exactly `members` nodes, all slots served by them.
+
+        By default as many as run. Raises NotConverged.
+        """
+        wanted = self.member_count if members is None else members
+        await self._until(lambda: all(_sees(node, wanted) for node in self.members()), timeout_s, f"{wanted} members")
+
+    async def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
+        """Wait until every key has all of its copies, on the nodes where they belong: one more may die then.
+
+        Raises NotConverged.
+        """
+        await self._until(lambda: all(node.copies_missing == 0 for node in self.members()), timeout_s, "all copies")
+
+    async def shutdown(self) -> None:
+        """Stop all nodes at once; nothing is handed over. Once is enough, more do no harm."""
+        await asyncio.gather(*(node.kill() for node in self._nodes))
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float, goal: str) -> None:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                views = "".join(f"\n  {_view(index, node)}" for index, node in enumerate(self._nodes))
+                raise NotConverged(f"no {goal} within {timeout_s:g} s:{views}")
+            await asyncio.sleep(POLL_S)
+
+
+class LocalCluster:
+    """Nodes on an event loop of their own in a background thread, for clients that block.
+
+    new --start--> running --close--> closed
+    """
+
+    def __init__(self, nodes: int = 3, **settings: Setting) -> None:
+        """`settings` hold for every node unless it is given its own."""
+        self._initial: Final = nodes
+        self._cluster: Final = Cluster(0, **settings)
+        self._loop: Final = _new_event_loop()
+        self._thread: Final = threading.Thread(target=self._loop.run_forever, name="respcache-cluster", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start; see `start`."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; see `close`."""
+        self.close()
+
+    def start(self) -> None:
+        """Start the nodes, and wait until they see each other. Raises what `Node.start` raises."""
+        self._thread.start()
+        try:
+            for _ in range(self._initial):
+                self.add()
+            self.wait_for_convergence()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop all nodes, and the thread. Once is enough, more do no harm."""
+        if self._loop.is_closed():
+            return
+        if self._thread.is_alive():
+            self.run(self._cluster.shutdown())
+            self.run(self._loop.shutdown_asyncgens())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(THREAD_TIMEOUT_S)
+        self._loop.close()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and RESP port of each node that runs, in the order in which they were added."""
+        return [node.address for node in self._cluster.members()]
+
+    @property
+    def node_urls(self) -> list[str]:
+        """The same as URLs, such as redis://127.0.0.1:6379."""
+        return ["redis://{}:{}".format(*address) for address in self.addresses]
+
+    @property
+    def url(self) -> str:
+        """The URL of one node; it answers for the whole cluster."""
+        return self.node_urls[0]
+
+    @property
+    def member_count(self) -> int:
+        """How many nodes run."""
+        return self._cluster.member_count
+
+    def member(self, index: int) -> "Node":
+        """Give the node that was added as number `index`; what it does, it does on the thread (see `run`)."""
+        return self._cluster.member(index)
+
+    def add(self, **overrides: Setting) -> tuple[str, int]:
+        """Start a node that joins the running ones; return host and RESP port once it belongs to them."""
+        return self.run(self._cluster.add_member(**overrides)).address
+
+    def kill(self, index: int) -> None:
+        """Stop the node that was added as number `index`, from 0, without a word to the others."""
+        self.run(self._cluster.kill(index))
+
+    def leave(self, index: int) -> bool:
+        """Have a node hand its keys over and leave. Returns whether it could hand over all of them in time."""
+        return self.run(self._cluster.close(index))
+
+    def wait_for_convergence(self, members: int | None = None, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
+        """Wait until every running node sees exactly `members` nodes; see `Cluster.wait_for_convergence`."""
+        self.run(self._cluster.wait_for_convergence(members, timeout_s))
+
+    def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
+        """Wait until every key has all of its copies; see `Cluster.wait_for_copies`."""
+        self.run(self._cluster.wait_for_copies(timeout_s))
+
+    def run(self, work: Coroutine[object, object, Result]) -> Result:
+        """Do something on the thread of the nodes, and give its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(THREAD_TIMEOUT_S)
+
+
+@pytest.fixture
+def respcache_cluster() -> type[Cluster]:
+    """Give the class `Cluster`, for use as `async with respcache_cluster(nodes=3) as cluster`."""
+    return Cluster
+
+
+@pytest.fixture
+def respcache_local_cluster() -> Iterator[LocalCluster]:
+    """Run three nodes in a thread for one test; `url` and `node_urls` are for any Redis client."""
+    with LocalCluster(nodes=3) as cluster:
+        yield cluster
+
+
+def _config(settings: dict[str, Setting]) -> "Config":
+    """Put the configuration of one node together. Raises ConfigError."""
+    import msgspec  # noqa: PLC0415 # see above
+
+    from respcache import config, options  # noqa: PLC0415 # see above
+
+    chosen: dict[str, Setting] = {"port": 0, "http_port": 0, "environment": "local", **settings}
+    sections: dict[str, dict[str, Setting]] = {section: {} for section in options.SECTIONS}
+    for option in options.OPTIONS:
+        name = f"{option.section}_{option.field}" if option.name != option.key else option.field
+        if name in chosen:
+            sections[option.section][option.field] = chosen.pop(name)
+    for name in chosen:
+        raise options.unknown("setting", name, [option.field for option in options.OPTIONS], "cluster for tests")
+    return msgspec.convert(sections, config.Config)
+
+
+def _sees(node: "Node", wanted: int) -> bool:
+    members = node.members()
+    served = sum(last - first + 1 for member in members for first, last in member.slots)
+    return len(members) == wanted and served == SLOTS
+
+
+def _view(index: int, node: "Node") -> str:
+    if node.state != "serving":
+        return f"{index}: {node.state}"
+    seen = ", ".join(
+        f"{member.name} {member.state} with {sum(last - first + 1 for first, last in member.slots)} slots"
+        for member in node.members()
+    )
+    return f"{index}: {node.name} sees {seen}; {node.copies_missing} copies missing"
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """Make the kind of event loop that a server has."""
+    try:
+        import uvloop  # noqa: PLC0415 # it is not there on every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

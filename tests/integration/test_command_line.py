@@ -1,0 +1,109 @@
+"""The command line as a newcomer uses it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from respcache.cli.client import Client, seen_nodes
+from respcache.cli.serve import Ready
+
+pytestmark = pytest.mark.integration
+
+PROGRAM: Final = (sys.executable, "-m", "respcache")
+END_TIMEOUT_S: Final = 30.0
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the program, and see to its end: a demo that is killed outright would leave its nodes behind."""
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(END_TIMEOUT_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """Read lines up to one that has the pattern, and give them all."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if re.search(pattern, line):
+            return seen
+    pytest.fail(f"ended before {pattern!r}; said:\n{seen}")
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> int:
+    """Send a signal and wait for the end."""
+    process.send_signal(number)
+    return process.wait(END_TIMEOUT_S)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_serve_is_ready_answers_and_leaves() -> None:
+    """One line says where; SIGTERM ends it cleanly, and so does SHUTDOWN."""
+    for by_signal in (True, False):
+        with running("serve", "--port=0", "--http-port=0", "--loglevel=warning") as process:
+            ready = Ready.parse(read_until(process, "^ready "))
+            assert ready is not None
+            with Client(ready.resp) as client:
+                assert client.text("PING") == "PONG"
+                if not by_signal:
+                    with pytest.raises(ConnectionError):
+                        client.ask("SHUTDOWN", "NOSAVE")
+            assert (ended(process, signal.SIGTERM) if by_signal else process.wait(END_TIMEOUT_S)) == 0
+
+
+def test_the_demo_is_one_cluster_that_grows_and_ends_as_a_whole() -> None:
+    """Its nodes know each other; a node that joins is told; Ctrl-C leaves no process behind."""
+    with running("demo", "--nodes=3") as process:
+        told = read_until(process, "^Stop all")
+        addresses = re.findall(r"^node (\S+)", told, re.MULTILINE)
+        pids = [int(pid) for pid in re.findall(r"process (\d+)", told)]
+        assert len(addresses) == len(pids) == 3
+        with Client(addresses[0]) as first, Client(addresses[2]) as last:
+            assert {node.address for node in seen_nodes(first)} == set(addresses)
+            first.ask("SET", "greeting", "hello")
+            assert last.text("GET", "greeting") == "hello"
+        flags = ["--port=0", "--http-port=0", "--environment=local", f"--join={addresses[0]}"]
+        with running("serve", *flags, "--loglevel=warning") as fourth:
+            ready = Ready.parse(read_until(fourth, "^ready "))
+            assert ready is not None
+            read_until(process, rf"\+ {ready.resp} joined; nodes: 4")
+            assert ended(fourth, signal.SIGTERM) == 0
+            read_until(process, rf"- {ready.resp} left; nodes: 3")
+        assert ended(process, signal.SIGINT) == 0
+        assert not any(is_alive(pid) for pid in pids)
+
+
+def test_status_shows_every_node() -> None:
+    """Asked of one address, with keys and slots of each."""
+    with running("serve", "--port=0", "--http-port=0", "--loglevel=warning") as process:
+        ready = Ready.parse(read_until(process, "^ready "))
+        assert ready is not None
+        with Client(ready.resp) as client:
+            client.ask("SET", "a", "1")
+        shown = subprocess.run([*PROGRAM, "status", ready.resp], check=True, capture_output=True, text=True).stdout
+        assert "cluster ok, 1 nodes, 16384 of 16384 slots served" in shown
+        assert re.search(rf"^{ready.resp} +alive +16384 +1 +0 ", shown, re.MULTILINE)
+        nowhere = subprocess.run([*PROGRAM, "status", "127.0.0.1:1"], check=False, capture_output=True, text=True)
+        assert (nowhere.returncode, "127.0.0.1:1: " in nowhere.stderr) == (1, True)

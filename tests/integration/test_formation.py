@@ -1,0 +1,195 @@
+"""That nodes find each other: formation, seeds, views."""
+
+import asyncio
+
+import pytest
+
+from integration.clients import clients, until
+from respcache.errors import ConfigError, JoinTimeout
+from respcache.testing import Cluster
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_second_node_is_seen_by_both_within_a_second() -> None:
+    """Alone a node sees itself; `start` returns only once joined; both then see two, the same in every way of asking."""
+    async with Cluster() as cluster:
+        first = await cluster.add_member()
+        assert [member.name for member in first.members()] == [first.name]
+
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        second = await cluster.add_member()
+        assert second.name in {member.name for member in second.members()}
+        await cluster.wait_for_convergence(2, timeout_s=1.0)
+        assert loop.time() - started < 1.0
+
+        async with clients([first, second]) as both:
+            for redis in both:
+                info = await redis.execute_command("CLUSTER INFO")
+                assert int(info["cluster_known_nodes"]) == 2
+                assert info["cluster_state"] == "ok"
+        assert first.address[1] > 0
+        assert first.cluster_address[1] > 0
+        assert first.cluster_address != first.address
+
+
+async def test_prometheus_counts_the_members_that_the_node_sees() -> None:
+    """`cluster_members{state="alive"}` is what `members()` says."""
+    async with Cluster(nodes=2) as cluster:
+        for node in cluster.members():
+            page = await _page(node.http_address, "/metrics")
+            alive = [line for line in page.splitlines() if "cluster_members{" in line and '"alive"' in line]
+            assert [line.split()[-1] for line in alive] == ["2.0"], alive
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+async def test_nodes_that_start_at_the_same_instant_form_one_cluster(count: int) -> None:
+    """Each has all the others for seeds, and none is up before the others."""
+    async with Cluster() as cluster:
+        ports = await _free_ports("127.0.0.1", count)
+        seeds = tuple(f"127.0.0.1:{port}" for port in ports)
+        await asyncio.gather(*(cluster.add_member(port=port, cluster_port=0, join=seeds) for port in ports))
+        await cluster.wait_for_convergence(count, timeout_s=5.0)
+        for writer in cluster.members():
+            await writer.set(writer.name, "here")
+        for reader in cluster.members():
+            assert [await reader.get(writer.name) for writer in cluster.members()] == [b"here"] * count
+
+
+async def test_either_port_of_a_node_is_a_good_seed() -> None:
+    """The RESP port does, the cluster port does, and so do both together with the node's own address."""
+    async with Cluster() as cluster:
+        first = await cluster.add_member()
+        await cluster.add_member(join=(_joined(first.address),))
+        await cluster.wait_for_convergence(2, timeout_s=2.0)
+        await cluster.add_member(join=(_joined(first.cluster_address),))
+        await cluster.wait_for_convergence(3, timeout_s=2.0)
+        await cluster.add_member(join=(_joined(first.cluster_address), _joined(first.address)))
+        await cluster.wait_for_convergence(4, timeout_s=2.0)
+
+
+async def test_dead_and_foreign_and_own_addresses_among_the_seeds_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:
+    """A node joins by its one good seed, and says plainly what is wrong with another."""
+    foreign = await asyncio.start_server(_speak_http, "127.0.0.1", 0)
+    async with foreign, Cluster() as cluster:
+        first = await cluster.add_member()
+        host, dead, own = "127.0.0.1", *(await _free_ports("127.0.0.1", 2))
+        wrong = foreign.sockets[0].getsockname()[1]
+        seeds = (f"{host}:{dead}", f"{host}:{own}", f"{host}:{wrong}", _joined(first.address))
+        await cluster.add_member(port=own, cluster_port=0, join=seeds)
+        await cluster.wait_for_convergence(2, timeout_s=5.0)
+    assert f"{host}:{wrong} is no respcache node" in caplog.text
+
+
+async def test_a_node_that_finds_nobody_says_whom_it_asked() -> None:
+    """`start` gives up in time, names the addresses, and leaves nothing behind."""
+    (dead,) = await _free_ports("127.0.0.1", 1)
+    async with Cluster() as cluster:
+        with pytest.raises(JoinTimeout, match=f"127.0.0.1:{dead}"):
+            await cluster.add_member(join=(f"127.0.0.1:{dead}",), join_timeout_s=0.5)
+        assert cluster.member_count == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("seed", ["nonsense", "host:", ":1", "host:0", "host:65536", "host:http"])
+async def test_a_seed_that_is_no_address_is_refused_at_once(seed: str) -> None:
+    """The error repeats the seed and says what it must look like."""
+    async with Cluster() as cluster:
+        with pytest.raises(ConfigError, match="must be host:port"):
+            await cluster.add_member(join=(seed,))
+
+
+async def test_a_name_that_a_live_node_has_is_refused() -> None:
+    """The newcomer is told and does not start; the other goes on."""
+    async with Cluster() as cluster:
+        await cluster.add_member(name="one")
+        with pytest.raises(ConfigError, match="has the name one"):
+            await cluster.add_member(name="one", join_timeout_s=5.0)
+        await cluster.wait_for_convergence(1, timeout_s=5.0)
+        await cluster.member(0).set("key", "value")
+
+
+async def test_a_taken_port_is_named() -> None:
+    """Two nodes cannot have one port, and the second one says which."""
+    async with Cluster(nodes=1) as cluster:
+        port = cluster.member(0).address[1]
+        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}"):
+            await cluster.add_member(port=port, cluster_port=0)
+
+
+async def test_a_restarted_node_is_a_new_one_under_its_old_name() -> None:
+    """A node that crashed and comes back at once, with the same name and ports, is taken in without waiting."""
+    async with Cluster(nodes=2) as cluster:
+        settings = {"name": "phoenix"}
+        third = await cluster.add_member(**settings)
+        await cluster.wait_for_convergence(3)
+        await cluster.wait_for_copies()
+        for number in range(300):
+            await cluster.member(0).set(f"key:{number}", number)
+        (_, port), (_, cluster_port) = third.address, third.cluster_address
+        await cluster.kill(2)
+        await cluster.add_member(port=port, cluster_port=cluster_port, **settings)
+        await cluster.wait_for_convergence(3, timeout_s=5.0)
+        for number in range(300):
+            for node in cluster.members():
+                assert await node.get(f"key:{number}") == b"%d" % number
+
+
+async def test_two_clusters_in_one_process_share_nothing() -> None:
+    """The same key, and the member count, differ between them."""
+    async with Cluster(nodes=2) as one, Cluster(nodes=3) as other:
+        await one.member(0).set("key", "one")
+        await other.member(0).set("key", "other")
+        assert await one.member(1).get("key") == b"one"
+        assert await other.member(2).get("key") == b"other"
+        assert len(one.member(0).members()) == 2
+        assert len(other.member(0).members()) == 3
+
+
+async def test_members_that_never_come_leave_a_node_waiting_until_they_do() -> None:
+    """With `expect = 3`, two nodes wait; the third one completes the cluster."""
+    ports = await _free_ports("127.0.0.1", 3)
+    seeds = tuple(f"127.0.0.1:{port}" for port in ports)
+    async with Cluster() as cluster:
+        starts = [
+            asyncio.create_task(cluster.add_member(port=port, cluster_port=0, join=seeds, expect=3))
+            for port in ports[:2]
+        ]
+        await asyncio.sleep(0)  # both have begun
+        waiting = [cluster.member(0), cluster.member(1)]
+        await until(lambda: all(len(node.members()) == 2 for node in waiting), "two nodes see each other")
+        assert not any(start.done() for start in starts)
+        await cluster.add_member(port=ports[2], cluster_port=0, join=seeds, expect=3)
+        await asyncio.gather(*starts)
+        await cluster.wait_for_convergence(3, timeout_s=5.0)
+
+
+def _joined(address: tuple[str, int]) -> str:
+    return "{}:{}".format(*address)
+
+
+async def _free_ports(host: str, count: int) -> list[int]:
+    """Find ports that nobody listens on; all are held until the last one is found, so they differ."""
+    servers = [await asyncio.start_server(lambda *_: None, host, 0) for _ in range(count)]
+    ports = [int(server.sockets[0].getsockname()[1]) for server in servers]
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+    return ports
+
+
+async def _speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    writer.close()
+
+
+async def _page(address: tuple[str, int], path: str) -> str:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+    page = await reader.read()
+    writer.close()
+    head, _, body = page.partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0], head
+    return body.decode()

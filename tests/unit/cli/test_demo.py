@@ -1,0 +1,33 @@
+"""What the demo tells of its cluster."""
+
+from respcache.cli.client import SeenNode
+from respcache.cli.demo import News, news
+from respcache.cli.serve import Ready
+
+
+def seen(**states: str) -> dict[str, SeenNode]:
+    """Describe nodes by address and state."""
+    return {address: SeenNode(address, address, state, 0) for address, state in states.items()}
+
+
+def test_nodes_that_come_and_go_are_news() -> None:
+    """Those that stay as they are, are none."""
+    assert news(seen(a="alive", b="alive"), seen(a="alive", c="alive")) == [(News.LEFT, "b"), (News.JOINED, "c")]
+    assert news(seen(a="alive"), seen(a="alive")) == []
+
+
+def test_a_death_is_told_once() -> None:
+    """Suspected, dead, forgotten: the last is no news, nor is a node that was dead before we looked."""
+    assert news(seen(a="alive"), seen(a="suspect")) == [(News.SUSPECTED, "a")]
+    assert news(seen(a="suspect"), seen(a="dead")) == [(News.DIED, "a")]
+    assert news(seen(a="dead"), seen()) == []
+    assert news(seen(), seen(a="dead")) == []
+    assert news(seen(a="suspect"), seen(a="alive")) == [(News.RECOVERED, "a")]
+
+
+def test_the_line_of_a_ready_node_reads_back() -> None:
+    """With or without HTTP; other lines are none."""
+    for ready in (Ready("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"), Ready("[::1]:1", "[::1]:2", "")):
+        assert Ready.parse(f"{ready}\n") == ready
+    assert Ready.parse("Error: no\n") is None
+    assert Ready.parse("") is None

@@ -1,0 +1,168 @@
+"""Changes of the record: what each does, that it does it once, and what no sequence of them can break."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respcache.cluster.ownership.changes import (
+    Admit,
+    Bury,
+    Change,
+    Demote,
+    Drop,
+    Forget,
+    InSync,
+    Learn,
+    Move,
+    Recreate,
+    Retire,
+    Surrender,
+)
+from respcache.cluster.ownership.record import Entry, Node, Record, Standing, found
+from respcache.cluster.ownership.slots import PARTITIONS
+
+NAMES = ("a", "b", "c", "d")
+NO_TARGET = ((),) * PARTITIONS
+
+
+def record_of(entry: Entry, *names: str) -> Record:
+    """Return a record of some nodes, all of run 1, with this entry for partition 0."""
+    record = found("cluster", Node(names[0], 1), 2).with_nodes(Node(name, 1) for name in names)
+    return record.edited({0: entry})
+
+
+ENTRY = Entry(epoch=3, revision=5, born=1, primary="a", in_sync=("a", "b"), learners=("c",))
+RECORD = record_of(ENTRY, "a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (InSync("c", 1, ((0, 5),)), replace(ENTRY, in_sync=("a", "b", "c"), learners=())),
+        (Demote("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",), learners=("c", "b"))),
+        (Move(((0, 5, "b"),)), replace(ENTRY, epoch=4, revision=6, primary="b")),
+        (Drop(((0, 5, "b"),)), replace(ENTRY, revision=6, in_sync=("a",))),
+        (Learn(((0, "d"),)), replace(ENTRY, learners=("c", "d"))),
+        (Surrender("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",))),
+        (Surrender("a", 1, ((0, 5),)), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
+        (Bury((("b", 1),), NO_TARGET), replace(ENTRY, revision=6, in_sync=("a",))),
+        (Bury((("c", 1),), NO_TARGET), replace(ENTRY, revision=6, learners=())),
+        (Bury((("a", 1),), NO_TARGET), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
+        (Bury((("a", 1), ("b", 1)), NO_TARGET), ENTRY),
+        (Recreate(((0, 5, "d"),)), Entry(epoch=4, revision=6, born=4, primary="d", in_sync=("d",))),
+        (Admit(Node("a", 2)), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
+    ],
+)
+def test_a_change_edits_the_entry(change: Change, expected: Entry) -> None:
+    """Each change, applied to the state that it was meant for."""
+    if isinstance(change, Bury) and len(change.dead) == 2:
+        expected = replace(expected, revision=5)  # nobody could take over: the copies stay named
+    assert change.apply(RECORD).entries[0] == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        InSync("c", 1, ((0, 4),)),
+        InSync("c", 2, ((0, 5),)),
+        InSync("d", 1, ((0, 5),)),
+        Demote("a", 1, ((0, 5),)),
+        Demote("b", 1, ((0, 6),)),
+        Move(((0, 4, "b"),)),
+        Move(((0, 5, "c"),)),
+        Drop(((0, 5, "a"),)),
+        Drop(((0, 4, "b"),)),
+        Learn(((0, "b"), (0, "nobody"))),
+        Surrender("b", 2, ((0, 5),)),
+        Bury((("a", 2),), NO_TARGET),
+        Recreate(((0, 4, "d"),)),
+        Admit(Node("a", 1)),
+        Admit(Node("a", 0)),
+        Retire("a", 2),
+        Forget(("a", 1)),
+    ],
+)
+def test_a_change_meant_for_another_state_does_nothing(change: Change) -> None:
+    """Another revision, another life, a copy that is not there: the very same record comes back."""
+    assert change.apply(RECORD) is RECORD
+
+
+def test_the_preferred_copy_is_promoted() -> None:
+    """Of several copies in sync the first of the target takes over."""
+    record = record_of(replace(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
+    buried = Bury((("a", 1),), (("c", "b"), *NO_TARGET[1:])).apply(record)
+    assert buried.entries[0].primary == "c"
+
+
+def test_a_restarted_last_copy_leaves_nobody() -> None:
+    """The new life has nothing: the partition has no primary until it is created anew."""
+    record = record_of(Entry(3, 5, 1, "a", ("a",)), "a", "b")
+    entry = Admit(Node("a", 2)).apply(record).entries[0]
+    assert (entry.primary, entry.in_sync) == ("", ())
+
+
+def test_the_last_member_cannot_retire() -> None:
+    """Partitions need somewhere to be."""
+    record = record_of(Entry(1, 1, 1, "a", ("a",)), "a", "b")
+    record = Retire("b", 1).apply(record)
+    assert record.nodes["b"].standing is Standing.LEAVING
+    assert Retire("a", 1).apply(record) is record
+
+
+def test_a_node_is_forgotten_only_when_nothing_names_it() -> None:
+    """Entries and nodes stay consistent."""
+    retired = Retire("b", 1, Standing.GONE).apply(RECORD)
+    assert Forget(("b", 1)).apply(retired) is retired
+    bare = Drop(((0, 5, "b"),)).apply(retired)
+    assert "b" not in Forget(("b", 1)).apply(bare).nodes
+
+
+names = st.sampled_from(NAMES)
+runs = st.integers(1, 2)
+revisions = st.integers(1, 8)
+spots = st.tuples(st.just(0), revisions).map(lambda spot: (spot,))
+named_spots = st.tuples(st.just(0), revisions, names).map(lambda spot: (spot,))
+changes = st.one_of(
+    st.builds(InSync, names, runs, spots),
+    st.builds(Demote, names, runs, spots),
+    st.builds(Move, named_spots),
+    st.builds(Drop, named_spots),
+    st.builds(Surrender, names, runs, spots),
+    st.builds(Retire, names, runs),
+    st.builds(Admit, st.builds(Node, names, runs)),
+    st.builds(lambda name, run: Bury(((name, run),), NO_TARGET), names, runs),
+    st.builds(lambda name: Learn(((0, name),)), names),
+    st.builds(Recreate, named_spots),
+    st.builds(lambda name, run: Forget((name, run)), names, runs),
+)
+
+
+@settings(deadline=None)
+@given(sequence=st.lists(changes, max_size=30))
+def test_no_sequence_of_changes_breaks_an_entry(sequence: list[Change]) -> None:
+    """The primary is in sync, nobody is named twice or unknown, and what is taken away raises the revision."""
+    record = RECORD
+    for change in sequence:
+        before, record = record.entries[0], change.apply(record)
+        entry = record.entries[0]
+        assert entry.primary in ("", *entry.in_sync)
+        assert len(set(entry.holders)) == len(entry.holders)
+        assert set(entry.holders) <= record.nodes.keys()
+        assert entry.epoch >= before.epoch
+        assert entry.revision >= before.revision
+        assert entry.primary == before.primary or entry.epoch > before.epoch or not entry.primary
+        if not set(before.holders) <= set(entry.holders) or not set(before.in_sync) <= set(entry.in_sync):
+            assert entry.revision > before.revision
+
+
+@settings(deadline=None)
+@given(sequence=st.lists(changes, max_size=12), again=changes)
+def test_a_change_decided_twice_has_happened_once(sequence: list[Change], again: Change) -> None:
+    """Applying a change to its own result is void; so coordinators may each decide what they are asked."""
+    record = RECORD
+    for change in sequence:
+        record = change.apply(record)
+    once = again.apply(record)
+    assert again.apply(once) == once

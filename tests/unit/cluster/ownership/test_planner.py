@@ -1,0 +1,102 @@
+"""What a coordinator decides next follows from the record and from who is alive."""
+
+from respcache.cluster.ownership.changes import Admit, Bury, Change, Forget, InSync, Learn, Recreate, Retire
+from respcache.cluster.ownership.planner import Outlook, TargetCache, plan, unowned
+from respcache.cluster.ownership.record import Life, Node, Record, Standing, found
+from respcache.cluster.ownership.slots import PARTITIONS
+
+PLACEMENT = TargetCache()
+
+
+def outlook(*live: str, dead: tuple[Life, ...] = (), **changes: object) -> Outlook:
+    """Return what a coordinator sees: all lives are of run 1."""
+    fields: dict[str, object] = {"newcomers": (), "given_up": frozenset(), "unowned": frozenset()} | changes
+    return Outlook(live=dict.fromkeys(live, 1), dead=dead, **fields)  # type: ignore[arg-type]  # a test's shorthand
+
+
+def kinds(changes: list[Change]) -> list[type]:
+    """Return what was decided, in order."""
+    return [type(change) for change in changes]
+
+
+def applied(record: Record, changes: list[Change]) -> Record:
+    """Apply changes."""
+    for change in changes:
+        record = change.apply(record)
+    return record
+
+
+def pair() -> Record:
+    """Return a cluster of a and b in which every partition has two copies in sync."""
+    record = found("cluster", Node("a", 1), 2)
+    record = applied(record, plan(record, outlook("a", "b", newcomers=(Node("b", 1),)), PLACEMENT))
+    spots = tuple((p, entry.revision) for p, entry in enumerate(record.entries))
+    return InSync("b", 1, spots).apply(record)
+
+
+def test_a_cluster_at_its_target_is_left_alone() -> None:
+    """No change without a reason."""
+    assert plan(pair(), outlook("a", "b"), PLACEMENT) == []
+
+
+def test_a_newcomer_is_let_in_and_learns_in_one_go() -> None:
+    """One version makes it a member and a learner of what it should hold."""
+    changes = plan(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)), PLACEMENT)
+    assert kinds(changes) == [Admit, Learn]
+    record = applied(pair(), changes)
+    learns = {p for p, entry in enumerate(record.entries) if entry.learners == ("c",)}
+    assert learns == {p for p, names in enumerate(PLACEMENT(record)) if "c" in names}
+
+
+def test_the_dead_are_buried_at_once_and_replaced_later() -> None:
+    """Within the delay they keep their place; after it, copies are made elsewhere and they are forgotten."""
+    record = applied(pair(), plan(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)), PLACEMENT))
+    changes = plan(record, outlook("a", "c", dead=(("b", 1),)), PLACEMENT)
+    assert kinds(changes) == [Bury]
+    record = applied(record, changes)
+    assert {entry.primary for entry in record.entries} == {"a"}
+    assert plan(record, outlook("a", "c", dead=(("b", 1),)), PLACEMENT) == []
+
+    gone = outlook("a", "c", dead=(("b", 1),), given_up=frozenset({("b", 1)}))
+    changes = plan(record, gone, PLACEMENT)
+    assert kinds(changes) == [Retire, Forget, Learn]
+    record = applied(record, changes)
+    assert "b" not in record.nodes
+    assert all(set(entry.holders) == {"a", "c"} for entry in record.entries)
+
+
+def test_a_restarted_member_is_dead_first_and_a_learner_then() -> None:
+    """Its new life is in sync with nothing."""
+    seen = Outlook({"a": 1, "b": 2}, (Node("b", 2),), (("b", 1),), frozenset(), frozenset())
+    changes = plan(pair(), seen, PLACEMENT)
+    assert kinds(changes) == [Bury, Admit, Learn]
+    assert {entry.in_sync for entry in applied(pair(), changes).entries} == {("a",)}
+
+
+def test_a_dead_member_that_comes_back_after_it_was_given_up_is_let_in_again() -> None:
+    """It may still be named as the last copy of something."""
+    record = found("cluster", Node("a", 1), 1).with_nodes([Node("a", 1, standing=Standing.GONE), Node("b", 1)])
+    changes = plan(record, outlook("a", "b", newcomers=(Node("a", 1),)), PLACEMENT)
+    assert Admit in kinds(changes)
+    assert {entry.primary for entry in applied(record, changes).entries} == {"a"}
+
+
+def test_lost_partitions_start_anew_on_a_live_node_only_when_it_is_time() -> None:
+    """And only they."""
+    record = pair()
+    alone = outlook("a", dead=(("b", 1),))
+    buried = applied(record, plan(record, alone, PLACEMENT))
+    lost = Admit(Node("a", 2)).apply(buried)
+    assert unowned(lost, {"a": 2}) == set(range(PARTITIONS))
+    seen = Outlook({"a": 2}, (), (("b", 1),), frozenset(), frozenset({3, 5}))
+    changes = plan(lost, seen, PLACEMENT)
+    assert Recreate in kinds(changes)
+    entries = applied(lost, changes).entries
+    assert {p for p, entry in enumerate(entries) if entry.primary} == {3, 5}
+    assert entries[3].born == entries[3].epoch
+
+
+def test_partitions_of_the_dead_are_unowned() -> None:
+    """A primary that is not alive serves nobody."""
+    assert unowned(pair(), {"a": 1}) == set()
+    assert unowned(pair(), {"b": 1}) == set(range(PARTITIONS))

@@ -1,0 +1,46 @@
+"""The table shows the record, and neighbouring partitions merge into ranges."""
+
+from respcache.cluster.ownership.record import Entry, Node, Record, found
+from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
+from respcache.cluster.ownership.table import Table
+
+
+def shown(record: Record) -> Table:
+    """Return a table of a record."""
+    table = Table()
+    table.show(record)
+    return table
+
+
+def test_a_new_table_knows_nobody() -> None:
+    """Before there is a record there is no primary, and everybody knows more."""
+    table = Table()
+    assert set(table.primary) == {""}
+    assert table.ranges() == []
+    assert table.copies(0) == ()
+    assert table.behind((1, 1))
+
+
+def test_one_node_is_one_range() -> None:
+    """Neighbours with equal copies merge."""
+    assert shown(found("cluster", Node("a", 1), 1)).ranges() == [(0, SLOTS - 1, ("a",))]
+
+
+def test_ranges_end_where_copies_differ_or_are_missing() -> None:
+    """The primary comes first; a partition without one is left out."""
+    record = found("cluster", Node("a", 1), 2).with_nodes([Node("a", 1), Node("b", 1)])
+    table = shown(
+        record.edited({1: Entry(1, 1, 1, "b", ("a", "b")), 2: Entry(1, 1, 1, "", ()), PARTITIONS - 1: Entry()})
+    )
+    assert table.ranges() == [(0, 15, ("a",)), (16, 31, ("b", "a")), (48, SLOTS - 17, ("a",))]
+    assert table.primary[:3] == ["a", "b", ""]
+
+
+def test_the_list_is_edited_in_place() -> None:
+    """Whoever holds it sees the next record."""
+    table = Table()
+    primary = table.primary
+    table.show(found("cluster", Node("a", 1), 1))
+    assert primary[0] == "a"
+    assert table.behind((1, 2))
+    assert not table.behind((1, 1))

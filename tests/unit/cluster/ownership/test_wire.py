@@ -1,0 +1,155 @@
+"""The record and all messages survive the wire; bytes that are no message change nothing."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respcache.cluster.ownership.changes import Admit, Bury, Demote, Drop, InSync, Learn, Move, Retire, Surrender
+from respcache.cluster.ownership.record import Node, Record, found
+from respcache.cluster.ownership.ring import place
+from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.cluster.ownership.wire import (
+    NOTHING,
+    Accept,
+    Accepted,
+    Claim,
+    Claimed,
+    Committed,
+    Decided,
+    DecodeError,
+    Fetch,
+    Propose,
+    Refused,
+    Teach,
+    Update,
+    difference,
+    newest,
+    patched,
+    version_of,
+)
+from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
+from respcache.cluster.wire import Hello, Message, decode, encode
+
+
+def placed(*names: str, version: tuple[int, int] = (1, 2)) -> Record:
+    """Return a record in which every partition is where it should be."""
+    record = found("cluster", Node(names[0], 1), 2).with_nodes(Node(name, 1, 1.0, "zone") for name in names)
+    learned = Learn(tuple((p, name) for p, row in enumerate(place(record.ring(), 2)) for name in row)).apply(record)
+    return _versioned(learned, version)
+
+
+def _versioned(record: Record, version: tuple[int, int]) -> Record:
+    return Record(record.cluster_id, version, record.replica_count, record.nodes, record.entries)
+
+
+OLD = placed("a", "b", "c")
+NEW = _versioned(Bury((("b", 1),), ((),) * PARTITIONS).apply(Admit(Node("d", 1)).apply(OLD)), (1, 3))
+FULL = difference(None, NEW)
+
+MESSAGES: list[Message] = [
+    Hello(7, "cluster", (1, 2), 3, 4),
+    Frame(9, (1, 2), [(5, 1, 8, 0, [b"SET", b"key", b"\x00\xff"])]),
+    Ack(7, 9, ((5, 1),)),
+    Inquiry((1, 2), ((5, 1),)),
+    Positions(((5, 1, -1),)),
+    Claim(3),
+    Claimed(3, FULL),
+    Claimed(3, None),
+    Refused(4),
+    Accept(difference(OLD, NEW), committed=False),
+    Accepted((1, 3)),
+    Committed((1, 3)),
+    Fetch(NOTHING),
+    Teach(FULL, committed=True),
+    *(
+        Propose(1, change)
+        for change in (
+            Retire("a", 1),
+            InSync("a", 1, ((0, 1),)),
+            Demote("a", 1, ((0, 1),)),
+            Move(((0, 1, "b"),)),
+            Surrender("a", 1, ((0, 1),)),
+            Drop(((0, 1, "b"),)),
+        )
+    ),
+    Decided(1),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_messages_survive_the_wire(message: Message) -> None:
+    """Decoding what was encoded gives the message back."""
+    assert decode(encode(message)) == message
+
+
+def test_a_full_record_needs_no_other() -> None:
+    """The difference to nothing is the record."""
+    assert patched(None, FULL) == NEW
+    assert patched(OLD, FULL) == NEW
+
+
+def test_a_difference_leads_from_version_to_version_and_from_no_other() -> None:
+    """It is small, and it is refused where it does not fit."""
+    update = difference(OLD, NEW)
+    assert len(encode(Accept(update, committed=False))) < len(encode(Accept(FULL, committed=False)))
+    assert patched(OLD, update) == NEW
+    assert patched(NEW, update) is None
+    assert patched(None, update) is None
+
+
+def test_versions_compare_by_term_first() -> None:
+    """A record of a later term is newer, whatever the counters."""
+    later = _versioned(OLD, (2, 1))
+    assert newest(NEW, later) is newest(later, NEW) is later
+    assert newest(None, NEW) is newest(NEW, None) is NEW
+    assert version_of(None) == NOTHING
+
+
+def _entry(update: Update, **changes: object) -> Update:
+    first = msgspec.structs.replace(update.entries[0], **changes)
+    return msgspec.structs.replace(update, entries=(first, *update.entries[1:]))
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        _entry(FULL, in_sync=(99,)),
+        _entry(FULL, in_sync=(-1,)),
+        _entry(FULL, in_sync=(0, 0)),
+        _entry(FULL, in_sync=(0,), learners=(0,)),
+        _entry(FULL, primary=3, in_sync=(0,), learners=()),
+        _entry(FULL, partition=1),
+        msgspec.structs.replace(FULL, nodes=(*FULL.nodes, FULL.nodes[0])),
+        msgspec.structs.replace(difference(OLD, NEW), nodes=(Node("d", 1),), entries=()),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(update: Update) -> None:
+    """Copies must be distinct nodes of the record, primaries in sync, partitions complete."""
+    with pytest.raises(DecodeError):
+        patched(OLD, update)
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_mangled_bytes_are_a_message_or_a_decode_error(data: st.DataObject) -> None:
+    """No bytes make the decoder fail in any other way."""
+    whole = encode(data.draw(st.sampled_from(MESSAGES)))
+    cut = data.draw(st.integers(0, len(whole)))
+    noise = data.draw(st.binary(max_size=8))
+    frame = data.draw(
+        st.sampled_from([whole[:cut], whole[:cut] + noise, whole[:cut] + noise + whole[cut + len(noise) :]])
+    )
+    try:
+        message = decode(frame)
+        if isinstance(message, Accept | Teach):
+            patched(OLD, message.update)
+    except DecodeError:
+        pass
+
+
+@pytest.mark.parametrize("partition", [-1, PARTITIONS])
+def test_partitions_beyond_the_last_are_refused(partition: int) -> None:
+    """An index from the wire can be used as it is."""
+    with pytest.raises(DecodeError):
+        decode(encode(Frame(1, (1, 1), [(partition, 1, 1, 0, [])])))

@@ -1,0 +1,149 @@
+"""A copy that is made while its partition is written to ends up equal."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respcache.cluster.replication.copying import WINDOW_BYTES, Copying
+from respcache.cluster.replication.log import Log, Replication, Stream
+from respcache.cluster.replication.replica import Replica
+from respcache.cluster.replication.wire import BEGIN, END, Frame
+from respcache.cluster.wire import decode
+from simulation.ownership.store import ModelStore
+
+KEYS = [b"a", b"b", b"c", b"d"]
+PARTITION = 7
+
+keys = st.sampled_from(KEYS)
+writes = st.one_of(
+    st.builds(lambda key, value: [b"SET", key, value], keys, st.binary(max_size=3)),
+    st.builds(lambda key: [b"APPEND", key, b"+"], keys),
+    st.builds(lambda key: [b"DEL", key], keys),
+    st.builds(lambda one, other: [b"RENAME", one, other], keys, keys),
+    st.just([b"FLUSHDB"]),
+)
+chunks = st.just([b"chunk"])
+
+
+class Pair:
+    """A primary with data, and a learner at the other end of its stream."""
+
+    def __init__(self, *, step_keys: int = 1) -> None:
+        self.store, self.copy = ModelStore(), ModelStore()
+        self.replication = Replication(unacked_bytes_max=1 << 30)
+        self.stream: Stream = self.replication.stream("learner", 1)
+        self.stream.connected = True
+        self.log = Log(self.replication, PARTITION, 1, 0)
+        self.copying = Copying(self.store, step_keys=step_keys)
+        self.replica = Replica(self.copy)
+        self.replica.follow(PARTITION, 1, ("primary", 1))
+
+    def write(self, argv: list[bytes]) -> None:
+        """Execute a command on the primary."""
+        self.store.apply(PARTITION, 0, argv)
+        if self.log.streams:
+            self.log.append(0, argv)
+
+    def flush(self) -> None:
+        """End a tick: the learner applies and acks."""
+        self.replication.cut(0.0, (1, 1), self._deliver)
+        self.replication.ack(0.0, self.stream, self.replication.number - 1)
+
+    def _deliver(self, _: str, frame: bytes) -> None:
+        message = decode(frame)
+        assert isinstance(message, Frame)
+        self.replica.receive(self.replica.inbound(("primary", 1)), message, len(frame))
+
+    @property
+    def done(self) -> bool:
+        """Whether the learner has acked the end."""
+        return bool(self.copying.acked(self.stream))
+
+
+@settings(deadline=None)
+@given(
+    before=st.lists(writes, max_size=8),
+    during=st.lists(st.one_of(writes, writes, chunks), max_size=40),
+    flushes=st.integers(1, 5),
+)
+def test_a_copy_ends_equal_whatever_is_written_meanwhile(
+    before: list[list[bytes]], during: list[list[bytes]], flushes: int
+) -> None:
+    """Sets, deletes, re-creations, renames and floods between any two chunks, in any framing."""
+    pair = Pair()
+    pair.copy.restore(PARTITION, 0, b"a", b"of a former life")
+    for argv in before:
+        pair.write(argv)
+    pair.copying.add(pair.log, pair.stream)
+    for number, argv in enumerate(during):
+        if argv == [b"chunk"]:
+            pair.copying.step(pair.replication.number)
+        else:
+            pair.write(argv)
+        if number % flushes == 0:
+            pair.flush()
+    for _ in range(100):
+        pair.copying.step(pair.replication.number)
+        pair.flush()
+        if not pair.copying.runnable:
+            break
+
+    assert pair.done
+    assert pair.copy.partitions.get(PARTITION, {}) == pair.store.partitions.get(PARTITION, {})
+    assert pair.replica.position(PARTITION, 1) == pair.log.sequence
+
+
+def test_a_step_is_bounded() -> None:
+    """No step takes more keys than its limit; the end comes with the last of them."""
+    pair = Pair(step_keys=4)
+    for number in range(10):
+        pair.write([b"SET", b"%d" % number, b"value"])
+    pair.copying.add(pair.log, pair.stream)
+    steps = 0
+    while pair.copying.runnable:
+        pair.copying.step(pair.replication.number)
+        chunk = [item for item in pair.stream.open if item[3] not in (BEGIN, END)]
+        assert sum(len(item[4]) // 3 for item in chunk) <= 4
+        pair.flush()
+        steps += 1
+    assert steps == 3
+
+
+def test_empty_partitions_travel_in_one_frame() -> None:
+    """Joining an empty cluster takes no longer than it must."""
+    pair = Pair(step_keys=500)
+    for partition in range(200):
+        pair.copying.add(Log(pair.replication, partition, 1, 0), pair.stream)
+    pair.copying.step(pair.replication.number)
+    pair.flush()
+    assert len(pair.copying.acked(pair.stream)) == 200
+
+
+def test_nothing_is_cut_into_a_full_window() -> None:
+    """A learner that does not ack is not drowned."""
+    pair = Pair()
+    pair.stream.unacked_bytes = WINDOW_BYTES
+    pair.copying.add(pair.log, pair.stream)
+    assert not pair.copying.runnable
+    pair.copying.step(pair.replication.number)
+    assert pair.stream.open == []
+
+
+def test_a_cancelled_copy_can_begin_again() -> None:
+    """Whatever the first attempt left behind is forgotten."""
+    pair = Pair()
+    for key in KEYS:
+        pair.write([b"SET", key, b"1"])
+    pair.copying.add(pair.log, pair.stream)
+    pair.copying.step(pair.replication.number)
+    pair.flush()
+    assert pair.copying.cancel(PARTITION, pair.stream)
+    assert not pair.copying.cancel(PARTITION, pair.stream)
+    assert pair.log.copying is None
+    pair.log.attach((), ())
+    pair.write([b"DEL", KEYS[-1]])
+    pair.copying.add(pair.log, pair.stream)
+    while pair.copying.runnable:
+        pair.copying.step(pair.replication.number)
+        pair.flush()
+    assert pair.done
+    assert pair.copy.partitions == pair.store.partitions

@@ -1,0 +1,142 @@
+"""Replicas apply what fits, once and in order, and say what does not."""
+
+import pytest
+
+from respcache.cluster.replication.replica import UNKNOWN, Copy, Inbound, Replica
+from respcache.cluster.replication.wire import BEGIN, END, MARK, Ack, Frame, Item
+from simulation.ownership.store import ModelStore
+
+LIFE = ("a", 1)
+
+
+class Node:
+    """A node with a whole copy of partition 7, at sequence 10 of epoch 3, of which `a` is the primary."""
+
+    def __init__(self) -> None:
+        self.store = ModelStore()
+        self.replica = Replica(self.store)
+        self.copy: Copy = self.replica.follow(7, 3, LIFE)
+        self.copy.whole, self.copy.sequence, self.copy.floor = True, 10, 10
+        self.inbound: Inbound = self.replica.inbound(LIFE)
+
+    def receive(self, number: int, *items: Item, inbound: Inbound | None = None) -> None:
+        """Take a frame in."""
+        self.replica.receive(inbound or self.inbound, Frame(number, (1, 1), list(items)), 100)
+
+    def acks(self) -> list[tuple[str, Ack]]:
+        """Return the acks of this tick."""
+        return list(self.replica.acks())
+
+    def value(self) -> bytes | None:
+        """Return the value of the key."""
+        return self.store.dump(7, 0, b"key")
+
+
+@pytest.fixture
+def node() -> Node:
+    """Return a node."""
+    return Node()
+
+
+def effect(sequence: int, *, epoch: int = 3, partition: int = 7) -> Item:
+    """Return an effect that appends its own number."""
+    return (partition, epoch, sequence, 0, [b"APPEND", b"key", b"%d;" % sequence])
+
+
+def test_effects_in_order_are_applied_and_acked_once_per_tick(node: Node) -> None:
+    """Acks are cumulative."""
+    node.receive(1, effect(11), effect(12))
+    node.receive(4, effect(13))
+    assert node.value() == b"11;12;13;"
+    assert node.acks() == [("a", Ack(1, 4))]
+    assert node.acks() == []
+
+
+def test_frames_that_come_twice_are_applied_once(node: Node) -> None:
+    """After a broken link the primary may send again; it is acked again."""
+    node.receive(1, effect(11))
+    node.acks()
+    node.receive(1, effect(11))
+    node.receive(2, effect(11), effect(12))
+    assert node.value() == b"11;12;"
+    assert node.acks() == [("a", Ack(1, 2))]
+
+
+@pytest.mark.parametrize(
+    "item", [effect(11, epoch=2), effect(11, epoch=4), effect(12), effect(11, partition=8)], ids=str
+)
+def test_what_does_not_fit_is_refused_by_name(node: Node, item: Item) -> None:
+    """Another epoch, a gap, a partition not held here; told in every ack until the copy is made afresh."""
+    node.receive(1, item)
+    assert node.value() is None
+    refusal = Ack(1, 1, ((item[0], item[1]),))
+    assert node.acks() == [("a", refusal)]
+    node.receive(2)
+    assert node.acks() == [("a", Ack(1, 2, refusal.refused))]
+
+
+def test_effects_of_a_node_that_is_not_the_primary_are_refused(node: Node) -> None:
+    """The epoch alone would not tell two sides of a split apart."""
+    node.receive(1, effect(11), inbound=node.replica.inbound(("b", 1)))
+    assert node.value() is None
+
+
+def test_a_copy_in_the_making_is_not_whole_before_the_end(node: Node) -> None:
+    """BEGIN forgets what was there; only END makes it count."""
+    node.store.restore(7, 0, b"key", b"old")
+    node.receive(1, (7, 3, 20, BEGIN, []))
+    assert (node.value(), node.replica.position(7, 3)) == (None, UNKNOWN)
+    node.receive(2, effect(21))
+    assert node.replica.position(7, 3) == UNKNOWN
+    node.receive(3, (7, 3, 21, END, []))
+    assert node.replica.position(7, 3) == 21
+    assert node.replica.position(7, 4) == UNKNOWN
+
+
+def test_an_end_without_a_beginning_makes_nothing_whole(node: Node) -> None:
+    """A copy that lost its way stays out."""
+    node.copy.whole = False
+    node.receive(1, (7, 3, 20, END, []))
+    assert node.replica.position(7, 3) == UNKNOWN
+
+
+def test_a_mark_changes_nothing(node: Node) -> None:
+    """It is there to be acked."""
+    node.receive(1, (7, 3, 10, MARK, []))
+    assert node.replica.position(7, 3) == 10
+    assert node.acks() == [("a", Ack(1, 1))]
+
+
+def test_the_tail_is_what_was_received_since(node: Node) -> None:
+    """Whoever is within it can be sent what is missing; whoever is not gets no partial answer."""
+    node.receive(1, effect(11), effect(12), effect(13))
+    assert node.replica.tails({7: 11}) == {7: [effect(12), effect(13)]}
+    assert node.replica.tails({7: 10}) == {7: [effect(11), effect(12), effect(13)]}
+    assert node.replica.tails({7: 9}) == {}
+
+
+def test_a_tail_never_crosses_the_beginning_of_a_copy(node: Node) -> None:
+    """Effects from before it may belong to a history that was given up."""
+    node.receive(1, effect(11), effect(12))
+    node.receive(2, (7, 3, 11, BEGIN, []), (7, 3, 11, END, []), effect(12))
+    assert node.replica.tails({7: 10}) == {}
+    assert node.replica.tails({7: 11}) == {7: [effect(12)]}
+
+
+def test_a_new_life_of_the_primary_starts_a_new_stream(node: Node) -> None:
+    """Its frames count from one again."""
+    node.receive(5, effect(11))
+    assert node.replica.applied("a") == (1, 5)
+    node.replica.follow(7, 4, ("a", 2))
+    node.receive(1, effect(12, epoch=4), inbound=node.replica.inbound(("a", 2)))
+    assert node.value() == b"11;12;"
+    assert node.acks() == [("a", Ack(2, 1))]
+    assert node.replica.applied("nobody") == (0, 0)
+
+
+def test_orphans_are_counted_when_they_are_copied_over(node: Node) -> None:
+    """What a cut-off primary had written and nobody else has is told, not just lost."""
+    node.receive(1, effect(11))
+    node.copy.orphaned = True
+    node.receive(2, (7, 3, 20, BEGIN, []))
+    assert node.replica.orphans == [(7, 1)]

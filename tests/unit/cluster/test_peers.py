@@ -1,0 +1,126 @@
+"""Whom a node takes for alive, for linked, for one of its own, and when it may found a cluster."""
+
+import math
+
+from respcache.cluster.config import KeeperConfig
+from respcache.cluster.ownership.record import Node, found
+from respcache.cluster.peers import Peers
+from respcache.cluster.wire import Hello
+
+ME, OTHER = Node("b", 2), Node("c", 3)
+
+
+def peers(*, seeded: bool = True, expect: int = 1) -> Peers:
+    """Return the peers of b."""
+    return Peers(
+        ME, KeeperConfig(seeded=seeded, expect=expect, settle_s=1.0, unseen_after_s=10.0, rebuild_delay_s=15.0)
+    )
+
+
+def hello(run: int, cluster_id: str = "") -> Hello:
+    """Return what a peer says first."""
+    return Hello(run, cluster_id, (0, 0), 0, 0)
+
+
+def meet(those: Peers, node: Node, cluster_id: str = "", *, now: float = 0.0) -> None:
+    """Let a node come up and say hello."""
+    those.up(now, node)
+    those.connected(node.name)
+    those.greeted(node.name, hello(node.run, cluster_id))
+
+
+def test_a_node_lives_from_up_to_down() -> None:
+    """An older life cannot speak for a newer one."""
+    those = peers()
+    those.up(0.0, OTHER)
+    assert those.live(0.0) == {"b": 2, "c": 3}
+    those.down(1.0, "c", 2, left=False)
+    assert those.live(1.0) == {"b": 2, "c": 3}
+    those.down(1.0, "c", 3, left=False)
+    those.up(2.0, Node("c", 2))
+    assert those.live(2.0) == {"b": 2}
+
+
+def test_linked_is_who_said_hello_in_its_present_life() -> None:
+    """A link to another life is none."""
+    those = peers()
+    those.up(0.0, OTHER)
+    those.connected("c")
+    assert those.linked(0.0) == set()
+    those.greeted("c", hello(2))
+    assert those.linked(0.0) == set()
+    those.greeted("c", hello(3))
+    assert those.linked(0.0) == {"c"}
+    those.disconnected("c")
+    assert those.linked(0.0) == set()
+
+
+def test_members_of_another_cluster_do_not_count() -> None:
+    """They are neither alive nor let in."""
+    those = peers()
+    meet(those, OTHER, "theirs")
+    record = found("ours", ME, 2)
+    those.study(0.0, record)
+    assert those.foreign("c")
+    assert those.live(0.0) == {"b": 2}
+    assert those.outlook(0.0, record)[0].newcomers == ()
+
+
+def test_members_never_seen_have_the_benefit_of_the_doubt_for_a_while() -> None:
+    """Then they are dead, and after the rebuild delay they are given up."""
+    those = peers()
+    record = found("ours", ME, 2).with_nodes([ME, OTHER])
+    those.study(0.0, record)
+    assert those.live(9.0) == {"b": 2, "c": 3}
+    assert those.doubt_due == 10.0
+    assert those.live(10.0) == {"b": 2}
+    dead, due = those.outlook(10.0, record)
+    assert (dead.dead, dead.given_up, due) == ((("c", 3),), frozenset(), 25.0)
+    assert those.outlook(25.0, record)[0].given_up == {("c", 3)}
+
+
+def test_who_left_is_given_up_at_once() -> None:
+    """There is nobody to wait for."""
+    those = peers()
+    meet(those, OTHER)
+    record = found("ours", ME, 2).with_nodes([ME, OTHER])
+    those.study(0.0, record)
+    those.down(1.0, "c", 3, left=True)
+    outlook, due = those.outlook(1.0, record)
+    assert outlook.given_up == {("c", 3)}
+    assert due == math.inf
+
+
+def test_the_oldest_of_those_that_know_no_cluster_founds_one_after_a_while() -> None:
+    """All others must be linked and without a cluster; the time starts with the last newcomer."""
+    those = peers()
+    assert not those.may_form(100.0)
+    meet(those, OTHER, now=100.0)
+    assert not those.may_form(100.9)
+    assert those.may_form(101.0)
+    meet(those, Node("d", 4), now=101.0)
+    assert not those.may_form(101.5)
+    assert those.may_form(102.0)
+    meet(those, Node("a", 1), now=102.0)
+    assert not those.may_form(200.0)
+
+
+def test_nobody_founds_a_cluster_where_there_is_one() -> None:
+    """It will be taught to them."""
+    those = peers()
+    meet(those, OTHER, "ours")
+    assert not those.may_form(100.0)
+
+
+def test_founding_waits_for_as_many_as_expected() -> None:
+    """`expect` counts the node itself."""
+    those = peers(expect=3)
+    meet(those, OTHER)
+    assert not those.may_form(100.0)
+    meet(those, Node("d", 4))
+    assert those.may_form(100.0)
+
+
+def test_without_seeds_there_is_nothing_to_wait_for() -> None:
+    """A cluster of one."""
+    assert peers(seeded=False).may_form(0.0)

@@ -1,0 +1,237 @@
+"""What a command sends to the copies brings them to the state of the primary, at any time on any machine."""
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from compat.generator import script
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands import databases, expiry, keys, numbers, strings  # noqa: F401 # they fill the table
+from respcache.commands.registry import Merge, lookup
+from respcache.commands.replay import CommandCopies, keys_of
+from respcache.errors import CommandError
+from respcache.store.copies import Copies, entry_effect
+from respcache.store.keyspace import Store
+from respcache.store.partition import Argv, Partition
+
+SEEDS = range(100)
+NUMBERS = sorted({partition_of(word) for seed in SEEDS for argv in script(seed) for word in argv[1:]})
+"""The partitions of all keys in the scripts, and some more."""
+START_UNIX_MS = 1_700_000_000_000
+Effect = tuple[int, int, Argv]
+"""(partition, database, argv)."""
+State = list[dict[bytes, tuple[bytes, int | None]]]
+"""By database: value and deadline of each key."""
+
+
+class OneCopy:
+    """A log with one other copy; the effects are taken from the partition itself."""
+
+    streams: Sequence[object] = ("copy",)
+    clean = True
+
+    def append(self, database: int, argv: Argv) -> None:
+        """Take one effect."""
+        raise AssertionError(database, argv)
+
+
+class Primary:
+    """Runs commands and collects effects as the executor does."""
+
+    def __init__(self, used: Sequence[int] = NUMBERS) -> None:
+        self.store = Store()
+        self.effects: list[Effect] = []
+        self.database = 0
+        self._used = used
+        for number in used:
+            self.store.mark(number, serving=True, log=OneCopy())
+
+    def call(self, argv: Argv, now_unix_ms: int) -> None:
+        """Run one command, refused or not."""
+        self.store.ledger.now_unix_ms = now_unix_ms
+        if argv[0] == b"SELECT":
+            self.database = int(argv[1])
+            return
+        row = lookup(argv[0])
+        assert row is not None
+        if row.subcommands:
+            row = row.subcommands.get(argv[1].upper()) if len(argv) > 1 else None
+        if row is None or not row.argc_min <= len(argv) <= row.argc_max:
+            return
+        space = self.store.keyspace(self.database)
+        try:
+            if row.key_at:
+                row.on_key(space.at(argv[row.key_at]), argv)
+            elif row.on_keys is not None:
+                row.on_keys(space, argv)
+        except CommandError:
+            self._collect(None, [])
+            return
+        stored = keys_of(self.database, argv) if row.writes and row.merge is Merge.NONE and not row.key_at else []
+        self._collect(argv if row.key_at and row.writes else None, stored)
+
+    def _collect(self, default: Argv | None, stored: list[tuple[int, bytes]]) -> None:
+        for space in self.store.used():
+            for partition in (space.partitions[number] for number in self._used):
+                if not partition.changed:
+                    continue
+                effects = partition.take_effects(default)
+                effects += [entry_effect(partition, key) for number, key in stored if _holds(partition, number, key)]
+                self.effects += [(partition.number, partition.database, effect) for effect in effects]
+
+
+def _holds(partition: Partition, database: int, key: bytes) -> bool:
+    return partition.database == database and partition.number == partition_of(key)
+
+
+def _state(store: Store) -> State:
+    return [
+        {
+            key: (value, partition.deadline(key))
+            for partition in space.partitions
+            if partition.values
+            for key, value in partition.values.items()
+        }
+        for space in store.used()
+    ]
+
+
+def _run(seed: int) -> Primary:
+    """Run a script while the clock jumps: some keys expire on the way."""
+    rng = Random(seed)
+    primary, now_unix_ms = Primary(), START_UNIX_MS
+    for argv in script(seed):
+        now_unix_ms += rng.choice((0, 0, 0, 1, 1_000, 600_000, 5_000_000))
+        primary.call(list(argv), now_unix_ms)
+    return primary
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_copy_that_replays_the_effects_is_equal(seed: int) -> None:
+    """Values and deadlines of all databases agree, whatever the time is where the copy is."""
+    primary, copy = _run(seed), Store()
+    copies = CommandCopies(copy)
+    copy.ledger.now_unix_ms = Random(seed).randrange(2**45)
+    for space in primary.store.used():
+        copy.keyspace(space.number)
+    for partition, database, argv in primary.effects:
+        copies.apply(partition, database, argv)
+
+    assert _state(copy) == _state(primary.store), f"script({seed})"
+    assert not any(partition.changed for space in copy.used() for partition in space.partitions)
+
+
+def test_the_scripts_have_every_kind_of_effect() -> None:
+    """The test above would see a wrong effect of any of these."""
+    seen = {argv[0] for seed in SEEDS for _, _, argv in _run(seed).effects}
+    assert seen >= {b"SET", b"DEL", b"PEXPIREAT", b"FLUSHDB", b"ENTRY", b"INCR", b"APPEND", b"SETRANGE"}
+
+
+EXPIRED = [[b"SET", b"k", b"v", b"PXAT", b"1700000000001"]]
+VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
+
+
+@pytest.mark.parametrize(
+    ("before", "argv", "expected"),
+    [
+        ([], [b"SET", b"k", b"v"], [[b"SET", b"k", b"v"]]),
+        ([], [b"SET", b"k", b"v", b"NX"], [[b"SET", b"k", b"v", b"NX"]]),
+        ([], [b"SET", b"k", b"v", b"XX"], []),
+        ([], [b"SET", b"k", b"v", b"PX", b"5", b"GET"], [[b"SET", b"k", b"v", b"PXAT", b"1700000001005"]]),
+        ([], [b"SETEX", b"k", b"5", b"v"], [[b"SET", b"k", b"v", b"PXAT", b"1700000006000"]]),
+        (VOLATILE, [b"SET", b"k", b"v", b"PXAT", b"1"], [[b"DEL", b"k"]]),
+        (EXPIRED, [b"SET", b"k", b"v", b"PXAT", b"1"], [[b"DEL", b"k"]]),
+        ([], [b"SET", b"k", b"v", b"PXAT", b"1"], []),
+        (VOLATILE, [b"INCRBYFLOAT", b"k", b"0.5"], [[b"SET", b"k", b"5.5", b"KEEPTTL"]]),
+        (VOLATILE, [b"GETDEL", b"k"], [[b"DEL", b"k"]]),
+        (EXPIRED, [b"GETDEL", b"k"], [[b"DEL", b"k"], [b"GETDEL", b"k"]]),
+        (EXPIRED, [b"GET", b"k"], [[b"DEL", b"k"]]),
+        (VOLATILE, [b"GETEX", b"k"], []),
+        (VOLATILE, [b"GETEX", b"k", b"PERSIST"], [[b"PERSIST", b"k"]]),
+        (VOLATILE, [b"GETEX", b"k", b"EX", b"7"], [[b"PEXPIREAT", b"k", b"1700000008000"]]),
+        (VOLATILE, [b"GETEX", b"k", b"EXAT", b"1"], [[b"DEL", b"k"]]),
+        (VOLATILE, [b"EXPIRE", b"k", b"7"], [[b"PEXPIREAT", b"k", b"1700000008000"]]),
+        (VOLATILE, [b"EXPIRE", b"k", b"7", b"GT"], []),
+        (VOLATILE, [b"EXPIRE", b"k", b"-7"], [[b"DEL", b"k"]]),
+        (VOLATILE, [b"PERSIST", b"k"], [[b"PERSIST", b"k"]]),
+        ([], [b"PERSIST", b"k"], []),
+        (EXPIRED, [b"INCR", b"k"], [[b"DEL", b"k"], [b"INCR", b"k"]]),
+        (EXPIRED, [b"INCRBY", b"k", b"junk"], []),
+        (EXPIRED, [b"SETRANGE", b"k", b"536870912", b"x"], [[b"DEL", b"k"]]),
+        ([], [b"MSET", b"k", b"v"], [[b"SET", b"k", b"v"]]),
+        (EXPIRED, [b"UNLINK", b"k", b"k"], [[b"DEL", b"k"]]),
+        (VOLATILE, [b"DEL", b"k", b"k"], [[b"DEL", b"k"]]),
+        (VOLATILE, [b"FLUSHALL"], [[b"FLUSHDB"]]),
+    ],
+)
+def test_effects_depend_on_neither_time_nor_arithmetic(before: list[Argv], argv: Argv, expected: list[Argv]) -> None:
+    """Relative times become absolute, sums their results, and what changed nothing has no effect."""
+    primary = Primary(used=[partition_of(b"k")])
+    for call in before:
+        primary.call(call, START_UNIX_MS)
+    primary.effects.clear()
+    primary.call(argv, START_UNIX_MS + 1_000)
+    assert [effect for _, _, effect in primary.effects] == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_dumped_store_is_restored_equal(seed: int) -> None:
+    """Every key of every partition survives the way to another node."""
+    source, target = _run(seed).store, Store()
+    from_, to = Copies(source), Copies(target)
+    for space in source.used():
+        target.keyspace(space.number)
+    numbers_used = {partition.number for space in source.used() for partition in space.partitions if partition.values}
+    for number in numbers_used:
+        for database, key in from_.keys(number):
+            to.restore(number, database, key, from_.dump(number, database, key))
+    assert _state(target) == _state(source)
+
+    held = sum(len(space) for space in _state(target))
+    assert sum(to.drop(number) for number in numbers_used) == held
+    assert not any(_state(target))
+
+
+def test_an_entry_that_cannot_be_read_is_a_miss() -> None:
+    """What a later version wrote deletes the key, and is counted."""
+    copies = Copies(Store())
+    number = partition_of(b"k")
+    copies.restore(number, 0, b"k", Copies(_with(b"k", b"v")).dump(number, 0, b"k"))
+    copies.restore(number, 0, b"k", b"\xff" * 20)
+    assert (copies.dump(number, 0, b"k"), copies.unreadable) == (None, 1)
+
+
+def _with(key: bytes, value: bytes) -> Store:
+    store = Store()
+    store.keyspace(0).at(key).put(key, value)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([b"GET", b"k"], [(3, b"k")]),
+        ([b"MSET", b"a", b"1", b"b", b"2"], [(3, b"a"), (3, b"b")]),
+        ([b"RENAME", b"a", b"b"], [(3, b"a"), (3, b"b")]),
+        ([b"COPY", b"a", b"b", b"REPLACE", b"db", b"5"], [(3, b"a"), (3, b"b"), (5, b"b")]),
+        ([b"MOVE", b"a", b"5"], [(3, b"a"), (5, b"a")]),
+        ([b"MOVE", b"a", b"16"], [(3, b"a")]),
+        ([b"COPY", b"a", b"b", b"DB", b"junk"], [(3, b"a"), (3, b"b")]),
+        ([b"FLUSHDB"], []),
+        ([b"NONE", b"k"], []),
+    ],
+)
+def test_keys_of_a_command_are_those_it_reads_or_writes(argv: Argv, expected: list[tuple[int, bytes]]) -> None:
+    """In its own database, and in the one that it names."""
+    assert keys_of(3, argv) == expected
+
+
+@pytest.mark.parametrize("argv", [[b"NONE"], [b"SET", b"k"], [b"INCRBY", b"k", b"junk"]])
+def test_an_effect_that_is_refused_changes_nothing(argv: Argv) -> None:
+    """A copy in the making may lack what an effect works on."""
+    copies = CommandCopies(_with(b"k", b"v"))
+    copies.store.ledger.now_unix_ms = 5
+    copies.apply(partition_of(b"k"), 0, argv)
+    assert _state(copies.store) == _state(_with(b"k", b"v"))
+    assert copies.store.ledger.now_unix_ms == 5

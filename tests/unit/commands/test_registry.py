@@ -1,0 +1,53 @@
+"""The command table."""
+
+import pytest
+
+from respcache.commands.registry import ALL, NO_KEYS, PAIRS, ROWS, Flags, KeySpec, command, flag_names, lookup
+from respcache.errors import UnknownSubcommand
+from unit.commands import front  # noqa: F401 # it fills the table
+
+
+def test_a_command_is_found_under_any_spelling() -> None:
+    """Capitals, small letters and mixtures give the same row."""
+    assert lookup(b"GET") is lookup(b"get") is lookup(b"gEt") is not None
+    assert lookup(b"nothing") is None
+
+
+def test_a_family_finds_its_members_under_any_spelling() -> None:
+    """An unknown one is refused in Redis' words."""
+    row = lookup(b"CLIENT")
+    assert row is not None
+    assert row.member([b"CLIENT", b"iD"]).name == "CLIENT|ID"
+    with pytest.raises(UnknownSubcommand, match="unknown subcommand 'foo'"):
+        row.member([b"CLIENT", b"foo"])
+
+
+def test_a_name_is_registered_once() -> None:
+    """A second row for a name is a defect of the program, told at import."""
+    with pytest.raises(RuntimeError, match="PING is registered twice"):
+        command("PING", arity=1, flags=Flags.NONE, since="1.0.0")(lambda _session, _argv: None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (ALL, [b"a", b"b", b"c", b"d"]),
+        (PAIRS, [b"a", b"c"]),
+        (KeySpec(2, 2, 1), [b"b"]),
+        (KeySpec(1, -2, 1), [b"a", b"b", b"c"]),
+        (NO_KEYS, []),
+    ],
+)
+def test_keys_are_picked_by_position(keys: KeySpec, expected: list[bytes]) -> None:
+    """From the first to the last, a negative last counts from the end."""
+    assert keys.of([b"NAME", b"a", b"b", b"c", b"d"]) == expected
+
+
+def test_rows_are_in_the_order_of_their_indexes() -> None:
+    """A node's counters are lists by index."""
+    assert [row.index for row in ROWS] == list(range(len(ROWS)))
+
+
+def test_flags_are_spelled_as_redis_does() -> None:
+    """Small letters with underscores."""
+    assert flag_names(Flags.WRITE | Flags.NO_ASYNC_LOADING) == {"write", "no_async_loading"}

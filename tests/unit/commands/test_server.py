@@ -1,0 +1,77 @@
+"""Clock, role, users, memory, end."""
+
+from time import time
+
+from respcache.commands.categories import CATEGORIES
+from respcache.reply import OK, Verbatim
+from unit.commands.front import Front
+
+
+def test_time_is_seconds_and_microseconds() -> None:
+    """Both are text, the second below a million."""
+    front = Front()
+    answer = front.ask(front.client(), b"TIME")
+    assert isinstance(answer, list)
+    seconds, microseconds = (int(part) for part in answer if isinstance(part, bytes))
+    assert abs(seconds - time()) < 60
+    assert 0 <= microseconds < 1_000_000
+
+
+def test_shutdown_is_for_the_host_to_do() -> None:
+    """The asking client is cut off without a reply; a refused SHUTDOWN does nothing."""
+    front = Front()
+    client = front.client()
+    for words in ((b"ABORT",), (b"SAVE", b"NOSAVE"), (b"later",)):
+        assert front.wire(client, b"SHUTDOWN", *words).startswith(b"-ERR ")
+    assert (front.shutdowns, client.killed) == (0, False)
+    front.ask(client, b"SHUTDOWN", b"NOSAVE", b"NOW")
+    assert (front.shutdowns, client.killed) == (1, True)
+
+
+def test_a_node_becomes_nobodys_replica() -> None:
+    """In the words of a Redis that is in a cluster, under both names."""
+    front = Front()
+    for name in (b"REPLICAOF", b"SLAVEOF"):
+        assert front.wire(front.client(), name, b"h", b"1") == b"-ERR REPLICAOF not allowed in cluster mode.\r\n"
+
+
+def test_memory_usage_grows_with_the_value() -> None:
+    """Null for no key; a longer value takes as many bytes more."""
+    front = Front()
+    client = front.client()
+    assert front.ask(client, b"MEMORY", b"USAGE", b"a") is None
+    front.ask(client, b"SET", b"a", b"x" * 100)
+    small = front.ask(client, b"MEMORY", b"USAGE", b"a")
+    front.ask(client, b"SET", b"a", b"x" * 1100)
+    large = front.ask(client, b"MEMORY", b"USAGE", b"a", b"SAMPLES", b"0")
+    assert isinstance(small, int)
+    assert isinstance(large, int)
+    assert (large - small, small > 200) == (1000, True)
+
+
+def test_categories_hold_the_commands_of_their_rows() -> None:
+    """ACL CAT lists the categories, and the commands of one, subcommands included."""
+    front = Front()
+    client = front.client()
+    assert front.ask(client, b"ACL", b"CAT") == [category.encode() for category in CATEGORIES]
+    members = front.ask(client, b"ACL", b"CAT", b"connection")
+    assert isinstance(members, list)
+    assert {b"ping", b"client|id", b"command|docs"} <= set(map(bytes, members))  # type: ignore[arg-type] # all are bytes
+
+
+def test_lolwut_names_the_version_and_the_nodes() -> None:
+    """The line that clients look for is the last one."""
+    front = Front()
+    answer = front.ask(front.client(), b"LOLWUT")
+    assert isinstance(answer, Verbatim)
+    assert answer.text.splitlines()[0].endswith(b" a 100%")
+    assert answer.text.splitlines()[-1].startswith(b"Redis ver. 7.0.15")
+
+
+def test_there_is_nothing_to_purge_or_to_load() -> None:
+    """Commands that monitors send get the empty answer."""
+    front = Front()
+    client = front.client()
+    assert front.ask(client, b"MEMORY", b"PURGE") is OK
+    assert front.ask(client, b"MODULE", b"LIST") == []
+    assert front.ask(client, b"LASTSAVE") == front.host.started_unix_s

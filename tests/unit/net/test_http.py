@@ -1,0 +1,259 @@
+"""The HTTP port: strict, bounded, and polite about what it refuses."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import TypeAlias
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge
+
+from respcache.metrics.sources import Readiness
+from respcache.net.http import FIELDS_MAX, HEAD_MAX_BYTES, HttpServer, Refused, Request, Response, parse
+from respcache.net.pages import pages
+
+Talk: TypeAlias = Callable[[bytes], Awaitable[bytes]]
+
+
+async def _hello(request: Request) -> Response:
+    return Response(f"hello from {request.path}\n".encode())
+
+
+async def _defect(_request: Request) -> Response:
+    raise ZeroDivisionError
+
+
+@asynccontextmanager
+async def served(server: HttpServer) -> AsyncIterator[Talk]:
+    """Run a server; give a function that sends bytes and returns all that comes back until the end."""
+    bound = socket.create_server(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    await server.listen(bound)
+
+    async def talk(request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(request)
+            return await reader.read()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    try:
+        yield talk
+    finally:
+        await server.close()
+
+
+def exchange(request: bytes, server: HttpServer | None = None) -> bytes:
+    """Send bytes to a server of one page, and return all that it answers."""
+
+    async def main() -> bytes:
+        async with served(server or HttpServer({"/hello": _hello})) as talk:
+            return await talk(request)
+
+    return asyncio.run(main())
+
+
+def get(path: str, method: str = "GET", fields: str = "Connection: close\r\n") -> bytes:
+    """Write a request."""
+    return f"{method} {path} HTTP/1.1\r\nHost: node\r\n{fields}\r\n".encode()
+
+
+def status(answer: bytes) -> int:
+    """Read the status code of an answer."""
+    return int(answer.split(b" ", 2)[1])
+
+
+def test_a_page_comes_with_type_and_length() -> None:
+    """GET of a known path is answered in full."""
+    head, _, body = exchange(get("/hello?at=all")).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Content-Type: text/plain; charset=utf-8" in head
+    assert b"Content-Length: 18" in head
+    assert b"Connection: close" in head
+    assert body == b"hello from /hello\n"
+
+
+def test_head_is_the_same_without_the_page() -> None:
+    """The length is that of the page that GET would bring."""
+    head, _, body = exchange(get("/hello", "HEAD")).partition(b"\r\n\r\n")
+
+    assert b"Content-Length: 18" in head
+    assert body == b""
+
+
+def test_a_connection_serves_several_requests_also_sent_at_once() -> None:
+    """Keep-alive is the default of HTTP/1.1; the last request asks for the end."""
+    answer = exchange(get("/hello", fields="") * 2 + get("/hello"))
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.count(b"Connection: keep-alive") == 2
+
+
+def test_old_clients_get_one_answer() -> None:
+    """HTTP/1.0 without a Host closes behind the page."""
+    answer = exchange(b"GET /hello HTTP/1.0\r\n\r\n")
+
+    assert status(answer) == HTTPStatus.OK
+    assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        (get("/else"), 404),
+        (get("/hello", "POST"), 405),
+        (get("/hello", "DELETE"), 405),
+        (b"*1\r\n$4\r\nPING\r\n\r\n", 400),
+        (b"GET hello HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET  /hello HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n", 400),
+        (get("/hello", fields="Content-Length: 5\r\n") + b"12345", 400),
+        (get("/hello", fields="Transfer-Encoding: chunked\r\n"), 400),
+        (b"GET /hello HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (get("/" + "x" * 3000), 414),
+        (get("/" + "x" * (HEAD_MAX_BYTES + 10)), 414),
+        (get("/hello", fields="X: y\r\n" * FIELDS_MAX), 431),
+        (get("/hello", fields=f"X: {'y' * HEAD_MAX_BYTES}\r\n"), 431),
+        (get("/hello", fields=f"X: {'y' * 40_000}\r\n"), 431),
+    ],
+)
+def test_what_is_no_plain_question_is_refused_with_the_right_status(request_bytes: bytes, expected: int) -> None:
+    """The answer arrives whole, and the connection ends although the client did not ask for that."""
+    answer = exchange(request_bytes)
+
+    assert status(answer) == expected
+    assert b"Connection: close" in answer
+    assert answer.count(b"HTTP/1.1") - answer.count(b"speaks HTTP/1.1") - answer.count(b"no HTTP/1.1") == 1
+
+
+def test_refused_methods_are_told_the_allowed_ones() -> None:
+    """405 comes with Allow."""
+    assert b"Allow: GET, HEAD\r\n" in exchange(get("/hello", "POST"))
+
+
+def test_an_unknown_path_is_told_the_known_ones() -> None:
+    """People who guess find their way."""
+    assert exchange(get("/")).endswith(b"No such page. There are: /hello\n")
+
+
+def test_a_defect_ends_in_500_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The client gets no details; the log gets the trace."""
+    answer = exchange(get("/"), HttpServer({"/": _defect}))
+
+    assert status(answer) == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert b"ZeroDivision" not in answer
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_who_does_not_finish_a_request_is_sent_away() -> None:
+    """A head that takes too long is answered with 408."""
+    assert status(exchange(b"GET /hello HT", HttpServer({}, head_timeout_s=0.02))) == HTTPStatus.REQUEST_TIMEOUT
+
+
+def test_who_asks_nothing_more_is_disconnected() -> None:
+    """An idle connection ends; `exchange` returns only then."""
+    answer = exchange(get("/hello", fields=""), HttpServer({"/hello": _hello}, idle_timeout_s=0.02))
+
+    assert status(answer) == HTTPStatus.OK
+
+
+def test_one_connection_too_many_is_refused() -> None:
+    """With room for one, the second gets 503 and the first is served on."""
+
+    async def main() -> tuple[bytes, bytes]:
+        server = HttpServer({"/hello": _hello}, connections_max=1)
+        bound = socket.create_server(("127.0.0.1", 0))
+        await server.listen(bound)
+        first, to_first = await asyncio.open_connection(*bound.getsockname())
+        to_first.write(get("/hello", fields=""))
+        await first.readuntil(b"hello from /hello\n")
+        second, to_second = await asyncio.open_connection(*bound.getsockname())
+        refused = await second.read()
+        to_first.write(get("/hello"))
+        answer = await first.read()
+        for writer in (to_first, to_second):
+            writer.close()
+            await writer.wait_closed()
+        await server.close()
+        return refused, answer
+
+    refused, answer = asyncio.run(main())
+    assert status(refused) == HTTPStatus.SERVICE_UNAVAILABLE
+    assert status(answer) == HTTPStatus.OK
+
+
+def test_closing_cuts_connections_that_are_open() -> None:
+    """A server that closes waits for no client."""
+
+    async def main() -> bytes:
+        server = HttpServer({"/hello": _hello})
+        bound = socket.create_server(("127.0.0.1", 0))
+        await server.listen(bound)
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(get("/hello", fields=""))
+        await reader.readuntil(b"hello from /hello\n")
+        await server.close()
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    assert asyncio.run(main()) == b""
+
+
+@given(st.binary(max_size=300))
+def test_any_head_is_a_request_or_refused(head: bytes) -> None:
+    """No bytes bring another exception out of the parser than Refused."""
+    with suppress(Refused):
+        assert parse(head + b"\r\n\r\n").method in {"GET", "HEAD"}
+
+
+def _pages(*, ready: bool) -> HttpServer:
+    registry = CollectorRegistry()
+    Gauge("answer", "To everything.", registry=registry).set(42)
+    verdict = Readiness(ready=ready, reason="Because.")
+    return HttpServer(pages(registry, readiness=lambda: verdict, status=lambda: {"node": "a"}))
+
+
+def test_metrics_are_served_as_text_or_openmetrics() -> None:
+    """The format is the one that the client accepts."""
+    plain = exchange(get("/metrics"), _pages(ready=True))
+    accept = "Accept: application/openmetrics-text;version=1.0.0\r\nConnection: close\r\n"
+    openmetrics = exchange(get("/metrics", fields=accept), _pages(ready=True))
+
+    assert b"answer 42.0\n" in plain
+    assert b"Content-Type: text/plain; version=0.0.4" in plain
+    assert b"Content-Type: application/openmetrics-text" in openmetrics
+    assert openmetrics.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize(("ready", "expected"), [(True, 200), (False, 503)])
+def test_readiness_is_a_status_and_a_sentence(ready: bool, expected: int) -> None:  # noqa: FBT001 # a case
+    """The reason is given either way, and liveness does not depend on it."""
+    answer = exchange(get("/readyz"), _pages(ready=ready))
+
+    assert status(answer) == expected
+    assert answer.endswith(b"\r\n\r\nBecause.\n")
+    assert status(exchange(get("/livez"), _pages(ready=ready))) == HTTPStatus.OK
+
+
+def test_status_is_json() -> None:
+    """The page is what the callable returned."""
+    answer = exchange(get("/status"), _pages(ready=True))
+
+    assert b"Content-Type: application/json" in answer
+    assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2]) == {"node": "a"}

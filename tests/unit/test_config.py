@@ -1,0 +1,53 @@
+"""The settings themselves."""
+
+import math
+
+import pytest
+
+from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.errors import ConfigError
+from respcache.options import SECTIONS, VARIABLE_PREFIX
+
+
+def test_the_defaults_are_valid_and_those_of_redis_where_it_has_them() -> None:
+    """Nothing has to be configured."""
+    config = Config()
+    assert (config.server.port, config.server.maxclients, config.server.databases) == (6379, 10_000, 16)
+    assert (config.cluster.replica_count, config.http.port) == (2, 9379)
+
+
+@pytest.mark.parametrize(
+    ("structure", "field", "value"),
+    [
+        (ServerConfig, "port", 65_536),
+        (ServerConfig, "port", "6379"),
+        (ServerConfig, "maxclients", 0),
+        (ServerConfig, "redirect", "sometimes"),
+        (ServerConfig, "protected_mode", 1),
+        (ServerConfig, "shutdown_timeout_s", -0.5),
+        (ServerConfig, "shutdown_timeout_s", math.nan),
+        (ServerConfig, "shutdown_timeout_s", math.inf),
+        (ClusterConfig, "replica_count", 8),
+        (ClusterConfig, "environment", "mars"),
+        (ClusterConfig, "name", "x" * 65),
+        (ClusterConfig, "join", ("a:1", 2)),
+        (HttpConfig, "port", -1),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(structure: type, field: str, value: object) -> None:
+    """Whoever builds a configuration in Python learns at once which value is wrong."""
+    with pytest.raises(ConfigError, match=f"^{field} = "):
+        structure(**{field: value})
+
+
+def test_a_refused_password_is_not_shown() -> None:
+    """Error messages end up in logs."""
+    with pytest.raises(ConfigError) as refusal:
+        ServerConfig(requirepass=b"swordfish")  # type: ignore[arg-type] # that is what is refused
+    assert "swordfish" not in str(refusal.value)
+
+
+def test_sections_are_the_fields_of_the_configuration() -> None:
+    """What can be configured in Python can be in files and variables as well."""
+    assert {name: type(getattr(Config(), name)) for name in SECTIONS} == SECTIONS
+    assert VARIABLE_PREFIX == "RESPCACHE_"

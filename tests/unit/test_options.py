@@ -1,0 +1,182 @@
+"""Settings as people write them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from respcache.config import Config
+from respcache.errors import ConfigError
+from respcache.options import BY_NAME, OPTIONS, load
+
+
+def loaded(
+    *,
+    file: Path | None = None,
+    environment: dict[str, str] | None = None,
+    flags: dict[str, str] | None = None,
+) -> Config:
+    """Load from what is given and nothing else."""
+    return load(file=file, environment=environment or {}, flags=flags or {})
+
+
+def test_nothing_given_is_the_default() -> None:
+    """No file, no variable, no flag."""
+    assert loaded() == Config()
+
+
+def test_flags_outweigh_variables_outweigh_the_file(tmp_path: Path) -> None:
+    """Each source changes only what it names."""
+    file = tmp_path / "respcache.toml"
+    file.write_text('[server]\nport = 1\nhz = 1\ntimeout = 1\n[cluster]\nport = 9\njoin = ["a:1", "b:2"]\n')
+    environment = {"RESPCACHE_SERVER__PORT": "2", "RESPCACHE_SERVER__HZ": "2", "PATH": "/bin"}
+    config = loaded(file=file, environment=environment, flags={"port": "3"})
+    assert (config.server.port, config.server.hz, config.server.timeout_s) == (3, 2, 1)
+    assert (config.cluster.port, config.cluster.join) == (9, ("a:1", "b:2"))
+
+
+def test_a_file_may_write_dashes_or_underscores_units_and_words(tmp_path: Path) -> None:
+    """As in redis.conf: 2mb, yes and no; TOML's own booleans and numbers too."""
+    file = tmp_path / "respcache.toml"
+    file.write_text(
+        "[server]\ntcp_keepalive = 60\nshutdown-timeout = 2.5\nclient-output-buffer-limit = '2mb'\n"
+        "client-query-buffer-limit = 3000000\nprotected-mode = false\n[http]\nenabled = 'no'\n"
+    )
+    config = loaded(file=file)
+    assert (config.server.tcp_keepalive_s, config.server.shutdown_timeout_s) == (60, 2.5)
+    assert config.server.client_output_buffer_limit_bytes == 2 * 1024 * 1024
+    assert config.server.client_query_buffer_limit_bytes == 3_000_000
+    assert (config.server.protected_mode, config.http.enabled) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[server]\nprot = 1", r"respcache.toml: unknown key in \[server\]: prot; did you mean port\?"),
+        ("[sever]\nport = 1", r"respcache.toml: unknown section sever; did you mean server\?"),
+        ("port = 1", r"respcache.toml: unknown section port"),
+        ("[server]\nport = 65536", r"server.port = 65536 \(.*respcache.toml\): argument must be between 0 and 65535"),
+        ("[server]\nport = true", r"server.port = True \(.*respcache.toml\): argument couldn't be parsed into an"),
+        ("[server]\nport", r"respcache.toml: "),
+        ("[server]\ntcp-keepalive = 1\ntcp_keepalive = 1", r"respcache.toml: tcp-keepalive is given twice"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path: Path, content: str, told: str) -> None:
+    """The file, the key, the value, the rule, and the key that was perhaps meant."""
+    file = tmp_path / "respcache.toml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=told):
+        loaded(file=file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """It was asked for, so it must be there."""
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        loaded(file=tmp_path / "nowhere.toml")
+
+
+def test_a_mistake_in_the_environment_is_named() -> None:
+    """The variable, the value, the rule."""
+    with pytest.raises(
+        ConfigError, match="unknown variable RESPCACHE_SERVER__PROT; did you mean RESPCACHE_SERVER__PORT"
+    ):
+        loaded(environment={"RESPCACHE_SERVER__PROT": "1"})
+    with pytest.raises(
+        ConfigError, match=r"server.hz = '0' \(environment RESPCACHE_SERVER__HZ\): .* between 1 and 500"
+    ):
+        loaded(environment={"RESPCACHE_SERVER__HZ": "0"})
+
+
+def test_variables_that_kubernetes_makes_for_a_service_are_no_settings() -> None:
+    """A service called respcache-server puts its address into names that look like ours."""
+    environment = {"RESPCACHE_SERVER_PORT": "tcp://10.0.0.1:6379", "RESPCACHE_SERVER_SERVICE_HOST": "10.0.0.1"}
+    assert loaded(environment=environment) == Config()
+
+
+def test_a_mistake_in_a_flag_is_named() -> None:
+    """The flag, and the one that was perhaps meant."""
+    with pytest.raises(ConfigError, match="unknown flag --replica-cont; did you mean --replica-count"):
+        loaded(flags={"replica-cont": "1"})
+    with pytest.raises(ConfigError, match=r"cluster.replica-count = '8' \(flag --replica-count\): .* between 1 and 7"):
+        loaded(flags={"replica-count": "8"})
+
+
+def test_a_secret_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """Named in any source; the line end behind it does not belong to it."""
+    secret = tmp_path / "password"
+    secret.write_text("swordfish\n")
+    file = tmp_path / "respcache.toml"
+    file.write_text(f"[server]\nrequirepass-file = '{secret}'\n")
+    for config in (
+        loaded(file=file),
+        loaded(environment={"RESPCACHE_SERVER__REQUIREPASS_FILE": str(secret)}),
+        loaded(flags={"requirepass-file": str(secret)}),
+    ):
+        assert config.server.requirepass == "swordfish"
+
+
+def test_a_secret_that_is_not_there_is_no_empty_secret(tmp_path: Path) -> None:
+    """An empty or missing file stops the start: without a password anyone could come in."""
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    for path in (empty, tmp_path / "missing"):
+        with pytest.raises(ConfigError, match="requirepass-file"):
+            loaded(flags={"requirepass-file": str(path)})
+
+
+def test_a_secret_and_its_file_contradict_each_other(tmp_path: Path) -> None:
+    """In one source; a later source outweighs an earlier one as always."""
+    secret = tmp_path / "password"
+    secret.write_text("swordfish")
+    with pytest.raises(ConfigError, match="requirepass is given twice"):
+        loaded(flags={"requirepass": "x", "requirepass-file": str(secret)})
+    config = loaded(environment={"RESPCACHE_SERVER__REQUIREPASS": "x"}, flags={"requirepass-file": str(secret)})
+    assert config.server.requirepass == "swordfish"
+
+
+def test_names_are_unique() -> None:
+    """As flags and in CONFIG, where there are no sections, and in the environment."""
+    assert len(BY_NAME) == len(OPTIONS) == len({option.variable for option in OPTIONS})
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_default_reads_back_as_it_is_written(option: object) -> None:
+    """CONFIG GET gives what CONFIG SET takes."""
+    known = next(other for other in OPTIONS if other is option)
+    assert known.parse(known.text(known.default)) == known.default
+
+
+@given(
+    st.integers(min_value=1, max_value=2**33), st.sampled_from([("b", 1), ("K", 1000), ("kb", 1024), ("MB", 1024**2)])
+)
+def test_memory_is_written_in_redis_units(amount: int, unit: tuple[str, int]) -> None:
+    """With a b a kilo has 1024 bytes, without 1000; too little is refused."""
+    word, width = unit
+    option = BY_NAME["client-query-buffer-limit"]
+    if amount * width >= 1024 * 1024:
+        assert option.parse(f"{amount}{word}") == amount * width
+    else:
+        with pytest.raises(ConfigError, match="between 1048576 and"):
+            option.parse(f"{amount}{word}")
+
+
+@pytest.mark.parametrize("text", ["", "1xb", "mb", "-1mb", "1 mb", "1.5gb", "0x10", "\u0661mb", "1_0mb"])
+def test_what_is_no_memory_is_refused(text: str) -> None:
+    """In Redis' words."""
+    with pytest.raises(ConfigError, match=r"argument must be a memory value|between 1048576"):
+        BY_NAME["client-query-buffer-limit"].parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "1_0", " 1", "1 ", "\u0661", "1.0", "1e1", "one"])
+def test_what_is_no_integer_is_refused(text: str) -> None:
+    """Even where Python would take it for one."""
+    with pytest.raises(ConfigError, match="argument couldn't be parsed into an integer"):
+        BY_NAME["timeout"].parse(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e10"])
+def test_what_is_no_useful_time_is_refused(text: str) -> None:
+    """A deadline must come."""
+    with pytest.raises(ConfigError, match="argument must be between 0 and 1000000000"):
+        BY_NAME["command-timeout"].parse(text)

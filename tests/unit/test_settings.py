@@ -1,0 +1,74 @@
+"""Settings of a running node."""
+
+import pytest
+
+from respcache.config import Config
+from respcache.options import BY_NAME
+from respcache.settings import CHANGEABLE, FACTS, LiveSettings, Refused, UnknownSetting
+
+
+def live() -> tuple[LiveSettings, list[Config]]:
+    """Make settings, and the list of configurations that they announce."""
+    announced: list[Config] = []
+    return LiveSettings(Config(), announced.append), announced
+
+
+def test_every_name_has_a_text() -> None:
+    """Options and facts, each name once."""
+    settings, _ = live()
+    assert list(settings.names()) == sorted({*BY_NAME, *FACTS})
+    assert all(isinstance(settings.get(name), str) for name in settings.names())
+    assert not BY_NAME.keys() & FACTS.keys()
+
+
+def test_a_change_is_announced_once_and_whole() -> None:
+    """Whoever listens gets the new configuration with all changes in it."""
+    settings, announced = live()
+    settings.set({"timeout": "5", "hz": "100"})
+    assert announced == [settings.config]
+    assert (settings.config.server.timeout_s, settings.config.server.hz) == (5, 100)
+
+
+@pytest.mark.parametrize("name", sorted(CHANGEABLE))
+def test_what_can_be_changed_can_be_set_to_what_it_is(name: str) -> None:
+    """A setting reads back as it was given, and stays what it was."""
+    settings, _ = live()
+    settings.set({name: settings.get(name)})
+    assert settings.config == Config()
+
+
+@pytest.mark.parametrize("changes", [{"timeout": "5", "port": "1"}, {"timeout": "5", "hz": "0"}])
+def test_a_refused_change_leaves_all_as_it_was(changes: dict[str, str]) -> None:
+    """Also those named before the one at fault, and nobody is told of anything."""
+    settings, announced = live()
+    with pytest.raises(Refused):
+        settings.set(changes)
+    assert (settings.config, announced) == (Config(), [])
+
+
+def test_an_unknown_name_is_refused_first() -> None:
+    """Before any value is looked at."""
+    settings, _ = live()
+    with pytest.raises(UnknownSetting, match="'nothing'"):
+        settings.set({"timeout": "x", "nothing": "1"})
+
+
+def test_the_output_limit_is_written_as_redis_writes_it() -> None:
+    """A class with a hard limit, and no soft ones; a bare number stands for all classes."""
+    settings, _ = live()
+    name = "client-output-buffer-limit"
+    for text in ("2mb", "normal 2mb 0 0", "normal 2mb 0 0 pubsub 2mb 0 0"):
+        settings.set({name: "1mb"})
+        settings.set({name: text})
+        assert settings.config.server.client_output_buffer_limit_bytes == 2 * 1024 * 1024
+    assert settings.get(name) == "normal 2097152 0 0 slave 2097152 0 0 pubsub 2097152 0 0"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "normal 2mb 0", "nobody 2mb 0 0", "normal 2mb 1mb 60", "normal 2mb 0 0 pubsub 3mb 0 0"]
+)
+def test_an_output_limit_that_would_not_hold_is_refused(text: str) -> None:
+    """Rather than taken in part."""
+    settings, _ = live()
+    with pytest.raises(Refused, match="client-output-buffer-limit"):
+        settings.set({"client-output-buffer-limit": text})
