@@ -68,6 +68,9 @@ PURE: Final = frozenset({"cluster", "store", "resp"})
 """Told what time it is and given its dice, so that a seed replays every run."""
 CLOCKS_AND_DICE: Final = frozenset({"time", "datetime", "secrets", "uuid", "os"})
 
+DICE: Final = re.compile(r"Random\(\)|random\.(?!Random\(.).*", re.DOTALL)
+"""Calls that throw the dice of the process, or make some that nobody can throw again."""
+
 LINES_MAX: Final = 500
 FUNCTION_LINES_MAX: Final = 60
 
@@ -81,8 +84,8 @@ REASONED: Final = re.compile(r"(noqa: [A-Z]+\d+(, [A-Z]+\d+)*|type: ignore\[[a-z
 UNFINISHED: Final = re.compile(r"\b(TODO|FIXME|XXX)\b(?!\(\w+\))")
 
 TOOLS: Final = {
-    "lint": ["ruff", "check", "--quiet"],
-    "format": ["ruff", "format", "--check", "--quiet"],
+    "lint": ["ruff", "check", "--quiet", "--output-format=concise"],
+    "format": ["ruff", "format", "--check", "--quiet", "--output-format=concise"],
     "types": ["mypy", "--no-error-summary"],
 }
 """Modules that are run in the root of the repository, and the arguments; pyproject.toml has their settings."""
@@ -104,6 +107,12 @@ def place(path: Path, line: int = 0) -> str:
     return f"{path.relative_to(ROOT)}:{line}" if line else str(path.relative_to(ROOT))
 
 
+@cache
+def modules() -> frozenset[str]:
+    """Name all modules of the package in full."""
+    return frozenset(f"{PACKAGE}.{module_of(path)}" for path in files(PACKAGE))
+
+
 def module_of(path: Path) -> str:
     """Name a file of the package as imports do, less the package: `store.partition`; the package itself is empty."""
     parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
@@ -112,7 +121,6 @@ def module_of(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Go through the modules that a file imports, wherever in it: line, and full name."""
-    modules = {f"{PACKAGE}.{module_of(other)}" for other in files(PACKAGE)}
     for node in ast.walk(syntax(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -121,7 +129,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             assert node.module is not None
             for alias in node.names:
                 within = f"{node.module}.{alias.name}"
-                yield node.lineno, within if within in modules else node.module
+                yield node.lineno, within if within in modules() else node.module
 
 
 def inner_imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -160,6 +168,7 @@ def functions(node: ast.AST, outer: str = "") -> Iterator[tuple[str, int]]:
 
 def none_of(faults: Iterable[str], rule: str) -> None:
     """Fail with a list of faults, unless it is empty."""
+    __tracebackhide__ = True
     found = list(faults)
     assert not found, "\n".join([f"{rule}:", *(f"  {fault}" for fault in found)])
 
@@ -220,8 +229,8 @@ def test_decisions_read_no_clock_and_throw_no_dice() -> None:
                 if imported.partition(".")[0] in CLOCKS_AND_DICE:
                     yield f"{place(path, line)}: imports {imported}"
             for node in ast.walk(syntax(path)):
-                if isinstance(node, ast.Call) and re.fullmatch(r"random\.\w+|Random", ast.unparse(node.func)):
-                    yield f"{place(path, node.lineno)}: calls {ast.unparse(node.func)}"
+                if isinstance(node, ast.Call) and DICE.fullmatch(ast.unparse(node)):
+                    yield f"{place(path, node.lineno)}: calls {ast.unparse(node)}"
 
     none_of(faults(), f"clocks and dice are not for {sorted(PURE)}")
 
@@ -307,5 +316,6 @@ def test_tools_find_nothing(tool: str) -> None:
 
 def run(command: list[str], meaning: str) -> None:
     """Run a command in the root of the repository, and fail with all it said unless it succeeds."""
+    __tracebackhide__ = True
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{meaning}:\n{done.stdout}{done.stderr}"

@@ -125,7 +125,7 @@ async def _spawn(arguments: list[str]) -> Process:
 
 async def _child(process: Process) -> Child:
     """Wait until a node serves. Raises ClickException if it does not come to that."""
-    assert process.stdout is not None  # noqa: S101 # it was asked for
+    assert process.stdout is not None  # it was asked for
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             line = await process.stdout.readline()

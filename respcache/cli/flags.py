@@ -47,7 +47,7 @@ def given(parameters: dict[str, Any]) -> dict[str, str]:
 def field_docs(structure: type[msgspec.Struct]) -> dict[str, str]:
     """Read the docstrings that stand below the fields of a structure."""
     body = ast.parse(textwrap.dedent(inspect.getsource(structure))).body[0]
-    assert isinstance(body, ast.ClassDef)  # noqa: S101 # the source of a class is one
+    assert isinstance(body, ast.ClassDef)  # the source of a class is one
     docs = {}
     for statement, following in zip(body.body, body.body[1:], strict=False):
         match statement, following:

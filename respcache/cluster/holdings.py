@@ -171,7 +171,7 @@ class Holdings:
             self._retreat(partition, lost)
         self.takeovers.pop(partition, None)
         if mine and self._name in entry.holders:
-            assert self._record is not None  # noqa: S101 # adopt() came first
+            assert self._record is not None
             source = self._record.nodes[entry.primary].life if entry.primary else None
             held = self.replica.copies.get(partition)
             if held is not None and held.epoch != entry.epoch:
@@ -322,7 +322,7 @@ class Holdings:
 
     def _demote(self, partition: int, name: str) -> bool:
         record = self._record
-        assert record is not None  # noqa: S101 # adopt() came first
+        assert record is not None
         entry = record.entries[partition]
         if name not in entry.in_sync or name == entry.primary:
             return False
@@ -342,7 +342,7 @@ class Holdings:
                 for name in entry.in_sync:
                     if name != self._name:
                         required[self.replication.stream(*record.nodes[name].life)] = None
-        assert self._record is not None  # noqa: S101 # adopt() came first
+        assert self._record is not None
         for name in self._joining[log.partition]:
             required[self.replication.stream(*self._record.nodes[name].life)] = None
         if not set(log.required) <= required.keys():

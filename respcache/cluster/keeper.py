@@ -252,13 +252,13 @@ class Keeper:
 
     def _inbound(self, peer: str) -> Inbound:
         hello = self._peers.hello(peer)
-        assert hello is not None  # noqa: S101 # receive() lets nobody through before hello
+        assert hello is not None
         return self._holdings.replica.inbound((peer, hello.run))
 
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
         hello = self._peers.hello(peer)
-        assert hello is not None  # noqa: S101 # receive() lets nobody through before hello
+        assert hello is not None
         stream = holdings.replication.stream(peer, hello.run)
         if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
             self._effects += self.catch_up(peer)
@@ -331,7 +331,7 @@ class Keeper:
     def _plan(self, now: float) -> None:
         """As coordinator, with nothing under way: look for what should be changed."""
         record = self._register.record
-        assert record is not None  # noqa: S101 # a coordinator has one
+        assert record is not None
         outlook, self._plan_due = self._peers.outlook(now, record)
         changes = plan(record, outlook, self._placement)
         for change in changes:

@@ -10,6 +10,7 @@ from typing import Final
 from respcache.commands.arguments import option
 from respcache.commands.registry import TABLE, Command, Flags, KeySpec, Merge, command, family, flag_names, lookup
 from respcache.commands.session import Session
+from respcache.commands.summaries import summary_of
 from respcache.errors import CommandError, SyntaxRefused, UnknownSubcommand
 from respcache.glob import matcher
 from respcache.reply import Members, Reply, Status
@@ -180,7 +181,7 @@ def _key_flags(row: Command) -> Members:
 
 def _docs(row: Command) -> Reply:
     docs: dict[Reply, Reply] = {
-        b"summary": row.summary.encode(),
+        b"summary": summary_of(row).encode(),
         b"since": row.since.encode(),
         b"group": row.group.encode(),
     }

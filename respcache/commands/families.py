@@ -11,6 +11,7 @@ from respcache.commands import (
     info,
     keys,
     latency,
+    numbers,
     server,
     strings,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "info",
     "keys",
     "latency",
+    "numbers",
     "server",
     "strings",
 ]

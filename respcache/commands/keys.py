@@ -139,7 +139,7 @@ def keys(space: Keyspace, argv: Argv) -> Reply:
     return [key for key in found if matches(key)]
 
 
-@keys_command("RANDOMKEY", arity=1, flags=Flags.READONLY, since="1.0.0", keys=NO_KEYS)
+@keys_command("RANDOMKEY", arity=1, flags=Flags.READONLY, since="1.0.0", keys=NO_KEYS, merge=Merge.ANY)
 def randomkey(space: Keyspace, argv: Argv) -> Reply:
     """Return any key."""
     del argv
@@ -154,7 +154,7 @@ def randomkey(space: Keyspace, argv: Argv) -> Reply:
     return None
 
 
-@keys_command("SCAN", arity=-2, flags=Flags.READONLY, since="2.8.0", keys=NO_KEYS)
+@keys_command("SCAN", arity=-2, flags=Flags.READONLY, since="2.8.0", keys=NO_KEYS, merge=Merge.WALK)
 def scan_(space: Keyspace, argv: Argv) -> Reply:
     """Walk through the keys a few at a time; return where to go on, and what was found."""
     cursor = _cursor(argv[1])

@@ -69,6 +69,10 @@ class Merge(enum.Enum):
     """OK from all (MSET, FLUSHALL)."""
     CONCAT = enum.auto()
     """Arrays are put behind each other (KEYS)."""
+    WALK = enum.auto()
+    """A cursor and what was found (SCAN)."""
+    ANY = enum.auto()
+    """One of them that is not null (RANDOMKEY)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class Command:
     categories: tuple[str, ...]
     """ACL categories, without the @."""
     summary: str
+    """The first line of the handler's docstring; empty where compilation took it away."""
     merge: Merge
     index: int
     """Position in a node's per-command counters."""

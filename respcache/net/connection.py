@@ -149,6 +149,9 @@ class Connection(asyncio.BufferedProtocol):
         self._send([wire])
 
     def _send(self, out: Out) -> None:
+        if self.session.killed:
+            self.end("killed")
+            return
         if self._queue:
             self._queue.extend(out)
             self._flush()

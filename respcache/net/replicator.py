@@ -193,9 +193,16 @@ class Replicator:
                     self.drained.set()
                 case Formed(cluster_id):
                     log.info("founded cluster %s", cluster_id)
-                case Dropped(partition, keys, orphaned):
-                    level = logging.WARNING if orphaned and keys else logging.DEBUG
-                    log.log(level, "dropped %d keys of partition %d, another node has it", keys, partition)
+                case Dropped(partitions, keys, orphaned):
+                    level = logging.WARNING if orphaned else logging.DEBUG
+                    log.log(
+                        level,
+                        "dropped %d keys of %d partitions that others have, %d of them were written here "
+                        "while this node was cut off",
+                        keys,
+                        len(partitions),
+                        orphaned,
+                    )
                 case Recreated(partitions):
                     log.error("all copies of %d partitions were lost; they start again, empty", len(partitions))
                 case ForeignCluster(peer, cluster_id):

@@ -53,3 +53,14 @@ async def in_batches(redis: Redis, commands: Sequence[Sequence[object]], size: i
             pipe.execute_command(*words)
         replies += await pipe.execute(raise_on_error=False)
     return replies
+
+
+async def page(address: Address, path: str) -> str:
+    """Get a page by HTTP; it must be there."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0], head
+    return body.decode()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from integration.clients import clients, until
+from integration.clients import clients, page, until
 from respcache.errors import ConfigError, JoinTimeout
 from respcache.testing import Cluster
 
@@ -38,8 +38,8 @@ async def test_prometheus_counts_the_members_that_the_node_sees() -> None:
     """`cluster_members{state="alive"}` is what `members()` says."""
     async with Cluster(nodes=2) as cluster:
         for node in cluster.members():
-            page = await _page(node.http_address, "/metrics")
-            alive = [line for line in page.splitlines() if "cluster_members{" in line and '"alive"' in line]
+            metrics = await page(node.http_address, "/metrics")
+            alive = [line for line in metrics.splitlines() if "cluster_members{" in line and '"alive"' in line]
             assert [line.split()[-1] for line in alive] == ["2.0"], alive
 
 
@@ -183,13 +183,3 @@ async def _speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     await reader.read(1)
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     writer.close()
-
-
-async def _page(address: tuple[str, int], path: str) -> str:
-    reader, writer = await asyncio.open_connection(*address)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
-    page = await reader.read()
-    writer.close()
-    head, _, body = page.partition(b"\r\n\r\n")
-    assert b" 200 " in head.splitlines()[0], head
-    return body.decode()

@@ -6,29 +6,34 @@ time and remembers nothing, so a coordinator that takes over goes on where the l
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from respcache.cluster.ownership.changes import Admit, Bury, Change, Forget, Learn, Recreate, Retire, Target
 from respcache.cluster.ownership.record import Life, Node, Record, Standing
 from respcache.cluster.ownership.ring import RingNode, place
+
+TARGETS_MAX: Final = 4
+"""A plan looks at the ring before and after its own changes."""
 
 Placement = Callable[[Record], Target]
 """From a record to the target of its ring."""
 
 
 class TargetCache:
-    """The target of the last ring seen. Placing takes milliseconds, and rings change rarely."""
+    """The targets of the last rings seen. Placing takes milliseconds, and rings change rarely."""
 
     def __init__(self) -> None:
-        self._key: tuple[tuple[RingNode, ...], int] = ((), 0)
-        self._target: Target = ()
+        self._targets: dict[tuple[tuple[RingNode, ...], int], Target] = {}
 
     def __call__(self, record: Record) -> Target:
         """Return where the copies of every partition should be."""
         key = (record.ring(), record.replica_count)
-        if key != self._key:
-            self._target = place(*key)
-            self._key = key
-        return self._target
+        target = self._targets.get(key)
+        if target is None:
+            if len(self._targets) == TARGETS_MAX:
+                del self._targets[next(iter(self._targets))]
+            target = self._targets[key] = place(*key)
+        return target
 
 
 @dataclass(frozen=True, slots=True)

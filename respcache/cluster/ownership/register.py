@@ -160,7 +160,7 @@ class Register:
 
     def form(self, now: float, cluster_id: str, me: Node, replica_count: int) -> list[RegisterEffect]:
         """Found a cluster of this node alone. There must be no record yet."""
-        assert self.record is None  # noqa: S101 # who has a record founds no cluster
+        assert self.record is None
         record = found(cluster_id, me, replica_count)
         self._promised, self._promised_to = record.version[0], self._name
         self._term = self._promised
@@ -370,7 +370,7 @@ class Register:
             self._tell(name, Claim(self._promised))
 
     def _win(self, claim: _Claim) -> None:
-        assert claim.newest is not None  # noqa: S101 # who leads has a record
+        assert claim.newest is not None
         self._claim, self._term = None, claim.term
         self._spread(replace(claim.newest, version=(claim.term, claim.newest.version[1] + 1)), full=True)
         for number in self._proposals:
@@ -378,7 +378,7 @@ class Register:
 
     def _begin_round(self) -> None:
         """Decide all that is waiting, as one version."""
-        assert self.record is not None  # noqa: S101 # a record is what there is to agree on
+        assert self.record is not None
         record = self.record
         for change in (*self._first(record, self._live), *self._queue.values()):
             changed = change.apply(record)
@@ -391,7 +391,7 @@ class Register:
             return
         term, counter = record.version
         self._spread(replace(record, version=(term, counter + 1)), full=False)
-        assert self._round is not None  # noqa: S101 # _spread() began it
+        assert self._round is not None
         self._round.proposers = proposers
 
     def _spread(self, record: Record, *, full: bool) -> None:
@@ -455,7 +455,7 @@ class Register:
 
     def _members(self) -> set[str]:
         """Return the other live members of the record: all of these have to hold a version."""
-        assert self.record is not None  # noqa: S101 # a record is what there is to agree on
+        assert self.record is not None
         return {name for name, run in self._live.items() if name != self._name and self.record.has((name, run))}
 
     def _electorate(self) -> set[str]:

@@ -114,11 +114,11 @@ class Gate:
 
     __slots__ = ("committed", "needs", "waits")
 
-    def __init__(self) -> None:
+    def __init__(self, needs: list[tuple[Log, int]]) -> None:
         self.committed: bool | None = None
-        self.needs: list[tuple[Log, int]] = []
+        self.needs = needs
         """(log, number of the frames that its last effect was in)."""
-        self.waits: dict[Stream, int] = {}
+        self.waits = _waits(needs)
         """The streams that have yet to ack, and up to which frame."""
 
     def refused_by(self, stream: Stream) -> bool:
@@ -161,17 +161,21 @@ class Replication:
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
         """Return None when all effects of these partitions are acked, else what to wait for."""
-        gate: Gate | None = None
+        needs: list[tuple[Log, int]] | None = None
         for log in logs:
             dirty = log.dirty
             for stream in log.required:
                 if stream.acked < dirty or stream in log.refusers:
-                    if gate is None:
-                        gate = Gate()
-                    gate.needs.append((log, dirty))
+                    if needs is None:
+                        needs = []
+                    needs.append((log, dirty))
                     break
-        if gate is not None:
-            self._wait(gate)
+        if needs is None:
+            return None
+        gate = Gate(needs)
+        for stream, number in gate.waits.items():
+            heapq.heappush(stream.waiting, (number, next(self._order), gate))
+        self.gates[gate] = None
         return gate
 
     def cut(self, now: float, version: "Version", send: Callable[[str, bytes], None]) -> bool:
@@ -250,12 +254,6 @@ class Replication:
         """Give up the stream to a life that no log refers to any more."""
         self.streams.pop((peer, run), None)
 
-    def _wait(self, gate: Gate) -> None:
-        gate.waits = waits = _waits(gate.needs)
-        for stream, number in waits.items():
-            heapq.heappush(stream.waiting, (number, next(self._order), gate))
-        self.gates[gate] = None
-
     def _resolve(self, gate: Gate, *, committed: bool) -> Gate:
         gate.committed = committed
         gate.waits = {}
@@ -268,7 +266,7 @@ def _waits(needs: list[tuple[Log, int]]) -> dict[Stream, int]:
     waits: dict[Stream, int] = {}
     for log, number in needs:
         for stream in log.required:
-            if (stream.acked < number or stream in log.refusers) and number >= waits.get(stream, 0):
+            if (stream.acked < number or stream in log.refusers) and (stream not in waits or waits[stream] < number):
                 waits[stream] = number
     return waits
 

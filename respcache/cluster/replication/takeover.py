@@ -69,8 +69,7 @@ def compare(
         takeover.awaited.discard(peer)
         takeover.resent = True
         tails[partition] = [
-            (partition, takeover.epoch, sequence, database, argv)
-            for _, _, sequence, database, argv in tails[partition]
+            (partition, takeover.epoch, sequence, database, argv) for _, _, sequence, database, argv in tails[partition]
         ]
     for partition in faulty:
         takeovers[partition].faulty.add(peer)

@@ -2,6 +2,7 @@
 
 from respcache.commands.documentation import commands
 from respcache.commands.registry import ROWS
+from respcache.commands.summaries import in_source, summary_of
 from respcache.reply import Members, Status
 from unit.commands.front import Front
 
@@ -77,9 +78,18 @@ def test_docs_explain_what_is_known_and_leave_out_the_rest() -> None:
 
 
 def test_every_command_has_a_summary() -> None:
-    """Each docstring's first line is a sentence."""
+    """A sentence, whether the module of the command is compiled or not."""
     for row in ROWS:
-        assert row.summary.endswith("."), row.name
+        assert summary_of(row).endswith("."), row.name
+
+
+def test_the_source_says_the_same_as_the_docstrings() -> None:
+    """Also of commands that share a function."""
+    found = in_source("respcache.commands.keys") | in_source("respcache.commands.clients")
+    assert {"DEL", "UNLINK", "CLIENT|KILL"} <= found.keys()
+    for row in ROWS:
+        assert row.summary in {"", found.get(row.name, row.summary)}
+    assert in_source("respcache.commands.nothing") == {}
 
 
 def test_filters_narrow_the_list() -> None:

@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.commands.longdouble import MANTISSA_BITS, add, nearest, parse, text
+from respcache.commands.longdouble import MANTISSA_BITS, ZERO, LongDouble, add, nearest, parse, text
 from respcache.errors import NotAFloat
+
+
+def _value(number: LongDouble | None) -> Fraction:
+    assert number is not None
+    return Fraction(number.mantissa) * Fraction(2) ** number.exponent
+
 
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 
@@ -16,16 +22,16 @@ DOUBLES = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False
 @given(number=DOUBLES)
 def test_every_double_is_a_long_double(number: float) -> None:
     """64 bits of mantissa hold 53, so nothing is rounded."""
-    assert nearest(Fraction(number)) == Fraction(number)
+    assert _value(nearest(*number.as_integer_ratio())) == Fraction(number)
 
 
 @given(numerator=st.integers(), denominator=st.integers(min_value=1))
 def test_rounding_is_to_the_nearest(numerator: int, denominator: int) -> None:
     """The error is at most half a unit of the last bit, and rounding again changes nothing."""
     exact = Fraction(numerator, denominator)
-    rounded = nearest(exact)
+    rounded = _value(nearest(numerator, denominator))
     assert abs(rounded - exact) <= abs(exact) / 2**MANTISSA_BITS
-    assert nearest(rounded) == rounded
+    assert _value(nearest(*rounded.as_integer_ratio())) == rounded
 
 
 @given(number=st.integers(min_value=-(2**64), max_value=2**64))
@@ -33,7 +39,7 @@ def test_integers_up_to_64_bits_are_exact(number: int) -> None:
     """They are read, added to nothing and written as they are."""
     parsed = parse(b"%d" % number)
     assert parsed is not None
-    assert add(parsed, Fraction(0)) == number
+    assert _value(add(parsed, ZERO)) == number
     assert text(parsed) == b"%d" % number
 
 
@@ -49,7 +55,7 @@ def test_usual_decimals_come_back_as_they_were(number: Decimal) -> None:
 @given(number=DOUBLES)
 def test_hexadecimal_is_exact(number: float) -> None:
     """The notation of C for a double says the same number."""
-    assert parse(number.hex().encode()) == Fraction(number)
+    assert _value(parse(number.hex().encode())) == Fraction(number)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +81,16 @@ def test_whatever_looks_like_a_number_is_read_or_refused(written: bytes) -> None
         parsed = parse(written)
     except NotAFloat:
         return
-    assert parsed is not None
-    assert nearest(parsed) == parsed
+    value = _value(parsed)
+    assert _value(nearest(*value.as_integer_ratio())) == value
+
+
+@given(augend=DOUBLES, addend=DOUBLES)
+def test_a_sum_is_the_exact_one_rounded(augend: float, addend: float) -> None:
+    """However far apart the numbers are."""
+    exact = Fraction(augend) + Fraction(addend)
+    total = add(nearest(*augend.as_integer_ratio()), nearest(*addend.as_integer_ratio()))
+    assert _value(total) == _value(nearest(*exact.as_integer_ratio()))
 
 
 def test_sums_beyond_the_range_are_infinite() -> None:

@@ -38,8 +38,8 @@ class Client:
             self.error = str(refusal)
         memory[:] = b"\xee" * len(memory)
 
-    def _take(self) -> list[bytes] | None:
-        last: list[bytes] | None = None
+    def _take(self) -> list[bytes]:
+        last: list[bytes] = []
         while True:
             try:
                 found = self.decoder.gets()

@@ -1,5 +1,7 @@
 """Bytes from a client to requests, however they arrive."""
 
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +102,13 @@ def test_an_absurd_announcement_is_refused_though_it_comes_late(announced: bytes
     for place in range(1, len(announced) + 1):
         client = decoded([filler, filler + announced[:place], announced[place:]])
         assert client.error == "Protocol error: invalid multibulk length", place
+
+
+def test_a_refused_announcement_leaves_nothing_behind() -> None:
+    """The list that the parser made for it is gone with the connection, before any garbage collection."""
+    count = 12_345_678
+    assert decoded([b"*%d\r\n" % count]).error == "Protocol error: invalid multibulk length"
+    assert not [kept for kept in gc.get_objects() if type(kept) is list and len(kept) == count]
 
 
 def test_digits_in_a_value_are_no_announcement() -> None:

@@ -1,0 +1,206 @@
+"""The scenarios once more, with each node in a process of its own, ended by the signals that end processes."""
+
+import asyncio
+import os
+import signal
+import time
+from itertools import permutations
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from integration.clients import in_batches, page
+from integration.processes import Processes, ServerProcess, eventually
+
+pytestmark = pytest.mark.integration
+
+KEYS = int(os.environ.get("RESPCACHE_TEST_KEYS", "20000"))
+"""How many keys are written while nodes come and go; 100,000 for the whole experiment."""
+PIPELINE = 100
+TTL_S = 3600
+
+
+async def test_a_cluster_forms_joins_and_leaves() -> None:
+    """One, two, three nodes: each says when it is ready, all agree in every way of asking, SIGTERM ends one with 0."""
+    async with Processes() as processes:
+        first = await processes.add()
+        assert await first.members() == 1
+        for count in (2, 3):
+            await processes.add()
+            await processes.converge(count, timeout_s=2.0)
+        for server in processes.servers:
+            metrics = await page(server.http_address, "/metrics")
+            alive = [line for line in metrics.splitlines() if "cluster_members{" in line and '"alive"' in line]
+            assert [float(line.split()[-1]) for line in alive] == [3.0]
+            assert await page(server.http_address, "/readyz")
+        assert await processes.servers[1].stop() == 0
+        await processes.converge(2, timeout_s=1.0)
+
+
+async def test_every_write_is_read_everywhere_at_once() -> None:
+    """Written, overwritten, deleted through each node, read through every other one, without a pause."""
+    async with Processes() as processes:
+        for _ in range(3):
+            await processes.add()
+        redis = [server.redis for server in processes.servers]
+        for turn in range(50):
+            for writer, reader in permutations(range(3), 2):
+                key = f"key:{turn}:{writer}"
+                await redis[writer].set(key, turn)
+                assert await redis[reader].get(key) == b"%d" % turn
+                assert await redis[reader].append(key, "x") == len(str(turn)) + 1
+                assert await redis[writer].get(key) == b"%dx" % turn
+                assert await redis[writer].delete(key) == 1
+                assert await redis[reader].get(key) is None
+
+
+async def test_sigterm_hands_over_and_sigkill_loses_nothing() -> None:
+    """Two nodes: one is asked to go, its keys are there; another comes, the first dies, the keys are still there."""
+    async with Processes() as processes:
+        await processes.add()
+        second = await processes.add()
+        await processes.converge(2)
+        await in_batches(processes.servers[0].redis, [("SET", f"key:{n}", n, "EX", TTL_S) for n in range(3000)])
+        assert await processes.servers[0].stop() == 0
+        await _all_there(second.redis, 3000)
+        third = await processes.add()
+        await processes.converge(2)
+        await _replicated(processes, 2)
+        await second.stop(signal.SIGKILL)
+        outage = await eventually(lambda: _served(third.redis, 3000), "the survivor serves every key")
+        await _all_there(third.redis, 3000)
+        print(f"all keys served {outage:.2f} s after the kill")
+
+
+async def test_a_deadline_passes_everywhere() -> None:
+    """A key that lives for 2 s is gone from all nodes at its time, and lives until then."""
+    async with Processes() as processes:
+        for _ in range(3):
+            await processes.add()
+        await processes.servers[0].redis.set("short", "value", px=2000)
+        deadline = int(str(await processes.servers[1].redis.execute_command("PEXPIRETIME", "short"))) / 1000
+
+        async def gone() -> bool:
+            asked_at = time.time()
+            found = [await server.redis.get("short") for server in processes.servers]
+            assert all(found) or time.time() >= deadline
+            assert not any(found) or asked_at <= deadline + 0.05
+            return not any(found)
+
+        await eventually(gone, "the key has expired")
+
+
+async def test_no_acknowledged_key_is_lost_while_nodes_join_leave_and_die() -> None:
+    """Keys are written through one node while a fourth one joins, one leaves by SIGTERM and one is killed: every
+    acknowledged key reads back from every node with its deadline."""
+    async with Processes() as processes:
+        for _ in range(3):
+            await processes.add()
+        await processes.converge(3)
+        writer = processes.servers[0]
+        progress = Progress()
+        started = time.monotonic()
+        writing = asyncio.create_task(_write(writer.redis, progress))
+        await progress.reach(1 / 7)
+        await processes.add()
+        await processes.converge(4)
+        await progress.reach(3 / 7)
+        assert await processes.servers[1].stop() == 0
+        await processes.converge(3)
+        assert progress.refused == 0, "joins and leaves fail no command"
+        await _replicated(processes, 3)
+        await progress.reach(5 / 7)
+        await processes.servers[2].stop(signal.SIGKILL)
+        await processes.converge(2)
+        await writing
+        print(
+            f"{progress.acknowledged} of {KEYS} keys acknowledged, {progress.refused} in doubt, in "
+            f"{time.monotonic() - started:.1f} s; longest batch {progress.longest_s:.2f} s"
+        )
+        assert progress.acknowledged + progress.refused == KEYS
+        assert progress.refused <= 4 * PIPELINE
+        for server in processes.servers:
+            if server.process.returncode is None:
+                await _acknowledged_are_there(server, progress)
+
+
+class Progress:
+    """How far the writer is, and how far it may go: two sevenths of the keys are written from each change on."""
+
+    def __init__(self) -> None:
+        self.written = bytearray(KEYS)
+        """1 for each key whose write was acknowledged."""
+        self.tried = 0
+        self.refused = 0
+        self.longest_s = 0.0
+        self.limit = 0.0
+        """The writer waits where this part of the keys is written."""
+
+    @property
+    def acknowledged(self) -> int:
+        """How many writes were acknowledged."""
+        return self.written.count(1)
+
+    async def reach(self, part: float) -> None:
+        """Wait until this part of the keys is written, and let the writer go on for two sevenths."""
+        self.limit = part
+
+        async def reached() -> bool:
+            return self.tried >= part * KEYS - PIPELINE
+
+        await eventually(reached, f"{part:.0%} of the keys are written", timeout_s=60.0)
+        self.limit = part + 2 / 7
+
+
+async def _write(redis: Redis, progress: Progress) -> None:
+    for start in range(0, KEYS, PIPELINE):
+        numbers = range(start, min(start + PIPELINE, KEYS))
+        while numbers.stop > progress.limit * KEYS + PIPELINE:
+            await asyncio.sleep(0.002)
+        began = time.monotonic()
+        replies = await in_batches(redis, [("SET", f"key:{n}", n, "EX", TTL_S) for n in numbers])
+        for number, reply in zip(numbers, replies, strict=True):
+            if isinstance(reply, RedisError):
+                assert "UNCERTAIN" in str(reply), reply
+                progress.refused += 1
+            else:
+                assert reply is True
+                progress.written[number] = 1
+        progress.tried = numbers.stop
+        progress.longest_s = max(progress.longest_s, time.monotonic() - began)
+
+
+async def _acknowledged_are_there(server: ServerProcess, progress: Progress) -> None:
+    numbers = [number for number in range(KEYS) if progress.written[number]]
+    found = await in_batches(server.redis, [("GET", f"key:{n}") for n in numbers])
+    missing = [n for n, value in zip(numbers, found, strict=True) if value != b"%d" % n]
+    assert not missing, f"{len(missing)} of {len(numbers)} keys are not at {server.address}, such as {missing[:5]}"
+    deadlines = await in_batches(server.redis, [("TTL", f"key:{n}") for n in numbers])
+    assert all(isinstance(rest, int) and TTL_S - 300 < rest <= TTL_S for rest in deadlines)
+
+
+async def _all_there(redis: Redis, count: int) -> None:
+    assert await in_batches(redis, [("GET", f"key:{n}") for n in range(count)]) == [b"%d" % n for n in range(count)]
+
+
+async def _served(redis: Redis, count: int) -> bool:
+    replies = await in_batches(redis, [("EXISTS", f"key:{n}") for n in range(count)])
+    return replies == [1] * count
+
+
+async def _replicated(processes: Processes, members: int) -> None:
+    """Wait until no partition lacks a copy, by the nodes' own metrics."""
+
+    async def complete() -> bool:
+        await processes.converge(members)
+        for server in processes.servers:
+            if server.process.returncode is None:
+                metrics = await page(server.http_address, "/metrics")
+                lines = [line for line in metrics.splitlines() if "under_replicated" in line and line[0] != "#"]
+                assert lines, "there is such a metric"
+                if any(float(line.split()[-1]) for line in lines):
+                    return False
+        return True
+
+    await eventually(complete, "every partition has its copies", timeout_s=30.0)
