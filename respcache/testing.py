@@ -236,7 +236,7 @@ class LocalCluster:
 
 @pytest.fixture
 def respcache_cluster() -> type[Cluster]:
-    """Give the class `Cluster`, for use as `async with respcache_cluster(nodes=3) as cluster`."""
+    """Make clusters on a test's own event loop: what is given is the class `Cluster`."""
     return Cluster
 
 

@@ -24,6 +24,7 @@ TIPS: Final[dict[Merge, tuple[bytes, ...]]] = {
     Merge.EACH: (),
     Merge.OK: (b"response_policy:all_succeeded",),
     Merge.CONCAT: (b"nondeterministic_output_order",),
+    Merge.ANY: (b"nondeterministic_output",),
 }
 """How a client that sends the parts of a command itself puts the replies together."""
 
@@ -150,6 +151,8 @@ def _statuses(words: Iterable[str]) -> Members:
 def _tips(row: Command) -> tuple[bytes, ...]:
     if row.merge is Merge.NONE:
         return ()
+    if row.merge is Merge.WALK:
+        return (b"nondeterministic_output", b"request_policy:special")
     policy = b"request_policy:multi_shard" if row.keys.first else b"request_policy:all_shards"
     return (policy, *TIPS[row.merge])
 

@@ -110,8 +110,9 @@ class Replicator:
         self.perform(self.keeper.peer_connected(self._loop.time(), name))
 
     def link_down(self, name: str) -> None:
-        """Note that what was on its way is lost."""
+        """Note that what was on its way is lost, and with it any transaction of that node's."""
         if not self._closed:
+            self._locks.release_of(name)
             self.perform(self.keeper.peer_disconnected(self._loop.time(), name))
 
     def keeper_frame(self, name: str, body: bytes) -> None:

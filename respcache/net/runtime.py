@@ -207,7 +207,6 @@ class Runtime:
 
     async def leave(self, timeout_s: float) -> None:
         """Hand everything over, say good-bye, stop."""
-        self.server.draining = True
         self.replicator.leave()
         try:
             async with asyncio.timeout(timeout_s):
@@ -215,7 +214,7 @@ class Runtime:
         except TimeoutError:
             self.handed_over = False
             log.warning("not everything was handed over within %s s", timeout_s)
-        await self.server.close()
+        self.server.close()
         self.gossip.perform(self.swim.leave(self._loop.time()))
         give_up = self._loop.time() + FAREWELL_S
         while self.swim.spreading and self._loop.time() < give_up:
@@ -229,7 +228,7 @@ class Runtime:
         if self._seeking is not None:
             self._seeking.cancel()
             await asyncio.gather(self._seeking, return_exceptions=True)
-        await self.server.close()
+        self.server.close()
         await self.replicator.close()
         await self.gossip.close()
         if self._http_socket is not None:

@@ -42,8 +42,6 @@ class Server:
         self.read_buffer: Final = bytearray(READ_BYTES)
         self.read_view: Final = memoryview(self.read_buffer)
         self.now_unix_s = int(time())
-        self.draining = False
-        """Whether new clients are refused because the node is leaving."""
         self._session: Final = session
         self._connections: Final[dict[Connection, None]] = {}
         self._listener: asyncio.Server | None = None
@@ -90,17 +88,15 @@ class Server:
             elif timeout_s and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Refuse new clients and end all connections; the replies already written are sent."""
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
         for connection in list(self._connections):
             connection.ended = "drain"
             connection.session.closing = True
             connection.push(b"")
-        if self._listener is not None:
-            await asyncio.sleep(0)
-            self._listener = None
 
     def _verdict(self, transport: asyncio.Transport) -> tuple[str, bytes | None]:
         if len(self._connections) >= self.config.maxclients:

@@ -94,9 +94,11 @@ class Decoder:
                 self._edge = b""
                 return
         seam = self._edge + bytes(chunk[:_EDGE_BYTES])
-        self._edge = bytes(chunk[-_EDGE_BYTES:])
+        self._edge = (self._edge + bytes(chunk[-_EDGE_BYTES:]))[-_EDGE_BYTES:]
         announced = {int(count) for stretch in (seam, chunk) for count in _ABSURD_COUNT.findall(stretch)}
         if announced and _is_allocated(announced):
+            self._reader = hiredis.Reader(notEnoughData=NEED_MORE)
+            self.gets = self._reader.gets
             raise ProtocolError("Protocol error: invalid multibulk length")
 
     def recover(self) -> None:
@@ -147,4 +149,10 @@ def _is_allocated(lengths: set[int]) -> bool:
     nothing, they may stand in a value; and to let the list live would cost seconds in
     the next garbage collection.
     """
-    return any(type(found) is list and len(found) in lengths for age in (0, 1) for found in gc.get_objects(age))
+    for age in (0, 1):
+        young = gc.get_objects(age)
+        absurd = [len(found) for found in young if type(found) is list and len(found) in lengths]
+        young.clear()  # it holds all that runs here, and would keep itself alive
+        if absurd:
+            return True
+    return False

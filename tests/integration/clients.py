@@ -38,10 +38,22 @@ async def until(condition: Callable[[], bool], what: str, timeout_s: float = 10.
     """Wait for a condition and return how many seconds it took; fail after `timeout_s`."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    while not condition():
+    while not condition():  # for want of an event: what is waited for shows in many places
         assert loop.time() - started < timeout_s, f"not within {timeout_s} s: {what}"
         await asyncio.sleep(0.005)
     return loop.time() - started
+
+
+async def command(redis: Redis, *words: object) -> object:
+    """Send one command as it stands."""
+    return await redis.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it so
+
+
+async def cluster_info(redis: Redis) -> dict[str, str]:
+    """Give what CLUSTER INFO says, by name."""
+    info = await command(redis, "CLUSTER INFO")
+    assert isinstance(info, dict)
+    return info
 
 
 async def in_batches(redis: Redis, commands: Sequence[Sequence[object]], size: int = 500) -> list[object]:
@@ -55,8 +67,9 @@ async def in_batches(redis: Redis, commands: Sequence[Sequence[object]], size: i
     return replies
 
 
-async def page(address: Address, path: str) -> str:
+async def page(address: Address | None, path: str) -> str:
     """Get a page by HTTP; it must be there."""
+    assert address is not None, "HTTP is switched on"
     reader, writer = await asyncio.open_connection(*address)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()

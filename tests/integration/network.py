@@ -53,7 +53,7 @@ def _block(here: Node, there: Node) -> list[Link]:
 
     gossip._send = lossy_send  # type: ignore[method-assign]
     gossip._exchange = lossy_exchange  # type: ignore[method-assign]
-    links.keep = lossy_keep  # type: ignore[method-assign]
+    links.keep = lossy_keep  # type: ignore[method-assign, assignment]
     link = links.link(name)
     if link is None:
         return []

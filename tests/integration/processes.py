@@ -12,7 +12,7 @@ from typing import Final, Self
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from integration.clients import Address, client
+from integration.clients import Address, client, cluster_info
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0
@@ -62,7 +62,7 @@ class ServerProcess:
     async def members(self) -> int:
         """Ask the node how many members it sees; 0 if it does not answer."""
         try:
-            info = await self.redis.execute_command("CLUSTER INFO")
+            info = await cluster_info(self.redis)
         except (RedisError, OSError):
             return 0
         return int(info["cluster_known_nodes"]) if info["cluster_state"] == "ok" else 0

@@ -61,5 +61,5 @@ def total_bytes(nodes: Iterable[Node]) -> int:
         assert node._runtime is not None
         for keyspace in node._runtime.store.used():
             for part in keyspace.partitions:
-                total += sum(len(value) for value in part.values.values() if isinstance(value, bytes))
+                total += sum(len(value) for value in part.values.values())
     return total

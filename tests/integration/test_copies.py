@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 from redis.asyncio import Redis
 
-from integration.clients import clients, in_batches, until
+from integration.clients import clients, command, in_batches, until
 from integration.stores import copies, owner, partition, stored
 from respcache.errors import NodeClosed
 from respcache.testing import Cluster
@@ -44,7 +44,7 @@ async def test_every_kind_of_write_reaches_the_copy() -> None:
         await cluster.wait_for_copies()
         for key, commands in _histories().items():
             for number, words in enumerate(commands):
-                await redis[number % 2].execute_command(*words)
+                await command(redis[number % 2], *words)
             values = [stored(node, key) for node in cluster.members()]
             deadlines = [partition(node, key).expires.get(key) for node in cluster.members()]
             assert values[0] == values[1], commands
@@ -84,7 +84,7 @@ async def test_a_key_expires_everywhere_within_50_ms_of_its_deadline() -> None:
         keys = [b"short:%d" % number for number in range(20)]
         for key in keys:
             await redis[0].set(key, "value", px=2000)
-        deadlines = {key: int(str(await redis[1].execute_command("PEXPIRETIME", key))) / 1000 for key in keys}
+        deadlines = {key: int(str(await command(redis[1], "PEXPIRETIME", key))) / 1000 for key in keys}
         gone: dict[bytes, float] = {}
         while len(gone) < len(keys):
             for key in keys:

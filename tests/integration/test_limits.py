@@ -17,7 +17,7 @@ TIMEOUT_S = 10.0
 
 
 async def test_a_slow_reader_is_waited_for_without_piling_up_its_replies() -> None:
-    """A client asks for 100 MiB and does not read: the node stops reading it, serves others, and in the end it gets all."""
+    """A client asks for 100 MiB and does not read: the node stops reading it, serves others, then sends all."""
     async with Cluster(nodes=2) as cluster, clients(cluster.members()) as redis:
         value = b"x" * MIB
         await redis[0].set("large", value)
@@ -35,7 +35,7 @@ async def test_a_slow_reader_is_waited_for_without_piling_up_its_replies() -> No
 
 
 async def test_a_client_that_lets_too_many_replies_pile_up_is_disconnected() -> None:
-    """Beyond `client-output-buffer-limit` the connection ends, and the memory is free again; others see nothing of it."""
+    """Beyond `client-output-buffer-limit` the connection ends, and the memory is free; others see nothing of it."""
     async with (
         Cluster(nodes=1, client_output_buffer_limit_bytes=4 * MIB) as cluster,
         clients(cluster.members()) as (redis,),
@@ -43,7 +43,7 @@ async def test_a_client_that_lets_too_many_replies_pile_up_is_disconnected() -> 
         node = cluster.member(0)
         await redis.set("large", b"x" * MIB)
         reader, writer = await asyncio.open_connection(*node.address, limit=1024)
-        writer.write(request([b"GET", b"large"]) * 400)
+        writer.write(request([b"GET", b"large"]) * 40)
         await until(lambda: _disconnects(node, "output_limit") == 1, "the slow reader is cut off")
         assert await redis.get("large") == b"x" * MIB
         assert _unsent_bytes(node) < 2 * MIB
@@ -52,7 +52,7 @@ async def test_a_client_that_lets_too_many_replies_pile_up_is_disconnected() -> 
 
 
 async def test_one_client_too_many_is_told_so() -> None:
-    """With `maxclients = 3` the fourth one gets Redis' error and is disconnected; a place that is left is free again."""
+    """With `maxclients = 3` the fourth one gets Redis' error and is disconnected; a place that is left is free."""
     async with Cluster(nodes=1, maxclients=3) as cluster:
         node = cluster.member(0)
         some = [await asyncio.open_connection(*node.address) for _ in range(3)]
@@ -139,7 +139,7 @@ async def test_killing_a_client_ends_its_connection() -> None:
     async with Cluster(nodes=1) as cluster, clients(cluster.members()) as (redis,):
         victim = client(cluster.member(0).address)
         number = await victim.client_id()
-        assert await redis.execute_command("CLIENT KILL", "ID", number) == 1
+        assert await redis.client_kill_filter(_id=str(number)) == 1
         await until(lambda: _disconnects(cluster.member(0), "killed") == 1, "the client is gone")
         assert await victim.client_id() != number, "it has connected anew"
         await victim.aclose()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import hiredis
 import pytest
@@ -159,7 +160,7 @@ def _call(rng: random.Random, name: str) -> list[bytes]:
 def _pieces(rng: random.Random, whole: bytes) -> list[bytes]:
     """Cut bytes at random places."""
     places = sorted({0, len(whole), *(rng.randrange(len(whole)) for _ in range(6))})
-    return [whole[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [whole[start:end] for start, end in pairwise(places)]
 
 
 async def _reply(reader: asyncio.StreamReader, parser: hiredis.Reader) -> object:

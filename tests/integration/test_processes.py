@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from integration.clients import in_batches, page
+from integration.clients import command, in_batches, page, until
 from integration.processes import Processes, ServerProcess, eventually
 
 pytestmark = pytest.mark.integration
@@ -19,6 +20,12 @@ KEYS = int(os.environ.get("RESPCACHE_TEST_KEYS", "20000"))
 """How many keys are written while nodes come and go; 100,000 for the whole experiment."""
 PIPELINE = 100
 TTL_S = 3600
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Keep a measured figure with the result of the test."""
+    return lambda text: record_property("measured", text)
 
 
 async def test_a_cluster_forms_joins_and_leaves() -> None:
@@ -55,7 +62,7 @@ async def test_every_write_is_read_everywhere_at_once() -> None:
                 assert await redis[reader].get(key) is None
 
 
-async def test_sigterm_hands_over_and_sigkill_loses_nothing() -> None:
+async def test_sigterm_hands_over_and_sigkill_loses_nothing(report: Callable[[str], None]) -> None:
     """Two nodes: one is asked to go, its keys are there; another comes, the first dies, the keys are still there."""
     async with Processes() as processes:
         await processes.add()
@@ -70,7 +77,7 @@ async def test_sigterm_hands_over_and_sigkill_loses_nothing() -> None:
         await second.stop(signal.SIGKILL)
         outage = await eventually(lambda: _served(third.redis, 3000), "the survivor serves every key")
         await _all_there(third.redis, 3000)
-        print(f"all keys served {outage:.2f} s after the kill")
+        report(f"all keys served {outage:.2f} s after the kill")
 
 
 async def test_a_deadline_passes_everywhere() -> None:
@@ -79,7 +86,7 @@ async def test_a_deadline_passes_everywhere() -> None:
         for _ in range(3):
             await processes.add()
         await processes.servers[0].redis.set("short", "value", px=2000)
-        deadline = int(str(await processes.servers[1].redis.execute_command("PEXPIRETIME", "short"))) / 1000
+        deadline = int(str(await command(processes.servers[1].redis, "PEXPIRETIME", "short"))) / 1000
 
         async def gone() -> bool:
             asked_at = time.time()
@@ -91,9 +98,11 @@ async def test_a_deadline_passes_everywhere() -> None:
         await eventually(gone, "the key has expired")
 
 
-async def test_no_acknowledged_key_is_lost_while_nodes_join_leave_and_die() -> None:
-    """Keys are written through one node while a fourth one joins, one leaves by SIGTERM and one is killed: every
-    acknowledged key reads back from every node with its deadline."""
+async def test_no_acknowledged_key_is_lost_while_nodes_join_leave_and_die(report: Callable[[str], None]) -> None:
+    """Every acknowledged key reads back from every node with its deadline.
+
+    Keys are written through one node while a fourth one joins, one leaves by SIGTERM and one is killed.
+    """
     async with Processes() as processes:
         for _ in range(3):
             await processes.add()
@@ -114,7 +123,7 @@ async def test_no_acknowledged_key_is_lost_while_nodes_join_leave_and_die() -> N
         await processes.servers[2].stop(signal.SIGKILL)
         await processes.converge(2)
         await writing
-        print(
+        report(
             f"{progress.acknowledged} of {KEYS} keys acknowledged, {progress.refused} in doubt, in "
             f"{time.monotonic() - started:.1f} s; longest batch {progress.longest_s:.2f} s"
         )
@@ -156,8 +165,7 @@ class Progress:
 async def _write(redis: Redis, progress: Progress) -> None:
     for start in range(0, KEYS, PIPELINE):
         numbers = range(start, min(start + PIPELINE, KEYS))
-        while numbers.stop > progress.limit * KEYS + PIPELINE:
-            await asyncio.sleep(0.002)
+        await until(lambda: numbers.stop <= progress.limit * KEYS + PIPELINE, "the next change", timeout_s=60.0)  # noqa: B023 # called in this round only
         began = time.monotonic()
         replies = await in_batches(redis, [("SET", f"key:{n}", n, "EX", TTL_S) for n in numbers])
         for number, reply in zip(numbers, replies, strict=True):

@@ -7,7 +7,7 @@ import time
 import pytest
 from redis.exceptions import ClusterDownError, RedisError, ResponseError, TryAgainError
 
-from integration.clients import clients, in_batches, page, until
+from integration.clients import clients, cluster_info, in_batches, page, until
 from integration.network import cut
 from integration.stores import copies, settled
 from respcache.testing import Cluster
@@ -19,8 +19,7 @@ CUT_S = float(os.environ.get("RESPCACHE_TEST_CUT_S", "4"))
 
 
 async def test_a_healed_split_is_one_cluster_within_seconds() -> None:
-    """One of three nodes is cut off and back, writes on both sides: all see three again, agree about every key, and
-    have what was there before."""
+    """All see three again, agree about every key, and have what was there before, after writes on both sides."""
     async with Cluster(nodes=3) as cluster, clients(cluster.members()) as redis:
         await cluster.wait_for_copies()
         nodes = cluster.members()
@@ -85,11 +84,11 @@ async def test_a_node_without_owners_still_says_how_it_is() -> None:
         await cluster.kill(2)
         await until(lambda: len(cluster.member(0).members()) == 1, "the others are gone")
         survivor = redis[0]
-        waiting = [asyncio.create_task(_reply(survivor.set(f"key:{n}", "again"))) for n in range(100)]
+        waiting = [asyncio.create_task(_reply(survivor.set(f"key:{n}", "again"))) for n in range(40)]
         async with asyncio.timeout(1.0):
             assert await survivor.ping()
             assert (await survivor.info("server"))["tcp_port"] == cluster.member(0).address[1]
-            assert (await survivor.execute_command("CLUSTER INFO"))["cluster_state"] == "fail"
+            assert (await cluster_info(survivor))["cluster_state"] == "fail"
             assert await survivor.config_get("maxclients")
         async with asyncio.timeout(1.0):
             assert "cluster_members" in await page(cluster.member(0).http_address, "/metrics")

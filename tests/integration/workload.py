@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -110,9 +111,9 @@ class Workload:
                 done = await self._read(redis, key)
             elif kind < 0.9:
                 value = b"%d" % turn
-                done = await self._write(key, value, lambda key=key, value=value, redis=redis: redis.set(key, value))
+                done = await self._write(key, value, partial(redis.set, key, value))
             else:
-                done = await self._write(key, None, lambda key=key, redis=redis: redis.delete(key))
+                done = await self._write(key, None, partial(redis.delete, key))
             if not done:
                 names[place] = b"w%d:%d:%d" % (number, place, turn)
 
