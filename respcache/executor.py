@@ -12,11 +12,11 @@ from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import TABLE, Command, lookup
+from respcache.commands.registry import TABLE, Command, Merge, lookup
 from respcache.commands.session import Session
 from respcache.errors import CommandError, UnknownCommand, WrongArity
 from respcache.pending import Pending
-from respcache.reply import OK, Reply
+from respcache.reply import OK
 from respcache.resp.decode import NEED_MORE
 from respcache.resp.encode import BULK_HEADS, CRLF, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.stats import DURATION_BUCKETS, Stats
@@ -41,7 +41,7 @@ class AuthRequired(CommandError):
         super().__init__("Authentication required.")
 
 
-class NotARequest(Exception):  # noqa: N818 # named after what was found
+class NotARequest(Exception):  # named after what was found
     """The parser gave something that is no list of bytes."""
 
 
@@ -75,9 +75,13 @@ class Executor:
         self.slow_us = -1
         """Commands that last so long go to the slow log; negative for none."""
 
-    def batch(self, session: Session, gets: Callable[[], object], out: Out) -> Argv:
+    def batch(  # noqa: C901, PLR0912, PLR0915 # the hot loop: each call left out of it is a tenth of a command
+        self, session: Session, gets: Callable[[], object], out: Out
+    ) -> Argv:
         """Run requests until `gets` answers NEED_MORE; append a reply for each, return the last request ([]: none).
 
+        Stops early behind a command that ends the session, and behind one that those after
+        it have to wait for (`Session.barrier`).
         Raises NotARequest, and lets the parser's own errors through: the requests
         before it have been run and their replies are in `out`.
         """
@@ -115,7 +119,7 @@ class Executor:
                         run = None
                     last = argv
                     append(self._slow(session, argv))
-                    if session.closing:
+                    if session.closing or session.barrier is not None:
                         break
                     if session.database != keyspace.number:
                         keyspace = self._store.keyspace(session.database)
@@ -140,6 +144,8 @@ class Executor:
                 except CommandError as refusal:
                     self._refused(row, refusal)
                     append(error(refusal))
+                    if partition.changed:
+                        _ship(partition, None)
                     continue
                 log = partition.log
                 if log is not None and log.streams:
@@ -180,7 +186,7 @@ class Executor:
         try:
             row = resolve(argv)
             if session.restricted and not row.no_auth:
-                raise AuthRequired  # noqa: TRY301 # a refusal like the others
+                raise AuthRequired  # a refusal like the others
             return self._perform(session, row, argv)
         except CommandError as refusal:
             self._refused(row, refusal)
@@ -205,14 +211,13 @@ class Executor:
 
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
-        reply = row.on_key(partition, argv)
-        log = partition.log
-        if partition.changed:
-            effects = partition.take_effects(argv if row.writes else None)
-            if log is not None and log.streams:
-                for effect in effects:
-                    log.append(partition.database, effect)
-        wire = encode(reply, protocol)
+        try:
+            reply = row.on_key(partition, argv)
+        except CommandError:
+            _ship(partition, None)
+            raise
+        _ship(partition, argv if row.writes else None)
+        wire, log = encode(reply, protocol), partition.log
         return wire if log is None or log.clean else self._router.hold(wire, [log])
 
     def run(
@@ -226,7 +231,12 @@ class Executor:
         if row.key_at:
             return self.on_partition(row, argv, keyspace.at(argv[row.key_at]), protocol)
         assert row.on_keys is not None
-        reply = row.on_keys(keyspace if row.keys.first else keyspace.only(partitions), argv)
+        try:
+            reply = row.on_keys(keyspace if row.keys.first else keyspace.only(partitions), argv)
+        except CommandError:
+            for number in partitions:
+                _ship(keyspace.partitions[number], None)
+            raise
         logs = self._collect(row, argv, partitions)
         wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
@@ -245,8 +255,10 @@ class Executor:
                 log = partition.log
                 if partition.changed:
                     effects = partition.take_effects(None)
+                    if row.merge is Merge.NONE:  # what is there already are keys that were found expired
+                        effects += _states(partition, keys)
                     if log is not None and log.streams:
-                        for effect in effects or _states(partition, keys):
+                        for effect in effects:
                             log.append(keyspace.number, effect)
                 if log is not None and log.streams and not log.clean:
                     unclean.append(log)
@@ -275,6 +287,15 @@ class Executor:
                 name=session.name,
                 keep=session.host.config.server.slowlog_max_len,
             )
+
+
+def _ship(partition: Partition, default: Argv | None) -> None:
+    """Send to the copies what has changed: a write, or only keys that were found expired."""
+    if partition.changed:
+        effects, log = partition.take_effects(default), partition.log
+        if log is not None and log.streams:
+            for effect in effects:
+                log.append(partition.database, effect)
 
 
 def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:

@@ -132,6 +132,7 @@ class Node:
         requests = iter([argv])
         out: Out = []
         runtime.executor.batch(session, lambda: next(requests, NEED_MORE), out)
+        session.barrier = None
         return _decoded(await _arrived(out[0]))
 
     async def get(self, key: bytes | str) -> bytes | None:

@@ -23,7 +23,7 @@ class Order(Pending):
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all by name
         self,
         row: Command,
         argv: Argv,

@@ -9,12 +9,13 @@ class Pending:
     waiting --resolve--> resolved; whoever listens with `then` is called once.
     """
 
-    __slots__ = ("_listener", "wire")
+    __slots__ = ("_follower", "_listener", "wire")
 
     def __init__(self) -> None:
         self.wire: bytes | None = None
         """The encoded reply, once it is there."""
         self._listener: Callable[[], None] | None = None
+        self._follower: Callable[[], None] | None = None
 
     def resolve(self, wire: bytes) -> None:
         """Give the reply; a second one is ignored, for a deadline may have answered first."""
@@ -22,8 +23,11 @@ class Pending:
             return
         self.wire = wire
         listener, self._listener = self._listener, None
+        follower, self._follower = self._follower, None
         if listener is not None:
             listener()
+        if follower is not None:
+            follower()
 
     def then(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the reply is there, at once if it is already."""
@@ -31,6 +35,13 @@ class Pending:
             listener()
         else:
             self._listener = listener
+
+    def also(self, follower: Callable[[], None]) -> None:
+        """Call `follower` when the reply is there and has been listened to."""
+        if self.wire is not None:
+            follower()
+        else:
+            self._follower = follower
 
     def follow(self, reply: "bytes | Pending") -> None:
         """Take the reply from there, now or when it comes."""
@@ -40,5 +51,5 @@ class Pending:
             self.resolve(reply)
 
     def abandon(self) -> None:
-        """Forget the listener: its client is gone."""
-        self._listener = None
+        """Forget who waits: the client is gone."""
+        self._listener = self._follower = None

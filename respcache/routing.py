@@ -23,7 +23,7 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, CommandError, Moved, TryAgain, Uncertain
+from respcache.errors import ClusterDown, CommandError, Moved, TryAgain, Uncertain, WrongArity
 from respcache.executor import Executor, Out
 from respcache.locking import Locks
 from respcache.merging import Part, merged
@@ -59,7 +59,7 @@ class Peers(Protocol):
 class Router:
     """Finds the place where a command can run. One per node, on its event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all by name, from the composition root alone
         self,
         *,
         name: str,
@@ -105,10 +105,15 @@ class Router:
         return self._order(session, row, argv, (partition.number,))
 
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
-        """Run a command on several keys, or on a whole database."""
+        """Run a command on several keys, or on a whole database. Raises WrongArity where a key lacks its value."""
+        if row.keys.step > 1 and (len(argv) - row.keys.first) % row.keys.step:
+            raise WrongArity(row.name)
         keys = row.keys.of(argv) if row.keys.first else []
         partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else EVERYWHERE
-        return self._order(session, row, argv, partitions)
+        reply = self._order(session, row, argv, partitions)
+        if isinstance(reply, Pending) and row.merge is Merge.NONE:
+            session.barrier = reply
+        return reply
 
     def _wants_redirect(self, session: Session) -> bool:
         return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)

@@ -97,7 +97,9 @@ class Transaction:
         self._dispatch: Final = dispatch
         self._again: Final = again
         keys = sorted(set(keys_of(order.database, order.argv)), key=lambda stored: partition_of(stored[1]))
-        self._steps: Final = [list(run) for _, run in groupby(keys, key=lambda stored: owner_of[partition_of(stored[1])])]
+        self._steps: Final = [
+            list(run) for _, run in groupby(keys, key=lambda stored: owner_of[partition_of(stored[1])])
+        ]
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from respcache.cluster.topology import NodeView
 from respcache.config import Config
+from respcache.pending import Pending
 from respcache.rates import Rates
 from respcache.slowlog import SlowLog
 from respcache.stats import Stats
@@ -86,6 +87,7 @@ class Session:
     __slots__ = (
         "address",
         "authenticated",
+        "barrier",
         "client_id",
         "closing",
         "cluster_aware",
@@ -128,6 +130,9 @@ class Session:
         """Whether commands must be looked at one by one before they run."""
         self.cluster_aware = False
         """Whether the client knows the slot table, and wants MOVED rather than relaying."""
+        self.barrier: Pending | None = None
+        """A command under way whose keys have several owners: the next ones wait until it is done, because
+        they would overtake it at the owners of their keys."""
         self.no_evict = False
         self.no_touch = False
         self.closing = False

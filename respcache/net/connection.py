@@ -23,8 +23,19 @@ UNSENT_PAUSE_BYTES: Final = 1024 * 1024
 QUEUE_PAUSE: Final = 10_000
 """Replies waiting in the queue above which they do so too."""
 
-FOREIGN_STARTS: Final = (b"\x16\x03", b"GET /", b"POST /", b"HEAD /", b"PUT /", b"OPTIONS /", b"CONNECT ", b"PRI * HTTP")
+FOREIGN_STARTS: Final = (
+    b"\x16\x03",
+    b"GET /",
+    b"POST /",
+    b"HEAD /",
+    b"PUT /",
+    b"OPTIONS /",
+    b"CONNECT ",
+    b"PRI * HTTP",
+)
 """How clients begin that took this port for another: TLS, HTTP."""
+
+_NOTHING: Final = memoryview(b"")
 
 log: Final = logging.getLogger(__name__)
 
@@ -95,15 +106,20 @@ class Connection(asyncio.BufferedProtocol):
         """Run what has come in."""
         if self._closing:
             return
-        server, decoder, session = self._server, self._decoder, self.session
-        chunk = server.read_view[:nbytes]
+        server = self._server
         server.stats.input_bytes += nbytes
-        session.last_active_unix_s = server.now_unix_s
+        self.session.last_active_unix_s = server.now_unix_s
+        self._run(server.read_view[:nbytes])
+
+    def _run(self, chunk: memoryview) -> None:
+        """Take in a chunk and run what is complete, up to a command that the others have to wait for."""
+        server, decoder, session = self._server, self._decoder, self.session
         out: Out = []
+        last: list[bytes] = []
         try:
-            decoder.feed(chunk)
-            last: list[bytes] = []
-            while True:
+            if chunk:
+                decoder.feed(chunk)
+            while session.barrier is None:
                 try:
                     last = server.executor.batch(session, decoder.gets, out)
                     break
@@ -121,7 +137,19 @@ class Connection(asyncio.BufferedProtocol):
             log.exception("a command failed on a defect of this program; its client is disconnected")
             out.append(b"-ERR internal error\r\n")
             self.ended, session.closing = "protocol", True
+        barrier = session.barrier
+        if out and barrier is not None and out[-1] is barrier:
+            self._transport.pause_reading()
+            barrier.also(self._go_on)
         self._send(out)
+
+    def _go_on(self) -> None:
+        """Run the requests that waited behind a command with keys of several owners."""
+        self.session.barrier = None
+        if not self._closing:
+            if not self._paused:
+                self._transport.resume_reading()
+            self._run(_NOTHING)
 
     def eof_received(self) -> bool:
         """End with the client; it does not wait for replies any more."""
@@ -135,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Read again."""
         self._paused = False
-        if not self._transport.is_closing():
+        if not self._transport.is_closing() and self.session.barrier is None:
             self._transport.resume_reading()
 
     def end(self, reason: str) -> None:

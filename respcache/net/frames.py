@@ -51,7 +51,9 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     protocol: Annotated[int, msgspec.Meta(ge=2, le=3)]
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)]
     """How long the answer may take."""
-    partitions: Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=1023)]], msgspec.Meta(min_length=1, max_length=1024)]
+    partitions: Annotated[
+        list[Annotated[int, msgspec.Meta(ge=0, le=1023)]], msgspec.Meta(min_length=1, max_length=1024)
+    ]
     argv: Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=4 * 1024 * 1024)]
 
 

@@ -178,7 +178,7 @@ class Replicator:
         """Begin to hand everything over."""
         self.perform(self.keeper.leave(self._loop.time()))
 
-    def perform(self, effects: Sequence[Effect]) -> None:
+    def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901 # one case for each effect
         """Carry out what the keeper asks for, in order."""
         for effect in effects:
             match effect:

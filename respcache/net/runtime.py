@@ -1,8 +1,8 @@
 """The parts of a running node, connected: built at once, started and stopped in order.
 
-    clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
-                               `--> Router --> Links --> owner
-    datagrams -> Gossip --> Swim --> members --> Replicator --> Keeper
+clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
+`--> Router --> Links --> owner
+datagrams -> Gossip --> Swim --> members --> Replicator --> Keeper
 """
 
 import asyncio
@@ -112,7 +112,7 @@ class Runtime:
             stats=self.stats,
             store=self.store,
             run_id=node_id(self.name, run),
-            sessions=lambda: self.server.sessions(),
+            sessions=lambda: self.server.sessions(),  # noqa: PLW0108 # the server is made below
             topology=self.topology,
             shut_down=shut_down,
         )
@@ -217,7 +217,7 @@ class Runtime:
         self.server.close()
         self.gossip.perform(self.swim.leave(self._loop.time()))
         give_up = self._loop.time() + FAREWELL_S
-        while self.swim.spreading and self._loop.time() < give_up:
+        while self.swim.spreading and self._loop.time() < give_up:  # noqa: ASYNC110 # swim has no events
             await asyncio.sleep(0.01)
         await self.close()
 
@@ -277,7 +277,7 @@ class Runtime:
         self.server.config = config.server
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:  # noqa: C901 # one case for each event
         match event:
             case Joined(member):
                 log.info("%s joined", member.name)
@@ -300,7 +300,9 @@ class Runtime:
                 self.conflict = event
                 self.replicator.changed.set()
             case PartitionSuspected(suspects, members):
-                log.warning("%d of %d members do not answer: rather the network than all of them", len(suspects), members)
+                log.warning(
+                    "%d of %d members do not answer: rather the network than all of them", len(suspects), members
+                )
             case PeerRecordVersion():
                 pass
             case _:
@@ -343,9 +345,7 @@ class Runtime:
         self.router.sweep()
         self._expire()
         stats = self.stats
-        self.host.rates.sample(
-            self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes)
-        )
+        self.host.rates.sample(self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes))
 
     def _expire(self) -> None:
         """Delete the expired keys of the next few partitions that are served here."""

@@ -37,7 +37,9 @@ def encode(reply: Reply, protocol: int) -> bytes:
         head = b"*%d\r\n" % (2 * len(reply)) if protocol == 2 else b"%%%d\r\n" % len(reply)
         return head + b"".join([encode(part, protocol) for pair in reply.items() for part in pair])
     if isinstance(reply, list):
-        return array_head(len(reply), _array_kind(reply, protocol)) + b"".join([encode(element, protocol) for element in reply])
+        return array_head(len(reply), _array_kind(reply, protocol)) + b"".join(
+            [encode(element, protocol) for element in reply]
+        )
     return _rare(reply, protocol)
 
 

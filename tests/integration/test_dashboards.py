@@ -21,8 +21,8 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from dashboards.generate import BOARDS, FOLDER, text_of
-from dashboards.grafana import COLUMNS, Board, Query
+from boards.generate import BOARDS, FOLDER, text_of
+from boards.grafana import COLUMNS, Board, Query
 from respcache.commands.families import ROWS
 from respcache.metrics.catalogue import metrics
 from respcache.testing import LocalCluster

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboards.grafana import Board, Panel, Query, rate, series
+from boards.grafana import Board, Panel, Query, rate, series
 
 BUCKETS: Final = rate("respcache_command_duration_seconds_bucket")
 HITS: Final = f"sum({rate('respcache_keyspace_hits_total')})"

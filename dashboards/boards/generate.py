@@ -1,15 +1,15 @@
-"""Writes the boards next to this file: `python -m dashboards.generate`, in the root of the repository."""
+"""Writes the boards into the folder above: `task docs`."""
 
 import json
 from pathlib import Path
 from typing import Final
 
-from dashboards.grafana import Board
-from dashboards.overview import OVERVIEW
+from boards.grafana import Board
+from boards.overview import OVERVIEW
 
 BOARDS: Final[dict[str, Board]] = {"overview.json": OVERVIEW}
 """Boards by file name."""
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).parent.parent
 
 
 def text_of(board: Board) -> str:
