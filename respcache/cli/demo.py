@@ -119,7 +119,7 @@ async def _spawn(arguments: list[str]) -> Process:
     The settings in our environment are not for it: they would let all nodes want one port.
     """
     environment = {name: text for name, text in os.environ.items() if not name.startswith(VARIABLE_PREFIX)}
-    program = (sys.executable, "-m", "respcache", "serve", *arguments)
+    program = (sys.executable, "-P", "-m", "respcache", "serve", *arguments)
     return await asyncio.create_subprocess_exec(*program, stdout=PIPE, start_new_session=True, env=environment)
 
 

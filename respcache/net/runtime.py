@@ -1,15 +1,16 @@
 """The parts of a running node, connected: built at once, started and stopped in order.
 
-clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
-`--> Router --> Links --> owner
-datagrams -> Gossip --> Swim --> members --> Replicator --> Keeper
+What goes through them, from left to right:
+
+    clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
+                               `--> Router --> Links --> owner
+    datagrams -> Gossip --> Swim --> members --> Replicator --> Keeper
 """
 
 import asyncio
 import hashlib
 import logging
 import random
-import socket
 from collections.abc import Callable, Sequence
 from time import time, time_ns
 from typing import Final, assert_never
@@ -38,7 +39,7 @@ from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
 from respcache.cluster.topology import NodeView
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
-from respcache.config import CLUSTER_PORT_OFFSET, Config
+from respcache.config import Config
 from respcache.errors import ConfigError
 from respcache.executor import Executor
 from respcache.host import NodeHost
@@ -61,6 +62,7 @@ log: Final = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 0.5
 """How long a node that has left goes on telling so, at most."""
+FAREWELL_POLL_S: Final = 0.01
 SETTLE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
 """How long nodes that know of no cluster wait for one before the oldest founds it, by environment."""
 RESOLVE_S: Final = {"local": 0.5, "lan": 2.0, "wan": 10.0}
@@ -82,23 +84,13 @@ class Runtime:
         server, cluster = config.server, config.cluster
         self._loop: Final = asyncio.get_running_loop()
         self._seeds: Final = [seeds.parse_seed(seed) for seed in cluster.join]
-        self._client_socket: Final = sockets.bind_stream(server.bind, server.port)
-        port: int = self._client_socket.getsockname()[1]
-        wanted = cluster.port
-        if wanted is None:
-            wanted = server.port + CLUSTER_PORT_OFFSET if server.port else 0
-        self._http_socket: socket.socket | None = None
-        try:
-            self._stream_socket, self._datagram_socket = sockets.bind_pair(server.bind, wanted)
-            if config.http.enabled:
-                self._http_socket = sockets.bind_stream(server.bind, config.http.port)
-        except ConfigError:
-            self._client_socket.close()
-            raise
+        self._ports: Final = sockets.bind_ports(config)
         host = cluster.advertise or sockets.routable_host(server.bind)
+        port, http_port = sockets.port_of(self._ports.client), 0
+        if self._ports.http is not None:
+            http_port = sockets.port_of(self._ports.http)
         self.address: Final = (host, port)
-        self.cluster_address: Final = (host, int(self._stream_socket.getsockname()[1]))
-        http_port = 0 if self._http_socket is None else int(self._http_socket.getsockname()[1])
+        self.cluster_address: Final = (host, sockets.port_of(self._ports.stream))
         self.http_address: Final = (host, http_port) if http_port else None
         self.name: Final = cluster.name or f"{host}:{port}"
         run = time_ns() // 1_000_000
@@ -185,11 +177,11 @@ class Runtime:
     async def open(self) -> None:
         """Listen, and begin to look for the cluster."""
         self._opened = True
-        if self._http_socket is not None:
-            await self.monitor.listen(self._http_socket)
-        await self.replicator.links.listen(self._stream_socket)
-        await self.gossip.open(self._datagram_socket)
-        await self.server.listen(self._client_socket)
+        if self._ports.http is not None:
+            await self.monitor.listen(self._ports.http)
+        await self.replicator.links.listen(self._ports.stream)
+        await self.gossip.open(self._ports.datagram)
+        await self.server.listen(self._ports.client)
         self.replicator.start()
         if self._seeds:
             self._seeking = self._loop.create_task(self._seek())
@@ -218,7 +210,7 @@ class Runtime:
         self.gossip.perform(self.swim.leave(self._loop.time()))
         give_up = self._loop.time() + FAREWELL_S
         while self.swim.spreading and self._loop.time() < give_up:  # noqa: ASYNC110 # swim has no events
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(FAREWELL_POLL_S)
         await self.close()
 
     async def close(self) -> None:
@@ -231,11 +223,9 @@ class Runtime:
         self.server.close()
         await self.replicator.close()
         await self.gossip.close()
-        if self._http_socket is not None:
+        if self._ports.http is not None:
             await self.monitor.close()
-            self._http_socket.close()
-        for bound in (self._client_socket, self._stream_socket, self._datagram_socket):
-            bound.close()
+        self._ports.close()
 
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""

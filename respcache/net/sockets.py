@@ -1,12 +1,56 @@
 """Sockets that are bound before anybody listens on them, so that ports are known early."""
 
 import socket
+from dataclasses import dataclass
 from typing import Final
 
+from respcache.config import CLUSTER_PORT_OFFSET, Config
 from respcache.errors import ConfigError
 
 BIND_TRIES: Final = 50
 """A port that is free for TCP may be taken for UDP: another one is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The bound sockets of a node."""
+
+    client: socket.socket
+    stream: socket.socket
+    """The cluster port, TCP."""
+    datagram: socket.socket
+    """The cluster port, UDP."""
+    http: socket.socket | None
+
+    def close(self) -> None:
+        """Give all of them back."""
+        for bound in (self.client, self.stream, self.datagram, self.http):
+            if bound is not None:
+                bound.close()
+
+
+def bind_ports(config: Config) -> Ports:
+    """Bind all ports of a node, or none. Raises ConfigError if one is taken."""
+    server, wanted = config.server, config.cluster.port
+    if wanted is None:
+        wanted = server.port + CLUSTER_PORT_OFFSET if server.port else 0
+    taken: list[socket.socket] = []
+    try:
+        taken.append(bind_stream(server.bind, server.port))
+        taken += bind_pair(server.bind, wanted)
+        if config.http.enabled:
+            taken.append(bind_stream(server.bind, config.http.port))
+    except ConfigError:
+        for bound in taken:
+            bound.close()
+        raise
+    return Ports(taken[0], taken[1], taken[2], taken[3] if config.http.enabled else None)
+
+
+def port_of(bound: socket.socket) -> int:
+    """Give the number of the port that a socket is bound to."""
+    number: int = bound.getsockname()[1]
+    return number
 
 
 def bind_stream(host: str, port: int) -> socket.socket:

@@ -51,9 +51,9 @@ def _block(here: Node, there: Node) -> list[Link]:
         if peer != name:
             keep(peer, host, port)
 
-    gossip._send = lossy_send  # type: ignore[method-assign]
-    gossip._exchange = lossy_exchange  # type: ignore[method-assign]
-    links.keep = lossy_keep  # type: ignore[method-assign, assignment]
+    gossip._send = lossy_send  # type: ignore[method-assign] # a node between real sockets, and a cable to pull
+    gossip._exchange = lossy_exchange  # type: ignore[method-assign] # the same
+    links.keep = lossy_keep  # type: ignore[method-assign, assignment] # the same
     link = links.link(name)
     if link is None:
         return []

@@ -16,7 +16,7 @@ from respcache.cli.serve import Ready
 
 pytestmark = pytest.mark.integration
 
-PROGRAM: Final = (sys.executable, "-m", "respcache")
+PROGRAM: Final = (sys.executable, "-P", "-m", "respcache")
 END_TIMEOUT_S: Final = 30.0
 
 
