@@ -145,7 +145,7 @@ def _introduce(children: list[Child]) -> None:
     first = children[0].ready
     port = first.resp.rpartition(":")[2]
     click.echo(f"\nTry any node:  redis-cli -p {port} set greeting hello")
-    click.echo(f"One more node: {sys.executable} -m respcache serve --port 0 --http-port 0 --join {first.resp}")
+    click.echo(f"One more node: {sys.executable} -P -m respcache serve --port 0 --http-port 0 --join {first.resp}")
     click.echo("One fewer:     kill <process>\nStop all:      Ctrl-C\n")
 
 

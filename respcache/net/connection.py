@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+from asyncio.protocols import BufferedProtocol
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -40,7 +41,7 @@ _NOTHING: Final = memoryview(b"")
 log: Final = logging.getLogger(__name__)
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(BufferedProtocol):
     """Reads requests, has them executed in batches, writes the replies of each batch at once.
 
     A reply that is not there yet holds up those behind it; the requests behind it run all

@@ -61,7 +61,7 @@ from respcache.store.ledger import Ledger
 log: Final = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 0.5
-"""How long a node that has left goes on telling so, at most."""
+"""How long a node that leaves waits for its last replies, and then goes on telling that it has left, at most."""
 FAREWELL_POLL_S: Final = 0.01
 SETTLE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
 """How long nodes that know of no cluster wait for one before the oldest founds it, by environment."""
@@ -207,6 +207,10 @@ class Runtime:
             self.handed_over = False
             log.warning("not everything was handed over within %s s", timeout_s)
         self.server.close()
+        # Replies are still to come over links, which the others cut as soon as they hear of the leave.
+        give_up = self._loop.time() + FAREWELL_S
+        while self.server.sessions() and self._loop.time() < give_up:  # noqa: ASYNC110 # sessions have no events
+            await asyncio.sleep(FAREWELL_POLL_S)
         self.gossip.perform(self.swim.leave(self._loop.time()))
         give_up = self._loop.time() + FAREWELL_S
         while self.swim.spreading and self._loop.time() < give_up:  # noqa: ASYNC110 # swim has no events

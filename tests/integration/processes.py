@@ -33,7 +33,8 @@ class ServerProcess:
         """Start a node on free ports and wait until it says that it serves."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-P", "-m", "respcache", "serve", "--port=0", "--http-port=0", "--environment=local", "--loglevel=warning"),
+            *("-P", "-m", "respcache", "serve"),
+            *("--port=0", "--http-port=0", "--environment=local", "--loglevel=warning"),
             *flags,
             stdout=PIPE,
             stdin=DEVNULL,

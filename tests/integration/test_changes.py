@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from integration.clients import clients, in_batches, until
+from integration.clients import client, clients, in_batches, until
 from integration.stores import copies, settled, stored
 from integration.workload import Workload
 from respcache.testing import Cluster
@@ -145,3 +147,30 @@ async def test_a_node_that_leaves_right_after_a_crash_takes_nothing_with_it() ->
         assert await in_batches(redis[0], [("GET", f"key:{n}") for n in range(1000)]) == [
             b"%d" % n for n in range(1000)
         ]
+
+
+async def test_clients_of_a_leaving_node_are_served_until_their_connection_ends() -> None:
+    """No command is answered with an error; what each client wrote last is there, or one more."""
+    acknowledged: dict[str, int] = {}
+
+    async def work(redis: Redis, key: str) -> None:
+        try:
+            for number in range(1_000_000):
+                assert await redis.set(key, number)
+                acknowledged[key] = number
+        except RedisConnectionError:
+            pass  # as it should be, once the node has left
+
+    async with Cluster(nodes=3) as cluster:
+        node = cluster.member(1)
+        own = [client(node.address) for _ in range(10)]
+        working = [asyncio.create_task(work(one, f"client:{number}")) for number, one in enumerate(own)]
+        await until(lambda: sum(acknowledged.values()) > 200, "the clients are at work")
+        before = dict(acknowledged)
+        assert await cluster.close(1)
+        await asyncio.gather(*working)
+        for one in own:
+            await one.aclose()
+        assert all(number > before[key] for key, number in acknowledged.items()), "they went on while the node left"
+        for key, number in acknowledged.items():
+            assert await cluster.member(0).get(key) in {b"%d" % number, b"%d" % (number + 1)}
