@@ -31,8 +31,9 @@ class CompileHotPath(BuildHookInterface):  # type: ignore[type-arg] # hatchling'
         self._folder = tempfile.TemporaryDirectory(prefix="respcache-build-")
         folder = Path(self._folder.name)
         shutil.copytree(Path(self.root, "respcache"), folder / "respcache", ignore=shutil.ignore_patterns("*.so"))
+        modules = self.config["modules"]
         compiled = subprocess.run(  # noqa: S603 # our own interpreter on our own files
-            [sys.executable, "-m", "mypyc", "--ignore-missing-imports", *self.config["modules"]],
+            [sys.executable, "-m", "mypyc", "--ignore-missing-imports", "--follow-imports=silent", *modules],
             cwd=folder,
             env={**os.environ, "MYPYC_OPT_LEVEL": "3", "MYPYC_DEBUG_LEVEL": "0"},
             capture_output=True,

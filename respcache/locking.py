@@ -58,5 +58,9 @@ class Locks:
 
     def release_of(self, node: str) -> None:
         """Unlock what the transactions of a node hold that is gone."""
-        prefix = node.encode() + b":"
-        self.release([number for number, holder in self._holders.items() if holder.startswith(prefix)])
+        self.release([number for number, holder in self._holders.items() if node_of(holder) == node])
+
+
+def node_of(transaction: bytes) -> str:
+    """Tell which node runs a transaction, by its name (`node:number`)."""
+    return transaction.rpartition(b":")[0].decode("utf-8", "surrogateescape")

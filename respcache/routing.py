@@ -25,7 +25,7 @@ from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
 from respcache.errors import ClusterDown, CommandError, Moved, TryAgain, Uncertain, WrongArity
 from respcache.executor import Executor, Out
-from respcache.locking import Locks
+from respcache.locking import Locks, node_of
 from respcache.merging import Part, merged
 from respcache.order import Order
 from respcache.pending import Pending
@@ -163,18 +163,17 @@ class Router:
     def sweep(self) -> None:
         """Refuse the orders whose deadline has passed. To be called several times a second."""
         now = self._clock()
-        parked, self._parked = self._parked, deque()
-        for order in parked:
-            if order.wire is not None:
-                continue
-            if order.deadline_s > now:
-                self._park(order)
-            elif order.relayed or order.once:
-                order.refuse()
-            else:
-                owned = all(self._table.primary[number] for number in order.partitions)
-                order.fail(TryAgain() if owned else ClusterDown())
+        while late := [order for order in self._parked if order.deadline_s <= now]:
+            self._parked = deque(order for order in self._parked if order.deadline_s > now)
+            for order in late:  # a lock that is refused parks its command, as late as itself
+                self._give_up(order)
         self.routes_changed()
+
+    def peer_gone(self, node: str) -> None:
+        """Void what a node's transactions hold, and what they wait to lock: nobody would unlock it."""
+        self._locks.release_of(node)
+        for order in [order for order in self._parked if order.row is LOCK and node_of(order.argv[1]) == node]:
+            order.refuse()
 
     # -- from the peers ---------------------------------------------------------------
 
@@ -258,6 +257,14 @@ class Router:
         if not order.refused:
             order.follow(self.hold(OK.wire, logs) if logs else OK.wire)
         self.routes_changed()
+
+    def _give_up(self, order: Order) -> None:
+        """Answer an order whose deadline has passed."""
+        if order.relayed or order.once:
+            order.refuse()
+        else:
+            owned = all(self._table.primary[number] for number in order.partitions)
+            order.fail(TryAgain() if owned else ClusterDown())
 
     def _ask(self, order: Order, owner: str) -> None:
         if not self._peers.connected(owner):

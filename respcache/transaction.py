@@ -96,9 +96,10 @@ class Transaction:
         self._scratch: Final = scratch
         self._dispatch: Final = dispatch
         self._again: Final = again
-        keys = sorted(set(keys_of(order.database, order.argv)), key=lambda stored: partition_of(stored[1]))
+        keys = set(keys_of(order.database, order.argv, len(scratch.store)))
         self._steps: Final = [
-            list(run) for _, run in groupby(keys, key=lambda stored: owner_of[partition_of(stored[1])])
+            list(run)
+            for _, run in groupby(sorted(keys, key=_partition), key=lambda stored: owner_of[_partition(stored)])
         ]
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
@@ -182,6 +183,10 @@ class Transaction:
         )
         self._dispatch(order)
         return order
+
+
+def _partition(stored: StoredKey) -> int:
+    return partition_of(stored[1])
 
 
 def _no_handler(_partition: Partition, _argv: Argv) -> Reply:

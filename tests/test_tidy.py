@@ -96,6 +96,11 @@ def files(*trees: str) -> list[Path]:
     return sorted(path for tree in trees for path in (ROOT / tree).rglob("*.py"))
 
 
+def all_files() -> list[Path]:
+    """List all our Python files."""
+    return [*ROOT.glob("*.py"), *files(*TREES)]
+
+
 @cache
 def syntax(path: Path) -> ast.Module:
     """Parse a file."""
@@ -237,7 +242,7 @@ def test_decisions_read_no_clock_and_throw_no_dice() -> None:
 
 def test_files_are_short_enough_to_read() -> None:
     """A longer one holds two concepts."""
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files(*TREES)}
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in all_files()}
     none_of(
         (f"{place(path)}: {lines} lines" for path, lines in lengths.items() if lines > LINES_MAX),
         f"files of more than {LINES_MAX} lines",
@@ -246,7 +251,7 @@ def test_files_are_short_enough_to_read() -> None:
 
 def test_functions_are_short_enough_to_read() -> None:
     """A longer one wants its parts named, unless LONG_FUNCTIONS says why not."""
-    lengths = {f"{place(path)} {name}": lines for path in files(*TREES) for name, lines in functions(syntax(path))}
+    lengths = {f"{place(path)} {name}": lines for path in all_files() for name, lines in functions(syntax(path))}
     long = {name for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX}
     none_of(
         (f"{name}: {lengths[name]} lines" for name in sorted(long - LONG_FUNCTIONS.keys())),
@@ -258,7 +263,7 @@ def test_functions_are_short_enough_to_read() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     """It is the first thing that a reader looks at."""
     none_of(
-        (place(path) for path in files(*TREES) if not ast.get_docstring(syntax(path))),
+        (place(path) for path in all_files() if not ast.get_docstring(syntax(path))),
         "modules without a docstring",
     )
 
@@ -268,7 +273,7 @@ def test_what_is_switched_off_has_a_reason() -> None:
     none_of(
         (
             f"{place(path, line)}: {text}"
-            for path in files(*TREES)
+            for path in all_files()
             for line, text in comments(path)
             if SUPPRESSION.search(text) and not REASONED.search(text)
         ),
@@ -281,7 +286,7 @@ def test_what_is_left_to_do_has_an_owner() -> None:
     none_of(
         (
             f"{place(path, line)}: {text}"
-            for path in files(*TREES)
+            for path in all_files()
             for line, text in comments(path)
             if UNFINISHED.search(text)
         ),

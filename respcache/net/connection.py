@@ -105,7 +105,7 @@ class Connection(BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Run what has come in."""
-        if self._closing:
+        if self._closing or self.session.closing:
             return
         server = self._server
         server.stats.input_bytes += nbytes
@@ -147,7 +147,7 @@ class Connection(BufferedProtocol):
     def _go_on(self) -> None:
         """Run the requests that waited behind a command with keys of several owners."""
         self.session.barrier = None
-        if not self._closing:
+        if not self._closing and not self.session.closing:
             if not self._paused:
                 self._transport.resume_reading()
             self._run(_NOTHING)

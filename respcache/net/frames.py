@@ -29,6 +29,7 @@ PREFACE_MAX_BYTES: Final = 64 * 1024
 """The same, for whoever has not introduced itself yet."""
 
 _ANSWER_ID_BYTES: Final = 8
+_BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Greeting(msgspec.Struct, frozen=True, array_like=True):
@@ -76,7 +77,7 @@ def decode_greeting(body: bytes) -> Greeting:
     """Decode the body of a HELLO. Raises ProtocolError."""
     try:
         return _greetings.decode(body)
-    except msgspec.MsgspecError as reason:
+    except _BAD_BYTES as reason:
         raise ProtocolError(f"no greeting: {reason}") from reason
 
 
@@ -89,7 +90,7 @@ def decode_ask(body: bytes) -> Ask:
     """Decode the body of an ASK. Raises ProtocolError."""
     try:
         return _asks.decode(body)
-    except msgspec.MsgspecError as reason:
+    except _BAD_BYTES as reason:
         raise ProtocolError(f"no command: {reason}") from reason
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from respcache.cluster.membership import Address, Effect, Event, Send, SendStream, Swim
+from respcache.errors import ProtocolError
 from respcache.net import frames
 from respcache.net.frames import FrameReader
 
@@ -91,7 +92,7 @@ class Gossip(asyncio.DatagramProtocol):
         try:
             async with asyncio.timeout(STREAM_TIMEOUT_S):
                 reply = await exchange(address, payload)
-        except (OSError, TimeoutError, EOFError):
+        except (OSError, TimeoutError, EOFError, ProtocolError):
             effects = self.swim.stream_failed(self._loop.time(), address)
         else:
             effects = self.swim.stream_reply(self._loop.time(), address, reply)

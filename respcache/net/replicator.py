@@ -72,7 +72,7 @@ class Replicator:
     def member_down(self, member: Member, *, left: bool) -> None:
         """Let go of a node that is dead or has left."""
         self.links.drop(member.name)
-        self._locks.release_of(member.name)
+        self.router.peer_gone(member.name)
         end = self.keeper.member_left if left else self.keeper.member_down
         self.perform(end(self._loop.time(), member.name, member.epoch_unix_ms))
 
@@ -108,11 +108,12 @@ class Replicator:
     def link_up(self, name: str) -> None:
         """Greet the peer's keeper, and go on where the last link ended."""
         self.perform(self.keeper.peer_connected(self._loop.time(), name))
+        self.router.routes_changed()
 
     def link_down(self, name: str) -> None:
         """Note that what was on its way is lost, and with it any transaction of that node's."""
         if not self._closed:
-            self._locks.release_of(name)
+            self.router.peer_gone(name)
             self.perform(self.keeper.peer_disconnected(self._loop.time(), name))
 
     def keeper_frame(self, name: str, body: bytes) -> None:

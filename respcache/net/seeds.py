@@ -14,6 +14,7 @@ from respcache.resp.encode import bulk, request
 
 ASK_TIMEOUT_S: Final = 2.0
 REPLY_MAX_BYTES: Final = 512
+PORT_DIGITS_MAX: Final = 5
 
 QUESTION: Final = request([b"CLUSTER", b"MEETINGPOINT"])
 """What is asked; on the RESP port it is an ordinary command, which needs no password."""
@@ -23,10 +24,11 @@ log: Final = logging.getLogger(__name__)
 
 def parse_seed(seed: str) -> Address:
     """Split host:port. Raises ConfigError."""
-    host, colon, port = seed.strip().rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 2**16:
+    bracketed, _, port = seed.strip().rpartition(":")
+    host = bracketed.strip("[]")
+    if not host or not port.isdecimal() or len(port) > PORT_DIGITS_MAX or not 0 < int(port) < 2**16:
         raise ConfigError(f"join address {seed!r}: must be host:port")
-    return host.strip("[]"), int(port)
+    return host, int(port)
 
 
 def meeting_point(address: Address) -> bytes:
@@ -50,6 +52,8 @@ async def discover(seed: Address) -> Address:
                 writer.close()
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as reason:
         raise ConfigError(f"{seed[0]}:{seed[1]} is no respcache node: it hangs up") from reason
+    except UnicodeError as reason:
+        raise ConfigError(f"join address {seed[0]}:{seed[1]}: {seed[0]!r} cannot be the name of a host") from reason
     except TimeoutError as reason:
         raise OSError(f"{seed[0]}:{seed[1]} does not answer") from reason
     if not head.startswith(b"$") or len(body) > REPLY_MAX_BYTES:

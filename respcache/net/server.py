@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from time import time
 from typing import Final
@@ -18,6 +19,14 @@ READ_BYTES: Final = 256 * 1024
 """The most that one read takes; longer requests come in several."""
 BACKLOG: Final = 511
 """Connections that may wait to be accepted (Redis' `tcp-backlog`)."""
+
+if sys.platform == "darwin":
+    KEEPALIVE: Final = socket.TCP_KEEPALIVE
+else:
+    KEEPALIVE: Final = socket.TCP_KEEPIDLE
+"""The socket option for the seconds of silence before the first probe."""
+KEEPALIVE_MAX_S: Final = 32_767
+"""The longest that Linux takes."""
 
 PROTECTED: Final = (
     b"-DENIED this node is in protected mode: it has no password and accepts no clients from other machines. "
@@ -65,6 +74,7 @@ class Server:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.config.tcp_keepalive_s:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                client.setsockopt(socket.IPPROTO_TCP, KEEPALIVE, min(self.config.tcp_keepalive_s, KEEPALIVE_MAX_S))
         return None
 
     def dismiss(self, connection: Connection) -> None:
@@ -116,4 +126,8 @@ def _address(transport: asyncio.Transport, end: str) -> str:
 
 def _is_local(transport: asyncio.Transport) -> bool:
     name = transport.get_extra_info("peername")
-    return not isinstance(name, tuple) or ipaddress.ip_address(name[0].partition("%")[0]).is_loopback
+    if not isinstance(name, tuple):
+        return True
+    address = ipaddress.ip_address(name[0].partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

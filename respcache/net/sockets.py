@@ -79,9 +79,10 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setblocking(False)
         bound.bind((host, port))
-    except OSError as reason:
+    except (OSError, OverflowError) as reason:
         bound.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {reason.strerror or reason}") from reason
+        told = reason.strerror if isinstance(reason, OSError) else None
+        raise ConfigError(f"cannot listen on {host}:{port}: {told or reason}") from reason
     return bound
 
 

@@ -1,0 +1,193 @@
+"""Routers of several nodes without sockets: what one asks of another waits here until it is delivered, refused or lost."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from respcache.cluster.ownership.slots import PARTITIONS, partition_of
+from respcache.cluster.ownership.table import Table
+from respcache.cluster.replication.log import Gate
+from respcache.commands.families import ROWS
+from respcache.commands.session import Session
+from respcache.config import Config, ServerConfig
+from respcache.executor import Executor, Out
+from respcache.locking import Locks
+from respcache.order import Order
+from respcache.pending import Pending
+from respcache.resp.decode import NEED_MORE
+from respcache.routing import Router
+from respcache.stats import Stats
+from respcache.store.copies import Copies
+from respcache.store.keyspace import Store
+from respcache.store.partition import Log
+from unit.commands.front import Front
+
+TIMEOUT_S: Final = 5.0
+NAMES: Final = ("a", "b", "c")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """An order on its way to a peer."""
+
+    asker: "Neighbour"
+    owner: str
+    order: Order
+
+    @property
+    def name(self) -> str:
+        """The command that is asked for."""
+        return self.order.row.name
+
+
+class Neighbour:
+    """One node: store, locks, router and executor. It is what its router knows of the peers, too."""
+
+    def __init__(self, name: str, street: "Street", *, databases: int, redirect: str) -> None:
+        self.name: Final = name
+        self.store: Final = Store(databases)
+        self.locks: Final = Locks(self.store)
+        self.stats: Final = Stats(len(ROWS))
+        self.table: Final = Table()
+        self.gates: Final[list[Gate]] = []
+        """Given out one after the other; nothing is waited for while there is none."""
+        self.router: Final = Router(
+            name=name,
+            store=self.store,
+            copies=Copies(self.store),
+            locks=self.locks,
+            stats=self.stats,
+            table=self.table,
+            gate=lambda _logs: self.gates.pop(0) if self.gates else None,
+            peers=self,
+            timeout_s=TIMEOUT_S,
+            redirect=redirect,
+            clock=lambda: street.now,
+        )
+        self.router.executor = self.executor = Executor(self.store, self.stats, self.router)
+        self.front: Final = Front(Config(server=ServerConfig(databases=databases)))
+        self._street: Final = street
+
+    def connected(self, node: str) -> bool:
+        """Tell whether a link stands."""
+        return node not in self._street.cut
+
+    def ask(self, node: str, order: Order) -> None:
+        """Put an order on its way."""
+        self._street.questions.append(Question(self, node, order))
+
+    def client_address(self, node: str) -> tuple[str, int]:
+        """Give a made-up address."""
+        return (f"{node}.example", 6379)
+
+    def wake(self) -> None:
+        """Nothing is sent here."""
+
+    def batch(self, session: Session, *requests: Sequence[bytes]) -> Out:
+        """Run requests as the connection does, up to a barrier."""
+        pending = iter([list(request) for request in requests])
+        out: Out = []
+        self.executor.batch(session, lambda: next(pending, NEED_MORE), out)
+        return out
+
+
+class Street:
+    """Nodes that share the partitions: partition p belongs to node p modulo their number."""
+
+    def __init__(
+        self, names: Sequence[str] = NAMES, *, databases: int = 16, redirect: str = "auto", log: Log | None = None
+    ) -> None:
+        self.now = 100.0
+        self.cut: Final[set[str]] = set()
+        """Nodes that nobody has a link to."""
+        self.questions: Final[deque[Question]] = deque()
+        self.nodes: Final = {
+            name: Neighbour(name, self, databases=databases, redirect=redirect) for name in names
+        }
+        owners = [names[number % len(names)] for number in range(PARTITIONS)]
+        for node in self.nodes.values():
+            node.table.version = (1, 1)
+            node.table.primary[:] = owners
+            for number, owner in enumerate(owners):
+                if owner == node.name:
+                    node.locks.open(number, log)
+                else:
+                    node.locks.close(number)
+
+    def client(self, name: str = "a") -> Session:
+        """Connect a client to a node."""
+        return self.nodes[name].front.client()
+
+    def deliver(self, question: Question) -> None:
+        """Have an order run by its owner, and the answer given back when it is there."""
+        order, asker, owner = question.order, question.asker, self.nodes[question.owner]
+        served = Order(
+            order.row,
+            order.argv,
+            database=order.database,
+            protocol=order.protocol,
+            partitions=order.partitions,
+            deadline_s=order.deadline_s,
+            relayed=True,
+            version=asker.table.version,
+        )
+        owner.router.serve(served)
+        served.then(
+            lambda: asker.router.answered(order, served=not served.refused, wire=served.wire or b"")
+        )
+
+    def refuse(self, question: Question) -> None:
+        """Send an order back as if its owner did not serve the keys."""
+        question.asker.router.answered(question.order, served=False, wire=b"")
+
+    def lose(self, question: Question) -> None:
+        """Break the link before the answer comes."""
+        question.asker.router.lost(question.order, sent=True)
+
+    def settle(self) -> None:
+        """Deliver whatever is on its way, and what follows from it."""
+        while self.questions:
+            self.deliver(self.questions.popleft())
+
+    def take(self, name: str) -> Question:
+        """Deliver up to the first order of this name, and take that one off its way."""
+        while self.questions:
+            question = self.questions.popleft()
+            if question.name == name:
+                return question
+            self.deliver(question)
+        raise AssertionError(f"nobody asks for {name}")
+
+    def ask(self, session: Session, *words: bytes, node: str = "a") -> bytes:
+        """Run one command to its end and return the reply."""
+        out = self.nodes[node].batch(session, words)
+        self.settle()
+        session.barrier = None
+        return arrived(out[0])
+
+    def values(self) -> dict[tuple[int, bytes], object]:
+        """Collect all keys from their owners: what stands elsewhere counts as a key of its own, and shows."""
+        found: dict[tuple[int, bytes], object] = {}
+        for node in self.nodes.values():
+            for space in node.store.used():
+                for partition in space.partitions:
+                    for key, value in partition.values.items():
+                        assert (space.number, key) not in found, "two nodes hold the key"
+                        found[space.number, key] = (value, partition.deadline(key))
+        return found
+
+
+def arrived(reply: bytes | Pending) -> bytes:
+    """Give a reply that must be there by now."""
+    wire = reply.wire if isinstance(reply, Pending) else reply
+    assert wire is not None, "the reply has not come yet"
+    return wire
+
+
+def key_of(name: str, count: int = 0, names: Sequence[str] = NAMES) -> bytes:
+    """Find a key that a node owns, another one for each count."""
+    mine = (key for key in (b"k%d" % number for number in range(10_000)) if names[partition_of(key) % len(names)] == name)
+    for _ in range(count):
+        next(mine)
+    return next(mine)

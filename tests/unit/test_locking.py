@@ -1,0 +1,87 @@
+"""Locks: what a node serves is what ownership lets it, less what is locked."""
+
+import pytest
+from hypothesis import note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from respcache.locking import Locks, node_of
+from respcache.store.keyspace import Store
+
+NUMBERS = (3, 4, 5, 6)
+SOME = st.lists(st.sampled_from(NUMBERS), min_size=1, unique=True)
+TRANSACTIONS = st.sampled_from((b"a:1", b"a:2", b"a:1:7", b"b:1"))
+
+
+class LockMachine(RuleBasedStateMachine):
+    """Any sequence of calls, beside a model of two plain collections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store()
+        self.locks = Locks(self.store)
+        self.open: set[int] = set()
+        self.held: dict[int, bytes] = {}
+        for number in NUMBERS:
+            self.locks.close(number)
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def opens(self, number: int) -> None:
+        """Ownership lets the node serve a partition; a lock on it stays."""
+        self.locks.open(number, None)
+        self.open.add(number)
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def closes(self, number: int) -> None:
+        """The partition has moved away, and its lock is void."""
+        self.locks.close(number)
+        self.open.discard(number)
+        self.held.pop(number, None)
+
+    @rule(transaction=TRANSACTIONS, numbers=SOME)
+    def locks_some(self, transaction: bytes, numbers: list[int]) -> None:
+        """All or none."""
+        free = set(numbers) <= self.open - self.held.keys()
+        assert self.locks.lock(transaction, numbers) is free
+        if free:
+            self.held.update(dict.fromkeys(numbers, transaction))
+
+    @rule(numbers=SOME)
+    def releases(self, numbers: list[int]) -> None:
+        """What is not locked stays as it is."""
+        self.locks.release(numbers)
+        for number in numbers:
+            self.held.pop(number, None)
+
+    @rule(node=st.sampled_from(("a", "a:1", "b", "")))
+    def loses(self, node: str) -> None:
+        """A node is gone with its transactions, and no other node's."""
+        note(f"{node} of {self.held}")
+        self.locks.release_of(node)
+        owned = {"a": (b"a:1", b"a:2"), "a:1": (b"a:1:7",), "b": (b"b:1",)}.get(node, ())
+        self.held = {number: holder for number, holder in self.held.items() if holder not in owned}
+
+    @invariant()
+    def serves_what_is_open_and_free(self) -> None:
+        """In every database."""
+        for database in (0, 7):
+            partitions = self.store.keyspace(database).partitions
+            assert {number for number in NUMBERS if partitions[number].serving} == self.open - self.held.keys()
+
+    @invariant()
+    def knows_the_holders(self) -> None:
+        """A transaction holds what the model says, and an empty wish is always granted."""
+        for transaction in (b"a:1", b"a:2", b"a:1:7", b"b:1"):
+            for number in NUMBERS:
+                assert self.locks.holds(transaction, [number]) is (self.held.get(number) == transaction)
+        assert self.locks.holds(b"a:1", [])
+
+
+TestLocks = LockMachine.TestCase
+TestLocks.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize(("transaction", "node"), [(b"a:1", "a"), (b"127.0.0.1:6379:12", "127.0.0.1:6379")])
+def test_a_transaction_names_its_node(transaction: bytes, node: str) -> None:
+    """The name of the node may have colons itself."""
+    assert node_of(transaction) == node

@@ -1,0 +1,246 @@
+"""Where a command runs that cannot run where it came in."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respcache.cluster.ownership.slots import partition_of, slot_of
+from respcache.cluster.replication.log import Gate
+from respcache.commands.registry import TABLE
+from respcache.order import Order
+from respcache.pending import Pending
+from respcache.resp.encode import bulk, integer
+from unit.neighbours import NAMES, TIMEOUT_S, Street, arrived, key_of
+
+A, B, C = (key_of(name) for name in NAMES)
+
+
+@given(st.lists(st.tuples(st.sampled_from((A, B, C)), st.binary(max_size=3)), max_size=10))
+@settings(max_examples=30, deadline=None)
+def test_keys_are_read_where_they_were_written(written: list[tuple[bytes, bytes]]) -> None:
+    """Whichever node the client asks."""
+    street = Street()
+    clients = {name: street.client(name) for name in NAMES}
+    model: dict[bytes, bytes] = {}
+    for turn, (key, value) in enumerate(written):
+        node = NAMES[turn % 3]
+        assert street.ask(clients[node], b"SET", key, value, node=node) == b"+OK\r\n"
+        model[key] = value
+    for node in NAMES:
+        for key in (A, B, C):
+            expected = bulk(model[key]) if key in model else b"$-1\r\n"
+            assert street.ask(clients[node], b"GET", key, node=node) == expected
+
+
+@pytest.mark.parametrize(
+    ("redirect", "aware", "moved"),
+    [
+        ("auto", False, False),
+        ("auto", True, True),
+        ("always", False, True),
+        ("never", True, False),
+    ],
+)
+def test_only_clients_that_know_the_slots_are_sent_away(redirect: str, aware: bool, moved: bool) -> None:  # noqa: FBT001 # a table of cases
+    """The others never learn that there are several nodes."""
+    street = Street(redirect=redirect)
+    client = street.client()
+    client.cluster_aware = aware
+    reply = street.ask(client, b"GET", B)
+    assert reply == (b"-MOVED %d b.example:6379\r\n" % slot_of(B) if moved else b"$-1\r\n")
+    assert street.nodes["a"].stats.redirects == moved
+    assert street.nodes["a"].stats.forwards == (not moved)
+
+
+def test_nobody_is_sent_to_the_node_that_he_asks() -> None:
+    """A partition of this node that is not served at the moment is waited for."""
+    street = Street()
+    client = street.client()
+    client.cluster_aware = True
+    street.nodes["a"].locks.close(partition_of(A))
+    reply = street.nodes["a"].batch(client, [b"GET", A])[0]
+    assert isinstance(reply, Pending)
+    street.nodes["a"].locks.open(partition_of(A), None)
+    street.nodes["a"].router.routes_changed()
+    assert arrived(reply) == b"$-1\r\n"
+
+
+def test_orders_wait_until_there_is_a_way() -> None:
+    """The owner unknown, then known without a link, then linked."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    node.table.primary[partition_of(B)] = ""
+    street.cut.add("b")
+    reply = node.batch(client, [b"SET", B, b"v"])[0]
+    node.table.primary[partition_of(B)] = "b"
+    node.router.routes_changed()
+    assert not street.questions
+    street.cut.clear()
+    node.router.sweep()
+    street.settle()
+    assert arrived(reply) == b"+OK\r\n"
+
+
+def test_orders_that_waited_run_in_the_order_of_their_coming() -> None:
+    """The last of two writes of one key is the one that stays."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    street.cut.add("b")
+    replies = node.batch(client, [b"SET", B, b"1"], [b"APPEND", B, b"2"], [b"GET", B])
+    street.cut.clear()
+    node.router.routes_changed()
+    street.settle()
+    assert [arrived(reply) for reply in replies] == [b"+OK\r\n", integer(2), bulk(b"12")]
+
+
+@pytest.mark.parametrize(("owner", "text"), [("", b"-CLUSTERDOWN "), ("b", b"-TRYAGAIN ")])
+def test_a_wait_ends_with_the_deadline(owner: str, text: bytes) -> None:
+    """Not before, and with an error that says that nothing was done."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    node.table.primary[partition_of(B)] = owner
+    street.cut.add("b")
+    whole, split = node.batch(client, [b"SET", B, b"v"], [b"MGET", A, B])
+    street.now += TIMEOUT_S - 0.1
+    node.router.sweep()
+    assert isinstance(whole, Pending)
+    assert whole.wire is None
+    street.now += 0.1
+    node.router.sweep()
+    assert arrived(whole).startswith(text)
+    assert arrived(split).startswith(text)
+    street.cut.clear()
+    node.table.primary[partition_of(B)] = "b"
+    node.router.routes_changed()
+    assert not street.questions
+
+
+@pytest.mark.parametrize(("argv", "uncertain"), [([b"GET", B], False), ([b"INCR", B], True)])
+def test_a_lost_link_makes_writes_uncertain_and_reads_wait(argv: list[bytes], uncertain: bool) -> None:  # noqa: FBT001 # a table of cases
+    """A read may be done twice."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    reply = node.batch(client, argv)[0]
+    street.lose(street.take(argv[0].decode()))
+    assert node.stats.forward_errors["remote"] == 1
+    if not uncertain:
+        node.router.routes_changed()
+        street.settle()
+    assert arrived(reply).startswith(b"-UNCERTAIN ") is uncertain
+
+
+def test_an_owner_that_refuses_is_asked_again_once_the_routes_have_changed() -> None:
+    """It has certainly not run the command, so a write may go elsewhere."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    reply = node.batch(client, [b"INCR", B])[0]
+    street.refuse(street.take("INCR"))
+    assert node.stats.forward_errors["refused"] == 1
+    number = partition_of(B)
+    node.table.primary[number] = street.nodes["c"].table.primary[number] = "c"
+    street.nodes["c"].locks.open(number, None)
+    node.router.routes_changed()
+    street.settle()
+    assert arrived(reply) == integer(1)
+    assert street.nodes["c"].store.keyspace(0).at(B).values == {B: b"1"}
+
+
+def relayed(key: bytes, version: tuple[int, int]) -> Order:
+    """Make an order as a peer sends it that goes by a record of this version."""
+    return Order(
+        TABLE[b"GET"],
+        [b"GET", key],
+        database=0,
+        protocol=2,
+        partitions=(partition_of(key),),
+        deadline_s=105.0,
+        relayed=True,
+        version=version,
+    )
+
+
+def test_a_relayed_order_goes_no_further() -> None:
+    """It goes back at once, unless its sender knows a newer record: then it waits for that."""
+    node = Street().nodes["a"]
+    old, new = relayed(B, (1, 1)), relayed(B, (1, 2))
+    node.router.serve(old)
+    node.router.serve(new)
+    assert old.refused
+    assert new.wire is None
+    node.table.primary[partition_of(B)] = "a"
+    node.locks.open(partition_of(B), None)
+    node.router.routes_changed()
+    assert new.wire == b"$-1\r\n"
+
+
+def test_a_relayed_order_goes_back_when_its_time_is_over() -> None:
+    """Its sender answers the client."""
+    street = Street()
+    node = street.nodes["a"]
+    order = relayed(B, (1, 2))
+    node.router.serve(order)
+    street.now = 105.0
+    node.router.sweep()
+    assert order.refused
+
+
+def test_a_command_on_several_owners_holds_up_the_pipeline_behind_it() -> None:
+    """Else those behind would overtake it at the owners of their keys."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    street.ask(client, b"SET", A, b"v")
+    out = node.batch(client, [b"GET", A], [b"RENAME", A, B], [b"GET", B])
+    assert len(out) == 2
+    assert client.barrier is out[-1]
+    street.settle()
+    client.barrier = None
+    assert arrived(out[1]) == b"+OK\r\n"
+    assert street.ask(client, b"GET", B) == bulk(b"v")
+
+
+@pytest.mark.parametrize("argv", [[b"MGET", A, B], [b"DBSIZE"], [b"GET", B], [b"DEL", B]])
+def test_what_is_split_or_passed_on_holds_up_nothing(argv: list[bytes]) -> None:
+    """Its parts keep their order on every link."""
+    street = Street()
+    client = street.client()
+    assert len(street.nodes["a"].batch(client, argv, [b"GET", A])) == 2
+    assert client.barrier is None
+
+
+@pytest.mark.parametrize("argv", [[b"MSET", A, b"1", B], [b"MSETNX", A, b"1", B]])
+def test_a_key_without_its_value_is_refused_before_anything_is_done(argv: list[bytes]) -> None:
+    """On whichever nodes the keys are."""
+    street = Street()
+    assert street.ask(street.client(), *argv).startswith(b"-ERR wrong number of arguments for 'mset")
+    assert street.values() == {}
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_replies_wait_for_their_effects(safe: bool) -> None:  # noqa: FBT001 # both cases
+    """Then they go out, or, if nobody knows what became of the effects, as many errors."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    log = Unsafe()
+    node.locks.open(partition_of(A), log)
+    gate = Gate([])
+    node.gates.append(gate)
+    out = node.batch(client, [b"SET", A, b"1"], [b"GET", B], [b"INCR", A], [b"PING"])
+    assert all(isinstance(reply, Pending) and reply.wire is None for reply in out)
+    street.settle()
+    gate.committed = safe
+    node.router.resolved([gate, gate])
+    wire = b"".join(arrived(reply) for reply in out)
+    if safe:
+        assert wire == b"+OK\r\n$-1\r\n:2\r\n+PONG\r\n"
+    else:
+        assert [line[:10] for line in wire.split(b"\r\n")] == [b"-UNCERTAIN", b"$-1", b"-UNCERTAIN", b"-UNCERTAIN", b""]
+
+
+class Unsafe:
+    """A log with another copy, which has not acked."""
+
+    streams = ("copy",)
+    clean = False
+
+    def append(self, database: int, argv: list[bytes]) -> None:
+        """Take an effect."""
