@@ -140,6 +140,10 @@ class Peers:
     def outlook(self, now: float, record: Record) -> tuple[Outlook, float]:
         """Return what a coordinator plans by, and when time alone will make it another."""
         live, due = self.live(now), math.inf
+        # A node that leaves cannot wait for a dead one to come back: the copies have to go somewhere now.
+        leaving = any(
+            node.standing is Standing.LEAVING and live.get(node.name) == node.run for node in record.nodes.values()
+        )
         dead: list[Life] = []
         given_up: set[Life] = set()
         for node in record.nodes.values():
@@ -151,7 +155,7 @@ class Peers:
                 since_s, left = peer.since_s, peer.left and peer.node is not None and peer.node.run == node.run
             else:
                 since_s, left = self._doubt(self._unseen_since.get(node.life, now)), False
-            if left or now >= since_s + self._config.rebuild_delay_s:
+            if left or leaving or now >= since_s + self._config.rebuild_delay_s:
                 given_up.add(node.life)
             elif node.standing is Standing.MEMBER:
                 due = min(due, since_s + self._config.rebuild_delay_s)

@@ -24,6 +24,10 @@ Parsed = tuple[list[bytes] | None, int]
 """A request (None where the bytes end within it) and the offset behind it."""
 
 
+FOREIGN_WORDS: Final = frozenset({b"POST", b"HOST:"})
+"""What HTTP requests have on a line of their own, and no command is called (as Redis has it)."""
+
+
 def parse(stream: bytes, start: int) -> Parsed:
     """Parse the request at `start`. Empty requests are empty lists.
 
@@ -79,7 +83,10 @@ def _inline(stream: bytes, start: int) -> Parsed:
         if len(stream) - start > LINE_MAX_BYTES:
             raise ProtocolError("Protocol error: too big inline request")
         return None, start
-    return words(stream[start:end].removesuffix(b"\r")), end + 1
+    found = words(stream[start:end].removesuffix(b"\r"))
+    if found and found[0].upper() in FOREIGN_WORDS:
+        raise ProtocolError("this is a RESP port, not HTTP")
+    return found, end + 1
 
 
 def words(line: bytes) -> list[bytes]:

@@ -44,23 +44,6 @@ async def test_a_healed_split_is_one_cluster_within_seconds() -> None:
             assert held in ([], [seen[0][n]] * 2)
 
 
-@pytest.mark.parametrize("lonely", [0, 2])
-async def test_what_the_majority_acknowledged_during_a_split_outlives_it(lonely: int) -> None:
-    """Two of three nodes go on serving while the third one is cut off, whichever it is; their writes stand."""
-    async with Cluster(nodes=3) as cluster, clients(cluster.members()) as redis:
-        await cluster.wait_for_copies()
-        nodes = cluster.members()
-        many = [place for place in range(3) if place != lonely]
-        with cut([nodes[place] for place in many], [nodes[lonely]]):
-            await until(lambda: sorted(len(node.members()) for node in nodes) == [1, 2, 2], "two views")
-            commands = [("SET", f"key:{n}", n) for n in range(300)]
-            assert await in_batches(redis[many[0]], commands) == [True] * 300
-            await in_batches(redis[lonely], [("SET", f"key:{n}", "lonely") for n in range(100)])
-        await cluster.wait_for_convergence(3, timeout_s=5.0)
-        for one in redis:
-            assert await in_batches(one, [("GET", f"key:{n}") for n in range(300)]) == [b"%d" % n for n in range(300)]
-
-
 async def test_a_pause_of_the_network_shorter_than_the_detection_is_not_noticed() -> None:
     """Commands wait for it to end; none fails."""
     async with Cluster(nodes=3) as cluster, clients(cluster.members()) as redis:

@@ -102,9 +102,7 @@ class Street:
         self.cut: Final[set[str]] = set()
         """Nodes that nobody has a link to."""
         self.questions: Final[deque[Question]] = deque()
-        self.nodes: Final = {
-            name: Neighbour(name, self, databases=databases, redirect=redirect) for name in names
-        }
+        self.nodes: Final = {name: Neighbour(name, self, databases=databases, redirect=redirect) for name in names}
         owners = [names[number % len(names)] for number in range(PARTITIONS)]
         for node in self.nodes.values():
             node.table.version = (1, 1)
@@ -133,9 +131,7 @@ class Street:
             version=asker.table.version,
         )
         owner.router.serve(served)
-        served.then(
-            lambda: asker.router.answered(order, served=not served.refused, wire=served.wire or b"")
-        )
+        served.then(lambda: asker.router.answered(order, served=not served.refused, wire=served.wire or b""))
 
     def refuse(self, question: Question) -> None:
         """Send an order back as if its owner did not serve the keys."""
@@ -187,7 +183,9 @@ def arrived(reply: bytes | Pending) -> bytes:
 
 def key_of(name: str, count: int = 0, names: Sequence[str] = NAMES) -> bytes:
     """Find a key that a node owns, another one for each count."""
-    mine = (key for key in (b"k%d" % number for number in range(10_000)) if names[partition_of(key) % len(names)] == name)
+    mine = (
+        key for key in (b"k%d" % number for number in range(10_000)) if names[partition_of(key) % len(names)] == name
+    )
     for _ in range(count):
         next(mine)
     return next(mine)

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache import errors
-from respcache.errors import ECHO_MAX_BYTES, CommandError, ConfigError, Moved, UnknownCommand, UnknownSubcommand, WrongArity
+from respcache.errors import (
+    ECHO_MAX_BYTES,
+    CommandError,
+    ConfigError,
+    Moved,
+    UnknownCommand,
+    UnknownSubcommand,
+    WrongArity,
+)
 
 NAMES_AND_QUOTES = 80
 """What an error says beside the client's own bytes, at most."""

@@ -16,7 +16,7 @@ A, B, C = (key_of(name) for name in NAMES)
 
 
 @given(st.lists(st.tuples(st.sampled_from((A, B, C)), st.binary(max_size=3)), max_size=10))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_keys_are_read_where_they_were_written(written: list[tuple[bytes, bytes]]) -> None:
     """Whichever node the client asks."""
     street = Street()

@@ -1,6 +1,5 @@
 """Commands on keys of several owners: like a run on one node, or not at all, or the client is told that nobody knows."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +36,7 @@ COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(script=st.lists(COMMANDS, max_size=12), protocol=st.sampled_from((2, 3)))
 def test_several_nodes_answer_like_one(script: list[tuple[bytes, ...]], protocol: int) -> None:
     """Replies, refusals, and the keys that are left, with their deadlines."""
@@ -46,9 +45,7 @@ def test_several_nodes_answer_like_one(script: list[tuple[bytes, ...]], protocol
     for client in clients:
         client.protocol = protocol
     for words in script:
-        expected, given_ = (
-            street.ask(client, *words) for street, client in zip((one, several), clients, strict=True)
-        )
+        expected, given_ = (street.ask(client, *words) for street, client in zip((one, several), clients, strict=True))
         assert given_ == expected, words
     assert several.values() == one.values()
     assert all(_serves_its_own(several, name) for name in NAMES)
@@ -231,4 +228,3 @@ def test_a_lock_answers_with_the_entries_of_the_keys() -> None:
     assert first.wire == b"*1\r\n$-1\r\n"
     assert not participant.lock(second)
     assert second.wire is None
-

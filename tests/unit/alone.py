@@ -1,0 +1,90 @@
+"""An executor on a real store, with a router that notes what it is given and answers nothing by itself."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from respcache.commands.registry import Command
+from respcache.commands.session import Session
+from respcache.config import Config
+from respcache.executor import Executor, Out
+from respcache.pending import Pending
+from respcache.resp.decode import NEED_MORE
+from respcache.store.partition import Argv, Log, Partition
+from unit.commands.front import Front
+
+
+class NotedLog:
+    """A partition's log with one other copy, which acks when the test says so."""
+
+    streams: Sequence[object] = ("copy",)
+
+    def __init__(self) -> None:
+        self.effects: list[tuple[int, Argv]] = []
+        """(database, argv), in order."""
+        self.clean = True
+
+    def append(self, database: int, argv: Argv) -> None:
+        """Take an effect."""
+        self.effects.append((database, argv))
+        self.clean = False
+
+
+class Away:
+    """Where commands go that cannot run at once; their replies come when the test gives them."""
+
+    def __init__(self) -> None:
+        self.waiting: Final[list[Pending]] = []
+        self.asked: Final[list[Argv]] = []
+        self.held: Final[list[tuple[list[Log], list[bytes | Pending]]]] = []
+        """(logs, replies that wait for them)."""
+        self.barriers: Final[set[bytes]] = set()
+        """Commands on several keys that those behind them wait for."""
+
+    def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
+        """Note a command on one key."""
+        del session, row, partition
+        return self._wait(argv)
+
+    def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
+        """Note a command on several keys."""
+        reply = self._wait(argv)
+        if row.name.encode() in self.barriers:
+            session.barrier = reply
+        return reply
+
+    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+        """Note a reply, and let it go."""
+        self.held.append((logs, [wire]))
+        return wire
+
+    def hold_all(self, replies: Out, logs: list[Log]) -> None:
+        """Note replies, and let them go."""
+        self.held.append((logs, list(replies)))
+
+    def _wait(self, argv: Argv) -> Pending:
+        self.asked.append(argv)
+        self.waiting.append(Pending())
+        return self.waiting[-1]
+
+
+class Alone:
+    """A node of its own, and its clients."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.front: Final = Front(config)
+        self.host: Final = self.front.host
+        self.store: Final = self.host.store
+        self.stats: Final = self.host.stats
+        self.away: Final = Away()
+        self.executor: Final = Executor(self.store, self.stats, self.away)
+
+    def batch(self, session: Session, *requests: object) -> Out:
+        """Run what the parser gave."""
+        pending = iter(requests)
+        out: Out = []
+        self.executor.batch(session, lambda: next(pending, NEED_MORE), out)
+        return out
+
+    def run(self, session: Session, *lines: bytes) -> Out:
+        """Run requests of words without blanks."""
+        return self.batch(session, *[line.split() for line in lines])

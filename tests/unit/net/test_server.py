@@ -1,0 +1,147 @@
+"""The RESP port: who is let in, who has to go."""
+
+import asyncio
+import socket
+
+import pytest
+
+from respcache.config import Config, ServerConfig
+from respcache.net.connection import Connection
+from respcache.net.server import KEEPALIVE, KEEPALIVE_MAX_S, PROTECTED, TOO_MANY, Server
+from respcache.resp.encode import request
+from unit.alone import Alone
+from unit.net.transports import NotedTransport
+
+
+def server(config: ServerConfig | None = None) -> Server:
+    """Make a server that does not listen."""
+    node = Alone(Config(server=config or ServerConfig()))
+    return Server(node.host.config.server, node.executor, node.stats, node.host.session)
+
+
+def connect(to: Server, peer: tuple[str, int] | str = ("127.0.0.1", 5)) -> tuple[Connection, NotedTransport]:
+    """Connect a client."""
+    connection, transport = Connection(to), NotedTransport(peer)
+    connection.connection_made(transport)
+    return connection, transport
+
+
+def test_one_client_too_many_is_told_so() -> None:
+    """When another one leaves there is room again."""
+    full = server(ServerConfig(maxclients=2))
+    (first, _), _ = connect(full), connect(full)
+    refused, transport = connect(full)
+    assert (transport.take(), transport.closed) == (TOO_MANY, True)
+    refused.connection_lost(None)
+    assert len(full.sessions()) == 2
+    first.connection_lost(None)
+    assert not connect(full)[1].closed
+    assert full.stats.connections_rejected["maxclients"] == 1
+    assert full.stats.connections_accepted == 3
+
+
+@pytest.mark.parametrize(
+    ("peer", "config", "welcome"),
+    [
+        (("192.0.2.7", 5), ServerConfig(), False),
+        (("2001:db8::1", 5), ServerConfig(), False),
+        (("fe80::1%eth0", 5), ServerConfig(), False),
+        (("::ffff:192.0.2.7", 5), ServerConfig(), False),
+        (("192.0.2.7", 5), ServerConfig(protected_mode=False), True),
+        (("192.0.2.7", 5), ServerConfig(requirepass="secret"), True),
+        (("127.8.9.1", 5), ServerConfig(), True),
+        (("::1", 5), ServerConfig(), True),
+        (("::ffff:127.0.0.1", 5), ServerConfig(), True),
+        ("", ServerConfig(), True),
+    ],
+)
+def test_strangers_need_a_password(peer: tuple[str, int] | str, config: ServerConfig, welcome: bool) -> None:  # noqa: FBT001 # a table of cases
+    """Protected mode refuses whoever comes from another machine, in whichever notation."""
+    _, transport = connect(server(config), peer)
+    assert transport.take() == (b"" if welcome else PROTECTED)
+    assert transport.closed is not welcome
+
+
+def test_a_refused_client_is_not_listened_to() -> None:
+    """Whatever it has sent already."""
+    careful = server()
+    connection, _ = connect(careful, ("192.0.2.7", 5))
+    wire = request([b"PING"])
+    connection.get_buffer(-1)[: len(wire)] = wire
+    connection.buffer_updated(len(wire))
+    connection.connection_lost(None)
+    assert sum(careful.stats.calls) == sum(careful.stats.disconnects.values()) == 0
+
+
+def test_addresses_are_written_as_clients_write_them() -> None:
+    """With brackets where there are colons."""
+    found = server()
+    connect(found, ("127.0.0.1", 5))
+    connect(found, ("::1", 6))
+    assert [session.address for session in found.sessions()] == ["127.0.0.1:5", "[::1]:6"]
+
+
+def test_idle_and_killed_clients_are_disconnected() -> None:
+    """The one after the timeout, the other at once; the rest stay."""
+    strict = server(ServerConfig(timeout_s=10))
+    (idle, _), (killed, _), (busy, transport) = connect(strict), connect(strict), connect(strict)
+    idle.session.last_active_unix_s -= 12
+    busy.session.last_active_unix_s -= 5
+    killed.session.killed = True
+    strict.sweep()
+    idle.connection_lost(None)
+    killed.connection_lost(None)
+    assert strict.sessions() == [busy.session]
+    assert not transport.closed
+    assert (strict.stats.disconnects["idle"], strict.stats.disconnects["killed"]) == (1, 1)
+
+
+def test_without_a_timeout_nobody_is_idle() -> None:
+    """0 stands for never."""
+    patient = server()
+    client, transport = connect(patient)
+    client.session.last_active_unix_s = 0
+    patient.sweep()
+    assert not transport.closed
+
+
+def test_closing_ends_all_connections() -> None:
+    """Each is counted as drained."""
+    closing = server()
+    clients = [connect(closing) for _ in range(2)]
+    closing.close()
+    for connection, transport in clients:
+        assert transport.closed
+        connection.connection_lost(None)
+    assert closing.stats.disconnects["drain"] == 2
+
+
+def test_silent_clients_are_probed_after_the_configured_time() -> None:
+    """The operating system does it, within what it can."""
+
+    async def main(seconds: int) -> tuple[int, int, int]:
+        listening = server(ServerConfig(tcp_keepalive_s=seconds))
+        bound = socket.create_server(("127.0.0.1", 0))
+        await listening.listen(bound)
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(request([b"PING"]))
+        assert await reader.readexactly(7) == b"+PONG\r\n"
+        (connection,) = listening._connections
+        client = connection._transport.get_extra_info("socket")
+        found = [
+            client.getsockopt(level, option)
+            for level, option in (
+                (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                (socket.IPPROTO_TCP, KEEPALIVE),
+                (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+            )
+        ]
+        listening.close()
+        assert await reader.read() == b""
+        writer.close()
+        return found[0], found[1], found[2]
+
+    on, after_s, at_once = asyncio.run(main(77))
+    assert (bool(on), after_s, bool(at_once)) == (True, 77, True)
+    assert asyncio.run(main(10**9))[1] == KEEPALIVE_MAX_S
+    assert not asyncio.run(main(0))[0]
