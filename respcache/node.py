@@ -60,8 +60,8 @@ class Node:
         """
         if self._runtime is not None:
             raise ConfigError("a node starts only once")
-        self.state = "joining"
         self._runtime = runtime = Runtime(self.config, self._rng, state=lambda: self.state, shut_down=self.stopping.set)
+        self.state = "joining"
         try:
             await runtime.open()
             async with asyncio.timeout(self.config.cluster.join_timeout_s):

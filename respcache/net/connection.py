@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import socket
 from asyncio.protocols import BufferedProtocol
 from collections import deque
@@ -24,17 +25,8 @@ UNSENT_PAUSE_BYTES: Final = 1024 * 1024
 QUEUE_PAUSE: Final = 10_000
 """Replies waiting in the queue above which they do so too."""
 
-FOREIGN_STARTS: Final = (
-    b"\x16\x03",
-    b"GET /",
-    b"POST /",
-    b"HEAD /",
-    b"PUT /",
-    b"OPTIONS /",
-    b"CONNECT ",
-    b"PRI * HTTP",
-)
-"""How clients begin that took this port for another: TLS, HTTP."""
+FOREIGN: Final = re.compile(rb"\x16\x03|(?:CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PRI|PUT|TRACE) \S+ HTTP/[0-9]")
+"""How clients begin that took this port for another: TLS, HTTP. No inline request that could be run looks like it."""
 
 _NOTHING: Final = memoryview(b"")
 
@@ -119,13 +111,14 @@ class Connection(BufferedProtocol):
         last: list[bytes] = []
         try:
             if chunk:
+                if not decoder.unfinished_bytes:  # the first chunk, or one behind inline requests
+                    self._refuse_foreign(chunk)
                 decoder.feed(chunk)
             while session.barrier is None:
                 try:
                     last = server.executor.batch(session, decoder.gets, out)
                     break
                 except (hiredis.ProtocolError, NotARequest):
-                    self._refuse_foreign(bytes(chunk))
                     decoder.recover()
             decoder.settle(last, trusted=not session.restricted)
             if decoder.unfinished_bytes > server.config.client_query_buffer_limit_bytes:
@@ -172,6 +165,11 @@ class Connection(BufferedProtocol):
         self.ended = reason
         self._closing, self._descriptor = True, -1
         self._transport.abort()
+
+    @property
+    def waits(self) -> bool:
+        """Whether replies are still to come."""
+        return bool(self._queue)
 
     def push(self, wire: bytes) -> None:
         """Send what the client has not asked for, behind the replies that it waits for."""
@@ -245,7 +243,7 @@ class Connection(BufferedProtocol):
         self._closing, self._descriptor = True, -1
         self._transport.close()
 
-    def _refuse_foreign(self, chunk: bytes) -> None:
-        if chunk.startswith(FOREIGN_STARTS):
+    def _refuse_foreign(self, chunk: memoryview) -> None:
+        if FOREIGN.match(chunk):
             log.warning("client %s speaks TLS or HTTP on the RESP port; disconnected", self.session.address)
             raise ProtocolError("this is a RESP port, not HTTP and not TLS")

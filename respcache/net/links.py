@@ -69,6 +69,7 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
+        self._begun = False
         self._transport: asyncio.Transport
         self.peer = ""
         """The name of the node at the other end, once it has greeted."""
@@ -86,7 +87,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what the peer sent; whatever is no frame ends the connection."""
-        if not self.peer and data.startswith(b"*"):
+        begun, self._begun = self._begun, True
+        if not begun and data.startswith(b"*"):
             self._transport.write(self._links.node.meeting_point())
             self._transport.close()
             return

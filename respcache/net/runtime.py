@@ -225,6 +225,7 @@ class Runtime:
             self._seeking.cancel()
             await asyncio.gather(self._seeking, return_exceptions=True)
         self.server.close()
+        self.server.abandon()
         await self.replicator.close()
         await self.gossip.close()
         if self._ports.http is not None:

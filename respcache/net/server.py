@@ -108,6 +108,12 @@ class Server:
             connection.session.closing = True
             connection.push(b"")
 
+    def abandon(self) -> None:
+        """End the connections that wait for replies: none will come any more."""
+        for connection in list(self._connections):
+            if connection.waits:
+                connection.end("drain")
+
     def _verdict(self, transport: asyncio.Transport) -> tuple[str, bytes | None]:
         if len(self._connections) >= self.config.maxclients:
             return "maxclients", TOO_MANY

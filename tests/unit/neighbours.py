@@ -1,4 +1,4 @@
-"""Routers of several nodes without sockets: what one asks of another waits here until it is delivered, refused or lost."""
+"""Routers of several nodes without sockets: what one asks of another waits until it is delivered, refused or lost."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ def logged(node: Alone, *keys: bytes) -> list[NotedLog]:
 
 
 @given(st.lists(st.sampled_from((b"SET k 1", b"get k", b"INCR k", b"PING", b"Get k", b"APPEND k 1")), max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_batch_answers_like_single_requests(lines: list[bytes]) -> None:
     """One reply for each, in order, however the requests come in."""
     whole, singly = Alone(), Alone()

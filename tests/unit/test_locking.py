@@ -78,7 +78,7 @@ class LockMachine(RuleBasedStateMachine):
 
 
 TestLocks = LockMachine.TestCase
-TestLocks.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestLocks.settings = settings(max_examples=10, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.parametrize(("transaction", "node"), [(b"a:1", "a"), (b"127.0.0.1:6379:12", "127.0.0.1:6379")])

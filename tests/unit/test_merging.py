@@ -13,7 +13,7 @@ from respcache.store import scan
 PROTOCOLS = st.sampled_from((2, 3))
 TEXTS = st.binary(max_size=8) | st.sampled_from((b"\r\n", b"$-1\r\n", b"*1\r\n"))
 VALUES = st.none() | TEXTS | st.integers(-(2**63), 2**63 - 1)
-NESTED: st.SearchStrategy[Reply] = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3), max_leaves=8)  # type: ignore[assignment] # hypothesis cannot name the recursive type
+NESTED: st.SearchStrategy[Reply] = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3), max_leaves=8)
 
 
 def part(wire: bytes, *places: int) -> Part:

@@ -1,4 +1,4 @@
-"""Commands on keys of several owners: like a run on one node, or not at all, or the client is told that nobody knows."""
+"""Commands on keys of several owners: as on one node, or not done at all, or the client is told that nobody knows."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=35, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(script=st.lists(COMMANDS, max_size=12), protocol=st.sampled_from((2, 3)))
 def test_several_nodes_answer_like_one(script: list[tuple[bytes, ...]], protocol: int) -> None:
     """Replies, refusals, and the keys that are left, with their deadlines."""

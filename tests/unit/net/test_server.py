@@ -12,6 +12,9 @@ from respcache.resp.encode import request
 from unit.alone import Alone
 from unit.net.transports import NotedTransport
 
+AWAY = request([b"MGET", b"k", b"l"])
+"""A command whose reply comes later."""
+
 
 def server(config: ServerConfig | None = None) -> Server:
     """Make a server that does not listen."""
@@ -114,6 +117,18 @@ def test_closing_ends_all_connections() -> None:
         assert transport.closed
         connection.connection_lost(None)
     assert closing.stats.disconnects["drain"] == 2
+
+
+def test_who_waits_for_a_reply_at_the_end_is_cut_off() -> None:
+    """But not before: it may still come."""
+    closing = server()
+    (waiting, transport), (_, other) = connect(closing), connect(closing)
+    waiting.get_buffer(-1)[: len(AWAY)] = AWAY
+    waiting.buffer_updated(len(AWAY))
+    closing.close()
+    assert (transport.closed, other.closed) == (False, True)
+    closing.abandon()
+    assert (transport.aborted, other.aborted) == (True, False)
 
 
 def test_silent_clients_are_probed_after_the_configured_time() -> None:

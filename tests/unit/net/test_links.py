@@ -1,0 +1,342 @@
+"""Links between nodes: one for each pair, and whoever does not keep to the protocol is cut off."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+import pytest
+
+from respcache.commands.registry import TABLE
+from respcache.errors import ProtocolError
+from respcache.net import frames
+from respcache.net.frames import Ask, Greeting
+from respcache.net.links import UNSENT_MAX_BYTES, Link, Links
+from respcache.net.seeds import QUESTION
+from respcache.order import Order
+from respcache.resp.encode import bulk
+from unit.net.transports import NotedTransport
+
+HOST: Final = "127.0.0.1"
+TIMEOUT_S: Final = 5.0
+MEETING: Final = bulk(b"10.0.0.1:16379")
+
+
+class NotedNode:
+    """Notes what its links tell it, and answers every command with the key."""
+
+    def __init__(self, name: str) -> None:
+        self.links: Final = Links(self, Greeting(name, 1))
+        self.told: Final[list[tuple[object, ...]]] = []
+        self.address = (HOST, 0)
+        self._news: Final = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Take links in."""
+        bound = socket.create_server((HOST, 0))
+        self.address = bound.getsockname()
+        await self.links.listen(bound)
+
+    def keep(self, other: "NotedNode") -> None:
+        """Keep a link to another node."""
+        self.links.keep(other.links.greeting.name, *other.address)
+
+    async def hears(self, *news: object) -> None:
+        """Wait until this was told."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while news not in self.told:
+                self._news.clear()
+                await self._news.wait()
+
+    def link_up(self, name: str) -> None:
+        """Note it."""
+        self._note("up", name)
+
+    def link_down(self, name: str) -> None:
+        """Note it."""
+        self._note("down", name)
+
+    def keeper_frame(self, name: str, body: bytes) -> None:
+        """Note it, unless it is nonsense."""
+        if body == b"nonsense":
+            raise ProtocolError(body.decode())
+        self._note("frame", name, body)
+
+    def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
+        """Answer, or hold one's tongue."""
+        self._note("asked", name, ask.argv[0])
+        if ask.argv[0] != b"SILENCE":
+            reply(ask.argv[0] != b"REFUSED", ask.argv[-1])
+
+    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
+        """Note it."""
+        self._note("answered", order.argv[0], served, wire)
+
+    def lost(self, order: Order) -> None:
+        """Note it."""
+        self._note("lost", order.argv[0])
+
+    def gossip_stream(self, body: bytes) -> bytes:
+        """Answer with the question, turned around."""
+        return body[::-1]
+
+    def meeting_point(self) -> bytes:
+        """Give an address."""
+        return MEETING
+
+    def unreachable(self, name: str) -> None:
+        """Note it."""
+        self._note("unreachable", name)
+
+    def _note(self, *news: object) -> None:
+        self.told.append(news)
+        self._news.set()
+
+
+def order(*argv: bytes) -> Order:
+    """Make an order that a peer is to run."""
+    return Order(TABLE[b"GET"], list(argv), database=3, protocol=2, partitions=(7,), deadline_s=9.0)
+
+
+def with_two(scenario: Callable[[NotedNode, NotedNode], Coroutine[None, None, None]]) -> None:
+    """Run a scenario with two nodes that have a link."""
+
+    async def main() -> None:
+        a, b = NotedNode("a"), NotedNode("b")
+        await a.listen()
+        await b.listen()
+        a.keep(b)
+        b.keep(a)
+        await a.hears("up", "b")
+        await b.hears("up", "a")
+        await scenario(a, b)
+        await a.links.close()
+        await b.links.close()
+
+    asyncio.run(main())
+
+
+def test_two_nodes_have_one_link() -> None:
+    """Both want it; the one with the smaller name dials."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        assert (len(a.links), len(b.links), a.links.reconnects) == (1, 1, 0)
+        there = b.links.link("a")
+        assert there is not None
+        assert (there.peer, there.run) == ("a", 1)
+        assert b.links.link("z") is None
+
+    with_two(scenario)
+
+
+def test_commands_go_and_answers_come() -> None:
+    """Each to the order that it belongs to; a refusal is told from a reply."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        link = a.links.link("b")
+        assert link is not None
+        for words in ((b"GET", b"k"), (b"REFUSED", b""), (b"TTL", b"l")):
+            link.ask(order(*words), (1, 2), 4.0)
+        link.send(frames.KEEPER, b"message")
+        await b.hears("frame", "a", b"message")
+        await a.hears("answered", b"TTL", True, b"l")
+        assert a.told[1:] == [
+            ("answered", b"GET", True, b"k"),
+            ("answered", b"REFUSED", False, b""),
+            ("answered", b"TTL", True, b"l"),
+        ]
+
+    with_two(scenario)
+
+
+def test_a_broken_link_gives_its_orders_back_and_is_dialled_anew() -> None:
+    """Both ends are told; what was not answered is lost."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        link = a.links.link("b")
+        assert link is not None
+        link.ask(order(b"SILENCE"), (1, 2), 4.0)
+        await b.hears("asked", "a", b"SILENCE")
+        b.told.clear()
+        a.told.clear()
+        link.cut()
+        await a.hears("up", "b")
+        await b.hears("up", "a")
+        assert a.told == [("down", "b"), ("lost", b"SILENCE"), ("up", "b")]
+        assert b.told == [("down", "a"), ("up", "a")]
+        assert a.links.reconnects == 1
+
+    with_two(scenario)
+
+
+def test_a_link_that_is_dropped_stays_down() -> None:
+    """The node is gone."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        a.links.drop("b")
+        await b.hears("down", "a")
+        assert (len(a.links), len(b.links), a.links._dialling) == (0, 0, {})
+
+    with_two(scenario)
+
+
+@pytest.mark.parametrize("kind", [frames.HELLO, 9, frames.ASK, frames.ANSWER, frames.KEEPER])
+def test_nonsense_cuts_the_link(kind: int) -> None:
+    """Of any kind; the other side dials again."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        link = a.links.link("b")
+        assert link is not None
+        link.send(kind, b"nonsense" if kind != frames.ANSWER else b"")
+        await b.hears("down", "a")
+        await a.hears("down", "b")
+
+    with_two(scenario)
+
+
+def test_a_living_node_that_refuses_connections_is_told_of() -> None:
+    """Whoever probes it has a reason then."""
+
+    async def main() -> None:
+        a, b = NotedNode("a"), NotedNode("b")
+        await b.listen()
+        await b.links.close()
+        a.keep(b)
+        await a.hears("unreachable", "b")
+        await a.links.close()
+
+    asyncio.run(main())
+
+
+def incoming(name: str = "b") -> tuple[NotedNode, Link, NotedTransport]:
+    """Let a stranger connect to a node."""
+    node, transport = NotedNode(name), NotedTransport()
+    link = Link(node.links)
+    link.connection_made(transport)
+    return node, link, transport
+
+
+HELLO: Final = frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a*", 5)))
+
+
+@pytest.mark.parametrize("at", range(len(HELLO)))
+def test_a_greeting_may_come_in_pieces(at: int) -> None:
+    """Wherever it is cut, even where a piece looks like the start of something else."""
+
+    async def main() -> None:
+        node, link, transport = incoming()
+        for piece in (HELLO[:at], HELLO[at:]):
+            if piece:
+                link.data_received(piece)
+        await asyncio.sleep(0)
+        assert node.told == [("up", "a*")]
+        assert transport.take() == frames.frame(frames.HELLO, frames.encode_greeting(node.links.greeting))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (QUESTION, MEETING),
+        (frames.frame(frames.GOSSIP, b"abc"), frames.frame(frames.GOSSIP, b"cba")),
+    ],
+)
+def test_questions_of_strangers_are_answered_once(question: bytes, answer: bytes) -> None:
+    """Then the connection ends; no link was up."""
+
+    async def main() -> None:
+        node, link, transport = incoming()
+        link.data_received(question)
+        assert (transport.take(), transport.closed, node.told) == (answer, True, [])
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        frames.frame(frames.KEEPER, b"x"),
+        frames.frame(frames.ASK, b"x"),
+        frames.frame(frames.HELLO, b"x"),
+        b"\xff\xff\xff\xff\x00",
+        b"GET / HTTP/1.1\r\n",
+    ],
+)
+def test_strangers_who_do_not_greet_are_cut_off(words: bytes) -> None:
+    """Before they have done anything."""
+
+    async def main() -> None:
+        node, link, transport = incoming()
+        link.data_received(words)
+        assert (transport.aborted, transport.take(), node.told) == (True, b"", [])
+
+    asyncio.run(main())
+
+
+def test_whoever_answers_under_another_name_is_cut_off() -> None:
+    """An address may have passed to another node."""
+
+    async def main() -> None:
+        node, transport = NotedNode("a"), NotedTransport()
+        link = Link(node.links, dialled="b")
+        link.connection_made(transport)
+        link.data_received(HELLO)
+        assert (transport.aborted, node.told) == (True, [])
+
+    asyncio.run(main())
+
+
+def test_a_newer_link_takes_the_place_of_an_older_one() -> None:
+    """The peer has dialled again before this side knew; the end of the older one is no news."""
+
+    async def main() -> None:
+        node, older, transport = incoming()
+        older.data_received(HELLO)
+        newer, other = Link(node.links), NotedTransport()
+        newer.connection_made(other)
+        newer.data_received(HELLO)
+        older.connection_lost(None)
+        await asyncio.sleep(0)
+        assert node.told == [("up", "a*"), ("down", "a*"), ("up", "a*")]
+        assert node.links.link("a*") is newer
+        assert transport.aborted
+        assert not other.closed
+
+    asyncio.run(main())
+
+
+def test_a_peer_that_leaves_too_much_unread_is_cut_off() -> None:
+    """What it missed is made up for by a new link."""
+
+    async def main() -> None:
+        _, link, transport = incoming()
+        link.data_received(HELLO)
+        transport.unsent_bytes = UNSENT_MAX_BYTES + 1
+        link.send(frames.KEEPER, b"x")
+        await asyncio.sleep(0)
+        assert transport.aborted
+
+    asyncio.run(main())
+
+
+def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
+    """And what is answered twice is taken once."""
+
+    async def main() -> None:
+        node, link, transport = incoming()
+        link.data_received(HELLO)
+        link.send(frames.KEEPER, b"x")
+        link.ask(order(b"GET", b"k"), (1, 2), 4.0)
+        assert transport.take() == b""
+        await asyncio.sleep(0)
+        reader = frames.FrameReader()
+        kinds = reader.feed(transport.take())
+        assert [kind for kind, _ in kinds] == [frames.HELLO, frames.KEEPER, frames.ASK]
+        ask = frames.decode_ask(kinds[2][1])
+        assert (ask.argv, ask.timeout_s, ask.database, ask.partitions) == ([b"GET", b"k"], 5.0, 3, [7])
+        answer = frames.frame(frames.ANSWER, frames.encode_answer(ask.number, served=True, wire=b"+OK\r\n"))
+        link.data_received(answer + answer)
+        assert node.told == [("up", "a*"), ("answered", b"GET", True, b"+OK\r\n")]
+
+    asyncio.run(main())

@@ -1,0 +1,153 @@
+"""One node's dealings with the others: what a peer may ask for, and what becomes of it."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.registry import TABLE
+from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.errors import ProtocolError
+from respcache.net.frames import Ask
+from respcache.net.replicator import Replicator
+from respcache.net.runtime import Runtime
+from respcache.order import Order
+from respcache.resp.encode import bulk
+
+K = b"k"
+K_AT = partition_of(K)
+Answer = tuple[bool, bytes]
+
+
+def alone(scenario: Callable[[Replicator], Awaitable[None]]) -> None:
+    """Run a scenario on a node that has founded a cluster of its own."""
+
+    async def main() -> None:
+        config = Config(
+            server=ServerConfig(port=0),
+            cluster=ClusterConfig(name="a", environment="local"),
+            http=HttpConfig(enabled=False),
+        )
+        runtime = Runtime(config, random.Random(1), state=lambda: "serving", shut_down=lambda: None)
+        await runtime.open()
+        await runtime.joined()
+        try:
+            await scenario(runtime.replicator)
+        finally:
+            await runtime.close()
+
+    asyncio.run(main())
+
+
+def asked(replicator: Replicator, *argv: bytes, partition: int = K_AT, timeout_s: float = 5.0) -> list[Answer]:
+    """Ask as a peer does; the list is filled when the answer comes."""
+    answers: list[Answer] = []
+    ask = Ask(1, (0, 0), 0, 2, timeout_s, [partition], list(argv))
+    replicator.asked("z", ask, lambda served, wire: answers.append((served, wire)))
+    return answers
+
+
+def test_a_peers_command_is_run() -> None:
+    """Its errors are replies like others: it has been served."""
+
+    async def scenario(replicator: Replicator) -> None:
+        assert asked(replicator, b"SET", K, b"v") == [(True, b"+OK\r\n")]
+        assert asked(replicator, b"get", K) == [(True, bulk(b"v"))]
+        assert asked(replicator, b"INCR", K)[0][1].startswith(b"-ERR value is not an integer")
+        ((served, wire),) = asked(replicator, b"NOPE")
+        assert served
+        assert wire.startswith(b"-ERR unknown command")
+
+    alone(scenario)
+
+
+def test_a_peers_transaction_locks_writes_and_unlocks() -> None:
+    """Meanwhile others wait."""
+
+    async def scenario(replicator: Replicator) -> None:
+        assert asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"0", K) == [(True, b"*1\r\n$-1\r\n")]
+        waiting = asked(replicator, b"GET", K)
+        assert waiting == []
+        assert asked(replicator, b"RESPCACHE.COMMIT", b"z:1") == [(True, b"+OK\r\n")]
+        assert waiting == [(True, b"$-1\r\n")]
+        assert asked(replicator, b"RESPCACHE.COMMIT", b"z:1") == [(False, b"")]
+
+    alone(scenario)
+
+
+def test_a_peer_that_is_gone_holds_no_locks() -> None:
+    """Neither those that it had nor those that it was waiting for."""
+
+    async def scenario(replicator: Replicator) -> None:
+        asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"0", K)
+        waiting = asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"0", K)
+        replicator.link_down("z")
+        assert waiting == [(False, b"")]
+        replicator.link_down("y")
+        assert asked(replicator, b"GET", K) == [(True, b"$-1\r\n")]
+
+    alone(scenario)
+
+
+def test_what_has_waited_for_too_long_goes_back() -> None:
+    """Certainly not run."""
+
+    async def scenario(replicator: Replicator) -> None:
+        asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"0", K)
+        late = asked(replicator, b"INCR", K, timeout_s=0.0)
+        assert late == []
+        replicator.router.sweep()
+        assert late == [(False, b"")]
+
+    alone(scenario)
+
+
+def test_nonsense_of_a_peers_keeper_is_a_protocol_error() -> None:
+    """The link is cut for it."""
+
+    async def scenario(replicator: Replicator) -> None:
+        with pytest.raises(ProtocolError):
+            replicator.keeper_frame("z", b"nonsense")
+
+    alone(scenario)
+
+
+def test_a_peer_that_nobody_knows_has_no_address() -> None:
+    """And no link; this node itself has an address."""
+
+    async def scenario(replicator: Replicator) -> None:
+        assert replicator.client_address("z") == ("", 0)
+        assert not replicator.connected("z")
+        host, port = replicator.client_address("a")
+        assert host == "127.0.0.1"
+        assert port
+        assert replicator.meeting_point().startswith(b"$")
+        assert replicator.gate([]) is None
+        replicator.unreachable("z")
+
+    alone(scenario)
+
+
+def test_a_node_alone_has_nothing_to_hand_over() -> None:
+    """It may go at once."""
+
+    async def scenario(replicator: Replicator) -> None:
+        assert not replicator.drained.is_set()
+        replicator.leave()
+        assert replicator.drained.is_set()
+
+    alone(scenario)
+
+
+def test_orders_that_are_lost_at_the_end_are_nobodys() -> None:
+    """After closing the clients are gone as well."""
+
+    async def scenario(replicator: Replicator) -> None:
+        order = Order(TABLE[b"SET"], [b"SET", K, b"v"], database=0, protocol=2, partitions=(K_AT,), deadline_s=1e9)
+        await replicator.close()
+        replicator.lost(order)
+        assert order.wire is None
+
+    alone(scenario)

@@ -1,0 +1,158 @@
+"""The parts of a node, connected."""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from respcache.cluster.ownership.slots import PARTITIONS, SLOTS, SLOTS_PER_PARTITION
+from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.errors import ConfigError
+from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, node_id
+from respcache.net.sockets import bind_stream
+
+Scenario = Callable[[Runtime], Awaitable[None]]
+
+
+def config(*, join: tuple[str, ...] = (), port: int = 0, http: bool = True, name: str = "") -> Config:
+    """Configure a node on free ports."""
+    return Config(
+        server=ServerConfig(port=port),
+        cluster=ClusterConfig(name=name, environment="local", join=join, port=0),
+        http=HttpConfig(enabled=http, port=0),
+    )
+
+
+def run(scenario: Scenario, wanted: Config | None = None) -> None:
+    """Run a scenario on a node that listens."""
+
+    async def main() -> None:
+        runtime = Runtime(wanted or config(), random.Random(1), state=lambda: "serving", shut_down=lambda: None)
+        await runtime.open()
+        try:
+            await scenario(runtime)
+        finally:
+            await runtime.close()
+
+    asyncio.run(main())
+
+
+def test_a_node_without_seeds_is_a_cluster() -> None:
+    """It has all slots, and is named after its address."""
+
+    async def scenario(runtime: Runtime) -> None:
+        await runtime.joined()
+        (view,) = runtime.topology()
+        host, port = runtime.address
+        assert (view.name, view.host, view.port) == (f"{host}:{port}", host, port)
+        assert (view.slots, view.myself, view.state) == (((0, SLOTS - 1),), True, "alive")
+        assert (view.host, view.cluster_port) == runtime.cluster_address
+        assert runtime.http_address == (view.host, view.http_port)
+        assert all(partition.serving for partition in runtime.store.keyspace(0).partitions)
+
+    run(scenario)
+
+
+def test_a_node_with_seeds_waits_for_them() -> None:
+    """Meanwhile it serves nothing, however long the seeds are silent."""
+
+    async def scenario(runtime: Runtime) -> None:
+        assert not runtime.keeper.joined
+        assert not any(partition.serving for partition in runtime.store.keyspace(0).partitions)
+        assert runtime.topology()[0].slots == ()
+
+    with bind_stream("127.0.0.1", 0) as silent:
+        run(scenario, config(join=(f"127.0.0.1:{silent.getsockname()[1]}",)))
+
+
+@pytest.mark.parametrize("join", ["nonsense", "host:0", ":1"])
+def test_an_address_that_is_none_is_refused_before_anything_is_bound(join: str) -> None:
+    """Nothing is left behind."""
+    with pytest.raises(ConfigError, match="must be host:port"):
+        run(_nothing, config(join=(join,)))
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    """With the port in the message."""
+    with bind_stream("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=str(port)):
+            run(_nothing, config(port=port))
+
+
+async def _nothing(_runtime: Runtime) -> None:
+    raise AssertionError("this is not reached")
+
+
+def test_http_can_be_switched_off() -> None:
+    """Then there is no address."""
+
+    async def scenario(runtime: Runtime) -> None:
+        assert runtime.http_address is None
+
+    run(scenario, config(http=False))
+
+
+def test_slots_are_listed_by_their_owner() -> None:
+    """Neighbours in one range; what nobody owns in none."""
+
+    async def scenario(runtime: Runtime) -> None:
+        await runtime.joined()
+        primary = runtime.keeper.table.primary
+        primary[:] = ["a"] * 2 + [""] + ["b"] + ["a"] * (PARTITIONS - 4)
+        last = SLOTS_PER_PARTITION
+        assert runtime._ranges() == {"a": [(0, 2 * last - 1), (4 * last, SLOTS - 1)], "b": [(3 * last, 4 * last - 1)]}
+        primary[:] = [runtime.name] * PARTITIONS
+
+    run(scenario)
+
+
+def test_settings_take_effect_while_the_node_runs() -> None:
+    """On the parts that keep them."""
+
+    async def scenario(runtime: Runtime) -> None:
+        runtime.settings.set({"maxclients": "7", "slowlog-log-slower-than": "42"})
+        assert (runtime.server.config.maxclients, runtime.executor.slow_us) == (7, 42)
+
+    run(scenario)
+
+
+def test_expired_keys_are_swept_a_few_partitions_at_a_time() -> None:
+    """All of them in the end, though nobody asks for them."""
+
+    async def scenario(runtime: Runtime) -> None:
+        await runtime.joined()
+        partitions = runtime.store.keyspace(0).partitions
+        for partition in partitions:
+            partition.put(b"k", b"v")
+            partition.expire_at(b"k", 1)
+        runtime._expire()
+        assert sum(len(partition.values) for partition in partitions) <= PARTITIONS - SWEEP_PARTITIONS
+        for _ in range(PARTITIONS // SWEEP_PARTITIONS):
+            runtime._expire()
+        assert not any(partition.values for partition in partitions)
+
+    run(scenario)
+
+
+def test_leaving_ends_everything() -> None:
+    """A node alone has nobody to hand over to; its ports are free again."""
+
+    async def scenario(runtime: Runtime) -> None:
+        await runtime.joined()
+        await runtime.leave(5.0)
+        assert runtime.handed_over
+        bind_stream(*runtime.address).close()
+
+    run(scenario)
+
+
+def test_a_node_has_an_id_for_each_run() -> None:
+    """40 hexadecimal digits, as Redis' clients expect; always the same for one run."""
+    ids = {node_id(name, epoch) for name in ("a", "b") for epoch in (1, 2)}
+    assert len(ids) == 4
+    assert all(re.fullmatch("[0-9a-f]{40}", one) for one in ids)
+    assert node_id("a", 1) in ids

@@ -1,0 +1,183 @@
+"""A node as programs embed it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from respcache.cluster.ownership.slots import partition_of
+from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
+from respcache.net.sockets import bind_stream
+from respcache.node import Node
+
+Scenario = Callable[[Node], Awaitable[None]]
+
+
+def config(*, join: tuple[str, ...] = (), port: int = 0, join_timeout_s: float = 5.0) -> Config:
+    """Configure a node on free ports."""
+    return Config(
+        server=ServerConfig(port=port),
+        cluster=ClusterConfig(environment="local", join=join, port=0, join_timeout_s=join_timeout_s),
+        http=HttpConfig(enabled=False),
+    )
+
+
+def run(scenario: Scenario) -> None:
+    """Run a scenario on a node that serves."""
+
+    async def main() -> None:
+        async with Node(config()) as node:
+            await scenario(node)
+
+    asyncio.run(main())
+
+
+def test_a_node_answers_in_python_values() -> None:
+    """Bytes for strings, None for null, RESP3's kinds for the others."""
+
+    async def scenario(node: Node) -> None:
+        await node.set("k", 5)
+        assert await node.execute("INCRBYFLOAT", b"k", 0.25) == b"5.25"
+        assert await node.get("k") == b"5.25"
+        assert await node.execute("MGET", "k", "l") == [b"5.25", None]
+        assert await node.execute("EXISTS", "k", "k") == 2
+        assert await node.delete("k", "l") == 1
+        assert await node.get("k") is None
+        assert isinstance(await node.execute("CONFIG", "GET", "maxclients"), dict)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("ttl_s", "least_ms", "most_ms"), [(100.0, 90_000, 100_000), (None, -1, -1)])
+def test_a_value_lives_as_long_as_it_was_told(ttl_s: float | None, least_ms: int, most_ms: int) -> None:
+    """For ever, unless told otherwise."""
+
+    async def scenario(node: Node) -> None:
+        await node.set("k", "v", ttl_s=ttl_s)
+        left_ms = await node.execute("PTTL", "k")
+        assert isinstance(left_ms, int)
+        assert least_ms <= left_ms <= most_ms
+
+    run(scenario)
+
+
+def test_a_refused_command_raises() -> None:
+    """With the text of the error reply; the node goes on."""
+
+    async def scenario(node: Node) -> None:
+        with pytest.raises(ReplyError, match="wrong number of arguments"):
+            await node.execute("GET")
+        with pytest.raises(ReplyError, match="unknown command"):
+            await node.execute("NOPE")
+        assert await node.execute("PING") == b"PONG"
+
+    run(scenario)
+
+
+def test_a_node_lives_once() -> None:
+    """From starting over serving to left; before and after there is nothing to ask."""
+
+    async def main() -> None:
+        node = Node(config())
+        for ask in (lambda: node.name, lambda: node.address, node.members):
+            with pytest.raises(NodeClosed):
+                ask()
+        assert node.state == "starting"
+        await node.start()
+        assert node.state == "serving"
+        assert [member.name for member in node.members()] == [node.name]
+        assert node.copies_missing == 0
+        with pytest.raises(ConfigError, match="only once"):
+            await node.start()
+        assert all(await asyncio.gather(node.close(), node.close()))
+        assert node.state == "left"
+        with pytest.raises(NodeClosed):
+            await node.get("k")
+        await node.kill()
+
+    asyncio.run(main())
+
+
+def test_a_node_that_was_never_started_can_be_closed() -> None:
+    """There is nothing to hand over."""
+    node = Node(config())
+    assert asyncio.run(node.close())
+    assert node.state == "left"
+
+
+def test_a_node_that_finds_nobody_stops_again() -> None:
+    """And its ports are free."""
+
+    async def main() -> None:
+        with bind_stream("127.0.0.1", 0) as silent:
+            node = Node(config(join=(f"127.0.0.1:{silent.getsockname()[1]}",), join_timeout_s=0.05))
+            with pytest.raises(JoinTimeout, match=r"no cluster answered at 127\.0\.0\.1"):
+                await node.start()
+            assert node.state == "left"
+            bind_stream(*node.address).close()
+
+    asyncio.run(main())
+
+
+def test_a_killed_node_is_left_at_once() -> None:
+    """Whoever was connected is not."""
+
+    async def scenario(node: Node) -> None:
+        reader, writer = await asyncio.open_connection(*node.address)
+        writer.write(b"PING\r\n")
+        assert await reader.readexactly(7) == b"+PONG\r\n"
+        await node.kill()
+        assert await reader.read() == b""
+        writer.close()
+        assert node.state == "left"
+
+    run(scenario)
+
+
+def test_whoever_waits_for_a_reply_is_not_left_waiting() -> None:
+    """The connection ends with the node."""
+
+    async def scenario(node: Node) -> None:
+        assert node._runtime is not None
+        node._runtime.replicator._locks.lock(b"z:1", [partition_of(b"k")])
+        reader, writer = await asyncio.open_connection(*node.address)
+        writer.write(b"PING\r\nGET k\r\n")
+        assert await reader.readexactly(7) == b"+PONG\r\n"
+        await node.kill()
+        async with asyncio.timeout(5.0):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+
+    run(scenario)
+
+
+def test_a_client_may_ask_the_node_to_stop() -> None:
+    """Whoever runs it is told, and decides."""
+
+    async def scenario(node: Node) -> None:
+        reader, writer = await asyncio.open_connection(*node.address)
+        writer.write(b"SHUTDOWN\r\n")
+        async with asyncio.timeout(5.0):
+            await node.stopping.wait()
+        assert node.state == "serving"
+        writer.close()
+        del reader
+
+    run(scenario)
+
+
+def test_a_port_that_is_taken_is_a_configuration_error() -> None:
+    """The node has not begun then."""
+
+    async def main() -> None:
+        with bind_stream("127.0.0.1", 0) as taken:
+            taken.listen()
+            node = Node(config(port=taken.getsockname()[1]))
+            with pytest.raises(ConfigError):
+                await node.start()
+            assert node.state == "starting"
+
+    asyncio.run(main())
