@@ -63,7 +63,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Seconds of silence after which TCP probes the client; 0 for never."""
     client_query_buffer_limit_bytes: BufferBytes = 1024 * 1024 * 1024
     """Bytes of one unfinished request; more ends the connection."""
-    client_output_buffer_limit_bytes: BufferBytes = 256 * 1024 * 1024
+    client_output_buffer_limit_bytes: BufferBytes = 1024 * 1024 * 1024
     """Replies that a client has not read yet; more ends the connection."""
     redirect: Literal["auto", "always", "never"] = "auto"
     """Who gets MOVED for a key of another node: clients that asked for the slot table, all, none."""

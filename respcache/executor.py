@@ -28,6 +28,8 @@ Out: TypeAlias = list[bytes | Pending]
 """Replies in order; a Pending holds up those behind it."""
 
 HASH_TAG: Final = ord("{")
+BATCH_REPLIES_BYTES: Final = 1024 * 1024
+"""Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
 _JOIN: Final = b"".join
 """Raises TypeError unless all elements are bytes: the cheapest way to ask, at 50 ns."""
 
@@ -80,8 +82,8 @@ class Executor:
     ) -> Argv:
         """Run requests until `gets` answers NEED_MORE; append a reply for each, return the last request ([]: none).
 
-        Stops early behind a command that ends the session, and behind one that those after
-        it have to wait for (`Session.barrier`).
+        Stops early behind a command that ends the session, behind one that those after it
+        have to wait for (`Session.barrier`), and when the replies get large (`Session.stalled`).
         Raises NotARequest, and lets the parser's own errors through: the requests
         before it have been run and their replies are in `out`.
         """
@@ -97,6 +99,7 @@ class Executor:
         """The command of the requests since `started`: a run of one command is timed as one."""
         count = 0
         started = 0
+        room = BATCH_REPLIES_BYTES
         logs: list[Log] | None = None
         try:
             while True:
@@ -118,9 +121,15 @@ class Executor:
                         self._note(session, run, last, count, perf_counter_ns() - started)
                         run = None
                     last = argv
-                    append(self._slow(session, argv))
+                    answer = self._slow(session, argv)
+                    append(answer)
                     if session.closing or session.barrier is not None:
                         break
+                    if type(answer) is bytes:
+                        room -= len(answer)
+                        if room < 0:
+                            session.stalled = True
+                            break
                     if session.database != keyspace.number:
                         keyspace = self._store.keyspace(session.database)
                         partitions = keyspace.partitions
@@ -164,6 +173,10 @@ class Executor:
                         append(BULK_HEADS[length] + reply + CRLF)
                     else:
                         append(b"$%d\r\n%b\r\n" % (length, reply))
+                        room -= length
+                        if room < 0:
+                            session.stalled = True
+                            break
                 elif reply is OK:
                     append(b"+OK\r\n")
                 elif reply is None:

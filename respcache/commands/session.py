@@ -106,6 +106,7 @@ class Session:
         "protocol",
         "relayed",
         "restricted",
+        "stalled",
         "unread_bytes",
     )
 
@@ -133,6 +134,8 @@ class Session:
         self.barrier: Pending | None = None
         """A command under way whose keys have several owners: the next ones wait until it is done, because
         they would overtake it at the owners of their keys."""
+        self.stalled = False
+        """Whether requests that have been read wait until the replies before them are on their way."""
         self.no_evict = False
         self.no_touch = False
         self.closing = False

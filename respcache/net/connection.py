@@ -111,9 +111,7 @@ class Connection(BufferedProtocol):
         last: list[bytes] = []
         try:
             if chunk:
-                if not decoder.unfinished_bytes:  # the first chunk, or one behind inline requests
-                    self._refuse_foreign(chunk)
-                decoder.feed(chunk)
+                self._feed(chunk)
             while session.barrier is None:
                 try:
                     last = server.executor.batch(session, decoder.gets, out)
@@ -136,6 +134,10 @@ class Connection(BufferedProtocol):
             self._transport.pause_reading()
             barrier.also(self._go_on)
         self._send(out)
+        if session.stalled and not self._closing:
+            self._transport.pause_reading()
+            if not self._paused:
+                asyncio.get_running_loop().call_soon(self._catch_up)
 
     def _go_on(self) -> None:
         """Run the requests that waited behind a command with keys of several owners."""
@@ -143,6 +145,15 @@ class Connection(BufferedProtocol):
         if not self._closing and not self.session.closing:
             if not self._paused:
                 self._transport.resume_reading()
+            self._run(_NOTHING)
+
+    def _catch_up(self) -> None:
+        """Run the requests that waited for the replies before them to be sent."""
+        if self._closing or self._paused:
+            return
+        self.session.stalled = False
+        if not self.session.closing:
+            self._transport.resume_reading()
             self._run(_NOTHING)
 
     def eof_received(self) -> bool:
@@ -157,7 +168,9 @@ class Connection(BufferedProtocol):
     def resume_writing(self) -> None:
         """Read again."""
         self._paused = False
-        if not self._transport.is_closing() and self.session.barrier is None:
+        if self.session.stalled:
+            self._catch_up()
+        elif not self._transport.is_closing() and self.session.barrier is None:
             self._transport.resume_reading()
 
     def end(self, reason: str) -> None:
@@ -243,7 +256,9 @@ class Connection(BufferedProtocol):
         self._closing, self._descriptor = True, -1
         self._transport.close()
 
-    def _refuse_foreign(self, chunk: memoryview) -> None:
-        if FOREIGN.match(chunk):
+    def _feed(self, chunk: memoryview) -> None:
+        """Hand bytes to the decoder. Raises ProtocolError for a first chunk of TLS or HTTP."""
+        if not self._decoder.unfinished_bytes and FOREIGN.match(chunk):
             log.warning("client %s speaks TLS or HTTP on the RESP port; disconnected", self.session.address)
             raise ProtocolError("this is a RESP port, not HTTP and not TLS")
+        self._decoder.feed(chunk)

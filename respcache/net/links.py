@@ -18,7 +18,9 @@ from respcache.order import Order
 DIAL_TIMEOUT_S: Final = 2.0
 REDIAL_S: Final = 0.2
 """Between two attempts to reach a living node."""
-UNSENT_MAX_BYTES: Final = 256 * 1024 * 1024
+GREETING_TIMEOUT_S: Final = 5.0
+"""A connection that has not said by then what it wants is closed."""
+UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
 
 log: Final = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Link(asyncio.Protocol):
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
         self._begun = False
+        self._patience: asyncio.TimerHandle
         self._transport: asyncio.Transport
         self.peer = ""
         """The name of the node at the other end, once it has greeted."""
@@ -82,6 +85,7 @@ class Link(asyncio.Protocol):
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._links.opened(self)
+        self._patience = asyncio.get_running_loop().call_later(GREETING_TIMEOUT_S, self.cut)
         if self._dialled:
             self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
 
@@ -101,6 +105,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
         """Give back the orders that will not be answered."""
+        self._patience.cancel()
         asked = list(self._asked.values())
         self._asked.clear()
         self._links.closed(self)
@@ -174,6 +179,7 @@ class Link(asyncio.Protocol):
     def _greeted(self, greeting: Greeting) -> None:
         if self._dialled and greeting.name != self._dialled:
             raise ProtocolError(f"{self._dialled} was dialled, {greeting.name} answers")
+        self._patience.cancel()
         self.peer, self.run = greeting.name, greeting.run
         self._reader.body_max_bytes = frames.BODY_MAX_BYTES
         if not self._dialled:
