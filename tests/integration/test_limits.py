@@ -1,7 +1,9 @@
 """That one client cannot harm the others: limits of a server, on live sockets."""
 
 import asyncio
+import resource
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,24 @@ async def test_a_slow_reader_is_waited_for_without_piling_up_its_replies() -> No
             writer.close()
 
 
+async def test_a_burst_of_requests_with_large_replies_takes_little_memory() -> None:
+    """400 MiB of replies asked for in one breath: they are made as the client reads them, and others are served."""
+    async with Cluster(nodes=1) as cluster, clients(cluster.members()) as (redis,):
+        node = cluster.member(0)
+        value = b"x" * MIB
+        await redis.set("large", value)
+        reader, writer = await asyncio.open_connection(*node.address, limit=MIB)
+        before = _resident_bytes()
+        writer.write(request([b"GET", b"large"]) * 400)
+        assert await redis.get("large") == value
+        one = len(b"$1048576\r\n" + value + b"\r\n")
+        async with asyncio.timeout(30):
+            for _ in range(400):
+                assert len(await reader.readexactly(one)) == one
+                assert _resident_bytes() - before < 100 * MIB
+        writer.close()
+
+
 async def test_a_client_that_lets_too_many_replies_pile_up_is_disconnected() -> None:
     """Beyond `client-output-buffer-limit` the connection ends, and the memory is free; others see nothing of it."""
     async with (
@@ -43,7 +63,7 @@ async def test_a_client_that_lets_too_many_replies_pile_up_is_disconnected() -> 
         node = cluster.member(0)
         await redis.set("large", b"x" * MIB)
         reader, writer = await asyncio.open_connection(*node.address, limit=1024)
-        writer.write(request([b"GET", b"large"]) * 40)
+        writer.write(request([b"MGET", *[b"large"] * 40]))
         await until(lambda: _disconnects(node, "output_limit") == 1, "the slow reader is cut off")
         assert await redis.get("large") == b"x" * MIB
         assert _unsent_bytes(node) < 2 * MIB
@@ -154,6 +174,11 @@ async def _said(address: tuple[str, int], words: bytes) -> bytes:
             return await reader.read(-1)
     finally:
         writer.close()
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 def _unsent_bytes(node: Node) -> int:

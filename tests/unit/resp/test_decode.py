@@ -15,9 +15,9 @@ Request = tuple[list[bytes], bytes]
 PIECES = (
     *(b"*1\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"*x\r\n", b"*", b"$1\r\n", b"$0\r\n", b"$-1\r\n", b"$x\r\n", b"$"),
     *(b"a\r\n", b"ping\r\n", b"\r\n", b"\n", b"'", b'"', b"\x00"),
-    *(b":1\r\n", b"-ERR\r\n", b"#f\r\n", b"_\r\n", b"%1\r\n", b"~1\r\n", b",1.5\r\n", b"(1\r\n", b">1\r\n"),
+    *(b":1\r\n", b"-ERR\r\n", b"#f\r\n", b"_\r\n", b"%1\r\n", b"~1\r\n", b",1.5\r\n", b">1\r\n"),
 )
-"""What requests are made of, and what only replies are; simple strings are taken for bulk strings."""
+"""What requests are made of, and what only replies are; simple strings and big numbers are taken for bulk strings."""
 
 
 @given(requests=REQUESTS)
