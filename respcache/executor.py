@@ -103,7 +103,10 @@ class Executor:
         logs: list[Log] | None = None
         try:
             while True:
-                request = gets()
+                try:
+                    request = gets()
+                except TypeError:  # a map whose key is an array, say
+                    raise NotARequest from None
                 if request is NEED_MORE:
                     break
                 if type(request) is not list or not request:

@@ -37,7 +37,7 @@ class Decoder:
     """The request parser of one connection.
 
     Feed it a chunk, call `gets` until it answers NEED_MORE, then `settle`. When
-    `gets` raises hiredis.ProtocolError, or gives what is no list of bytes, call
+    `gets` raises hiredis.ProtocolError or TypeError, or gives what is no list of bytes, call
     `recover` and go on with `gets`.
 
                   "*"                        recover

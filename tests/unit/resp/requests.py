@@ -43,7 +43,7 @@ class Client:
         while True:
             try:
                 found = self.decoder.gets()
-            except hiredis.ProtocolError:
+            except (hiredis.ProtocolError, TypeError):
                 self.decoder.recover()
                 continue
             if found is NEED_MORE:
