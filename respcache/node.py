@@ -120,7 +120,7 @@ class Node:
         figures = runtime.keeper.figures(asyncio.get_running_loop().time())
         return figures.partitions_under_replicated + figures.copies_in_pending + figures.partitions_unowned
 
-    async def execute(self, *arguments: Argument) -> Answer:
+    async def execute(self, command: Argument, *arguments: Argument) -> Answer:
         """Run any command and return its reply as Python values: bytes for strings, None for null.
 
         Raises ReplyError with the error reply's text, NodeClosed if the node does not run.
@@ -128,7 +128,7 @@ class Node:
         runtime, session = self._running(), self._session
         if session is None or self.state not in {"serving", "draining"}:
             raise NodeClosed(f"the node is {self.state}")
-        argv = [_encoded(argument) for argument in arguments]
+        argv = [_encoded(argument) for argument in (command, *arguments)]
         requests = iter([argv])
         out: Out = []
         runtime.executor.batch(session, lambda: next(requests, NEED_MORE), out)

@@ -178,8 +178,18 @@ class Router:
     # -- from the peers ---------------------------------------------------------------
 
     def serve(self, order: Order) -> None:
-        """Run an order that a peer sent; it is resolved, or refused, now or later."""
-        self._dispatch(order)
+        """Run an order that a peer sent; it is resolved, or refused, now or later.
+
+        A command that no peer has reason to send, or for a database that is not configured
+        here, is answered with an error.
+        """
+        row = order.row
+        if order.database >= len(self._store):
+            order.fail(CommandError("DB index is out of range"))
+        elif not row.key_at and row.on_keys is None and row is not LOCK and row is not COMMIT:
+            order.fail(CommandError(f"{row.name} is no command that nodes run for each other"))
+        else:
+            self._dispatch(order)
 
     def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
         """Take the owner's answer to an order."""
