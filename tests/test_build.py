@@ -1,6 +1,8 @@
 """What is installed is what was meant to be."""
 
 import shutil
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -25,3 +27,13 @@ def test_the_hot_path_is_compiled() -> None:
     """Where it can be compiled it was: a build that falls back does so quietly."""
     assert executor.__file__.endswith(".so")
     assert connection.__file__.endswith(".so")
+
+
+@pytest.mark.skipif(not Path(sys.executable).with_name("task").exists(), reason="go-task-bin is not installed")
+def test_the_tasks_can_be_read() -> None:
+    """Taskfile.yml is one that its runner understands."""
+    listed = subprocess.run(
+        [Path(sys.executable).with_name("task"), "--list"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert listed.returncode == 0, listed.stderr
+    assert "test-cluster" in listed.stdout

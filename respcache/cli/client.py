@@ -39,11 +39,14 @@ class Client:
     def ask(self, *words: str) -> object:
         """Send a request and wait for the reply. Raises OSError or Refused."""
         self._socket.sendall(request([word.encode() for word in words]))
-        while (reply := self._reader.gets()) is False:
-            received = self._socket.recv(READ_BYTES)
-            if not received:
-                raise ConnectionError("the node closed the connection")
-            self._reader.feed(received)
+        try:
+            while (reply := self._reader.gets()) is False:
+                received = self._socket.recv(READ_BYTES)
+                if not received:
+                    raise ConnectionError("the node closed the connection")
+                self._reader.feed(received)
+        except hiredis.ProtocolError:
+            raise ConnectionError("no RESP port: it answers something else") from None
         if isinstance(reply, hiredis.ReplyError):
             raise Refused(str(reply))
         return reply

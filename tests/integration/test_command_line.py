@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,28 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_serve_ends_while_it_still_looks_for_a_cluster() -> None:
+    """A signal is heeded long before `join-timeout`, and nothing is left of the node."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        alone = f"--join=127.0.0.1:{nobody.getsockname()[1]}"
+        arguments = ("serve", "--port=0", "--http-port=0", "--loglevel=warning", "--join-timeout=60", alone)
+        with subprocess.Popen([*PROGRAM, *arguments], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert "none of the join addresses answers yet" in process.stderr.readline()
+            assert ended(process, signal.SIGTERM) == 0
+
+
+def test_status_tells_a_port_that_speaks_no_resp() -> None:
+    """The HTTP port is an easy mistake: it gets a sentence."""
+    with running("serve", "--port=0", "--http-port=0", "--loglevel=warning") as process:
+        ready = Ready.parse(read_until(process, "^ready "))
+        assert ready is not None
+        status = subprocess.run([*PROGRAM, "status", ready.http], capture_output=True, text=True, check=False)
+        assert status.returncode == 1
+        assert status.stderr == f"Error: {ready.http}: no RESP port: it answers something else\n"
 
 
 def test_serve_is_ready_answers_and_leaves() -> None:
