@@ -47,10 +47,6 @@ class NotARequest(Exception):  # named after what was found
     """The parser gave something that is no list of bytes."""
 
 
-class InternalError(CommandError):
-    """A defect of this program: the command may have been done in part."""
-
-
 class Router(Protocol):
     """Where commands go that cannot run here at once."""
 

@@ -172,11 +172,9 @@ class Runtime:
         self._sweep_at = 0
         self._housekeeping: asyncio.TimerHandle | None = None
         self._seeking: asyncio.Task[None] | None = None
-        self._opened = False
 
     async def open(self) -> None:
         """Listen, and begin to look for the cluster."""
-        self._opened = True
         if self._ports.http is not None:
             await self.monitor.listen(self._ports.http)
         await self.replicator.links.listen(self._ports.stream)
