@@ -23,6 +23,7 @@ TREES: Final = (PACKAGE, "tests", "dashboards", "docs")
 """Folders with Python in them."""
 
 LAYERS: Final = {
+    "": "the public names, for programs that embed a node",
     "__main__": "lets `python -m respcache` be the command line",
     "cli": "turns arguments into a configuration, and runs",
     "testing": "clusters inside one process, for tests",
@@ -50,7 +51,7 @@ LAYERS: Final = {
     "config": "the settings as values",
     "reply": "the values that commands reply with",
     "errors": "everything that can be refused",
-    "": "the version",
+    "version": "the version",
 }
 """The modules and packages of the package, top to bottom: each imports only from those below it."""
 

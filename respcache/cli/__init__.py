@@ -2,10 +2,10 @@
 
 import click
 
-from respcache import __version__
 from respcache.cli.demo import demo
 from respcache.cli.serve import serve
 from respcache.cli.status import status
+from respcache.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

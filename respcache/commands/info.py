@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from respcache import __version__
 from respcache.commands.connection import REDIS_VERSION
 from respcache.commands.registry import ROWS, Command, Flags, command
 from respcache.commands.session import Host, Session
@@ -21,6 +20,7 @@ from respcache.reply import Reply, Verbatim
 from respcache.stats import DURATION_BUCKETS
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
+from respcache.version import __version__
 
 Fields: TypeAlias = dict[str, object]
 

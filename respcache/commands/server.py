@@ -3,7 +3,6 @@
 import sys
 from typing import Final
 
-from respcache import __version__
 from respcache.cluster.ownership.slots import SLOTS
 from respcache.commands.arguments import integer, option
 from respcache.commands.categories import CATEGORIES
@@ -14,6 +13,7 @@ from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv, Partition
+from respcache.version import __version__
 
 _ANYTIME: Final = Flags.LOADING | Flags.STALE | Flags.FAST
 _USER: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE

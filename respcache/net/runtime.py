@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from time import time, time_ns
 from typing import Final, assert_never
 
-from respcache import __version__
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import (
@@ -57,6 +56,7 @@ from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
+from respcache.version import __version__
 
 log: Final = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from respcache import __version__
 from respcache.cli import main
 from respcache.cli.flags import field_docs, given
 from respcache.options import FILE_SUFFIX, OPTIONS, SECTIONS
+from respcache.version import __version__
 
 
 def test_every_setting_has_a_docstring() -> None:
