@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from loopback import HOST, free_ports
+
 START_TIMEOUT_S: Final = 10.0
 VERSION: Final = "7.0"
 """The replies and error texts of other versions differ here and there."""
@@ -27,9 +29,8 @@ def why_not() -> str | None:
 @contextmanager
 def redis_server() -> Iterator[int]:
     """Run a redis-server that keeps nothing; give its port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    (port,) = free_ports(1)
+    arguments = ["--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
     try:
         _wait_until_listening(process, port)
@@ -45,7 +46,7 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
         assert process.poll() is None, f"redis-server ended with {process.returncode}"
         with socket.socket() as attempt:
             attempt.settimeout(0.1)
-            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+            if attempt.connect_ex((HOST, port)) == 0:
                 return
             time.sleep(0.01)
     raise TimeoutError("redis-server did not open its port")

@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from boards.generate import BOARDS, FOLDER, text_of
 from boards.grafana import COLUMNS, Board, Query
+from loopback import HOST, free_ports
 from respcache.commands.families import ROWS
 from respcache.metrics.catalogue import metrics
 from respcache.testing import LocalCluster
@@ -333,8 +334,7 @@ class Started:
 
 def start_prometheus(program: str, folder: Path, targets: list[str]) -> Started:
     """Start Prometheus on a free port and wait until it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = "{}:{}".format(*probe.getsockname())
+    address = f"{HOST}:{free_ports(1)[0]}"
     config, log = folder / "prometheus.yml", folder / "log"
     scrape = {"job_name": "respcache", "static_configs": [{"targets": targets}]}
     config.write_text(

@@ -1,10 +1,13 @@
 """That nodes find each other: formation, seeds, views."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from integration.clients import clients, cluster_info, page, until
+from loopback import HOST, free_ports
 from respcache.errors import ConfigError, JoinTimeout
 from respcache.testing import Cluster
 
@@ -47,8 +50,8 @@ async def test_prometheus_counts_the_members_that_the_node_sees() -> None:
 async def test_nodes_that_start_at_the_same_instant_form_one_cluster(count: int) -> None:
     """Each has all the others for seeds, and none is up before the others."""
     async with Cluster() as cluster:
-        ports = await _free_ports("127.0.0.1", count)
-        seeds = tuple(f"127.0.0.1:{port}" for port in ports)
+        ports = free_ports(count)
+        seeds = tuple(f"{HOST}:{port}" for port in ports)
         await asyncio.gather(*(cluster.add_member(port=port, cluster_port=0, join=seeds) for port in ports))
         await cluster.wait_for_convergence(count, timeout_s=5.0)
         for writer in cluster.members():
@@ -71,23 +74,21 @@ async def test_either_port_of_a_node_is_a_good_seed() -> None:
 
 async def test_dead_and_foreign_and_own_addresses_among_the_seeds_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:
     """A node joins by its one good seed, and says plainly what is wrong with another."""
-    foreign = await asyncio.start_server(_speak_http, "127.0.0.1", 0)
-    async with foreign, Cluster() as cluster:
+    async with _http_server() as wrong, Cluster() as cluster:
         first = await cluster.add_member()
-        host, dead, own = "127.0.0.1", *(await _free_ports("127.0.0.1", 2))
-        wrong = foreign.sockets[0].getsockname()[1]
-        seeds = (f"{host}:{dead}", f"{host}:{own}", f"{host}:{wrong}", _joined(first.address))
+        dead, own = free_ports(2)
+        seeds = (f"{HOST}:{dead}", f"{HOST}:{own}", f"{HOST}:{wrong}", _joined(first.address))
         await cluster.add_member(port=own, cluster_port=0, join=seeds)
         await cluster.wait_for_convergence(2, timeout_s=5.0)
-    assert f"{host}:{wrong} is no respcache node" in caplog.text
+    assert f"{HOST}:{wrong} is no respcache node" in caplog.text
 
 
 async def test_a_node_that_finds_nobody_says_whom_it_asked() -> None:
     """`start` gives up in time, names the addresses, and leaves nothing behind."""
-    (dead,) = await _free_ports("127.0.0.1", 1)
+    (dead,) = free_ports(1)
     async with Cluster() as cluster:
-        with pytest.raises(JoinTimeout, match=f"127.0.0.1:{dead}"):
-            await cluster.add_member(join=(f"127.0.0.1:{dead}",), join_timeout_s=0.5)
+        with pytest.raises(JoinTimeout, match=f"{HOST}:{dead}"):
+            await cluster.add_member(join=(f"{HOST}:{dead}",), join_timeout_s=0.5)
         assert cluster.member_count == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -149,8 +150,8 @@ async def test_two_clusters_in_one_process_share_nothing() -> None:
 
 async def test_members_that_never_come_leave_a_node_waiting_until_they_do() -> None:
     """With `expect = 3`, two nodes wait; the third one completes the cluster."""
-    ports = await _free_ports("127.0.0.1", 3)
-    seeds = tuple(f"127.0.0.1:{port}" for port in ports)
+    ports = free_ports(3)
+    seeds = tuple(f"{HOST}:{port}" for port in ports)
     async with Cluster() as cluster:
         starts = [
             asyncio.create_task(cluster.add_member(port=port, cluster_port=0, join=seeds, expect=3))
@@ -169,17 +170,22 @@ def _joined(address: tuple[str, int]) -> str:
     return "{}:{}".format(*address)
 
 
-async def _free_ports(host: str, count: int) -> list[int]:
-    """Find ports that nobody listens on; all are held until the last one is found, so they differ."""
-    servers = [await asyncio.start_server(lambda *_: None, host, 0) for _ in range(count)]
-    ports = [int(server.sockets[0].getsockname()[1]) for server in servers]
-    for server in servers:
-        server.close()
-        await server.wait_closed()
-    return ports
+@asynccontextmanager
+async def _http_server() -> AsyncIterator[int]:
+    """Serve answers that no node of ours gives; every connection is gone when the block ends."""
 
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+        with suppress(ConnectionError):  # it may hang up before it has read everything
+            await writer.wait_closed()
 
-async def _speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    writer.close()
+    async with asyncio.TaskGroup() as answers:
+
+        def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answers.create_task(refuse(reader, writer))
+
+        server = await asyncio.start_server(answer, HOST, 0)
+        async with server:
+            yield server.sockets[0].getsockname()[1]
