@@ -13,10 +13,8 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
-from respcache.executor import Out
 from respcache.net.runtime import Runtime
 from respcache.pending import Pending
-from respcache.resp.decode import NEED_MORE
 
 Argument: TypeAlias = bytes | str | int | float
 Answer: TypeAlias = "bytes | str | int | float | bool | list[Answer] | dict[Answer, Answer] | None"
@@ -129,11 +127,9 @@ class Node:
         if session is None or self.state not in {"serving", "draining"}:
             raise NodeClosed(f"the node is {self.state}")
         argv = [_encoded(argument) for argument in (command, *arguments)]
-        requests = iter([argv])
-        out: Out = []
-        runtime.executor.batch(session, lambda: next(requests, NEED_MORE), out)
+        reply = runtime.executor.alone(session, argv)
         session.barrier = None
-        return _decoded(await _arrived(out[0]))
+        return _decoded(await _arrived(reply))
 
     async def get(self, key: bytes | str) -> bytes | None:
         """Read a string; None if the key does not exist."""
@@ -199,7 +195,7 @@ async def _arrived(reply: bytes | Pending) -> bytes:
 
 
 def _decoded(wire: bytes) -> Answer:
-    reader = hiredis.Reader(notEnoughData=NEED_MORE)
+    reader = hiredis.Reader()
     reader.feed(wire)
     answer = reader.gets()
     if isinstance(answer, hiredis.ReplyError):

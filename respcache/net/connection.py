@@ -3,18 +3,14 @@
 import asyncio
 import logging
 import os
-import re
 import socket
-from asyncio.protocols import BufferedProtocol
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-import hiredis
-
 from respcache.errors import ProtocolError
-from respcache.executor import NotARequest, Out
+from respcache.executor import Out
 from respcache.pending import Pending
-from respcache.resp.decode import Decoder
+from respcache.resp.decode import Decoder, WrongPort
 
 if TYPE_CHECKING:
     from respcache.commands.session import Session
@@ -25,22 +21,19 @@ UNSENT_PAUSE_BYTES: Final = 1024 * 1024
 QUEUE_PAUSE: Final = 10_000
 """Replies waiting in the queue above which they do so too."""
 
-FOREIGN: Final = re.compile(rb"\x16\x03|(?:CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PRI|PUT|TRACE) \S+ HTTP/[0-9]")
-"""How clients begin that took this port for another: TLS, HTTP. No inline request that could be run looks like it."""
-
-_NOTHING: Final = memoryview(b"")
-
 log: Final = logging.getLogger(__name__)
 
 
-class Connection(BufferedProtocol):
-    """Reads requests, has them executed in batches, writes the replies of each batch at once.
+class Connection:
+    """An asyncio.Protocol that reads requests, has them executed in batches, writes the replies of each batch at once.
 
     A reply that is not there yet holds up those behind it; the requests behind it run all
     the same.
 
     open --QUIT, kill, no RESP--> closing (nothing more is read) --all replies sent--> closed
       `------------ client gone, output limit, defect of the program -----------------^
+
+    It inherits from nothing, for then compiled code finds its attributes at fixed places.
     """
 
     __slots__ = (
@@ -50,18 +43,23 @@ class Connection(BufferedProtocol):
         "_paused",
         "_queue",
         "_server",
+        "_stats",
         "_transport",
+        "_unsent",
         "ended",
         "session",
     )
 
     def __init__(self, server: "Server") -> None:
         self._server: Final = server
+        self._stats: Final = server.stats
         self._decoder: Final = Decoder()
         self._queue: Final[deque[bytes | Pending]] = deque()
         self._closing = False
         self._descriptor = -1
         """Of the socket while it may be written to directly; the loop closes it only after `connection_lost`."""
+        self._unsent = False
+        """Whether the transport may still hold replies that the socket had no room for."""
         self._paused = False
         self._transport: asyncio.Transport
         self.session: Session
@@ -91,38 +89,29 @@ class Connection(BufferedProtocol):
         self._queue.clear()
         self._server.dismiss(self)
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 # asyncio's signature
-        """Read into the buffer that all connections share: it is emptied before the next read."""
-        return self._server.read_buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def data_received(self, data: bytes) -> None:
         """Run what has come in."""
-        if self._closing or self.session.closing:
+        session = self.session
+        if self._closing or session.closing:
             return
-        server = self._server
-        server.stats.input_bytes += nbytes
-        self.session.last_active_unix_s = server.now_unix_s
-        self._run(server.read_view[:nbytes])
+        self._stats.input_bytes += len(data)
+        session.last_active_unix_s = self._server.now_unix_s
+        self._decoder.feed(data)
+        self._run()
 
-    def _run(self, chunk: memoryview) -> None:
-        """Take in a chunk and run what is complete, up to a command that the others have to wait for."""
-        server, decoder, session = self._server, self._decoder, self.session
+    def _run(self) -> None:
+        """Run the requests that are complete, up to a command that the others have to wait for."""
+        decoder, session = self._decoder, self.session
         out: Out = []
-        last: list[bytes] = []
         try:
-            if chunk:
-                self._feed(chunk)
-            while session.barrier is None:
-                try:
-                    last = server.executor.batch(session, decoder.gets, out)
-                    break
-                except (hiredis.ProtocolError, NotARequest):
-                    decoder.recover()
-            decoder.settle(last, trusted=not session.restricted)
-            if decoder.unfinished_bytes > server.config.client_query_buffer_limit_bytes:
+            if session.barrier is None:
+                self._server.executor.batch(session, decoder, out)
+            if decoder.unfinished_bytes > self._server.query_buffer_max_bytes:
                 raise ProtocolError("Protocol error: too big request")  # noqa: TRY301 # one way to end the connection
         except ProtocolError as refusal:
-            server.stats.protocol_errors += 1
+            if isinstance(refusal, WrongPort):
+                log.warning("client %s speaks TLS or HTTP on the RESP port; disconnected", session.address)
+            self._stats.protocol_errors += 1
             out.append(b"-ERR %b\r\n" % str(refusal).encode("utf-8", "surrogateescape"))
             self.ended, session.closing = "protocol", True
         except Exception:
@@ -145,7 +134,7 @@ class Connection(BufferedProtocol):
         if not self._closing and not self.session.closing:
             if not self._paused:
                 self._transport.resume_reading()
-            self._run(_NOTHING)
+            self._run()
 
     def _catch_up(self) -> None:
         """Run the requests that waited for the replies before them to be sent."""
@@ -154,7 +143,7 @@ class Connection(BufferedProtocol):
         self.session.stalled = False
         if not self.session.closing:
             self._transport.resume_reading()
-            self._run(_NOTHING)
+            self._run()
 
     def eof_received(self) -> bool:
         """End with the client; it does not wait for replies any more."""
@@ -235,8 +224,10 @@ class Connection(BufferedProtocol):
         At 16 commands a batch the direct write takes a tenth to a fifth off the CPU
         time of a command: the transport would write at the end of the loop's turn.
         """
-        self._server.stats.output_bytes += len(wire)
-        if self._descriptor >= 0 and not self._transport.get_write_buffer_size():
+        self._stats.output_bytes += len(wire)
+        if self._unsent:
+            self._unsent = self._transport.get_write_buffer_size() > 0
+        if self._descriptor >= 0 and not self._unsent:
             try:
                 sent = os.write(self._descriptor, wire)
             except OSError:  # no room, or the client is gone: the transport finds out which
@@ -244,6 +235,7 @@ class Connection(BufferedProtocol):
             if sent == len(wire):
                 return
             wire = wire[sent:]
+        self._unsent = True
         self._transport.write(wire)
         if self._paused:
             unsent = self._transport.get_write_buffer_size()
@@ -255,10 +247,3 @@ class Connection(BufferedProtocol):
     def _close(self) -> None:
         self._closing, self._descriptor = True, -1
         self._transport.close()
-
-    def _feed(self, chunk: memoryview) -> None:
-        """Hand bytes to the decoder. Raises ProtocolError for a first chunk of TLS or HTTP."""
-        if not self._decoder.unfinished_bytes and FOREIGN.match(chunk):
-            log.warning("client %s speaks TLS or HTTP on the RESP port; disconnected", self.session.address)
-            raise ProtocolError("this is a RESP port, not HTTP and not TLS")
-        self._decoder.feed(chunk)

@@ -267,7 +267,7 @@ class Runtime:
         return ranges
 
     def _take_settings(self, config: Config) -> None:
-        self.server.config = config.server
+        self.server.configure(config.server)
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
 
     def _on_event(self, event: Event) -> None:  # noqa: C901 # one case for each event

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from time import time
-from typing import Final
+from typing import Final, cast
 
 from respcache.commands.session import Session
 from respcache.config import ServerConfig
@@ -15,8 +15,6 @@ from respcache.executor import Executor
 from respcache.net.connection import Connection
 from respcache.stats import Stats
 
-READ_BYTES: Final = 256 * 1024
-"""The most that one read takes; longer requests come in several."""
 BACKLOG: Final = 511
 """Connections that may wait to be accepted (Redis' `tcp-backlog`)."""
 
@@ -45,20 +43,23 @@ class Server:
         self, config: ServerConfig, executor: Executor, stats: Stats, session: Callable[[str, str], Session]
     ) -> None:
         """`session(address, local_address)` makes the state of a new client."""
-        self.config = config
+        self.configure(config)
         self.executor: Final = executor
         self.stats: Final = stats
-        self.read_buffer: Final = bytearray(READ_BYTES)
-        self.read_view: Final = memoryview(self.read_buffer)
         self.now_unix_s = int(time())
         self._session: Final = session
         self._connections: Final[dict[Connection, None]] = {}
         self._listener: asyncio.Server | None = None
 
+    def configure(self, config: ServerConfig) -> None:
+        """Take up settings, the first or changed ones."""
+        self.config = config
+        self.query_buffer_max_bytes = config.client_query_buffer_limit_bytes
+
     async def listen(self, bound: socket.socket) -> None:
         """Take clients in on a bound socket."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
+        self._listener = await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bytes | None:
         """Take a client in, or return the error to send it away with."""
@@ -113,6 +114,9 @@ class Server:
         for connection in list(self._connections):
             if connection.waits:
                 connection.end("drain")
+
+    def _connect(self) -> asyncio.BaseProtocol:
+        return cast("asyncio.BaseProtocol", Connection(self))  # which it is by its methods
 
     def _verdict(self, transport: asyncio.Transport) -> tuple[str, bytes | None]:
         if len(self._connections) >= self.config.maxclients:

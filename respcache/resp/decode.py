@@ -1,158 +1,225 @@
 """Bytes from a client to requests. Pure.
 
-hiredis parses what well-behaved clients send, many times faster than Python could.
-Being a parser of *replies*, it knows no inline commands, lets through what no request
-may hold (integers, nulls, nested arrays), does not say where a request ended, and
-takes memory for as many arguments as a header announces. So this module keeps the
-first bytes of a connection's array requests, and hands what hiredis stumbles on to
-`resp.strict`, from the last place that was certainly a request boundary.
+A request is an array of bulk strings, or one line of words (`resp.inline`). What Redis
+refuses is refused here, at the same byte and in the same words; the protocol is described
+at redis.io under "RESP protocol spec".
+
+The machine's own integers (i64) are for the compiled build, in which a byte of a length
+takes an instruction or two; interpreted they are Python's.
 """
 
-import gc
 import re
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import hiredis
+from respcache.errors import ProtocolError, echoed
+from respcache.resp.inline import words
 
-from respcache.errors import ProtocolError
-from respcache.resp import strict
-from respcache.resp.encode import bulk
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
-CARRY_MAX_BYTES: Final = 4 * 1024
-"""Bytes of array requests after which a connection can send no more inline ones.
+ARGUMENTS_MAX: Final = 1024 * 1024
+"""Arguments in one request (Redis' own limit)."""
+BULK_MAX_BYTES: Final = 512 * 1024 * 1024
+"""Bytes in one argument (the default of Redis' `proto-max-bulk-len`)."""
+LINE_MAX_BYTES: Final = 64 * 1024
+"""Bytes in an inline command, or in the line that announces a length."""
 
-Nobody mixes the two but people and test suites, and the bytes are kept for each client.
-"""
-NEED_MORE: Final = object()
-"""What `gets` returns when the bytes end within a request, or between two."""
+FOREIGN: Final = re.compile(rb"\x16\x03|(?:CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PRI|PUT|TRACE) \S+ HTTP/[0-9]")
+"""How clients begin that took this port for another: TLS, HTTP. No inline request that could be run looks like it."""
+FOREIGN_WORDS: Final = frozenset({b"POST", b"HOST:"})
+"""What HTTP requests have on a line of their own, and no command is called (as Redis has it)."""
 
-_ABSURD_COUNT: Final = re.compile(rb"\*([0-9]{8,19})")
-"""What announces more arguments than a request may have, unless it is part of a value."""
-_EDGE_BYTES: Final = 24
-"""An announcement cut in two by the end of a chunk is no longer than this."""
+ARRAY: Final = 0x2A  # *
+_BULK: Final = 0x24  # $
+_ZERO: Final = 0x30
+_CR: Final = 0x0D
+_MORE: Final = -1
+"""In place of a length: its line has no end yet."""
+
+
+class WrongPort(ProtocolError):
+    """The client speaks HTTP or TLS."""
+
+    def __init__(self) -> None:
+        super().__init__("this is a RESP port, not HTTP and not TLS")
 
 
 class Decoder:
-    """The request parser of one connection.
+    """The request parser of one connection: feed it a chunk, then call `next` until it gives None.
 
-    Feed it a chunk, call `gets` until it answers NEED_MORE, then `settle`. When
-    `gets` raises hiredis.ProtocolError or TypeError, or gives what is no list of bytes, call
-    `recover` and go on with `gets`.
+                       "*n"                       "$n"
+        boundary -------------> between arguments -------> within an argument
+         ^  `--- a line ---^      |        ^                 |
+         `------ the last one ----'        `---- its end ----'
 
-                  "*"                        recover
-      boundary ----------> fast (hiredis) -------------> strict --+
-         |  `-- anything else ----------------------------^       |
-         `<------------------ settle, at a boundary --------------'
+    What has arrived of a request that is not complete is kept as far as it was understood, so
+    that its bytes are not looked at again with every chunk.
     """
 
-    __slots__ = ("_at", "_carry", "_chunk", "_edge", "_fast", "_reader", "_tail", "gets", "unfinished_bytes")
+    __slots__ = ("_argv", "_at", "_gathered", "_held", "_missing", "_size", "_stream")
 
     def __init__(self) -> None:
-        self._reader = hiredis.Reader(notEnoughData=NEED_MORE)
-        self._fast = True
-        self._chunk: bytes | memoryview = b""
-        self._carry: bytes | None = b""
-        """All bytes since the last certain boundary; None once they are too many."""
-        self._edge = b""
-        """How the chunk before ended, where it may have ended within an announcement."""
-        self._tail = b""
+        self._stream = b""
+        """What has arrived; parsed up to `_at`."""
+        self._at: i64 = 0
+        self._held: i64 = 0
+        """Bytes of the unfinished request that are parsed."""
+        self._argv: list[bytes] | None = None
+        """Arguments of the unfinished request; None at a boundary."""
+        self._missing: i64 = 0
+        """How many more it will have."""
+        self._gathered: bytearray | None = None
+        """What has arrived of an argument that is not complete."""
+        self._size: i64 = 0
+        """The length of that argument."""
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """Bytes that were fed, and belong to no request that `next` has given."""
+        return self._held + len(self._stream) - self._at
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the bytes of one read."""
+        at = self._at
+        if self._gathered is not None:
+            self._gather(self._gathered, chunk)
+            return
+        self._stream = chunk if at == len(self._stream) else self._stream[at:] + chunk
         self._at = 0
-        self.unfinished_bytes = 0
-        """At most so many bytes received belong to a request that is not complete."""
-        self.gets: Callable[[], object] = self._reader.gets
 
-    def feed(self, chunk: bytes | memoryview) -> None:
-        """Take the bytes of one read, at least one; they must stay as they are until `settle`."""
-        if not self._fast:
-            self._tail += bytes(chunk)
-        elif self._carry == b"" and chunk[0] != strict.ARRAY:
-            self._go_strict(bytes(chunk))
-        else:
-            self._chunk = chunk
-            self._reader.feed(chunk)  # type: ignore[arg-type] # any buffer will do, whatever the stub says
+    def next(self) -> list[bytes] | None:
+        """Give the next request, which has at least one argument; None where the bytes end before it does.
 
-    def settle(self, last: list[bytes], *, trusted: bool) -> None:
-        """End the work on a chunk; the caller may then reuse its memory.
-
-        `last` is the last request that the chunk completed, empty if it completed none. A chunk that ends
-        like `last` ended with it, or was made to look so; `trusted` says that this
-        client is not suspected of that. Raises ProtocolError when an unfinished
-        request announces an absurd number of arguments.
+        Raises ProtocolError for what is no request; nothing can be parsed behind it.
         """
-        if not self._fast:
-            self._settle_strict()
-            return
-        chunk, self._chunk = self._chunk, b""
-        self.unfinished_bytes = len(chunk) if last else self.unfinished_bytes + len(chunk)
-        if self._carry is not None:
-            within = len(self._carry) + len(chunk) <= CARRY_MAX_BYTES
-            self._carry = self._carry + bytes(chunk) if within else None
-        if last and trusted:
-            ending = bulk(last[-1])
-            if chunk[-len(ending) :] == ending:
-                self._edge = b""
-                return
-        seam = self._edge + bytes(chunk[:_EDGE_BYTES])
-        self._edge = (self._edge + bytes(chunk[-_EDGE_BYTES:]))[-_EDGE_BYTES:]
-        announced = {int(count) for stretch in (seam, chunk) for count in _ABSURD_COUNT.findall(stretch)}
-        if announced and _is_allocated(announced):
-            self._reader = hiredis.Reader(notEnoughData=NEED_MORE)
-            self.gets = self._reader.gets
-            raise ProtocolError("Protocol error: invalid multibulk length")
+        argv = self._parse()
+        if argv is None:
+            self._keep()
+        return argv
 
-    def recover(self) -> None:
-        """Parse again, strictly, from the first request that hiredis could not take.
+    def _parse(self) -> list[bytes] | None:
+        stream, argv = self._stream, self._argv
+        available: i64 = len(stream)
+        began = self._at
+        while argv is None:
+            at = began = self._at
+            if at == available:
+                return None
+            if stream[at] != ARRAY:
+                words = self._line()
+                if words is None or words:
+                    return words
+                continue
+            count = self._number(at, ARRAY, ARGUMENTS_MAX)
+            if count == _MORE:
+                return None
+            if count > 0:
+                self._missing = count
+                argv = []
+        while self._missing > 0:
+            size = self._number(self._at, _BULK, BULK_MAX_BYTES)
+            start = self._at
+            end = start + size
+            if size == _MORE or end + 2 > available:
+                self._argv = argv
+                if size != _MORE:
+                    self._gathered, self._size, self._at = bytearray(stream[start:]), size, available
+                self._held += self._at - began
+                return None
+            argv.append(stream[start:end])
+            self._at = end + 2
+            self._missing -= 1
+        self._argv = None
+        self._held = 0
+        return argv
 
-        Raises ProtocolError if it is no request at all.
-        """
-        if not self._fast:
-            return
-        if self._carry is None:
-            raise ProtocolError("Protocol error: expected an array of bulk strings")
-        stream = self._carry + bytes(self._chunk)
-        position = 0
-        while position < len(stream) and stream[position] == strict.ARRAY:
-            argv, position = strict.parse(stream, position)
-            if argv is None:
+    def _number(self, at: "i64", kind: "i64", limit: "i64") -> "i64":
+        """Read the length behind the type byte at `at`, and go behind its line; _MORE where that has no end yet."""
+        stream = self._stream
+        available: i64 = len(stream)
+        position = at + 1
+        number: i64 = 0
+        while position < available:
+            digit: i64 = stream[position] - _ZERO
+            if digit < 0 or digit > 9 or number > limit:
                 break
-        self._go_strict(stream[position:])
+            number = number * 10 + digit
+            position += 1
+        if (
+            position + 1 >= available
+            or stream[position] != _CR
+            or stream[at] != kind
+            or number > limit
+            or (stream[at + 1] == _ZERO and position != at + 2)
+            or position == at + 1
+        ):
+            return self._odd_number(at, kind, limit)
+        self._at = position + 2
+        return number
 
-    def _go_strict(self, tail: bytes) -> None:
-        self._reader = hiredis.Reader(notEnoughData=NEED_MORE)
-        self._fast, self._tail, self._at, self._carry, self._chunk = False, tail, 0, b"", b""
-        self.gets = self._strict_gets
+    def _odd_number(self, at: "i64", kind: "i64", limit: "i64") -> "i64":
+        """Do the same for whatever may stand there. Raises ProtocolError."""
+        stream = self._stream
+        end = stream.find(b"\r", at)
+        if end < 0:
+            if len(stream) - at > LINE_MAX_BYTES:
+                raise ProtocolError(f"Protocol error: too big {'mbulk' if kind == ARRAY else 'bulk'} count string")
+            return _MORE
+        if end + 2 > len(stream):
+            return _MORE
+        if stream[at] != kind:
+            raise ProtocolError(f"Protocol error: expected '$', got '{echoed(stream[at : at + 1])}'")
+        number = _decimal(stream[at + 1 : end])
+        if kind == ARRAY:
+            if number is None or number > limit:
+                raise ProtocolError("Protocol error: invalid multibulk length")
+        elif number is None or not 0 <= number <= limit:
+            raise ProtocolError("Protocol error: invalid bulk length")
+        self._at = end + 2
+        return max(number, 0)
 
-    def _strict_gets(self) -> object:
-        if self._at == len(self._tail):
-            return NEED_MORE
-        argv, self._at = strict.parse(self._tail, self._at)
-        return NEED_MORE if argv is None else argv
+    def _line(self) -> list[bytes] | None:
+        """Parse a line of words, and go behind it; None where it has no end yet. Raises ProtocolError."""
+        stream, start = self._stream, self._at
+        if FOREIGN.match(stream, start):
+            raise WrongPort
+        end = stream.find(b"\n", start)
+        if end < 0:
+            if len(stream) - start > LINE_MAX_BYTES:
+                raise ProtocolError("Protocol error: too big inline request")
+            return None
+        self._at = end + 1
+        found = words(stream[start:end].removesuffix(b"\r"))
+        if found and found[0].upper() in FOREIGN_WORDS:
+            raise WrongPort
+        return found
 
-    def _settle_strict(self) -> None:
-        """Go back to hiredis at a boundary; an unfinished array is no reason to stay."""
-        rest = self._tail[self._at :]
-        self._tail, self._at = rest, 0
-        self.unfinished_bytes = len(rest)
-        if rest and rest[0] != strict.ARRAY:
+    def _gather(self, gathered: bytearray, chunk: bytes) -> None:
+        """Take bytes of an argument, and what follows it."""
+        argv = self._argv
+        assert argv is not None
+        wanted = self._size + 2 - len(gathered)
+        if len(chunk) < wanted:
+            gathered += chunk
+            self._held += len(chunk)
             return
-        self._fast, self._tail, self.gets = True, b"", self._reader.gets
-        if rest:
-            self._reader.feed(rest)
-            self._carry = rest if len(rest) <= CARRY_MAX_BYTES else None
+        gathered += chunk[:wanted]
+        del gathered[self._size :]
+        argv.append(bytes(gathered))
+        self._gathered = None
+        self._missing -= 1
+        self._held += wanted
+        self._stream, self._at = chunk, wanted
+
+    def _keep(self) -> None:
+        """Hold on to the bytes of the unfinished request, and to no others."""
+        self._stream = self._stream[self._at :]
+        self._at = 0
 
 
-def _is_allocated(lengths: set[int]) -> bool:
-    """Tell whether a young list has one of these lengths.
-
-    hiredis makes the list as soon as it has read the count. The digits alone prove
-    nothing, they may stand in a value; and to let the list live would cost seconds in
-    the next garbage collection.
-    """
-    for age in (0, 1):
-        young = gc.get_objects(age)
-        absurd = [len(found) for found in young if type(found) is list and len(found) in lengths]
-        young.clear()  # it holds all that runs here, and would keep itself alive
-        if absurd:
-            return True
-    return False
+def _decimal(digits: bytes) -> int | None:
+    """Read a number in the only way to write it, in at most 19 digits; None for anything else."""
+    unsigned = digits[1:] if digits[:1] == b"-" else digits
+    if not unsigned.isdigit() or len(unsigned) > 19 or (unsigned[:1] == b"0" and digits != b"0"):
+        return None
+    return int(digits)

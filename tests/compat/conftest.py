@@ -15,9 +15,16 @@ _REASON: Final = why_not()
 
 
 @pytest.fixture(scope="session")
-def oracle() -> Iterator[Connect]:
-    """Run a real Redis; each RESP version has one connection for all tests."""
+def oracle_port() -> Iterator[int]:
+    """Run a real Redis; give its port."""
     if _REASON is not None:
         pytest.skip(_REASON)
-    with redis_server() as port, RawConnection(port) as older, RawConnection(port, protocol=3) as newer:
+    with redis_server() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def oracle(oracle_port: int) -> Iterator[Connect]:
+    """Connect to a real Redis; each RESP version has one connection for all tests."""
+    with RawConnection(oracle_port) as older, RawConnection(oracle_port, protocol=3) as newer:
         yield {2: older, 3: newer}.__getitem__

@@ -6,7 +6,7 @@ Words are quoted as in an inline command ("\x00\n", 'as it is'); a blank line st
 from pathlib import Path
 from typing import Final
 
-from respcache.resp.strict import words
+from respcache.resp.inline import words
 from respcache.store.partition import Argv
 
 FOLDER: Final = Path(__file__).parent / "calls"

@@ -8,7 +8,8 @@ from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.executor import Executor, Out
 from respcache.pending import Pending
-from respcache.resp.decode import NEED_MORE
+from respcache.resp.decode import Decoder
+from respcache.resp.encode import request
 from respcache.store.partition import Argv, Log, Partition
 from unit.commands.front import Front
 
@@ -78,13 +79,19 @@ class Alone:
         self.away: Final = Away()
         self.executor: Final = Executor(self.store, self.stats, self.away)
 
-    def batch(self, session: Session, *requests: object) -> Out:
-        """Run what the parser gave."""
-        pending = iter(requests)
+    def batch(self, session: Session, *requests: Argv) -> Out:
+        """Run requests that come in together."""
         out: Out = []
-        self.executor.batch(session, lambda: next(pending, NEED_MORE), out)
+        self.executor.batch(session, received(*requests), out)
         return out
 
     def run(self, session: Session, *lines: bytes) -> Out:
         """Run requests of words without blanks."""
         return self.batch(session, *[line.split() for line in lines])
+
+
+def received(*requests: Argv) -> Decoder:
+    """Make the parser of a client that has sent requests."""
+    decoder = Decoder()
+    decoder.feed(b"".join(request(argv) for argv in requests))
+    return decoder

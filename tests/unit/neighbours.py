@@ -15,12 +15,12 @@ from respcache.executor import Executor, Out
 from respcache.locking import Locks
 from respcache.order import Order
 from respcache.pending import Pending
-from respcache.resp.decode import NEED_MORE
 from respcache.routing import Router
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from unit.alone import received
 from unit.commands.front import Front
 
 TIMEOUT_S: Final = 5.0
@@ -86,9 +86,8 @@ class Neighbour:
 
     def batch(self, session: Session, *requests: Sequence[bytes]) -> Out:
         """Run requests as the connection does, up to a barrier."""
-        pending = iter([list(request) for request in requests])
         out: Out = []
-        self.executor.batch(session, lambda: next(pending, NEED_MORE), out)
+        self.executor.batch(session, received(*[list(argv) for argv in requests]), out)
         return out
 
 

@@ -40,9 +40,7 @@ class Client:
 
     def send(self, wire: bytes) -> bytes:
         """Send bytes in one read; return what is written."""
-        buffer = self.connection.get_buffer(-1)
-        buffer[: len(wire)] = wire
-        self.connection.buffer_updated(len(wire))
+        self.connection.data_received(wire)
         return self.transport.take()
 
     def ended(self) -> bool:

@@ -69,9 +69,7 @@ def test_a_refused_client_is_not_listened_to() -> None:
     """Whatever it has sent already."""
     careful = server()
     connection, _ = connect(careful, ("192.0.2.7", 5))
-    wire = request([b"PING"])
-    connection.get_buffer(-1)[: len(wire)] = wire
-    connection.buffer_updated(len(wire))
+    connection.data_received(request([b"PING"]))
     connection.connection_lost(None)
     assert sum(careful.stats.calls) == sum(careful.stats.disconnects.values()) == 0
 
@@ -123,8 +121,7 @@ def test_who_waits_for_a_reply_at_the_end_is_cut_off() -> None:
     """But not before: it may still come."""
     closing = server()
     (waiting, transport), (_, other) = connect(closing), connect(closing)
-    waiting.get_buffer(-1)[: len(AWAY)] = AWAY
-    waiting.buffer_updated(len(AWAY))
+    waiting.data_received(AWAY)
     closing.close()
     assert (transport.closed, other.closed) == (False, True)
     closing.abandon()

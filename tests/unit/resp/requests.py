@@ -1,14 +1,13 @@
-"""Driving a decoder as a connection does, and bytes to feed it."""
+"""Driving a decoder as a connection does, bytes to feed it, and what it has to make of them."""
 
 from collections.abc import Iterable, Iterator
 
-import hiredis
 from hypothesis import strategies as st
 
-from respcache.errors import ProtocolError
-from respcache.resp import strict
-from respcache.resp.decode import NEED_MORE, Decoder
+from respcache.errors import ProtocolError, echoed
+from respcache.resp.decode import ARGUMENTS_MAX, BULK_MAX_BYTES, FOREIGN, FOREIGN_WORDS, Decoder
 from respcache.resp.encode import request
+from respcache.resp.inline import words
 
 ARGUMENTS = st.binary(max_size=12) | st.sampled_from([b"", b"\r\n", b"$3\r\n", b"*1\r\n", b"get", b"x" * 100])
 ARRAYS = st.lists(ARGUMENTS, min_size=1, max_size=4)
@@ -22,37 +21,18 @@ class Client:
     def __init__(self) -> None:
         self.decoder = Decoder()
         self.requests: list[list[bytes]] = []
-        """Empty ones, which nobody answers, left out."""
         self.error: str | None = None
 
     def read(self, chunk: bytes) -> None:
-        """Take one chunk, in memory that is overwritten afterwards; nothing follows an error."""
+        """Take one chunk; nothing follows an error."""
         if self.error is not None or not chunk:
             return
-        memory = bytearray(chunk)
+        self.decoder.feed(chunk)
         try:
-            self.decoder.feed(memoryview(memory))
-            last = self._take()
-            self.decoder.settle(last, trusted=False)
+            while (argv := self.decoder.next()) is not None:
+                self.requests.append(argv)
         except ProtocolError as refusal:
             self.error = str(refusal)
-        memory[:] = b"\xee" * len(memory)
-
-    def _take(self) -> list[bytes]:
-        last: list[bytes] = []
-        while True:
-            try:
-                found = self.decoder.gets()
-            except (hiredis.ProtocolError, TypeError):
-                self.decoder.recover()
-                continue
-            if found is NEED_MORE:
-                return last
-            if isinstance(found, list) and all(type(argument) is bytes for argument in found):
-                last = found or last
-                self.requests += [found] if found else []
-            elif found is not None:
-                self.decoder.recover()
 
 
 def decoded(chunks: Iterable[bytes]) -> Client:
@@ -63,19 +43,69 @@ def decoded(chunks: Iterable[bytes]) -> Client:
     return client
 
 
-def by_the_book(stream: bytes) -> tuple[list[list[bytes]], str | None]:
-    """Parse a whole stream with the reference parser."""
+def by_the_book(stream: bytes) -> tuple[list[list[bytes]], str | None, int]:
+    """Parse a whole stream as plainly as can be: the requests in it, the error behind them, the bytes left over."""
     requests: list[list[bytes]] = []
-    position = 0
-    while position < len(stream):
+    while stream:
         try:
-            argv, position = strict.parse(stream, position)
+            argv, length = _first(stream)
         except ProtocolError as refusal:
-            return requests, str(refusal)
+            return requests, str(refusal), len(stream)
         if argv is None:
             break
         requests += [argv] if argv else []
-    return requests, None
+        stream = stream[length:]
+    return requests, None, len(stream)
+
+
+def _first(stream: bytes) -> tuple[list[bytes] | None, int]:
+    """Parse one request: its words, None where the bytes end within it, and how long it is."""
+    if stream[:1] != b"*":
+        return _first_line(stream)
+    count, position = _announced(stream, 0)
+    if count is None:
+        return None, 0
+    if not -(2**63) <= count <= ARGUMENTS_MAX:
+        raise ProtocolError("Protocol error: invalid multibulk length")
+    argv: list[bytes] = []
+    for _ in range(count):
+        size, position = _announced(stream, position)
+        if size is None:
+            return None, 0
+        if not 0 <= size <= BULK_MAX_BYTES:
+            raise ProtocolError("Protocol error: invalid bulk length")
+        argv.append(stream[position : position + size])
+        position += size + 2
+        if position > len(stream):
+            return None, 0
+    return argv, position
+
+
+def _announced(stream: bytes, start: int) -> tuple[int | None, int]:
+    """Read a line that announces a length; None where it has no end yet, 2**63 for what is no number."""
+    text, end, _ = stream[start:].partition(b"\r")
+    position = start + len(text) + 2
+    if not end or position > len(stream):
+        return None, start
+    if start and text[:1] != b"$":
+        raise ProtocolError(f"Protocol error: expected '$', got '{echoed(text[:1] or end)}'")
+    try:
+        number = int(text[1:])
+    except ValueError:
+        return 2**63, position
+    return (number if b"%d" % number == text[1:] else 2**63), position
+
+
+def _first_line(stream: bytes) -> tuple[list[bytes] | None, int]:
+    line, end, _ = stream.partition(b"\n")
+    if FOREIGN.match(stream):
+        raise ProtocolError("this is a RESP port, not HTTP and not TLS")
+    if not end:
+        return None, 0
+    found = words(line.removesuffix(b"\r"))
+    if found and found[0].upper() in FOREIGN_WORDS:
+        raise ProtocolError("this is a RESP port, not HTTP and not TLS")
+    return found, len(line) + 1
 
 
 def cut(stream: bytes, places: Iterable[int]) -> Iterator[bytes]:
@@ -95,5 +125,5 @@ def inline(argv: list[bytes]) -> bytes:
 REQUESTS = st.lists(
     ARRAYS.map(lambda argv: (argv, request(argv))) | INLINES.map(lambda argv: (argv, inline(argv))), max_size=6
 )
-"""Requests of both kinds, each with its bytes; not so many that inline ones are no longer taken."""
+"""Requests of both kinds, each with its bytes."""
 PLACES = st.lists(st.integers(min_value=0, max_value=10_000), max_size=8)

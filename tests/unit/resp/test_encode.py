@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from respcache.errors import CommandError, WrongType
 from respcache.reply import NULL_ARRAY, OK, Members, Push, Reply, Status, Verbatim
-from respcache.resp.decode import NEED_MORE
 from respcache.resp.encode import encode, float_text, request
 
 INTEGERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
@@ -18,10 +17,10 @@ ARRAYS: st.SearchStrategy[Reply] = st.recursive(SHARED, lambda inner: st.lists(i
 
 
 def _read(wire: bytes) -> object:
-    reader = hiredis.Reader(notEnoughData=NEED_MORE)
+    reader = hiredis.Reader(notEnoughData=Ellipsis)
     reader.feed(wire)
     value: object = reader.gets()
-    assert reader.gets() is NEED_MORE, "one reply only"
+    assert reader.gets() is Ellipsis, "one reply only"
     return value
 
 

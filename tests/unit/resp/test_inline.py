@@ -1,28 +1,11 @@
-"""The reference parser of requests."""
+"""Lines of words to requests."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.errors import ProtocolError
-from respcache.resp.encode import request
-from respcache.resp.strict import LINE_MAX_BYTES, parse, words
-from unit.resp.requests import ARRAYS
-
-
-@given(argv=ARRAYS, trailing=st.binary(max_size=20))
-def test_a_request_ends_where_it_ends(argv: list[bytes], trailing: bytes) -> None:
-    """What follows is left alone."""
-    wire = request(argv)
-    assert parse(wire + trailing, 0) == (argv, len(wire))
-
-
-@given(argv=ARRAYS, data=st.data())
-def test_a_part_of_a_request_is_none(argv: list[bytes], data: st.DataObject) -> None:
-    """The position stays where it was."""
-    wire = request(argv)
-    end = data.draw(st.integers(min_value=1, max_value=len(wire) - 1))
-    assert parse(b"xx" + wire[:end], 2) == (None, 2)
+from respcache.resp.inline import words
 
 
 @given(argv=st.lists(st.binary(max_size=10), min_size=1, max_size=5))
@@ -55,18 +38,3 @@ def test_open_quotes_are_refused(line: bytes) -> None:
     """A quote that is not closed, or is followed by no blank."""
     with pytest.raises(ProtocolError, match="unbalanced quotes"):
         words(line)
-
-
-@pytest.mark.parametrize(
-    ("start", "error"),
-    [
-        (b"a", "too big inline request"),
-        (b"*1", "too big mbulk count string"),
-        (b"*1\r\n$1", "too big bulk count string"),
-    ],
-)
-def test_lines_are_bounded(start: bytes, error: str) -> None:
-    """A line without an end is refused, whatever it may be about."""
-    assert parse(start + b"1" * 10, 0) == (None, 0)
-    with pytest.raises(ProtocolError, match=error):
-        parse(start + b"1" * (LINE_MAX_BYTES + 1), 0)
