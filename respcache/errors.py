@@ -8,7 +8,7 @@ RespcacheError
 |-- ProtocolError                 bytes that are no RESP: the connection ends
 `-- CommandError                  one command was refused; its text is the error reply
     |-- UnknownCommand, UnknownSubcommand, WrongArity
-    |-- WrongType, NotAnInteger, NotAFloat, SyntaxRefused, InvalidExpiry
+    |-- WrongType, NotAnInteger, OutOfRange, NotAFloat, SyntaxRefused, InvalidExpiry
     |-- Moved                     not done here, done there
     |-- ClusterDown, TryAgain     not done, certainly
     `-- Uncertain                 done or not: nobody here can tell
@@ -106,6 +106,13 @@ class NotAnInteger(CommandError):
 
     def __init__(self) -> None:
         super().__init__("value is not an integer or out of range")
+
+
+class OutOfRange(CommandError):
+    """An argument is a number, but a greater or smaller one than makes sense."""
+
+    def __init__(self) -> None:
+        super().__init__("value is out of range")
 
 
 class NotAFloat(CommandError):

@@ -39,6 +39,15 @@ class Members(list["Reply"]):
     """A set reply: distinct elements in no promised order; an array in RESP2."""
 
 
+class Pairs:
+    """Things in twos, such as members with scores: a flat array in RESP2, an array of arrays in RESP3."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: "list[tuple[Reply, Reply]]") -> None:
+        self.pairs = pairs
+
+
 class Push(list["Reply"]):
     """An out-of-band message in RESP3; an array in RESP2."""
 
@@ -52,7 +61,8 @@ class Verbatim:
 
 
 Reply: TypeAlias = (
-    "bytes | int | float | bool | Status | Verbatim | NullArray | CommandError| list[Reply] | dict[Reply, Reply] | None"
+    "bytes | int | float | bool | Status | Verbatim | NullArray | Pairs | CommandError "
+    "| list[Reply] | dict[Reply, Reply] | None"
 )
 """Whatever a handler may return. A CommandError may stand inside an array (EXEC)."""
 

@@ -42,6 +42,14 @@ def integer(text: bytes) -> int:
     return number
 
 
+def ranged(text: bytes, least: int, most: int) -> int:
+    """Read an integer within bounds. Raises NotAnInteger, or CommandError that names the bounds."""
+    number = integer(text)
+    if not least <= number <= most:
+        raise CommandError(f"value is out of range, value must between {least} and {most}")
+    return number
+
+
 def option(argument: bytes) -> bytes:
     """Give an option in capitals; Redis compares options as C strings, which end at a zero byte."""
     return argument.partition(b"\0")[0].upper()
@@ -62,9 +70,7 @@ def deadline_unix_ms(text: bytes, clock: bytes, *, now_unix_ms: int, command: st
 
 def other_database(space: Keyspace, text: bytes) -> Keyspace:
     """Find the database that COPY or MOVE names. Raises CommandError."""
-    number = integer(text)
-    if not INT32_MIN <= number <= INT32_MAX:
-        raise CommandError(f"value is out of range, value must between {INT32_MIN} and {INT32_MAX}")
+    number = ranged(text, INT32_MIN, INT32_MAX)
     if not 0 <= number < len(space.store):
         raise CommandError("DB index is out of range")
     return space.store.keyspace(number)

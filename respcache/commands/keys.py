@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from respcache.commands.arguments import integer, option, other_database
+from respcache.commands.arguments import option, other_database
 from respcache.commands.registry import (
     ALL,
     FIRST,
@@ -17,22 +17,17 @@ from respcache.commands.registry import (
     keys_command,
 )
 from respcache.commands.session import Session
+from respcache.commands.walking import ScanOptions, cursor, scan_options
 from respcache.errors import CommandError, SyntaxRefused
 from respcache.glob import matcher
 from respcache.reply import OK, Reply, Status
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 from respcache.store.scan import Wanted, scan
-from respcache.store.values import KINDS, Value, encoding, references
+from respcache.store.values import KINDS, Value, copied, encoding, references
 
 NO_KIND: Final = Status(b"none")
 _KIND_REPLIES: Final = {kind: Status(name) for kind, name in KINDS.items()}
-
-SCAN_COUNT: Final = 10
-"""Keys that a step of SCAN looks at unless told otherwise."""
-CURSOR_MAX: Final = 2**64 - 1
-CURSOR_DIGITS_MAX: Final = 20
-_CURSOR_SIGNS: Final = b"+-"
 
 _OBJECT_KEY: Final = KeySpec(2, 2, 1)
 OBJECT_HELP: Final[list[Reply]] = [
@@ -111,7 +106,7 @@ def copy(space: Keyspace, argv: Argv) -> Reply:
     found = space.at(source).read(source)
     if found is None or (target.at(name).value(name) is not None and not replace):
         return 0
-    _place(target, name, found, space.at(source).deadline(source))
+    _place(target, name, copied(found), space.at(source).deadline(source))
     return 1
 
 
@@ -157,9 +152,9 @@ def randomkey(space: Keyspace, argv: Argv) -> Reply:
 @keys_command("SCAN", arity=-2, flags=Flags.READONLY, since="2.8.0", keys=NO_KEYS, merge=Merge.WALK)
 def scan_(space: Keyspace, argv: Argv) -> Reply:
     """Walk through the keys a few at a time; return where to go on, and what was found."""
-    cursor = _cursor(argv[1])
-    count, pattern, kind = _scan_options(argv)
-    following, found = scan(space, cursor, count, _wanted(pattern, kind))
+    start = cursor(argv[1])
+    options = scan_options(argv, 2, with_type=True)
+    following, found = scan(space, start, options.count, _wanted(options))
     return [b"%d" % following, list(found)]
 
 
@@ -234,42 +229,8 @@ def _place(space: Keyspace, key: bytes, value: Value, deadline: int | None) -> N
         partition.expire_at(key, deadline)
 
 
-def _cursor(text: bytes) -> int:
-    """Read a cursor as C's strtoul does: a sign may stand before it, and no digits are 0. Raises CommandError."""
-    number = text.partition(b"\0")[0]
-    digits = number[1:] if number[:1] and number[0] in _CURSOR_SIGNS else number
-    significant = digits.lstrip(b"0")
-    if number and (
-        not digits.isdigit() or len(significant) > CURSOR_DIGITS_MAX or int(significant or b"0") > CURSOR_MAX
-    ):
-        raise CommandError("invalid cursor")
-    value = int(significant or b"0")
-    return -value % (CURSOR_MAX + 1) if number[:1] == b"-" else value
-
-
-def _scan_options(argv: Argv) -> tuple[int, bytes | None, bytes | None]:
-    """Read COUNT, MATCH and TYPE. Raises SyntaxRefused, or NotAnInteger for a count that is none."""
-    count, pattern, kind = SCAN_COUNT, None, None
-    arguments = iter(argv[2:])
-    for argument in arguments:
-        word, operand = option(argument), next(arguments, None)
-        if operand is None:
-            raise SyntaxRefused
-        if word == b"COUNT":
-            count = integer(operand)
-            if count < 1:
-                raise SyntaxRefused
-        elif word == b"MATCH":
-            pattern = operand
-        elif word == b"TYPE":
-            kind = option(operand).lower()
-        else:
-            raise SyntaxRefused
-    return count, pattern, kind
-
-
-def _wanted(pattern: bytes | None, kind: bytes | None) -> Wanted | None:
-    matches = matcher(pattern) if pattern is not None and pattern != b"*" else None
+def _wanted(options: ScanOptions) -> Wanted | None:
+    matches, kind = options.matches, options.kind
     if matches is None and kind is None:
         return None
 

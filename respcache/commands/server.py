@@ -13,6 +13,7 @@ from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv, Partition
+from respcache.store.values import size_bytes
 from respcache.version import __version__
 
 _ANYTIME: Final = Flags.LOADING | Flags.STALE | Flags.FAST
@@ -24,6 +25,8 @@ _SHUTDOWN: Final = _OPERATOR | Flags.NO_MULTI | Flags.ALLOW_BUSY
 SHUTDOWN_OPTIONS: Final = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}
 BAR_CHARACTERS: Final = 60
 """Of all slots together, where LOLWUT draws them."""
+SAMPLES: Final = 5
+"""Elements that MEMORY USAGE looks at unless told otherwise, as in Redis."""
 DICT_ENTRY_BYTES: Final = 104
 """What a key takes in a dict at two thirds full: hash, key and value pointers, and its share of the index."""
 
@@ -89,11 +92,12 @@ family("MEMORY", since="4.0.0", group="server", help_since="4.0.0")
 @key_command("MEMORY|USAGE", arity=-3, flags=Flags.READONLY, since="4.0.0", keys=KeySpec(2, 2, 1))
 def memory_usage(partition: Partition, argv: Argv) -> Reply:
     """Estimate the bytes that a key and its value take, or return null."""
-    if len(argv) > 3 and (len(argv) != 5 or option(argv[3]) != b"SAMPLES" or integer(argv[4]) < 0):
+    samples = SAMPLES
+    if len(argv) > 3 and (len(argv) != 5 or option(argv[3]) != b"SAMPLES" or (samples := integer(argv[4])) < 0):
         raise SyntaxRefused
     key = argv[2]
     value = partition.value(key)
-    return None if value is None else DICT_ENTRY_BYTES + sys.getsizeof(key) + sys.getsizeof(value)
+    return None if value is None else DICT_ENTRY_BYTES + sys.getsizeof(key) + size_bytes(value, samples)
 
 
 @command("MEMORY|PURGE", arity=2, flags=Flags.NONE, since="4.0.0")

@@ -187,9 +187,10 @@ def setrange(partition: Partition, argv: Argv) -> Reply:
 
 def _set_with(partition: Partition, key: bytes, value: bytes, options: Options) -> Reply:
     deadline = None if options.clock is None else _deadline(partition, options.clock, options.time, "set")
-    old = partition.read_string(key) if options.get else partition.value(key)
-    if options.condition is not None and (old is None) != (options.condition == b"NX"):
-        return old if options.get else None
+    old = partition.read_string(key) if options.get else None
+    exists = old is not None if options.get else partition.value(key) is not None
+    if options.condition is not None and exists == (options.condition == b"NX"):
+        return old
     if deadline is not None:
         _put_until(partition, key, value, deadline)
     elif options.lifetime is not None:

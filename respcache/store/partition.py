@@ -6,9 +6,10 @@ command and a partition is what every command has in its hand.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from respcache.errors import WrongType
+from respcache.store.aggregate import Aggregate
 from respcache.store.ledger import Ledger
 from respcache.store.values import Value
 
@@ -18,6 +19,7 @@ FLUSH: Final = b"FLUSHDB"
 """An effect of this name and without a key is about its partition alone."""
 
 Argv = list[bytes]
+A = TypeVar("A", bound=Aggregate)
 
 
 class Log(Protocol):
@@ -38,7 +40,8 @@ class Log(Protocol):
 class Partition:
     """Values and deadlines by key. All methods see a key whose deadline has passed as absent.
 
-    A handler changes keys through `put`, `keep`, `remove`, `expire_at` and `persist`.
+    A handler changes keys through `put`, `keep`, `remove`, `expire_at` and `persist`, and says by
+    `touched` that it has changed an aggregate in place.
     Its effect on the other copies is its own argv, unless it says otherwise with
     `rewrite`: a copy must come to the same result at any time and on any machine.
     """
@@ -111,6 +114,31 @@ class Partition:
         if type(found) is not bytes:
             raise WrongType
         return found
+
+    def aggregate(self, key: bytes, kind: type[A]) -> A | None:
+        """Give the value at key, which is to be of that kind. Raises WrongType if it is of another."""
+        found = self.value(key)
+        if found is None:
+            return None
+        if not isinstance(found, kind):
+            raise WrongType
+        return found
+
+    def read_aggregate(self, key: bytes, kind: type[A]) -> A | None:
+        """Like `aggregate`, for a command that only reads: hits and misses count."""
+        found = self.read(key)
+        if found is None:
+            return None
+        if not isinstance(found, kind):
+            raise WrongType
+        return found
+
+    def touched(self, key: bytes, value: Aggregate) -> None:
+        """Note that the value at key was changed in place; without elements it is deleted."""
+        self.changed = True
+        if not len(value):
+            del self.values[key]
+            self.expires.pop(key, None)
 
     def put(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key had is gone."""

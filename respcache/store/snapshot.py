@@ -7,18 +7,15 @@ another version or by nobody honest: everything that cannot be read raises NotAS
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from respcache.errors import RespcacheError
+from respcache.store import hashes
+from respcache.store.packing import NotASnapshot
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.values import STRING_MAX_BYTES, Value
 
 DEADLINE_BYTES: Final = 8
 """Of Unix milliseconds, big-endian; NEVER_UNIX_MS stands for no deadline."""
-
-
-class NotASnapshot(RespcacheError):
-    """These bytes are no value that this version knows; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,8 @@ class Form:
 
     kind: type
     tag: int
-    dump: Callable[[Value], bytes]
+    dump: Callable[[Any], bytes]
+    """Takes a value of this kind; `dump` below sees to that."""
     load: Callable[[bytes], Value]
     """Raises NotASnapshot."""
 
@@ -60,18 +58,23 @@ def load_entry(blob: bytes) -> tuple[Value, int | None]:
     return load(blob[DEADLINE_BYTES:]), None if deadline == NEVER_UNIX_MS else deadline
 
 
-def _dump_string(value: Value) -> bytes:
+def _dump_string(value: bytes) -> bytes:
     return value
 
 
-def _load_string(blob: bytes) -> Value:
+def _load_string(blob: bytes) -> bytes:
     if len(blob) > STRING_MAX_BYTES:
         raise NotASnapshot("a string beyond the size limit")
     return blob
 
 
-FORMS: Final = (Form(bytes, 0, _dump_string, _load_string),)
+FORMS: Final = (
+    Form(bytes, 0, _dump_string, _load_string),
+    Form(hashes.Hash, 1, hashes.dump, hashes.load),
+)
 """Tags are for ever: a node of the next version reads what this one wrote."""
 
 _BY_KIND: Final = {form.kind: form for form in FORMS}
 _BY_TAG: Final = {form.tag: form for form in FORMS}
+
+__all__ = ["FORMS", "Form", "NotASnapshot", "dump", "dump_entry", "load", "load_entry"]

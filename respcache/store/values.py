@@ -1,14 +1,19 @@
 """The kinds of value a key can hold, and what each is called.
 
 A string is plain bytes: the commonest value gets no wrapper. A new kind of value is a
-class of its own, one line in KINDS, and one pair of functions in `store.snapshot`.
+class of its own, derived from Aggregate, in a module that also dumps and loads it; one line in
+KINDS, and one in `store.snapshot.FORMS`.
 """
 
+import sys
 from typing import Final, TypeAlias
 
-Value: TypeAlias = bytes
+from respcache.store.aggregate import Aggregate
+from respcache.store.hashes import Hash
 
-KINDS: Final[dict[type, bytes]] = {bytes: b"string"}
+Value: TypeAlias = bytes | Aggregate
+
+KINDS: Final[dict[type, bytes]] = {bytes: b"string", Hash: Hash.kind}
 """What TYPE answers, by the class of the value."""
 
 STRING_MAX_BYTES: Final = 512 * 1024 * 1024
@@ -21,6 +26,8 @@ SHARED_REFERENCES: Final = 2**31 - 1
 
 def encoding(value: Value) -> bytes:
     """Name the encoding that Redis would choose (OBJECT ENCODING)."""
+    if isinstance(value, Aggregate):
+        return value.encoding()
     if len(value) <= INTEGER_DIGITS_MAX and is_int64(value):
         return b"int"
     return b"embstr" if len(value) <= EMBEDDED_MAX_BYTES else b"raw"
@@ -28,6 +35,8 @@ def encoding(value: Value) -> bytes:
 
 def references(value: Value) -> int:
     """Count the references that Redis would hold (OBJECT REFCOUNT): it shares small numbers for ever."""
+    if isinstance(value, Aggregate):
+        return 1
     return SHARED_REFERENCES if is_int64(value) and 0 <= int(value) < SHARED_INTEGERS else 1
 
 
@@ -37,3 +46,13 @@ def is_int64(text: bytes) -> bool:
     if not digits.isdigit() or (digits[0] == ord("0") and text != b"0"):
         return False
     return -(2**63) <= int(text) < 2**63
+
+
+def copied(value: Value) -> Value:
+    """Give a value that is equal, and that no change of the other one reaches."""
+    return value.copy() if isinstance(value, Aggregate) else value
+
+
+def size_bytes(value: Value, samples: int) -> int:
+    """Estimate the memory that a value takes, from so many of its elements; 0: from all."""
+    return value.size_bytes(samples) if isinstance(value, Aggregate) else sys.getsizeof(value)

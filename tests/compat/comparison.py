@@ -4,7 +4,7 @@ All bytes, unless a command's answer depends on time, chance or an order that no
 promised; docs/compatibility.md lists what differs on purpose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +64,40 @@ def _same_elements(argv: Argv, expected: Frame, answered: Frame) -> bool:
     return sorted(frame.wire for frame in expected.elements) == sorted(frame.wire for frame in answered.elements)
 
 
+def _same_pairs(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """The same names with the same values, in any order."""
+    del argv
+    if expected.elements is None or answered.elements is None or expected.wire[:1] != answered.wire[:1]:
+        return False
+    return _paired(expected.elements) == _paired(answered.elements)
+
+
+def _paired(elements: Sequence[Frame]) -> list[tuple[bytes, bytes]]:
+    return sorted((name.wire, value.wire) for name, value in _in_twos(elements))
+
+
+def _in_twos(elements: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
+    """Take elements in twos."""
+    return list(zip(elements[::2], elements[1::2], strict=True))
+
+
+def _same_walk_of_pairs(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """HSCAN, ZSCAN: the same pairs in any order, where the whole walk was one step."""
+    if expected.elements is None or answered.elements is None:
+        return False
+    (cursor, pairs), (other_cursor, other_pairs) = expected.elements, answered.elements
+    whole = argv[2].strip(b"+-0") == b"" and cursor.wire == other_cursor.wire == WALK_ENDED
+    return not whole or _same_pairs(argv, pairs, other_pairs)
+
+
+def _as_many(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """Answers by chance: the same number of elements, or one where there is one."""
+    del argv
+    if expected.elements is None or answered.elements is None:
+        return expected.wire[:1] == answered.wire[:1] == b"$" and expected.is_null == answered.is_null
+    return len(expected.elements) == len(answered.elements)
+
+
 def _same_walk(argv: Argv, expected: Frame, answered: Frame) -> bool:
     """SCAN: the same keys where the whole walk was one step; cursors are each server's own."""
     if expected.elements is None or answered.elements is None:
@@ -94,6 +128,11 @@ RULES: Final[dict[bytes, Same]] = {
     b"SCAN": _same_walk,
     b"RANDOMKEY": _both_null_or_neither,
     b"OBJECT": _same_kind,
+    b"HKEYS": _same_elements,
+    b"HVALS": _same_elements,
+    b"HGETALL": _same_pairs,
+    b"HSCAN": _same_walk_of_pairs,
+    b"HRANDFIELD": _as_many,
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from compat.wire import Frame, parse
-from respcache.commands import databases, expiry, keys, numbers, strings  # noqa: F401 # they fill the table
+from respcache.commands import families  # noqa: F401 # it fills the table
 from respcache.errors import CommandError
 from respcache.executor import resolve
 from respcache.resp.encode import encode

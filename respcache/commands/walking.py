@@ -1,0 +1,64 @@
+"""What the commands that walk by a cursor have in common: SCAN, HSCAN, SSCAN, ZSCAN."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from respcache.commands.arguments import integer, option
+from respcache.errors import CommandError, SyntaxRefused
+from respcache.glob import matcher
+from respcache.reply import Reply
+from respcache.store.partition import Argv
+
+COUNT: Final = 10
+"""Elements that a step looks at unless told otherwise."""
+CURSOR_MAX: Final = 2**64 - 1
+CURSOR_DIGITS_MAX: Final = 20
+CURSOR_SIGNS: Final = b"+-"
+ENDED: Final[list[Reply]] = [b"0", []]
+"""The answer about a key that does not exist."""
+
+
+@dataclass(slots=True)
+class ScanOptions:
+    """What stands behind the cursor."""
+
+    count: int = COUNT
+    matches: Callable[[bytes], bool] | None = None
+    """None where every name matches."""
+    kind: bytes | None = None
+    """Of values, as TYPE names them; None for all."""
+
+
+def cursor(text: bytes) -> int:
+    """Read a cursor as C's strtoul does: a sign may stand before it, and no digits are 0. Raises CommandError."""
+    number = text.partition(b"\0")[0]
+    digits = number[1:] if number[:1] and number[0] in CURSOR_SIGNS else number
+    significant = digits.lstrip(b"0")
+    if number and (
+        not digits.isdigit() or len(significant) > CURSOR_DIGITS_MAX or int(significant or b"0") > CURSOR_MAX
+    ):
+        raise CommandError("invalid cursor")
+    value = int(significant or b"0")
+    return -value % (CURSOR_MAX + 1) if number[:1] == b"-" else value
+
+
+def scan_options(argv: Argv, start: int, *, with_type: bool = False) -> ScanOptions:
+    """Read COUNT, MATCH and, for SCAN, TYPE. Raises SyntaxRefused, or NotAnInteger for a count that is none."""
+    options = ScanOptions()
+    arguments = iter(argv[start:])
+    for argument in arguments:
+        word, operand = option(argument), next(arguments, None)
+        if operand is None:
+            raise SyntaxRefused
+        if word == b"COUNT":
+            options.count = integer(operand)
+            if options.count < 1:
+                raise SyntaxRefused
+        elif word == b"MATCH":
+            options.matches = matcher(operand) if operand != b"*" else None
+        elif word == b"TYPE" and with_type:
+            options.kind = option(operand).lower()
+        else:
+            raise SyntaxRefused
+    return options

@@ -1,0 +1,33 @@
+"""What the kinds of value have in common that commands change in place: all but strings."""
+
+from typing import ClassVar
+
+
+class Aggregate:
+    """A collection of elements under one key.
+
+    A key never holds an empty one: whoever takes the last element out says so by
+    `Partition.touched`. Copies on other nodes do what the primary did, in the same order,
+    so whatever an aggregate shows of its inside (order, cursors) is the same there.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[bytes]
+    """What TYPE answers."""
+
+    def __len__(self) -> int:
+        """Count the elements."""
+        raise NotImplementedError
+
+    def encoding(self) -> bytes:
+        """Name the encoding that Redis would have chosen (OBJECT ENCODING)."""
+        raise NotImplementedError
+
+    def copy(self) -> "Aggregate":
+        """Give another one that is equal and shares nothing."""
+        raise NotImplementedError
+
+    def size_bytes(self, samples: int) -> int:
+        """Estimate the memory that this takes, from so many of its elements; 0: from all."""
+        raise NotImplementedError

@@ -1,0 +1,74 @@
+"""The hash: fields with a value each under one key."""
+
+from typing import ClassVar, Final
+
+from respcache.store.aggregate import Aggregate
+from respcache.store.packing import pack, unpack
+from respcache.store.table import Table
+
+COMPACT_FIELDS_MAX: Final = 128
+"""Fields up to which Redis keeps a hash as a listpack (`hash-max-listpack-entries`)."""
+COMPACT_BYTES_MAX: Final = 64
+"""Length of field and value up to which it does so (`hash-max-listpack-value`)."""
+
+
+class Hash(Aggregate):
+    """Values by field."""
+
+    __slots__ = ("table",)
+
+    kind: ClassVar[bytes] = b"hash"
+
+    def __init__(self) -> None:
+        self.table: Table[bytes] = Table()
+
+    def __len__(self) -> int:
+        return len(self.table.names)
+
+    def get(self, field: bytes) -> bytes | None:
+        """Give the value of a field, None if there is no such field."""
+        return self.table.get(field)
+
+    def set(self, field: bytes, value: bytes) -> bool:
+        """Set a field; whether it is new."""
+        table = self.table
+        new = table.set(field, value)
+        if table.compact and (
+            len(table.names) > COMPACT_FIELDS_MAX or len(field) > COMPACT_BYTES_MAX or len(value) > COMPACT_BYTES_MAX
+        ):
+            table.compact = False
+        return new
+
+    def remove(self, field: bytes) -> bool:
+        """Take a field out; False if there is none."""
+        return self.table.remove(field)
+
+    def encoding(self) -> bytes:
+        """Name the encoding that Redis would have chosen; like there, a hash that was once large stays so."""
+        return b"listpack" if self.table.compact else b"hashtable"
+
+    def copy(self) -> "Hash":
+        """Give another hash that is equal and shares nothing that changes."""
+        other = Hash()
+        other.table = self.table.copy()
+        return other
+
+    def size_bytes(self, samples: int) -> int:
+        """Estimate the memory that this takes, from so many of its fields; 0: from all."""
+        return self.table.size_bytes(samples)
+
+
+def dump(value: Hash) -> bytes:
+    """Write a hash."""
+    table = value.table
+    return pack([b"c" if table.compact else b"", *table.names, *table.values])
+
+
+def load(blob: bytes) -> Hash:
+    """Read a hash. Raises NotASnapshot."""
+    compact, *words = unpack(blob, least=3, step=2)
+    found, half = Hash(), len(words) // 2
+    for field, content in zip(words[:half], words[half:], strict=True):
+        found.table.set(field, content)
+    found.table.compact = bool(compact)
+    return found
