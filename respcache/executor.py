@@ -234,7 +234,7 @@ class Executor:
             return self.on_partition(row, argv, keyspace.at(argv[row.key_at]), protocol)
         assert row.on_keys is not None
         try:
-            reply = row.on_keys(keyspace if row.keys.first else keyspace.only(partitions), argv)
+            reply = row.on_keys(keyspace if row.keys.names_keys else keyspace.only(partitions), argv)
         except CommandError:
             for number in partitions:
                 _ship(keyspace.partitions[number], None)
@@ -249,7 +249,7 @@ class Executor:
         A command that does not say itself what its effects are (`Partition.rewrite`)
         has the resulting state of its keys for an effect.
         """
-        keys = frozenset(row.keys.of(argv)) if row.keys.first else frozenset()
+        keys = frozenset(row.keys.of(argv)) if row.keys.names_keys else frozenset()
         unclean: list[Log] = []
         for keyspace in self._store.used():
             for number in partitions:

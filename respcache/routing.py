@@ -30,7 +30,7 @@ from respcache.merging import Part, merged
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.reply import OK
-from respcache.resp.encode import error
+from respcache.resp.encode import encode, error
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
@@ -105,15 +105,25 @@ class Router:
         return self._order(session, row, argv, (partition.number,))
 
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
-        """Run a command on several keys, or on a whole database. Raises WrongArity where a key lacks its value."""
+        """Run a command on several keys, or on a whole database.
+
+        Raises WrongArity where a key lacks its value, and what the command raises when it names no key.
+        """
         if row.keys.step > 1 and (len(argv) - row.keys.first) % row.keys.step:
             raise WrongArity(row.name)
-        keys = row.keys.of(argv) if row.keys.first else []
+        keys = row.keys.of(argv) if row.keys.names_keys else []
+        if row.keys.names_keys and not keys:
+            return self._without_keys(session, row, argv)
         partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else EVERYWHERE
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
         return reply
+
+    def _without_keys(self, session: Session, row: Command, argv: Argv) -> bytes:
+        """Run a command whose number of keys is none: on no data, for its error. Raises CommandError."""
+        assert row.on_keys is not None
+        return encode(row.on_keys(self._scratch.store.keyspace(0), argv), session.protocol)
 
     def _wants_redirect(self, session: Session) -> bool:
         return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)

@@ -4,6 +4,7 @@ from typing import Final
 
 from respcache.errors import CommandError, InvalidExpiry, NotAnInteger
 from respcache.store.keyspace import Keyspace
+from respcache.store.partition import Argv
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -48,6 +49,28 @@ def ranged(text: bytes, least: int, most: int) -> int:
     if not least <= number <= most:
         raise CommandError(f"value is out of range, value must between {least} and {most}")
     return number
+
+
+def bounded(text: bytes, *, least: int, refusal: str) -> int:
+    """Read an integer that is not less than `least`. Raises CommandError with this text for anything else."""
+    try:
+        number = integer(text)
+    except NotAnInteger:
+        raise CommandError(refusal) from None
+    if number < least:
+        raise CommandError(refusal)
+    return number
+
+
+def counted_keys(argv: Argv, at: int, *, refusal: str) -> tuple[list[bytes], list[bytes]]:
+    """Read the number of keys at a position: the keys that follow it, and what follows them.
+
+    Raises CommandError with the text of `refusal` for a number that is none, or less than one.
+    """
+    count = bounded(argv[at], least=1, refusal=refusal)
+    if count > len(argv) - at - 1:
+        raise CommandError("Number of keys can't be greater than number of args")
+    return argv[at + 1 : at + 1 + count], argv[at + 1 + count :]
 
 
 def option(argument: bytes) -> bytes:

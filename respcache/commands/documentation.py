@@ -122,7 +122,7 @@ def _request_row(request: Argv) -> Command:
         row = None
     if row is None:
         raise CommandError("Invalid command specified")
-    if not row.keys.first:
+    if not row.keys.names_keys:
         raise CommandError("The command has no key arguments")
     if not row.argc_min <= len(request) <= row.argc_max:
         raise CommandError("Invalid number of arguments specified for command")
@@ -153,24 +153,27 @@ def _tips(row: Command) -> tuple[bytes, ...]:
         return ()
     if row.merge is Merge.WALK:
         return (b"nondeterministic_output", b"request_policy:special")
-    policy = b"request_policy:multi_shard" if row.keys.first else b"request_policy:all_shards"
+    policy = b"request_policy:multi_shard" if row.keys.names_keys else b"request_policy:all_shards"
     return (policy, *TIPS[row.merge])
 
 
 def _key_specs(row: Command) -> list[Reply]:
     keys = row.keys
-    if not keys.first:
-        return []
-    return [
-        {
-            b"flags": _key_flags(row),
-            b"begin_search": {b"type": b"index", b"spec": {b"index": keys.first}},
-            b"find_keys": {
-                b"type": b"range",
-                b"spec": {b"lastkey": _last_from_first(keys), b"keystep": keys.step, b"limit": 0},
-            },
-        }
-    ]
+    specs: list[Reply] = []
+    if keys.first:
+        spec: Reply = {b"lastkey": _last_from_first(keys), b"keystep": keys.step, b"limit": 0}
+        specs.append(_key_spec(row, keys.first, b"range", spec))
+    if keys.count_at:
+        specs.append(_key_spec(row, keys.count_at, b"keynum", {b"keynumidx": 0, b"firstkey": 1, b"keystep": 1}))
+    return specs
+
+
+def _key_spec(row: Command, index: int, kind: bytes, spec: Reply) -> Reply:
+    return {
+        b"flags": _key_flags(row),
+        b"begin_search": {b"type": b"index", b"spec": {b"index": index}},
+        b"find_keys": {b"type": kind, b"spec": spec},
+    }
 
 
 def _last_from_first(keys: KeySpec) -> int:

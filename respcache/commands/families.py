@@ -14,6 +14,7 @@ from respcache.commands import (
     latency,
     numbers,
     server,
+    sets,
     strings,
 )
 from respcache.commands.registry import ROWS
@@ -33,5 +34,6 @@ __all__ = [
     "latency",
     "numbers",
     "server",
+    "sets",
     "strings",
 ]

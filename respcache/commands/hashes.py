@@ -1,11 +1,9 @@
 """Commands on hashes."""
 
-from typing import Final
-
 from respcache.commands import longdouble
 from respcache.commands.arguments import INT64_MAX, INT64_MIN, integer, option, ranged
 from respcache.commands.registry import Flags, key_command
-from respcache.commands.walking import ENDED, cursor, scan_options
+from respcache.commands.walking import ENDED, REPEATED_MAX, cursor, scan_options
 from respcache.errors import CommandError, NotAFloat, NotAnInteger, OutOfRange, SyntaxRefused, WrongArity
 from respcache.reply import OK, Pairs, Reply
 from respcache.store.hashes import Hash
@@ -13,9 +11,6 @@ from respcache.store.partition import Argv, Partition
 
 _READS = Flags.READONLY | Flags.FAST
 _WRITES = Flags.WRITE | Flags.DENYOOM | Flags.FAST
-
-REPEATED_MAX: Final = 1_000_000
-"""Elements that are given at most when they may repeat: any number of them could be asked for."""
 
 
 @key_command("HSET", arity=-4, flags=_WRITES, since="2.0.0")

@@ -75,20 +75,38 @@ class Merge(enum.Enum):
     """One of them that is not null (RANDOMKEY)."""
 
 
+COUNT_DIGITS_MAX: Final = 7
+"""No request has more arguments than a number of so many digits says."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """Positions of the keys in argv: from `first` to `last` (negative: from the end), every `step`."""
+    """Positions of the keys in argv: from `first` to `last` (negative: from the end), every `step`.
+
+    Where `count_at` is not 0 an argument there says how many keys follow it, besides.
+    """
 
     first: int
     last: int
     step: int
+    count_at: int = 0
+
+    @property
+    def names_keys(self) -> bool:
+        """Whether the command has keys."""
+        return bool(self.first or self.count_at)
 
     def of(self, argv: Argv) -> list[bytes]:
-        """Pick the keys; none where there are none."""
-        if not self.first:
-            return []
-        last = self.last if self.last >= 0 else len(argv) + self.last
-        return argv[self.first : last + 1 : self.step]
+        """Pick the keys; none where there are none, or where their number is none."""
+        keys: list[bytes] = []
+        if self.first:
+            last = self.last if self.last >= 0 else len(argv) + self.last
+            keys = argv[self.first : last + 1 : self.step]
+        if self.count_at and len(argv) > self.count_at and argv[self.count_at].isdigit():
+            start, digits = self.count_at + 1, argv[self.count_at]
+            count = int(digits) if len(digits) <= COUNT_DIGITS_MAX else 0
+            keys += argv[start : start + count]
+        return keys
 
 
 NO_KEYS: Final = KeySpec(0, 0, 0)
@@ -96,6 +114,8 @@ FIRST: Final = KeySpec(1, 1, 1)
 FIRST_TWO: Final = KeySpec(1, 2, 1)
 ALL: Final = KeySpec(1, -1, 1)
 PAIRS: Final = KeySpec(1, -1, 2)
+COUNTED: Final = KeySpec(0, 0, 0, count_at=1)
+FIRST_AND_COUNTED: Final = KeySpec(1, 1, 1, count_at=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,9 @@ def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[Store
     A database that does not exist has none: the handler will refuse the command.
     """
     row = lookup(argv[0])
-    if row is None or row.keys.first == 0:
+    keys = [] if row is None else row.keys.of(argv)
+    if row is None or not keys:
         return []
-    keys = row.keys.of(argv)
     found = [(database, key) for key in keys]
     with suppress(CommandError):
         if row.name == "MOVE":

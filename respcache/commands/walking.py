@@ -1,4 +1,4 @@
-"""What the commands that walk by a cursor have in common: SCAN, HSCAN, SSCAN, ZSCAN."""
+"""What the commands that walk by a cursor (SCAN, HSCAN ...) or pick by chance have in common."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from respcache.store.partition import Argv
 
 COUNT: Final = 10
 """Elements that a step looks at unless told otherwise."""
+REPEATED_MAX: Final = 1_000_000
+"""Elements that are picked at most when they may repeat: any number of them could be asked for."""
 CURSOR_MAX: Final = 2**64 - 1
 CURSOR_DIGITS_MAX: Final = 20
 CURSOR_SIGNS: Final = b"+-"

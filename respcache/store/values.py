@@ -9,11 +9,13 @@ import sys
 from typing import Final, TypeAlias
 
 from respcache.store.aggregate import Aggregate
+from respcache.store.digits import is_int64
 from respcache.store.hashes import Hash
+from respcache.store.sets import Set
 
 Value: TypeAlias = bytes | Aggregate
 
-KINDS: Final[dict[type, bytes]] = {bytes: b"string", Hash: Hash.kind}
+KINDS: Final[dict[type, bytes]] = {bytes: b"string", Hash: Hash.kind, Set: Set.kind}
 """What TYPE answers, by the class of the value."""
 
 STRING_MAX_BYTES: Final = 512 * 1024 * 1024
@@ -38,14 +40,6 @@ def references(value: Value) -> int:
     if isinstance(value, Aggregate):
         return 1
     return SHARED_REFERENCES if is_int64(value) and 0 <= int(value) < SHARED_INTEGERS else 1
-
-
-def is_int64(text: bytes) -> bool:
-    """Tell whether text is the one way to write a signed 64-bit integer."""
-    digits = text[1:] if text[:1] == b"-" else text
-    if not digits.isdigit() or (digits[0] == ord("0") and text != b"0"):
-        return False
-    return -(2**63) <= int(text) < 2**63
 
 
 def copied(value: Value) -> Value:

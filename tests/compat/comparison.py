@@ -81,13 +81,17 @@ def _in_twos(elements: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
     return list(zip(elements[::2], elements[1::2], strict=True))
 
 
-def _same_walk_of_pairs(argv: Argv, expected: Frame, answered: Frame) -> bool:
-    """HSCAN, ZSCAN: the same pairs in any order, where the whole walk was one step."""
-    if expected.elements is None or answered.elements is None:
-        return False
-    (cursor, pairs), (other_cursor, other_pairs) = expected.elements, answered.elements
-    whole = argv[2].strip(b"+-0") == b"" and cursor.wire == other_cursor.wire == WALK_ENDED
-    return not whole or _same_pairs(argv, pairs, other_pairs)
+def _same_walk_within(rule: Same) -> Same:
+    """HSCAN, SSCAN, ZSCAN: equal by another rule, where the whole walk was one step."""
+
+    def same_walk(argv: Argv, expected: Frame, answered: Frame) -> bool:
+        if expected.elements is None or answered.elements is None:
+            return False
+        (cursor, found), (other_cursor, other_found) = expected.elements, answered.elements
+        whole = argv[2].strip(b"+-0") == b"" and cursor.wire == other_cursor.wire == WALK_ENDED
+        return not whole or rule(argv, found, other_found)
+
+    return same_walk
 
 
 def _as_many(argv: Argv, expected: Frame, answered: Frame) -> bool:
@@ -131,8 +135,14 @@ RULES: Final[dict[bytes, Same]] = {
     b"HKEYS": _same_elements,
     b"HVALS": _same_elements,
     b"HGETALL": _same_pairs,
-    b"HSCAN": _same_walk_of_pairs,
+    b"HSCAN": _same_walk_within(_same_pairs),
     b"HRANDFIELD": _as_many,
+    b"SMEMBERS": _same_elements,
+    b"SINTER": _same_elements,
+    b"SUNION": _same_elements,
+    b"SDIFF": _same_elements,
+    b"SRANDMEMBER": _as_many,
+    b"SSCAN": _same_walk_within(_same_elements),
 }
 
 

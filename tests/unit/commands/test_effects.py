@@ -141,6 +141,7 @@ def test_the_scripts_have_every_kind_of_effect() -> None:
 
 
 EXPIRED = [[b"SET", b"k", b"v", b"PXAT", b"1700000000001"]]
+ONE_MEMBER = [[b"SADD", b"k", b"a"]]
 VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
 
 
@@ -179,6 +180,11 @@ VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
         ([], [b"HINCRBYFLOAT", b"k", b"f", b"0.5"], [[b"HSET", b"k", b"f", b"0.5"]]),
         ([], [b"HDEL", b"k", b"f"], []),
         (VOLATILE, [b"HSET", b"k", b"f", b"v"], []),
+        ([], [b"SADD", b"k", b"a", b"a"], [[b"SADD", b"k", b"a", b"a"]]),
+        (ONE_MEMBER, [b"SADD", b"k", b"a"], []),
+        (ONE_MEMBER, [b"SPOP", b"k"], [[b"SREM", b"k", b"a"]]),
+        (ONE_MEMBER, [b"SPOP", b"k", b"0"], []),
+        (ONE_MEMBER, [b"SPOP", b"k", b"5"], [[b"DEL", b"k"]]),
     ],
 )
 def test_effects_depend_on_neither_time_nor_arithmetic(before: list[Argv], argv: Argv, expected: list[Argv]) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from respcache.store.hashes import Hash
 from respcache.store.partition import NEVER_UNIX_MS
+from respcache.store.sets import Set, of
 from respcache.store.snapshot import FORMS, Form, NotASnapshot, dump, dump_entry, load, load_entry
 from respcache.store.values import KINDS, Value, encoding
 
@@ -23,6 +24,7 @@ def _hash(fields: dict[bytes, bytes]) -> Hash:
 VALUES: dict[type, st.SearchStrategy[Value]] = {
     bytes: st.binary(max_size=200),
     Hash: st.dictionaries(WORDS, WORDS, min_size=1, max_size=20).map(_hash),
+    Set: st.lists(WORDS | st.integers(-5, 5).map(lambda number: b"%d" % number), min_size=1, max_size=20).map(of),
 }
 """Values of every kind."""
 

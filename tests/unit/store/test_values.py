@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.store.values import encoding, is_int64, references
+from respcache.store.digits import is_int64
+from respcache.store.values import encoding, references
 
 
 @given(number=st.integers(min_value=-(2**65), max_value=2**65))

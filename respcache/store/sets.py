@@ -1,0 +1,83 @@
+"""The set: distinct members under one key."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from respcache.store.aggregate import Aggregate
+from respcache.store.digits import is_int64
+from respcache.store.packing import pack, unpack
+from respcache.store.table import Table
+
+INTEGERS_MAX: Final = 512
+"""Members up to which Redis keeps a set of integers as an intset (`set-max-intset-entries`)."""
+
+
+class Set(Aggregate):
+    """Members in no promised order; few integers are in ascending order, as in Redis' intset."""
+
+    __slots__ = ("table",)
+
+    kind: ClassVar[bytes] = b"set"
+
+    def __init__(self) -> None:
+        self.table: Table[None] = Table()
+        """Compact while it would be an intset."""
+
+    def __len__(self) -> int:
+        return len(self.table.names)
+
+    def __contains__(self, member: bytes) -> bool:
+        return member in self.table.positions
+
+    def add(self, member: bytes) -> bool:
+        """Take a member in; False if it is there already."""
+        table = self.table
+        if not table.set(member, None):
+            return False
+        if table.compact and (len(table.names) > INTEGERS_MAX or not is_int64(member)):
+            table.compact = False
+        return True
+
+    def remove(self, member: bytes) -> bool:
+        """Take a member out; False if there is none."""
+        return self.table.remove(member)
+
+    def members(self) -> list[bytes]:
+        """List the members."""
+        names = self.table.names
+        return sorted(names, key=int) if self.table.compact else list(names)
+
+    def encoding(self) -> bytes:
+        """Name the encoding that Redis 7.0 would have chosen; a set that was once a hash table stays one."""
+        return b"intset" if self.table.compact else b"hashtable"
+
+    def copy(self) -> "Set":
+        """Give another set that is equal and shares nothing that changes."""
+        other = Set()
+        other.table = self.table.copy()
+        return other
+
+    def size_bytes(self, samples: int) -> int:
+        """Estimate the memory that this takes, from so many of its members; 0: from all."""
+        return self.table.size_bytes(samples)
+
+
+def of(members: Iterable[bytes]) -> Set:
+    """Make a set."""
+    made = Set()
+    for member in members:
+        made.add(member)
+    return made
+
+
+def dump(value: Set) -> bytes:
+    """Write a set."""
+    return pack([b"c" if value.table.compact else b"", *value.table.names])
+
+
+def load(blob: bytes) -> Set:
+    """Read a set. Raises NotASnapshot."""
+    compact, *members = unpack(blob, least=2)
+    found = of(members)
+    found.table.compact = found.table.compact and bool(compact)
+    return found
