@@ -246,8 +246,8 @@ class Executor:
     def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
         """Send what a command on several keys has changed to the copies.
 
-        A command that does not say itself what its effects are (`Partition.rewrite`)
-        has the resulting state of its keys for an effect.
+        Where a command that cannot be split does not say itself what its effects on a
+        partition are (`Partition.rewrite`), the resulting state of its keys there is the effect.
         """
         keys = frozenset(row.keys.of(argv)) if row.keys.names_keys else frozenset()
         unclean: list[Log] = []
@@ -256,8 +256,9 @@ class Executor:
                 partition = keyspace.partitions[number]
                 log = partition.log
                 if partition.changed:
+                    told = partition.rewritten or row.merge is not Merge.NONE
                     effects = partition.take_effects(None)
-                    if row.merge is Merge.NONE:  # what is there already are keys that were found expired
+                    if not told:  # what is there already are keys that were found expired
                         effects += _states(partition, keys)
                     if log is not None and log.streams:
                         for effect in effects:

@@ -62,14 +62,17 @@ def bounded(text: bytes, *, least: int, refusal: str) -> int:
     return number
 
 
-def counted_keys(argv: Argv, at: int, *, refusal: str) -> tuple[list[bytes], list[bytes]]:
+def counted_keys(
+    argv: Argv, at: int, *, refusal: str, too_many: str = "Number of keys can't be greater than number of args"
+) -> tuple[list[bytes], list[bytes]]:
     """Read the number of keys at a position: the keys that follow it, and what follows them.
 
-    Raises CommandError with the text of `refusal` for a number that is none, or less than one.
+    Raises CommandError with the text of `refusal` for a number that is none, or less than one,
+    and with that of `too_many` where so many arguments do not follow.
     """
     count = bounded(argv[at], least=1, refusal=refusal)
     if count > len(argv) - at - 1:
-        raise CommandError("Number of keys can't be greater than number of args")
+        raise CommandError(too_many)
     return argv[at + 1 : at + 1 + count], argv[at + 1 + count :]
 
 

@@ -152,11 +152,13 @@ def smove(space: Keyspace, argv: Argv) -> Reply:
     if not found.remove(member):
         return 0
     space.at(source).touched(source, found)
+    space.at(source).rewrite([b"SREM", source, member])
     if other is None:
         other = Set()
         space.at(target).put(target, other)
     if other.add(member):
         space.at(target).touched(target, other)
+        space.at(target).rewrite([b"SADD", target, member])
     return 1
 
 

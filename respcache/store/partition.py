@@ -212,6 +212,11 @@ class Partition:
             self._rewritten = True
             self._effects.append(argv)
 
+    @property
+    def rewritten(self) -> bool:
+        """Whether a command has said itself what the copies must do."""
+        return self._rewritten
+
     def take_effects(self, default: Argv | None) -> list[Argv]:
         """Give what the copies must do, and begin anew. `default` is the argv of a write."""
         effects = self._effects

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from respcache.store import hashes, sets
+from respcache.store import hashes, lists, sets
 from respcache.store.packing import NotASnapshot
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.values import STRING_MAX_BYTES, Value
@@ -72,6 +72,7 @@ FORMS: Final = (
     Form(bytes, 0, _dump_string, _load_string),
     Form(hashes.Hash, 1, hashes.dump, hashes.load),
     Form(sets.Set, 2, sets.dump, sets.load),
+    Form(lists.List, 3, lists.dump, lists.load),
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 

@@ -77,8 +77,13 @@ class Primary:
             for partition in (space.partitions[number] for number in self._used):
                 if not partition.changed:
                     continue
+                told = partition.rewritten
                 effects = partition.take_effects(default)
-                effects += [entry_effect(partition, key) for number, key in stored if _holds(partition, number, key)]
+                effects += (
+                    []
+                    if told
+                    else [entry_effect(partition, key) for number, key in stored if _holds(partition, number, key)]
+                )
                 self.effects += [(partition.number, partition.database, effect) for effect in effects]
 
 
@@ -142,6 +147,7 @@ def test_the_scripts_have_every_kind_of_effect() -> None:
 
 EXPIRED = [[b"SET", b"k", b"v", b"PXAT", b"1700000000001"]]
 ONE_MEMBER = [[b"SADD", b"k", b"a"]]
+TWO_ELEMENTS = [[b"RPUSH", b"k", b"a", b"b"]]
 VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
 
 
@@ -180,6 +186,14 @@ VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
         ([], [b"HINCRBYFLOAT", b"k", b"f", b"0.5"], [[b"HSET", b"k", b"f", b"0.5"]]),
         ([], [b"HDEL", b"k", b"f"], []),
         (VOLATILE, [b"HSET", b"k", b"f", b"v"], []),
+        ([], [b"RPUSH", b"k", b"a"], [[b"RPUSH", b"k", b"a"]]),
+        ([], [b"RPUSHX", b"k", b"a"], []),
+        (
+            [[b"RPUSH", b"k", b"a", b"b"]],
+            [b"LMOVE", b"k", b"k", b"LEFT", b"RIGHT"],
+            [[b"LPOP", b"k"], [b"RPUSH", b"k", b"a"]],
+        ),
+        ([[b"RPUSH", b"k", b"a", b"b"]], [b"LMPOP", b"1", b"k", b"RIGHT"], [[b"RPOP", b"k", b"1"]]),
         ([], [b"SADD", b"k", b"a", b"a"], [[b"SADD", b"k", b"a", b"a"]]),
         (ONE_MEMBER, [b"SADD", b"k", b"a"], []),
         (ONE_MEMBER, [b"SPOP", b"k"], [[b"SREM", b"k", b"a"]]),

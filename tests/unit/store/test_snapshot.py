@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.store.hashes import Hash
+from respcache.store.lists import List
+from respcache.store.lists import of as list_of
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.sets import Set, of
 from respcache.store.snapshot import FORMS, Form, NotASnapshot, dump, dump_entry, load, load_entry
@@ -24,6 +26,7 @@ def _hash(fields: dict[bytes, bytes]) -> Hash:
 VALUES: dict[type, st.SearchStrategy[Value]] = {
     bytes: st.binary(max_size=200),
     Hash: st.dictionaries(WORDS, WORDS, min_size=1, max_size=20).map(_hash),
+    List: st.lists(WORDS, min_size=1, max_size=20).map(list_of),
     Set: st.lists(WORDS | st.integers(-5, 5).map(lambda number: b"%d" % number), min_size=1, max_size=20).map(of),
 }
 """Values of every kind."""
