@@ -85,7 +85,8 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=64)] = ""
     """Unique among the nodes; empty for one made of host and port."""
     join: tuple[str, ...] = ()
-    """Addresses (host:port, either port) of nodes that may be there; none of them forms a cluster alone."""
+    """Where other nodes may be: host:port (either port), dns:name[:port] (all its addresses) or file:path (one
+    of these a line). Nodes that are given any never form a cluster alone."""
     port: Port | None = None
     """Cluster port, TCP and UDP; by default the RESP port + 10000, or a free one if that is 0."""
     advertise: str = ""

@@ -23,3 +23,7 @@ class NodeView:
     slots: tuple[tuple[int, int], ...]
     """First and last slot of each contiguous range that it is primary of, ascending."""
     myself: bool
+    round_trip_s: float | None = None
+    """Smoothed, of this node's own probes; None where there was none."""
+    lag_s: float = 0.0
+    """How late the node's event loop was when it last answered a probe."""

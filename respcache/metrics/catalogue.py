@@ -8,10 +8,10 @@ used for. State sets have a series for each value, also where it is 0.
 import platform
 from typing import Final
 
-from respcache.cluster.membership.member import MemberState
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.commands.registry import ROWS, Command, Flags
-from respcache.metrics.histogram import added, distribution
+from respcache.metrics.histogram import COARSE, added, distribution
+from respcache.metrics.membership import MEMBERSHIP
 from respcache.metrics.metric import (
     Metric,
     Points,
@@ -41,9 +41,6 @@ ERROR_CODES: Final = (
 
 CLASSES: Final = ("read", "write", "multikey", "pubsub", "admin")
 """Classes of commands, see `class_of`."""
-
-COARSE: Final = 2
-"""Histograms that are not of commands have a bucket for each factor of 4, not 2."""
 
 
 def class_of(row: Command) -> str:
@@ -113,16 +110,6 @@ def _errors(now: Snapshot) -> Points:
     counts = {code: errors.get(code, 0) for code in ERROR_CODES}
     counts["other"] = sum(errors.values()) - sum(counts.values())
     return by(counts)
-
-
-def _members(now: Snapshot) -> Points:
-    return {(state.name.lower(),): now.members[state] for state in MemberState}
-
-
-def _messages(now: Snapshot) -> Points:
-    gossip = now.sources.membership.stats
-    sides = {"in": gossip.received, "out": gossip.sent}
-    return {(side, kind): count for side, counts in sides.items() for kind, count in counts.items()}
 
 
 NODE: Final = Section(
@@ -262,81 +249,6 @@ KEYSPACE: Final = Section(
             lambda now: by(
                 {"lazy": now.sources.store.ledger.expired_lazy, "active": now.sources.store.ledger.expired_active}
             ),
-        ),
-    ),
-)
-
-MEMBERSHIP: Final = Section(
-    "Membership and gossip",
-    (
-        gauges(
-            "cluster_members",
-            "Members of the cluster as this node sees them, itself included.",
-            {"state": "alive, suspect, dead, left"},
-            _members,
-        ),
-        gauge(
-            "cluster_members_expected",
-            "Members that the cluster waits for; absent unless configured.",
-            lambda now: now.config.cluster.expect or None,
-        ),
-        gauge(
-            "cluster_view_fingerprint",
-            "A 48-bit hash of the live members: equal on nodes that agree.",
-            lambda now: now.sources.membership.fingerprint() & (1 << 48) - 1,
-        ),
-        counter(
-            "cluster_refutations_total",
-            "Rumours of this node's death that it had to deny.",
-            lambda now: now.sources.membership.stats.refutations,
-        ),
-        gauge(
-            "gossip_health_score",
-            "How much the failure detector distrusts its own node (Lifeguard); 0 is healthy.",
-            lambda now: now.sources.membership.health_score,
-        ),
-        counters(
-            "gossip_messages_total",
-            "Messages of the membership protocol, over UDP and TCP.",
-            {"direction": "in, out", "type": "ping, ack, nack, pingreq, gossip, syncrequest, syncreply, conflict"},
-            _messages,
-        ),
-        counters(
-            "gossip_bytes_total",
-            "Bytes of the membership protocol.",
-            {"direction": "in, out", "transport": "udp"},
-            lambda now: {("in", "udp"): now.sources.gossip.bytes_in, ("out", "udp"): now.sources.gossip.bytes_out},
-        ),
-        counters(
-            "gossip_probes_total",
-            "Probes of other members, by how they ended.",
-            {"result": "ack, indirect (another node or a TCP connection got through), timeout"},
-            lambda now: by(now.sources.membership.stats.probes),
-        ),
-        gauge(
-            "gossip_broadcast_queue_length",
-            "Rumours that are still to be passed on.",
-            lambda now: now.sources.membership.rumors_queued,
-        ),
-        counters(
-            "gossip_dropped_total",
-            "What was dropped unread.",
-            {
-                "reason": "decode (no packet), label (of another cluster), stale (under this node's own name), "
-                "full (of more members than there may be)"
-            },
-            lambda now: by(now.sources.membership.stats.dropped),
-        ),
-        counters(
-            "gossip_syncs_total",
-            "Comparisons of the whole member list with another node's that this node began.",
-            {"result": "done, failed"},
-            lambda now: by({result: now.sources.membership.stats.syncs[result] for result in ("done", "failed")}),
-        ),
-        counter(
-            "gossip_stalls_total",
-            "Times that this node noticed that it had itself been asleep.",
-            lambda now: now.sources.membership.stats.stalls,
         ),
     ),
 )

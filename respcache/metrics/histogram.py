@@ -10,6 +10,9 @@ FIRST_BOUND: Final = 4
 LAST_BOUND: Final = 21
 """The greatest is 2**21 us = 2.1 s."""
 
+COARSE: Final = 2
+"""Histograms that are not of commands have a bucket for each factor of 4, not 2."""
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:

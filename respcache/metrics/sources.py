@@ -1,12 +1,11 @@
 """What the metrics need of a node, and what they make of it once a scrape."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, Self
 
-from respcache.cluster.membership.member import MemberState
-from respcache.cluster.membership.stats import GossipStats
+from respcache.cluster.membership.snapshot import MembershipSnapshot
+from respcache.cluster.membership.tally import Tally
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
@@ -25,39 +24,13 @@ SENTENCES: Final = {
 """What to say of each state that a node can be in."""
 
 
-class Seen(Protocol):
-    """A member, as far as it is counted."""
-
-    @property
-    def state(self) -> MemberState:
-        """What is believed of it."""
-
-
-class Membership(Protocol):
-    """The membership machine (`cluster.membership.Swim`)."""
-
-    stats: GossipStats
-
-    @property
-    def health_score(self) -> int:
-        """Lifeguard's local health, 0 is healthy."""
-
-    @property
-    def rumors_queued(self) -> int:
-        """Rumours that wait to be passed on."""
-
-    def members(self) -> Sequence[Seen]:
-        """List all members in all states, this one included."""
-
-    def fingerprint(self) -> int:
-        """Digest the live members: equal where two nodes agree on them."""
-
-
 class GossipTraffic(Protocol):
-    """What the membership protocol's socket counts."""
+    """Bytes of the membership protocol."""
 
-    bytes_in: int
-    bytes_out: int
+    datagrams_in: int
+    datagrams_out: int
+    streams_in: int
+    streams_out: int
 
 
 class PeerLinks(Protocol):
@@ -101,8 +74,9 @@ class Sources:
     sessions: Callable[[], Sequence[Session]]
     """The clients that are connected."""
     keeper: Callable[[], KeeperFigures]
-    membership: Membership
-    gossip: GossipTraffic
+    membership: Callable[[], MembershipSnapshot]
+    traffic: Callable[[], GossipTraffic]
+    tally: Tally
     links: PeerLinks
     topology: Callable[[], Sequence[NodeView]]
 
@@ -122,7 +96,7 @@ class Snapshot:
     sources: Sources
     config: Config
     keeper: KeeperFigures
-    members: Counter[MemberState]
+    membership: MembershipSnapshot
     clients: Sequence[Session]
     primary: KeyCounts = field(default_factory=KeyCounts)
     """In partitions that this node serves."""
@@ -141,7 +115,7 @@ class Snapshot:
             sources,
             sources.config(),
             sources.keeper(),
-            Counter(member.state for member in sources.membership.members()),
+            sources.membership(),
             sources.sessions(),
         )
         for keyspace in sources.store.used():

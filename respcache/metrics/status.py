@@ -47,4 +47,6 @@ def _member(view: NodeView) -> dict[str, object]:
         "slots": sum(last - first + 1 for first, last in view.slots),
         "slot_ranges": " ".join(f"{first}-{last}" for first, last in view.slots),
         "myself": view.myself,
+        "round_trip_s": view.round_trip_s,
+        "lag_s": view.lag_s,
     }

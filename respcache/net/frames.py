@@ -28,6 +28,9 @@ BODY_MAX_BYTES: Final = 1024 * 1024 * 1024
 PREFACE_MAX_BYTES: Final = 64 * 1024
 """The same, for whoever has not introduced itself yet."""
 
+GOSSIP_MAX_BYTES: Final = 8 * 1024 * 1024
+"""The same, for a message of the membership protocol: the descriptions of 10,000 members."""
+
 _ANSWER_ID_BYTES: Final = 8
 _BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 

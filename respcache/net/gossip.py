@@ -1,9 +1,10 @@
-"""Drives the membership machine: datagrams, streams, timer, seeds."""
+"""Drives the membership machine: datagrams, streams, timer."""
 
 import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from respcache.cluster.membership import Address, Effect, Event, Send, SendStream, Swim
@@ -13,22 +14,48 @@ from respcache.net.frames import FrameReader
 
 STREAM_TIMEOUT_S: Final = 2.0
 READ_BYTES: Final = 64 * 1024
+LAG_MAX_MS: Final = 2**31
+"""The message has no room for more; 25 days."""
 
 log: Final = logging.getLogger(__name__)
 
 
-class Gossip(asyncio.DatagramProtocol):
-    """The membership machine on a socket of its own and on the node's event loop."""
+@dataclass(slots=True)
+class Traffic:
+    """Bytes of the membership protocol since the start; what goes with a connection or a datagram is not counted."""
 
-    def __init__(self, swim: Swim, on_event: Callable[[Event], None]) -> None:
+    datagrams_in: int = 0
+    datagrams_out: int = 0
+    streams_in: int = 0
+    streams_out: int = 0
+
+
+class Gossip(asyncio.DatagramProtocol):
+    """The membership machine on a socket and an event loop, which should be its own (see `net.membership`)."""
+
+    def __init__(
+        self,
+        swim: Swim,
+        on_turn: Callable[[list[Event]], None],
+        *,
+        lag_s: Callable[[float], float] = lambda _now: 0.0,
+    ) -> None:
+        """`on_turn` is given the news, if any, after every input.
+
+        `lag_s` tells how late the node's own event loop is, in seconds: the others are told, too.
+        """
         self.swim: Final = swim
-        self._on_event: Final = on_event
+        self._on_turn: Final = on_turn
+        self._lag_s: Final = lag_s
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = float("inf")
         self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._quiet: Final = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop
-        self.bytes_in = 0
-        self.bytes_out = 0
+        self.traffic: Final = Traffic()
+        self.record_version = 0
+        """Of the ownership record that this node holds; every packet shows it."""
 
     async def open(self, bound: socket.socket) -> None:
         """Begin to listen on a bound UDP socket."""
@@ -42,8 +69,9 @@ class Gossip(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         """Hand a datagram to the machine, which refuses what is none of its own."""
-        self.bytes_in += len(data)
-        self.perform(self.swim.datagram(self._loop.time(), (addr[0], addr[1]), data))
+        self.traffic.datagrams_in += len(data)
+        now = self._show()
+        self.perform(self.swim.datagram(now, (addr[0], addr[1]), data))
 
     def error_received(self, exc: Exception) -> None:
         """Ignore: a datagram that could not be delivered is a lost one."""
@@ -51,12 +79,16 @@ class Gossip(asyncio.DatagramProtocol):
 
     def stream(self, body: bytes) -> bytes:
         """Answer a message that came over TCP."""
-        reply, effects = self.swim.stream(self._loop.time(), body)
+        now = self._show()
+        reply, effects = self.swim.stream(now, body)
+        self.traffic.streams_in += len(body)
+        self.traffic.streams_out += len(reply)
         self.perform(effects)
         return reply
 
     def perform(self, effects: list[Effect]) -> None:
         """Carry out what the machine asks for, and set the timer anew."""
+        news: list[Event] = []
         for effect in effects:
             match effect:
                 case Send(address, payload):
@@ -64,8 +96,17 @@ class Gossip(asyncio.DatagramProtocol):
                 case SendStream(address, payload):
                     self._start(self._exchange(address, payload))
                 case _:
-                    self._on_event(effect)
+                    news.append(effect)
+        self._on_turn(news)
+        if self.swim.spreading:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
         self._arm()
+
+    async def quiet(self) -> None:
+        """Wait until no rumour has to be passed on any more."""
+        await self._quiet.wait()
 
     async def close(self) -> None:
         """Stop; nothing more is sent."""
@@ -78,9 +119,15 @@ class Gossip(asyncio.DatagramProtocol):
             self._transport.close()
             self._transport = None
 
+    def _show(self) -> float:
+        """Say in whatever is sent from now on how this node is doing; return the time."""
+        now = self._loop.time()
+        self.swim.set_payload(self.record_version, lag_ms=min(round(1000 * self._lag_s(now)), LAG_MAX_MS))
+        return now
+
     def _send(self, address: Address, payload: bytes) -> None:
         if self._transport is not None:
-            self.bytes_out += len(payload)
+            self.traffic.datagrams_out += len(payload)
             self._transport.sendto(payload, address)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -89,25 +136,30 @@ class Gossip(asyncio.DatagramProtocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self, address: Address, payload: bytes) -> None:
+        self.traffic.streams_out += len(payload)
         try:
             async with asyncio.timeout(STREAM_TIMEOUT_S):
                 reply = await exchange(address, payload)
         except (OSError, TimeoutError, EOFError, ProtocolError):
             effects = self.swim.stream_failed(self._loop.time(), address)
         else:
+            self.traffic.streams_in += len(reply)
             effects = self.swim.stream_reply(self._loop.time(), address, reply)
         self.perform(effects)
 
     def _arm(self) -> None:
+        due = self.swim.deadline if self._transport is not None else float("inf")
+        if due == self._timer_due:
+            return  # as after most packets
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None
-        if self._transport is not None and self.swim.deadline < float("inf"):
-            self._timer = self._loop.call_at(self.swim.deadline, self._tick, self.swim.deadline)
+        self._timer, self._timer_due = None, due
+        if due < float("inf"):
+            self._timer = self._loop.call_at(due, self._tick, due)
 
     def _tick(self, due: float) -> None:
-        self._timer = None
-        self.perform(self.swim.tick(max(due, self._loop.time())))
+        self._timer, self._timer_due = None, float("inf")
+        self.perform(self.swim.tick(max(due, self._show())))
 
 
 async def exchange(address: Address, payload: bytes) -> bytes:
@@ -116,7 +168,7 @@ async def exchange(address: Address, payload: bytes) -> bytes:
     try:
         writer.write(frames.frame(frames.GOSSIP, payload))
         cutter = FrameReader()
-        cutter.body_max_bytes = frames.BODY_MAX_BYTES
+        cutter.body_max_bytes = frames.GOSSIP_MAX_BYTES
         while True:
             chunk = await reader.read(READ_BYTES)
             if not chunk:

@@ -1,6 +1,7 @@
 """The links to the other nodes: one TCP connection for each pair, for everything but gossip datagrams.
 
-Of two nodes the one with the smaller name dials, again and again while the other lives.
+Of two nodes the one with the smaller name dials, again and again while the other lives; at
+the other end the connection comes in through the door (see `door`).
 What is sent within one turn of the event loop goes out in one write.
 """
 
@@ -47,12 +48,6 @@ class Node(Protocol):
     def lost(self, order: Order) -> None:
         """The link broke before the answer came."""
 
-    def gossip_stream(self, body: bytes) -> bytes:
-        """Answer one message of the membership protocol."""
-
-    def meeting_point(self) -> bytes:
-        """Encode where to join this node, as a RESP reply."""
-
     def unreachable(self, name: str) -> None:
         """A living node has refused a connection."""
 
@@ -60,18 +55,18 @@ class Node(Protocol):
 class Link(asyncio.Protocol):
     """One connection on the cluster port.
 
-    new --HELLO--> up --------------------> closed
-      `---GOSSIP, RESP question: answered----^
+    new --HELLO--> up ---> closed
     """
 
-    def __init__(self, links: "Links", *, dialled: str = "") -> None:
+    def __init__(self, links: "Links", *, dialled: str = "", received: bytes = b"") -> None:
+        """`received` is what was read already of a connection that came in."""
         self._links: Final = links
         self._dialled: Final = dialled
+        self._received: Final = received
         self._reader: Final = FrameReader()
         self._out: list[bytes] = []
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
-        self._begun = False
         self._patience: asyncio.TimerHandle
         self._transport: asyncio.Transport
         self.peer = ""
@@ -79,7 +74,7 @@ class Link(asyncio.Protocol):
         self.run = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet, if this node dialled."""
+        """Greet, if this node dialled; else take in what was read already."""
         self._transport = cast("asyncio.Transport", transport)
         connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None:
@@ -88,14 +83,11 @@ class Link(asyncio.Protocol):
         self._patience = asyncio.get_running_loop().call_later(GREETING_TIMEOUT_S, self.cut)
         if self._dialled:
             self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
+        elif self._received:
+            self.data_received(self._received)
 
     def data_received(self, data: bytes) -> None:
         """Take in what the peer sent; whatever is no frame ends the connection."""
-        begun, self._begun = self._begun, True
-        if not begun and data.startswith(b"*"):
-            self._transport.write(self._links.node.meeting_point())
-            self._transport.close()
-            return
         try:
             for kind, body in self._reader.feed(data):
                 self._take(kind, body)
@@ -149,10 +141,7 @@ class Link(asyncio.Protocol):
 
     def _take(self, kind: int, body: bytes) -> None:
         node = self._links.node
-        if kind == frames.GOSSIP and not self.peer:
-            self._transport.write(frames.frame(frames.GOSSIP, node.gossip_stream(body)))
-            self._transport.close()
-        elif kind == frames.HELLO and not self.peer:
+        if kind == frames.HELLO and not self.peer:
             self._greeted(frames.decode_greeting(body))
         elif not self.peer:
             raise ProtocolError("no greeting")
@@ -188,7 +177,7 @@ class Link(asyncio.Protocol):
 
 
 class Links:
-    """All links of one node, and the port where they come in."""
+    """All links of one node."""
 
     def __init__(self, node: Node, greeting: Greeting) -> None:
         self.node: Final = node
@@ -197,15 +186,17 @@ class Links:
         self._all: Final[set[Link]] = set()
         self._dirty: list[Link] = []
         self._dialling: Final[dict[str, asyncio.Task[None]]] = {}
-        self._listener: asyncio.Server | None = None
+        self._adopting: Final[set[asyncio.Task[object]]] = set()
         self._waking = False
         self.reconnects = 0
         """Links that were dialled anew after a break."""
 
-    async def listen(self, listening: socket.socket) -> None:
-        """Take in links on a bound socket."""
+    def adopt(self, connection: socket.socket, received: bytes) -> None:
+        """Take in a connection that came in, and what was read of it already."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: Link(self), sock=listening)
+        adopting = loop.create_task(loop.connect_accepted_socket(lambda: Link(self, received=received), connection))
+        self._adopting.add(adopting)
+        adopting.add_done_callback(self._adopting.discard)
 
     def keep(self, name: str, host: str, port: int) -> None:
         """Keep a link to a living node; the one with the smaller name dials."""
@@ -230,14 +221,12 @@ class Links:
         return len(self._up)
 
     async def close(self) -> None:
-        """End all links and stop listening."""
-        tasks = list(self._dialling.values())
+        """End all links."""
+        tasks = [*self._dialling.values(), *self._adopting]
         self._dialling.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener is not None:
-            self._listener.close()
         for link in list(self._all):
             link.cut()
 

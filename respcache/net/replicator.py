@@ -28,9 +28,8 @@ from respcache.executor import resolve
 from respcache.locking import Locks
 from respcache.net import frames
 from respcache.net.frames import Ask, Greeting
-from respcache.net.gossip import Gossip
 from respcache.net.links import Links
-from respcache.net.seeds import meeting_point
+from respcache.net.membership import Membership
 from respcache.order import Order
 from respcache.resp.encode import error
 from respcache.routing import Router
@@ -43,7 +42,16 @@ log: Final = logging.getLogger(__name__)
 class Replicator:
     """One node's dealings with the others, other than gossip: its keeper, its links, its router's orders."""
 
-    def __init__(self, keeper: Keeper, locks: Locks, gossip: Gossip, greeting: Greeting) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        locks: Locks,
+        membership: Membership,
+        greeting: Greeting,
+        *,
+        rerouted: Callable[[Sequence[str]], None],
+    ) -> None:
+        """`rerouted` is given the primaries of all partitions whenever some may have changed."""
         self.keeper: Final = keeper
         self.links: Final = Links(self, greeting)
         self.drained: Final = asyncio.Event()
@@ -52,7 +60,8 @@ class Replicator:
         """Set with every new record; whoever waits for one clears it."""
         self.router: Router
         self._locks: Final = locks
-        self._gossip: Final = gossip
+        self._membership: Final = membership
+        self._rerouted: Final = rerouted
         self._loop: Final = asyncio.get_running_loop()
         self._marked: Final[list[object]] = [None] * len(keeper.serving)
         self._timer: asyncio.TimerHandle | None = None
@@ -90,7 +99,7 @@ class Replicator:
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give host and RESP port of a member."""
-        member = self._gossip.swim.member(node)
+        member = self._membership.member(node)
         return ("", 0) if member is None else (member.address[0], member.meta.client_port)
 
     def gate(self, logs: list[Log]) -> Gate | None:
@@ -156,18 +165,9 @@ class Replicator:
         if not self._closed:
             self.router.lost(order, sent=True)
 
-    def gossip_stream(self, body: bytes) -> bytes:
-        """Pass a message to the membership machine."""
-        return self._gossip.stream(body)
-
-    def meeting_point(self) -> bytes:
-        """Tell where this node can be joined."""
-        return meeting_point(self._gossip.swim.me.address)
-
     def unreachable(self, name: str) -> None:
         """Have a node probed that refuses connections."""
-        gossip = self._gossip
-        gossip.perform(gossip.swim.hint(self._loop.time(), name))
+        self._membership.hint(name)
 
     # -- the keeper's side ----------------------------------------------------------------------
 
@@ -230,6 +230,7 @@ class Replicator:
                     self._locks.close(number)
                 else:
                     self._locks.open(number, served)
+        self._rerouted(self.keeper.table.primary)
         self.changed.set()
         self.router.routes_changed()
 

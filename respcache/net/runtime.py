@@ -4,7 +4,8 @@ What goes through them, from left to right:
 
     clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
                                `--> Router --> Links --> owner
-    datagrams -> Gossip --> Swim --> members --> Replicator --> Keeper
+    others ----> Membership (a thread of its own) --> events --> Replicator --> Keeper
+                               `--> links that others dial --> Links
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Sequence
-from time import time, time_ns
+from time import monotonic, time, time_ns
 from typing import Final, assert_never
 
 from respcache.cluster.config import KeeperConfig
@@ -33,6 +34,8 @@ from respcache.cluster.membership import (
     Swim,
     Updated,
 )
+from respcache.cluster.membership.snapshot import STRANGER
+from respcache.cluster.membership.tally import Tally
 from respcache.cluster.ownership import record
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
 from respcache.cluster.topology import NodeView
@@ -45,10 +48,13 @@ from respcache.host import NodeHost
 from respcache.locking import Locks
 from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.net import seeds, sockets
+from respcache.net.announcer import Announcer
 from respcache.net.frames import Greeting
-from respcache.net.gossip import Gossip
+from respcache.net.membership import Membership
 from respcache.net.monitor import Monitor
+from respcache.net.names import Names
 from respcache.net.replicator import Replicator
+from respcache.net.search import Search
 from respcache.net.server import Server
 from respcache.rates import Totals
 from respcache.routing import Router
@@ -83,7 +89,8 @@ class Runtime:
         """
         server, cluster = config.server, config.cluster
         self._loop: Final = asyncio.get_running_loop()
-        self._seeds: Final = [seeds.parse_seed(seed) for seed in cluster.join]
+        default_port = server.port or seeds.DEFAULT_PORT
+        joining = [seeds.parse_seed(seed, default_port=default_port) for seed in cluster.join]
         self._ports: Final = sockets.bind_ports(config)
         host = cluster.advertise or sockets.routable_host(server.bind)
         port, http_port = sockets.port_of(self._ports.client), 0
@@ -113,7 +120,7 @@ class Runtime:
         copies = CommandCopies(self.store)
         self.keeper: Final = Keeper(me, _keeper_config(config), copies, rng)
         locks = Locks(self.store)
-        self.swim: Final = Swim(
+        swim = Swim(
             name=self.name,
             address=self.cluster_address,
             meta=Meta(
@@ -121,11 +128,30 @@ class Runtime:
             ),
             profile=PROFILES[cluster.environment],
             rng=rng,
-            now=self._loop.time(),
+            now=monotonic(),
             epoch_unix_ms=run,
         )
-        self.gossip: Final = Gossip(self.swim, self._on_event)
-        self.replicator: Final = Replicator(self.keeper, locks, self.gossip, Greeting(self.name, run))
+        self.membership: Final = Membership(
+            swim,
+            on_event=self._on_event,
+            on_link=lambda connection, received: self.replicator.links.adopt(connection, received),  # noqa: PLW0108 # made below
+        )
+        self.announcer: Final = Announcer(self.name, member=self.membership.member)
+        self.tally: Final = Tally()
+        self.search: Final = Search(
+            joining,
+            known=lambda: self.membership.snapshot,
+            call=self.membership.join,
+            names=Names(),
+            own={self.address, self.cluster_address},
+            joined=lambda: self.keeper.joined,
+            pause_s=RESOLVE_S[cluster.environment],
+            default_port=default_port,
+            rng=rng,
+        )
+        self.replicator: Final = Replicator(
+            self.keeper, locks, self.membership, Greeting(self.name, run), rerouted=self.announcer.routed
+        )
         self.router: Final = Router(
             name=self.name,
             store=self.store,
@@ -157,8 +183,9 @@ class Runtime:
                 readiness=lambda: Readiness.of(state()),
                 sessions=self.server.sessions,
                 keeper=lambda: self.keeper.figures(self._loop.time()),
-                membership=self.swim,
-                gossip=self.gossip,
+                membership=lambda: self.membership.snapshot,
+                traffic=lambda: self.membership.traffic,
+                tally=self.tally,
                 links=self.replicator.links,
                 topology=self.topology,
             )
@@ -171,18 +198,16 @@ class Runtime:
         """Set once another live node turned out to have this one's name: this one has to go."""
         self._sweep_at = 0
         self._housekeeping: asyncio.TimerHandle | None = None
-        self._seeking: asyncio.Task[None] | None = None
+        self._searching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Listen, and begin to look for the cluster."""
         if self._ports.http is not None:
             await self.monitor.listen(self._ports.http)
-        await self.replicator.links.listen(self._ports.stream)
-        await self.gossip.open(self._ports.datagram)
+        await self.membership.open(self._ports.datagram, self._ports.stream)
         await self.server.listen(self._ports.client)
         self.replicator.start()
-        if self._seeds:
-            self._seeking = self._loop.create_task(self._seek())
+        self._searching = self._loop.create_task(self.search.run())
         self._housekeep()
 
     async def joined(self) -> None:
@@ -209,30 +234,28 @@ class Runtime:
         give_up = self._loop.time() + FAREWELL_S
         while self.server.sessions() and self._loop.time() < give_up:  # noqa: ASYNC110 # sessions have no events
             await asyncio.sleep(FAREWELL_POLL_S)
-        self.gossip.perform(self.swim.leave(self._loop.time()))
-        give_up = self._loop.time() + FAREWELL_S
-        while self.swim.spreading and self._loop.time() < give_up:  # noqa: ASYNC110 # swim has no events
-            await asyncio.sleep(FAREWELL_POLL_S)
+        await self.membership.leave(FAREWELL_S)
         await self.close()
 
     async def close(self) -> None:
         """Stop at once, as if the node had died."""
         if self._housekeeping is not None:
             self._housekeeping.cancel()
-        if self._seeking is not None:
-            self._seeking.cancel()
-            await asyncio.gather(self._seeking, return_exceptions=True)
+        if self._searching is not None:
+            self._searching.cancel()
+            await asyncio.gather(self._searching, return_exceptions=True)
         self.server.close()
         self.server.abandon()
+        await self.membership.close()
         await self.replicator.close()
-        await self.gossip.close()
+        self.announcer.close()
         if self._ports.http is not None:
             await self.monitor.close()
         self._ports.close()
 
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""
-        ranges = self._ranges()
+        ranges, known = self._ranges(), self.membership.snapshot
         epoch = self.keeper.table.version[1]
         views = [
             NodeView(
@@ -247,8 +270,11 @@ class Runtime:
                 epoch=epoch,
                 slots=tuple(ranges.get(member.name, ())),
                 myself=member.name == self.name,
+                round_trip_s=met.round_trip_s,
+                lag_s=met.lag_s,
             )
-            for member in self.swim.members()
+            for member in known.members.values()
+            for met in (known.acquaintances.get(member.name, STRANGER),)
         ]
         return sorted(views, key=lambda view: view.name)
 
@@ -271,6 +297,8 @@ class Runtime:
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
 
     def _on_event(self, event: Event) -> None:  # noqa: C901 # one case for each event
+        self.tally.count(event)
+        self.announcer.heard(event)
         match event:
             case Joined(member):
                 log.info("%s joined", member.name)
@@ -304,31 +332,6 @@ class Runtime:
     def _updated(self, member: Member) -> None:
         if member.name != self.name:
             self.replicator.member_up(member)
-
-    async def _seek(self) -> None:
-        """Find the seeds' cluster addresses, and go on doing so: they may move, and splits must heal."""
-        pause_s = RESOLVE_S[self.settings.config.cluster.environment]
-        told: set[str] = set()
-        while True:
-            found = []
-            for seed in self._seeds:
-                if seed in {self.address, self.cluster_address}:
-                    continue
-                try:
-                    found.append(await seeds.discover(seed))
-                except ConfigError as reason:
-                    if str(reason) not in told:
-                        log.warning("join address ignored: %s", reason)
-                    told.add(str(reason))
-                except OSError:
-                    continue
-            others = [address for address in found if address != self.cluster_address]
-            if others:
-                self.gossip.perform(self.swim.join(self._loop.time(), others))
-            elif not told and not self.keeper.joined:
-                told.add("silence")
-                log.warning("none of the join addresses answers yet: %s", ", ".join(self.settings.config.cluster.join))
-            await asyncio.sleep(pause_s if not others or not self.keeper.joined else 10 * pause_s)
 
     def _housekeep(self) -> None:
         """Do the background work of one round: expiry, idle clients, deadlines, rates."""

@@ -1,6 +1,6 @@
 """Cuts the network between nodes of one process, and mends it."""
 
-import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
@@ -33,7 +33,7 @@ def cut(one_side: Sequence[Node], other_side: Sequence[Node]) -> Iterator[None]:
 def _block(here: Node, there: Node) -> list[Link]:
     """Keep one node from sending anything to another, or reading what that has sent; return the links concerned."""
     assert here._runtime is not None
-    gossip, links = here._runtime.gossip, here._runtime.replicator.links
+    gossip, links = here._runtime.membership._gossip, here._runtime.replicator.links
     send, exchange, keep = gossip._send, gossip._exchange, links.keep
     blocked, name = there.cluster_address, there.name
 
@@ -45,7 +45,7 @@ def _block(here: Node, there: Node) -> list[Link]:
         if address != blocked:
             await exchange(address, payload)
         else:
-            gossip.perform(gossip.swim.stream_failed(asyncio.get_running_loop().time(), address))
+            gossip.perform(gossip.swim.stream_failed(time.monotonic(), address))
 
     def lossy_keep(peer: str, host: str, port: int) -> None:
         if peer != name:
@@ -64,6 +64,6 @@ def _block(here: Node, there: Node) -> list[Link]:
 def _unblock(node: Node) -> None:
     """Uncover the methods of the classes again."""
     assert node._runtime is not None
-    gossip, links = vars(node._runtime.gossip), vars(node._runtime.replicator.links)
+    gossip, links = vars(node._runtime.membership._gossip), vars(node._runtime.replicator.links)
     for instance, name in ((gossip, "_send"), (gossip, "_exchange"), (links, "keep")):
         instance.pop(name, None)

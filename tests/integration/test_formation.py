@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,20 @@ async def test_either_port_of_a_node_is_a_good_seed() -> None:
         await cluster.wait_for_convergence(3, timeout_s=2.0)
         await cluster.add_member(join=(_joined(first.cluster_address), _joined(first.address)))
         await cluster.wait_for_convergence(4, timeout_s=2.0)
+
+
+async def test_seeds_are_found_by_name_and_from_a_file(tmp_path: Path) -> None:
+    """A name stands for its addresses; a file may come to hold one while the node already waits."""
+    nodes = tmp_path / "nodes"
+    async with Cluster() as cluster:
+        first = await cluster.add_member()
+        await cluster.add_member(join=(f"dns:localhost:{first.address[1]}",))
+        await cluster.wait_for_convergence(2, timeout_s=5.0)
+        joining = asyncio.create_task(cluster.add_member(join=(f"file:{nodes}",)))
+        await asyncio.sleep(0)  # it has begun
+        nodes.write_text(f"# ours\n{_joined(first.cluster_address)}\n", encoding="utf-8")
+        await joining
+        await cluster.wait_for_convergence(3, timeout_s=5.0)
 
 
 async def test_dead_and_foreign_and_own_addresses_among_the_seeds_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:

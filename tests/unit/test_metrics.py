@@ -14,6 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from respcache.cluster.membership import PROFILES, Meta, Swim
+from respcache.cluster.membership.snapshot import MembershipSnapshot
+from respcache.cluster.membership.tally import Tally
 from respcache.cluster.stats import KeeperFigures
 from respcache.commands.families import ROWS
 from respcache.config import ClusterConfig, Config
@@ -63,8 +65,10 @@ FIGURES: Final = KeeperFigures(
 class Traffic:
     """Bytes of gossip."""
 
-    bytes_in: int = 11
-    bytes_out: int = 22
+    datagrams_in: int = 11
+    datagrams_out: int = 22
+    streams_in: int = 33
+    streams_out: int = 44
 
 
 @dataclass
@@ -100,8 +104,9 @@ def idle_node() -> Sources:
         readiness=lambda: Readiness.of("serving"),
         sessions=tuple,
         keeper=lambda: FIGURES,
-        membership=swim,
-        gossip=Traffic(),
+        membership=lambda: MembershipSnapshot.of(swim),
+        traffic=Traffic,
+        tally=Tally(),
         links=TwoLinks(),
         topology=tuple,
     )

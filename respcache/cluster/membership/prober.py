@@ -114,6 +114,7 @@ class Prober:
         del self._probes[ack.round_no]
         self._health.improve()
         self._stats.probes["ack" if probe.direct else "indirect"] += 1
+        self._stats.answered(now - probe.started_at)
         contact = self.contacts.get(probe.target)
         if contact is not None:
             contact.lag_ms = ack.lag_ms

@@ -62,8 +62,8 @@ class Gossiper:
         writer.write(frames.frame(frames.GOSSIP, self.gossip.stream(found[0][1])))
         writer.close()
 
-    def _take(self, event: Event) -> None:
-        self.events.append(event)
+    def _take(self, news: list[Event]) -> None:
+        self.events.extend(news)
         self._news.set()
 
 
@@ -93,7 +93,7 @@ def test_garbage_is_none_of_its_business() -> None:
         for garbage in (b"", b"x", bytes(1000)):
             node.gossip.datagram_received(garbage, ("192.0.2.1", 5))
         node.gossip.error_received(OSError())
-        assert (node.events, node.gossip.bytes_in) == ([], 1001)
+        assert (node.events, node.gossip.traffic.datagrams_in) == ([], 1001)
         await node.close()
         node.gossip.perform(node.swim.join(asyncio.get_running_loop().time(), []))
         assert node.gossip._timer is None

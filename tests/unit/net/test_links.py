@@ -1,7 +1,6 @@
 """Links between nodes: one for each pair, and whoever does not keep to the protocol is cut off."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
 from typing import Final
 
@@ -10,16 +9,15 @@ import pytest
 from respcache.commands.registry import TABLE
 from respcache.errors import ProtocolError
 from respcache.net import frames
+from respcache.net.door import Door
 from respcache.net.frames import Ask, Greeting
 from respcache.net.links import UNSENT_MAX_BYTES, Link, Links
-from respcache.net.seeds import QUESTION
+from respcache.net.sockets import bind_stream
 from respcache.order import Order
-from respcache.resp.encode import bulk
 from unit.net.transports import NotedTransport
 
 HOST: Final = "127.0.0.1"
 TIMEOUT_S: Final = 5.0
-MEETING: Final = bulk(b"10.0.0.1:16379")
 
 
 class NotedNode:
@@ -27,15 +25,23 @@ class NotedNode:
 
     def __init__(self, name: str) -> None:
         self.links: Final = Links(self, Greeting(name, 1))
+        self.door: Final = Door(meeting_point=b"", gossip=bytes, pass_on=self.links.adopt)
         self.told: Final[list[tuple[object, ...]]] = []
         self.address = (HOST, 0)
         self._news: Final = asyncio.Event()
 
     async def listen(self) -> None:
         """Take links in."""
-        bound = socket.create_server((HOST, 0))
+        bound = bind_stream(HOST, 0)
         self.address = bound.getsockname()
-        await self.links.listen(bound)
+        self._bound = bound
+        self.door.open(bound)
+
+    async def close(self) -> None:
+        """End all links, and take none in."""
+        await self.door.close()
+        await self.links.close()
+        self._bound.close()
 
     def keep(self, other: "NotedNode") -> None:
         """Keep a link to another node."""
@@ -76,14 +82,6 @@ class NotedNode:
         """Note it."""
         self._note("lost", order.argv[0])
 
-    def gossip_stream(self, body: bytes) -> bytes:
-        """Answer with the question, turned around."""
-        return body[::-1]
-
-    def meeting_point(self) -> bytes:
-        """Give an address."""
-        return MEETING
-
     def unreachable(self, name: str) -> None:
         """Note it."""
         self._note("unreachable", name)
@@ -110,8 +108,8 @@ def with_two(scenario: Callable[[NotedNode, NotedNode], Coroutine[None, None, No
         await a.hears("up", "b")
         await b.hears("up", "a")
         await scenario(a, b)
-        await a.links.close()
-        await b.links.close()
+        await a.close()
+        await b.close()
 
     asyncio.run(main())
 
@@ -200,7 +198,7 @@ def test_a_living_node_that_refuses_connections_is_told_of() -> None:
     async def main() -> None:
         a, b = NotedNode("a"), NotedNode("b")
         await b.listen()
-        await b.links.close()
+        await b.close()
         a.keep(b)
         await a.hears("unreachable", "b")
         await a.links.close()
@@ -236,28 +234,11 @@ def test_a_greeting_may_come_in_pieces(at: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        (QUESTION, MEETING),
-        (frames.frame(frames.GOSSIP, b"abc"), frames.frame(frames.GOSSIP, b"cba")),
-    ],
-)
-def test_questions_of_strangers_are_answered_once(question: bytes, answer: bytes) -> None:
-    """Then the connection ends; no link was up."""
-
-    async def main() -> None:
-        node, link, transport = incoming()
-        link.data_received(question)
-        assert (transport.take(), transport.closed, node.told) == (answer, True, [])
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize(
     "words",
     [
         frames.frame(frames.KEEPER, b"x"),
         frames.frame(frames.ASK, b"x"),
+        frames.frame(frames.GOSSIP, b"x"),
         frames.frame(frames.HELLO, b"x"),
         b"\xff\xff\xff\xff\x00",
         b"GET / HTTP/1.1\r\n",

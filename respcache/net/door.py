@@ -1,0 +1,123 @@
+"""The cluster port, TCP: takes connections in and finds out what each of them is there for."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from respcache.errors import ProtocolError
+from respcache.net import frames
+from respcache.net.frames import HEAD_BYTES, FrameReader
+from respcache.net.seeds import QUESTION
+
+BACKLOG: Final = 100
+STRANGERS_MAX: Final = 64
+"""Connections that have not said yet what they want; more have to wait outside."""
+PATIENCE_S: Final = 5.0
+"""A connection that has not said by then what it wants is closed."""
+READ_BYTES: Final = 64 * 1024
+ACCEPT_RETRY_S: Final = 0.5
+"""After the system could not give us a connection, for want of file descriptors say."""
+
+PassOn = Callable[[socket.socket, bytes], None]
+
+log: Final = logging.getLogger(__name__)
+
+
+class Door:
+    """A listening socket that answers what is short by itself, and passes the rest on.
+
+    accepted --RESP question----> answered, closed
+        |-----GOSSIP------------> answered, closed
+        |-----HELLO-------------> passed on, with what was read of it
+        `-----anything else-----> closed
+
+    It runs on whichever event loop opens it, and does nothing on another.
+    """
+
+    def __init__(self, *, meeting_point: bytes, gossip: Callable[[bytes], bytes], pass_on: PassOn) -> None:
+        """`gossip` answers a message of the membership protocol; `pass_on` gets the socket of a link-to-be."""
+        self._meeting_point: Final = meeting_point
+        self._gossip: Final = gossip
+        self._pass_on: Final = pass_on
+        self._room: Final = asyncio.Semaphore(STRANGERS_MAX)
+        self._tasks: Final[set[asyncio.Task[None]]] = set()
+
+    def open(self, bound: socket.socket) -> None:
+        """Begin to take connections in on a bound socket. Raises OSError if somebody else listens there."""
+        bound.listen(BACKLOG)
+        self._own(asyncio.create_task(self._accept(bound)))
+
+    async def close(self) -> None:
+        """Stop, and cut those that have not said yet what they want."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _own(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._room.acquire()
+            try:
+                connection, _ = await loop.sock_accept(bound)
+            except OSError as reason:
+                self._room.release()
+                log.warning("the cluster port takes no connection: %s", reason)
+                await asyncio.sleep(ACCEPT_RETRY_S)
+                continue
+            task = asyncio.create_task(self._greet(connection))
+            task.add_done_callback(lambda _task: self._room.release())
+            self._own(task)
+
+    async def _greet(self, connection: socket.socket) -> None:
+        passed_on = False
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                passed_on = await self._serve(connection)
+        except ProtocolError as reason:
+            log.warning("a connection to the cluster port was cut: %s", reason)
+        except (OSError, EOFError, TimeoutError):
+            pass  # whoever it was has gone, or never spoke
+        finally:
+            if not passed_on:
+                connection.close()
+
+    async def _serve(self, connection: socket.socket) -> bool:
+        """Do what a connection is there for; True if it has another owner now."""
+        loop = asyncio.get_running_loop()
+        received = await _read(connection)
+        while QUESTION.startswith(received):
+            if received == QUESTION:
+                await loop.sock_sendall(connection, self._meeting_point)
+                return False
+            received += await _read(connection)
+        if received.startswith(b"*"):
+            raise ProtocolError("a Redis client: its port is another one")
+        while len(received) < HEAD_BYTES:
+            received += await _read(connection)
+        kind = received[HEAD_BYTES - 1]
+        if kind == frames.HELLO:
+            self._pass_on(connection, received)
+            return True
+        if kind != frames.GOSSIP:
+            raise ProtocolError("no greeting")
+        cutter = FrameReader()
+        cutter.body_max_bytes = frames.GOSSIP_MAX_BYTES
+        while not (complete := cutter.feed(received)):
+            received = await _read(connection)
+        await loop.sock_sendall(connection, frames.frame(frames.GOSSIP, self._gossip(complete[0][1])))
+        return False
+
+
+async def _read(connection: socket.socket) -> bytes:
+    """Read what has come. Raises EOFError at the end, OSError if the connection breaks."""
+    chunk = await asyncio.get_running_loop().sock_recv(connection, READ_BYTES)
+    if not chunk:
+        raise EOFError
+    return chunk

@@ -1,0 +1,133 @@
+"""The cluster port: who comes in, and who is turned away."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from respcache.cluster.membership import Address
+from respcache.net import frames
+from respcache.net.door import STRANGERS_MAX, Door
+from respcache.net.seeds import QUESTION
+from respcache.net.sockets import bind_stream
+from respcache.resp.encode import bulk
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 5.0
+MEETING = bulk(b"10.0.0.1:16379")
+
+Passed = list[tuple[socket.socket, bytes]]
+
+
+def with_door(scenario: Callable[[Address, Passed], Awaitable[None]]) -> None:
+    """Run a scenario on a door that answers gossip by turning it around, and keeps what it passes on."""
+
+    async def main() -> None:
+        passed: Passed = []
+        door = Door(
+            meeting_point=MEETING,
+            gossip=lambda body: body[::-1],
+            pass_on=lambda connection, received: passed.append((connection, received)),
+        )
+        with bind_stream(HOST, 0) as bound:
+            door.open(bound)
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await scenario(bound.getsockname(), passed)
+            finally:
+                await door.close()
+                for connection, _ in passed:
+                    connection.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+async def say(address: Address, *pieces: bytes) -> bytes:
+    """Send pieces one by one, and read until the other side ends the connection, or breaks it."""
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (QUESTION, MEETING),
+        (frames.frame(frames.GOSSIP, b"abc"), frames.frame(frames.GOSSIP, b"cba")),
+        (frames.frame(frames.GOSSIP, b"a" * 300_000), frames.frame(frames.GOSSIP, b"a" * 300_000)),
+    ],
+)
+def test_questions_are_answered_once(question: bytes, answer: bytes) -> None:
+    """Whole or byte by byte at the start; then the connection ends, and nothing is passed on."""
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        assert await say(address, question) == answer
+        assert await say(address, question[:1], question[1:2], question[2:6], question[6:]) == answer
+        assert passed == []
+
+    with_door(scenario)
+
+
+def test_a_greeting_is_passed_on_with_what_was_read() -> None:
+    """As soon as it can be told for one: the rest, and the answer, are its new owner's."""
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        hello = frames.frame(frames.HELLO, b"who I am")
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(hello[:5])
+        while not passed:  # noqa: ASYNC110 # the door has no events
+            await asyncio.sleep(0)
+        ((connection, received),) = passed
+        assert received == hello[:5]
+        connection.setblocking(True)
+        await asyncio.to_thread(connection.sendall, b"welcome")
+        assert await reader.readexactly(7) == b"welcome"
+        writer.close()
+
+    with_door(scenario)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        frames.frame(frames.KEEPER, b"x"),
+        frames.frame(frames.ASK, b"x"),
+        b"\xff\xff\xff\xff\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"*1\r\n$4\r\nPING\r\n",
+    ],
+)
+def test_whoever_wants_something_else_is_cut_off(words: bytes) -> None:
+    """Without an answer."""
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        assert await say(address, words) == b""
+        assert passed == []
+
+    with_door(scenario)
+
+
+def test_those_who_say_nothing_leave_no_room_but_do_no_harm() -> None:
+    """As many as may be silent keep others waiting; when one of them goes, the next one is served."""
+
+    async def scenario(address: Address, _passed: Passed) -> None:
+        silent = [await asyncio.open_connection(*address) for _ in range(STRANGERS_MAX)]
+        waiting = asyncio.create_task(say(address, QUESTION))
+        for _ in range(STRANGERS_MAX):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        for _, writer in silent:
+            writer.close()
+        assert await waiting == MEETING
+
+    with_door(scenario)
