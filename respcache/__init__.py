@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Final
 from respcache.version import __version__
 
 if TYPE_CHECKING:
+    from respcache.cluster.events import ClusterEvent
     from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
     from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError, RespcacheError
     from respcache.node import Node
 
 _HOME: Final = {
     "ClusterConfig": "respcache.config",
+    "ClusterEvent": "respcache.cluster.events",
     "Config": "respcache.config",
     "ConfigError": "respcache.errors",
     "HttpConfig": "respcache.config",
@@ -36,6 +38,7 @@ _HOME: Final = {
 
 __all__ = [
     "ClusterConfig",
+    "ClusterEvent",
     "Config",
     "ConfigError",
     "HttpConfig",

@@ -17,7 +17,7 @@ from respcache.store.keyspace import Store
 class NodeHost:
     """Implements `commands.session.Host` for a running node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one for each thing that commands may see or ask for
         self,
         *,
         settings: LiveSettings,
@@ -26,6 +26,8 @@ class NodeHost:
         run_id: str,
         sessions: Callable[[], Sequence[Session]],
         topology: Callable[[], Sequence[NodeView]],
+        meet: Callable[[str, int], None],
+        forget: Callable[[str], None],
         shut_down: Callable[[], None],
     ) -> None:
         self.settings: Final = settings
@@ -39,6 +41,8 @@ class NodeHost:
         self.cluster_address = ("", 0)
         self._sessions: Final = sessions
         self._topology: Final = topology
+        self._meet: Final = meet
+        self._forget: Final = forget
         self._shut_down: Final = shut_down
         self._clients = 0
 
@@ -62,6 +66,14 @@ class NodeHost:
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""
         return self._topology()
+
+    def meet(self, host: str, port: int) -> None:
+        """Look for a node at an address, again and again; returns at once."""
+        self._meet(host, port)
+
+    def forget(self, name: str) -> None:
+        """Have all nodes forget a dead one; returns at once."""
+        self._forget(name)
 
     def now_unix_us(self) -> int:
         """Read the wall clock."""

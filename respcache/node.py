@@ -13,6 +13,7 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
+from respcache.net.announcer import EventStream
 from respcache.net.runtime import Runtime
 from respcache.pending import Pending
 
@@ -110,6 +111,17 @@ class Node:
     def members(self) -> Sequence[NodeView]:
         """List the nodes that live, as this one sees it, itself included, by name."""
         return [view for view in self._running().topology() if view.state in {"alive", "suspect"}]
+
+    def events(self) -> EventStream:
+        """Follow what happens to the cluster from now on: members that come, go or fail, slots that move.
+
+            async for event in node.events():
+                print(event.type, event.node)
+
+        Ends when the node closes. A reader that is more than 1,024 events behind loses the oldest; the stream counts
+        them in `dropped`.
+        """
+        return self._running().announcer.subscribe()
 
     @property
     def copies_missing(self) -> int:

@@ -6,6 +6,7 @@ client that meets a node first as a replica files it as one and leaves it out of
 it sends to all masters.
 """
 
+import ipaddress
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
@@ -15,13 +16,14 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.arguments import integer
 from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session
-from respcache.errors import CommandError, echoed
+from respcache.errors import CommandError, NotAnInteger, echoed
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
 
 _OPERATOR: Final = Flags.ADMIN | Flags.STALE
 _MODE: Final = Flags.LOADING | Flags.STALE | Flags.FAST
 
+MEET_ARGC_MAX: Final = 5
 MARKS: Final = {"alive": "master", "suspect": "master,fail?", "dead": "master,fail"}
 """How CLUSTER NODES says what is known of a node; one that has left is not listed."""
 
@@ -157,6 +159,46 @@ def cluster_count_failure_reports(session: Session, argv: Argv) -> Reply:
     return int(_known(session, argv[2]).state != "alive")
 
 
+@command("CLUSTER|FORGET", arity=3, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")
+def cluster_forget(session: Session, argv: Argv) -> Reply:
+    """Have the cluster forget a dead node: it is listed no more, and nobody waits for it to come back.
+
+    A node that lives is refused: it would be back with its next word.
+    """
+    node = _known(session, argv[2])
+    if node.myself:
+        raise CommandError("I tried hard but I can't forget myself...")
+    if node.state != "dead":
+        raise CommandError(f"Node {node.node_id} is not dead: have it shut down first")
+    session.host.forget(node.name)
+    return OK
+
+
+@command("CLUSTER|MEET", arity=-4, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")
+def cluster_meet(session: Session, argv: Argv) -> Reply:
+    """Look for a node at an address, as if it had been given by `join`, until this node ends.
+
+    Either port will do: the second one, if given, is asked instead of the first.
+    """
+    if len(argv) > MEET_ARGC_MAX:
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{echoed(argv[1])}'. Try CLUSTER HELP."
+        )
+    base_port = _port(argv[3], "base")
+    port = _port(argv[4], "bus") if len(argv) == MEET_ARGC_MAX else base_port
+    host = echoed(argv[2])
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        is_address = False
+    else:
+        is_address = 0 < base_port < 2**16 and 0 < port < 2**16
+    if not is_address:
+        raise CommandError(f"Invalid node address specified: {host}:{echoed(argv[3])}")
+    session.host.meet(host, port)
+    return OK
+
+
 @command("CLUSTER|SLAVES", arity=3, flags=_OPERATOR, since="3.0.0")
 @command("CLUSTER|REPLICAS", arity=3, flags=_OPERATOR, since="5.0.0")
 def cluster_replicas(session: Session, argv: Argv) -> Reply:
@@ -175,6 +217,13 @@ def serving(nodes: Sequence[NodeView]) -> list[NodeView]:
     return [node for node in nodes if node.state in {"alive", "suspect"}]
 
 
+def _port(text: bytes, kind: str) -> int:
+    try:
+        return integer(text)
+    except NotAnInteger:
+        raise CommandError(f"Invalid TCP {kind} port specified: {echoed(text)}") from None
+
+
 def _shard(node: NodeView) -> Reply:
     host = node.host.encode()
     return {
@@ -187,7 +236,7 @@ def _shard(node: NodeView) -> Reply:
                 b"endpoint": host,
                 b"role": b"master",
                 b"replication-offset": 0,
-                b"health": b"failed" if node.state == "dead" else b"online",
+                b"health": b"fail" if node.state == "dead" else b"online",
             }
         ],
     }

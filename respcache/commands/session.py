@@ -74,6 +74,12 @@ class Host(Protocol):
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""
 
+    def meet(self, host: str, port: int) -> None:
+        """Look for a node at an address, again and again; returns at once."""
+
+    def forget(self, name: str) -> None:
+        """Have all nodes forget a dead one; returns at once."""
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
 

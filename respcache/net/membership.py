@@ -111,6 +111,15 @@ class Membership:
         """Probe a member now: a connection to it was refused or reset."""
         self._have(lambda now: self._gossip.perform(self._swim.hint(now, name)))
 
+    def forget(self, name: str) -> None:
+        """Call a dead member no more, here and on all other nodes."""
+
+        def forget(now: float) -> None:
+            self._gossip.perform(self._swim.forget(now, name))
+            self._publish(now)  # there is no event for it
+
+        self._have(forget)
+
     def show_record(self, version: int) -> None:
         """Tell the others which version of the ownership record this node holds."""
         self._have(lambda _now: setattr(self._gossip, "record_version", version))
@@ -194,10 +203,13 @@ class Membership:
     def _took_turn(self, news: list[Event]) -> None:
         now = self._own_loop.time()
         if news or now >= self._refresh_at_s:
-            self._refresh_at_s = now + REFRESH_S
-            self.snapshot, self.traffic = MembershipSnapshot.of(self._swim), copy(self._gossip.traffic)
+            self._publish(now)
         if news:
             self._post(*news)
+
+    def _publish(self, now: float) -> None:
+        self._refresh_at_s = now + REFRESH_S
+        self.snapshot, self.traffic = MembershipSnapshot.of(self._swim), copy(self._gossip.traffic)
 
     def _arrived(self, connection: socket.socket, received: bytes) -> None:
         if len(self._mail) < LINKS_WAITING_MAX:

@@ -113,6 +113,8 @@ class Runtime:
             run_id=node_id(self.name, run),
             sessions=lambda: self.server.sessions(),  # noqa: PLW0108 # the server is made below
             topology=self.topology,
+            meet=lambda host, port: self.search.add(seeds.HostSeed(host, port)),
+            forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
             shut_down=shut_down,
         )
         self.host.port = port

@@ -195,6 +195,12 @@ class Swim:
             self._gossiped_at = now
         return self._done(now)
 
+    def forget(self, now: float, name: str) -> list[Effect]:
+        """Take a dead member for one that has left, and tell; any other member is left alone."""
+        self._notice_stall(now)
+        self._view.forget(now, name)
+        return self._done(now)
+
     def hint(self, now: float, name: str) -> list[Effect]:
         """Probe a member now: the data plane saw a connection to it refused or reset."""
         self._notice_stall(now)

@@ -155,6 +155,16 @@ class View:
         """Believe of ourselves that we left, and say so."""
         self._state(now, replace(self.me, state=MemberState.LEFT, since_s=now))
 
+    def forget(self, now: float, name: str) -> None:
+        """Take a dead member for one that has left: nobody calls it any more, here or elsewhere.
+
+        If it lives after all, it outranks this as it would any rumour. No-op unless the member is held dead.
+        """
+        held = self.table.get(name)
+        if held is not None and held.state is MemberState.DEAD:
+            self._settle(now, held, replace(held, state=MemberState.LEFT, since_s=now))
+            self.spread(now, name)
+
     def publish(self, now: float, meta: Meta) -> None:
         """Change what this node tells of itself."""
         me = self.me

@@ -46,6 +46,7 @@ class Front:
         self.nodes = nodes
         self.sessions: list[Session] = []
         self.shutdowns = 0
+        self.asked_of_membership: list[tuple[object, ...]] = []
         self.host: Final = NodeHost(
             settings=LiveSettings(config or Config(), lambda _config: None),
             stats=Stats(len(ROWS)),
@@ -53,6 +54,8 @@ class Front:
             run_id=RUN_ID,
             sessions=lambda: self.sessions,
             topology=lambda: self.nodes,
+            meet=lambda host, port: self.asked_of_membership.append(("meet", host, port)),
+            forget=lambda name: self.asked_of_membership.append(("forget", name)),
             shut_down=self._shut_down,
         )
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS

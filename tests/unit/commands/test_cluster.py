@@ -114,6 +114,25 @@ def test_replicas_of_a_known_node_are_none() -> None:
     assert front.wire(client, b"CLUSTER", b"REPLICAS", b"d" * 40) == b"-ERR Unknown node %b\r\n" % (b"d" * 40)
 
 
+def test_a_dead_node_can_be_forgotten_and_a_living_one_cannot() -> None:
+    """By its id; the node itself is asked for by its name."""
+    front = Front(nodes=NODES)
+    client = front.client()
+    assert front.wire(client, b"CLUSTER", b"FORGET", b"c" * 40) == b"+OK\r\n"
+    refusal = front.wire(client, b"CLUSTER", b"FORGET", b"b" * 40)
+    assert refusal == b"-ERR Node %b is not dead: have it shut down first\r\n" % (b"b" * 40)
+    assert front.asked_of_membership == [("forget", "c")]
+
+
+def test_a_node_is_met_at_either_port() -> None:
+    """The second port that is given is the one to go to."""
+    front = Front()
+    client = front.client()
+    assert front.wire(client, b"CLUSTER", b"MEET", b"127.0.0.1", b"7000") == b"+OK\r\n"
+    assert front.wire(client, b"CLUSTER", b"MEET", b"::1", b"7000", b"17001") == b"+OK\r\n"
+    assert front.asked_of_membership == [("meet", "127.0.0.1", 7000), ("meet", "::1", 17001)]
+
+
 def _info(front: Front) -> set[str]:
     reply = front.ask(front.client(), b"CLUSTER", b"INFO")
     assert isinstance(reply, Verbatim)
@@ -141,6 +160,19 @@ def _info(front: Front) -> set[str]:
         (b"CLUSTER REPLICAS a", b"-ERR Unknown node a"),
         (b"CLUSTER SLAVES a", b"-ERR Unknown node a"),
         (b"CLUSTER LINKS", b"*0"),
+        (b"CLUSTER FORGET abc", b"-ERR Unknown node abc"),
+        (b"CLUSTER FORGET " + b"a" * 40, b"-ERR I tried hard but I can't forget myself..."),
+        (b"CLUSTER MEET foo 1", b"-ERR Invalid node address specified: foo:1"),
+        (b"CLUSTER MEET 127.0.0.1 0", b"-ERR Invalid node address specified: 127.0.0.1:0"),
+        (b"CLUSTER MEET 127.0.0.1 70000", b"-ERR Invalid node address specified: 127.0.0.1:70000"),
+        (b"CLUSTER MEET 127.0.0.1 x", b"-ERR Invalid TCP base port specified: x"),
+        (b"CLUSTER MEET 127.0.0.1 1 x", b"-ERR Invalid TCP bus port specified: x"),
+        (b"CLUSTER MEET 127.0.0.1", b"-ERR wrong number of arguments for 'cluster|meet' command"),
+        (
+            b"cluster meet 127.0.0.1 1 2 3",
+            b"-ERR unknown subcommand or wrong number of arguments for 'meet'. Try CLUSTER HELP.",
+        ),
+        (b"CLUSTER MEET 127.0.0.1 7000", b"+OK"),
         (b"REPLICAOF NO ONE", b"-ERR REPLICAOF not allowed in cluster mode."),
     ],
 )

@@ -308,6 +308,27 @@ def test_more_than_a_third_suspect_at_once_is_reported_once() -> None:
     assert told(listener, *(rumor(name, incarnation=1, state=SUSPECT) for name in "ab"))[-1] is PartitionSuspected
 
 
+def test_a_dead_member_that_is_forgotten_has_left_for_everybody() -> None:
+    """Others adopt it without an event, for it was gone already; a member that lives is left alone."""
+    here, there = view(), view()
+    told(here, rumor(state=DEAD), rumor("b"))
+    told(there, rumor(state=DEAD), rumor("b"))
+    for name in ("a", "b", "me", "nobody"):
+        here.forget(2.0, name)
+    assert [(member.name, member.state) for member in here.table] == [("me", ALIVE), ("a", LEFT), ("b", ALIVE)]
+    assert told(here) == []
+    assert told(there, rumor(state=LEFT)) == []
+    assert there.table["a"].state is LEFT
+
+
+def test_a_forgotten_member_that_lives_is_back_with_its_refutation() -> None:
+    """It outranks what was said of it, as after any wrong verdict."""
+    listener = view()
+    told(listener, rumor(state=DEAD))
+    listener.forget(2.0, "a")
+    assert told(listener, rumor(incarnation=1)) == [Joined]
+
+
 def test_published_metadata_outranks_what_was_told_before() -> None:
     """A change of metadata is a new incarnation."""
     listener = view()
