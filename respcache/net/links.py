@@ -18,7 +18,7 @@ from respcache.order import Order
 
 DIAL_TIMEOUT_S: Final = 2.0
 REDIAL_S: Final = 0.2
-"""Between two attempts to reach a living node."""
+"""Between two attempts to reach a living node, and before a link that broke is dialled anew."""
 GREETING_TIMEOUT_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
@@ -69,6 +69,8 @@ class Link(asyncio.Protocol):
         self._next = 0
         self._patience: asyncio.TimerHandle
         self._transport: asyncio.Transport
+        self.gone: Final = asyncio.Event()
+        """Set when the connection has ended."""
         self.peer = ""
         """The name of the node at the other end, once it has greeted."""
         self.run = 0
@@ -103,6 +105,7 @@ class Link(asyncio.Protocol):
         self._links.closed(self)
         for order in asked:
             self._links.node.lost(order)
+        self.gone.set()
 
     def send(self, kind: int, body: bytes) -> None:
         """Send a frame at the end of this turn of the event loop."""
@@ -269,12 +272,13 @@ class Links:
         loop = asyncio.get_running_loop()
         first = True
         while True:
-            if name not in self._up:
-                try:
-                    async with asyncio.timeout(DIAL_TIMEOUT_S):
-                        await loop.create_connection(lambda: Link(self, dialled=name), host, port)
-                    self.reconnects += not first
-                    first = False
-                except (OSError, TimeoutError):
-                    self.node.unreachable(name)
+            try:
+                async with asyncio.timeout(DIAL_TIMEOUT_S):
+                    _, link = await loop.create_connection(lambda: Link(self, dialled=name), host, port)
+            except (OSError, TimeoutError):
+                self.node.unreachable(name)
+            else:
+                self.reconnects += not first
+                first = False
+                await link.gone.wait()  # a peer too busy to greet yet is not dialled twice
             await asyncio.sleep(REDIAL_S)

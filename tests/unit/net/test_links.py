@@ -6,18 +6,19 @@ from typing import Final
 
 import pytest
 
-from respcache.commands.registry import TABLE
+from respcache.commands.families import ROWS
 from respcache.errors import ProtocolError
 from respcache.net import frames
 from respcache.net.door import Door
 from respcache.net.frames import Ask, Greeting
-from respcache.net.links import UNSENT_MAX_BYTES, Link, Links
+from respcache.net.links import REDIAL_S, UNSENT_MAX_BYTES, Link, Links
 from respcache.net.sockets import bind_stream
 from respcache.order import Order
 from unit.net.transports import NotedTransport
 
 HOST: Final = "127.0.0.1"
 TIMEOUT_S: Final = 5.0
+GET: Final = next(row for row in ROWS if row.name == "GET")
 
 
 class NotedNode:
@@ -93,7 +94,7 @@ class NotedNode:
 
 def order(*argv: bytes) -> Order:
     """Make an order that a peer is to run."""
-    return Order(TABLE[b"GET"], list(argv), database=3, protocol=2, partitions=(7,), deadline_s=9.0)
+    return Order(GET, list(argv), database=3, protocol=2, partitions=(7,), deadline_s=9.0)
 
 
 def with_two(scenario: Callable[[NotedNode, NotedNode], Coroutine[None, None, None]]) -> None:
@@ -251,6 +252,35 @@ def test_strangers_who_do_not_greet_are_cut_off(words: bytes) -> None:
         node, link, transport = incoming()
         link.data_received(words)
         assert (transport.aborted, transport.take(), node.told) == (True, b"", [])
+
+    asyncio.run(main())
+
+
+def test_a_peer_that_is_slow_to_greet_is_not_dialled_again() -> None:
+    """Its event loop may be busy: one connection waits for it, and not one after the other."""
+
+    async def main() -> None:
+        connections: list[asyncio.StreamWriter] = []
+        news = asyncio.Event()
+
+        def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(writer)
+            news.set()
+
+        server = await asyncio.start_server(accept, HOST, 0)
+        node = NotedNode("a")
+        async with server, asyncio.timeout(TIMEOUT_S):
+            node.links.keep("b", *server.sockets[0].getsockname())
+            await news.wait()
+            await asyncio.sleep(2 * REDIAL_S)  # nothing tells that something does not happen
+            assert len(connections) == 1
+            news.clear()
+            connections[0].close()
+            await news.wait()
+            assert len(connections) == 2
+            await node.links.close()
+            for connection in connections:
+                connection.close()
 
     asyncio.run(main())
 
