@@ -23,6 +23,8 @@ REDUCTIONS_MAX: Final = 300
 """Attempts to make a violation smaller."""
 REDUCTION_STEPS_MAX: Final = 3_000
 """Configurations tried in such an attempt: it fails if that is not enough."""
+SHOWN_MAX: Final = 5
+"""Violations that are printed."""
 
 
 class Unknown(Enum):
@@ -126,7 +128,7 @@ class Verdict:
     def __str__(self) -> str:
         """Write it for people."""
         lines = [f"{self.operations} operations on {self.keys} keys, {len(self.violations)} violations"]
-        lines += [str(violation) for violation in self.violations]
+        lines += [str(violation) for violation in self.violations[:SHOWN_MAX]]
         lines += [f"{key!r}: undecided" for key in self.undecided]
         return "\n".join(lines)
 
