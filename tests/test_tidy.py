@@ -84,6 +84,9 @@ SUPPRESSION: Final = re.compile(r"noqa|type:\s*ignore")
 REASONED: Final = re.compile(r"(noqa: [A-Z]+\d+(, [A-Z]+\d+)*|type: ignore\[[a-z, -]+\]) +# \S")
 UNFINISHED: Final = re.compile(r"\b(TODO|FIXME|XXX)\b(?!\(\w+\))")
 
+NAMED_TEST: Final = re.compile(r"`([a-z_/]+\.py)::(\w+)`")
+FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 TOOLS: Final = {
     "lint": ["ruff", "check", "--quiet", "--output-format=concise"],
     "format": ["ruff", "format", "--check", "--quiet", "--output-format=concise"],
@@ -305,6 +308,20 @@ def test_tests_run_on_what_is_installed() -> None:
             if imported.partition(".")[0] in TREES[1:]
         ),
         "imports from the root; modules of the tests are named from `tests/` on",
+    )
+
+
+def test_every_scenario_names_tests_that_exist() -> None:
+    """The page of what must hold points at functions that are there."""
+    named = NAMED_TEST.findall((ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"))
+    assert named
+    none_of(
+        (
+            f"{file}::{function}"
+            for file, function in named
+            if function not in {node.name for node in syntax(ROOT / "tests" / file).body if isinstance(node, FUNCTIONS)}
+        ),
+        "docs/scenarios.md names tests that do not exist",
     )
 
 
