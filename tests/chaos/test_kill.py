@@ -38,7 +38,7 @@ def figures_of(judgement: Judgement, times_s: list[float], environment: str) -> 
     return [
         at_least("kills", len(times_s), len(times_s)),
         at_least("acknowledged writes", 2_000 * len(times_s), judgement.writes),
-        at_least("commands a second", 2_000, judgement.commands_a_second),
+        at_least("commands in the median second", 2_000, judgement.commands_a_second),
         at_most("keys lost", 0, judgement.lost, promise=1),
         at_most("keys with a wrong reply", 0, judgement.wrong, promise=2),
         at_most("keys undecided", 0, judgement.undecided),

@@ -36,7 +36,7 @@ def figures_of(judgement: Judgement, rounds: int, unclean: int, *, warned: bool)
     figures = [
         at_least("restarts", 3 * rounds, 3 * rounds),
         at_least("acknowledged writes", 1_500 * rounds, judgement.writes),
-        at_least("commands a second", 2_000, judgement.commands_a_second),
+        at_least("commands in the median second", 2_000, judgement.commands_a_second),
         at_most("keys lost", 0, judgement.lost, promise=1),
         at_most("keys with a wrong reply", 0, judgement.wrong, promise=2),
         at_most("keys undecided", 0, judgement.undecided),
