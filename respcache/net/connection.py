@@ -169,6 +169,16 @@ class Connection:
         self._transport.abort()
 
     @property
+    def descriptor(self) -> int:
+        """The descriptor of its socket; -1 when it has none, or has it no more."""
+        return self._descriptor
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request has come in by half, or replies are still to come."""
+        return bool(self._queue) or self._decoder.unfinished_bytes > 0
+
+    @property
     def waits(self) -> bool:
         """Whether replies are still to come."""
         return bool(self._queue)

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import selectors
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -99,21 +100,42 @@ class Server:
             elif timeout_s and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
 
+    def wind_down(self) -> None:
+        """Refuse new clients, and end the connections on which nothing is under way.
+
+        To be called again until there is none left. A request that has come in, read or not, is
+        answered first, for its client cannot tell one that was not read from one whose reply was lost.
+        """
+        self._refuse()
+        unread = self._unread()
+        for connection in list(self._connections):
+            if not connection.busy and connection not in unread:
+                _drain(connection)
+
     def close(self) -> None:
         """Refuse new clients and end all connections; the replies already written are sent."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._refuse()
         for connection in list(self._connections):
-            connection.ended = "drain"
-            connection.session.closing = True
-            connection.push(b"")
+            _drain(connection)
 
     def abandon(self) -> None:
         """End the connections that wait for replies: none will come any more."""
         for connection in list(self._connections):
             if connection.waits:
                 connection.end("drain")
+
+    def _refuse(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _unread(self) -> set[Connection]:
+        """Find the connections on which something has come in that the event loop has not seen yet."""
+        with selectors.DefaultSelector() as selector:
+            for connection in self._connections:
+                if connection.descriptor >= 0:
+                    selector.register(connection.descriptor, selectors.EVENT_READ, connection)
+            return {key.data for key, _ in selector.select(0)}
 
     def _connect(self) -> asyncio.BaseProtocol:
         return cast("asyncio.BaseProtocol", Connection(self))  # which it is by its methods
@@ -124,6 +146,13 @@ class Server:
         if self.config.protected_mode and not self.config.requirepass and not _is_local(transport):
             return "protected", PROTECTED
         return "", None
+
+
+def _drain(connection: Connection) -> None:
+    """Read nothing more from a client, and hang up once it has its replies."""
+    connection.ended = "drain"
+    connection.session.closing = True
+    connection.push(b"")
 
 
 def _address(transport: asyncio.Transport, end: str) -> str:

@@ -119,7 +119,7 @@ def resize(fleet: Fleet, keys: Keys) -> tuple[float, float]:
 def test_from_one_to_five_nodes_and_back_loses_nothing(tmp_path: Path, number: int) -> None:
     """1 > 3 > 5 > 3 > 1 nodes: no key is lost, none returns, deadlines stand, and few copies are made."""
     keys = Keys(number)
-    with fleet_of(1, tmp_path, "--environment=local", "--shutdown-timeout=120") as fleet:
+    with fleet_of(1, tmp_path, "--environment=lan", "--shutdown-timeout=120") as fleet:
         first = fleet.servers[0]
         keys.write(first)
         made, needed = resize(fleet, keys)
@@ -142,7 +142,7 @@ def test_from_one_to_five_nodes_and_back_loses_nothing(tmp_path: Path, number: i
 def test_growing_and_shrinking_fails_no_command(tmp_path: Path) -> None:
     """1 > 3 > 5 > 3 > 1 nodes under load: no client is refused anything, and every reply is right."""
     keys = Keys(20_000)
-    with fleet_of(1, tmp_path, "--environment=local", "--shutdown-timeout=120") as fleet:
+    with fleet_of(1, tmp_path, "--environment=lan", "--shutdown-timeout=120") as fleet:
         keys.write(fleet.servers[0])
         with Load.running(fleet, tmp_path, seed=SEED) as load:
             resize(fleet, keys)

@@ -157,3 +157,35 @@ def test_silent_clients_are_probed_after_the_configured_time() -> None:
     assert (bool(on), after_s, bool(at_once)) == (True, 77, True)
     assert asyncio.run(main(10**9))[1] == KEEPALIVE_MAX_S
     assert not asyncio.run(main(0))[0]
+
+
+def test_what_has_come_in_is_answered_before_a_client_is_sent_away() -> None:
+    """A request that was not read yet, or is here by half, keeps its connection open; the others end at once."""
+
+    async def main() -> None:
+        leaving = server()
+        bound = socket.create_server(("127.0.0.1", 0))
+        await leaving.listen(bound)
+        ends = [await asyncio.open_connection(*bound.getsockname()) for _ in range(3)]
+        for reader, writer in ends:
+            writer.write(request([b"PING"]))
+            assert await reader.readexactly(7) == b"+PONG\r\n"
+        (idle, _), (unread, unread_writer), (half, half_writer) = ends
+        half_writer.write(b"*1\r\n$4\r\nPI")
+        while not any(connection.busy for connection in leaving._connections):  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0)
+        unread_writer.write(request([b"PING"]))
+
+        leaving.wind_down()
+        assert await idle.read() == b""
+        assert await unread.readexactly(7) == b"+PONG\r\n"
+        leaving.wind_down()
+        assert await unread.read() == b""
+        half_writer.write(b"NG\r\n")
+        assert await half.readexactly(7) == b"+PONG\r\n"
+        leaving.wind_down()
+        assert await half.read() == b""
+        for _, writer in ends:
+            writer.close()
+
+    asyncio.run(main())
