@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,6 +89,14 @@ class Server:
         ready = Ready.parse(self.process.stdout.readline())
         assert ready is not None, f"{self.name} did not come up: {self._log.read_text()[-2000:]}"
         self.ready = ready
+
+    def listens(self) -> bool:
+        """Tell whether the node takes connections."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

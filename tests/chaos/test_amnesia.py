@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.figures import at_least, at_most, check, keep
-from chaos.fleet import Fleet, fleet_of
+from chaos.fleet import Fleet, fleet_of, wait_for
 from chaos.judging import Load, judged
 
 SEED = 50
@@ -16,7 +16,7 @@ BACK_S = 1.0
 
 
 def lose_memory(fleet: Fleet, load: Load, times: int, rng: random.Random) -> list[float]:
-    """Kill a node and start it again at once, so many times; return how long each start took."""
+    """Kill a node and start it again at once, so many times; return how long each was away."""
     took_s = []
     for _ in range(times):
         server = rng.choice(fleet.running)
@@ -24,8 +24,10 @@ def lose_memory(fleet: Fleet, load: Load, times: int, rng: random.Random) -> lis
         load.go_on(500)
         started = time.monotonic()
         server.kill()
-        fleet.start(server)
+        server.go()
+        wait_for(server.listens, f"{server.name} is back")
         took_s.append(time.monotonic() - started)
+        server.wait()
         load.go_on(500)
         fleet.whole()
     return took_s

@@ -71,7 +71,7 @@ def test_a_crash_twenty_seconds_after_another_loses_nothing(tmp_path: Path) -> N
 )
 def test_memory_is_proportional_to_live_data(tmp_path: Path, size: str) -> None:
     """50 keys of 10 KB are overwritten again and again through three nodes: no process grows by more than buffers."""
-    with fleet_of(3, tmp_path, "--environment=local") as fleet:
+    with fleet_of(3, tmp_path, "--environment=lan") as fleet:
         before = [resident_bytes(server) for server in fleet.servers]
         peak = 0
         for turn in range(OVERWRITES[size] // LIVE):

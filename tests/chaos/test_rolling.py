@@ -58,7 +58,7 @@ def test_ten_rolling_restarts_lose_nothing_and_fail_nothing(tmp_path: Path, warn
     stay until it hangs up, and whatever it answers must hold.
     """
     rounds = 10 if warned else 3
-    with fleet_of(3, tmp_path, "--environment=local") as fleet, Load.running(fleet, tmp_path, seed=SEED) as load:
+    with fleet_of(3, tmp_path, "--environment=lan") as fleet, Load.running(fleet, tmp_path, seed=SEED) as load:
         unclean = sum(restart_all(fleet, load, warned=warned) for _ in range(rounds))
         judgement = judged(load.stop(), fleet)
     figures = figures_of(judgement, rounds, unclean, warned=warned)
@@ -72,7 +72,7 @@ def test_ten_rolling_restarts_lose_nothing_and_fail_nothing(tmp_path: Path, warn
 def test_a_rolling_restart_loses_nothing_and_fails_nothing(tmp_path: Path) -> None:
     """SIGTERM and a new start for each of three nodes: no command is refused, none cut off, no key is lost."""
     with (
-        fleet_of(3, tmp_path, "--environment=local") as fleet,
+        fleet_of(3, tmp_path, "--environment=lan") as fleet,
         Load.running(fleet, tmp_path, seed=SEED, commands_a_second=800.0) as load,
     ):
         assert restart_all(fleet, load, warned=True) == 0
