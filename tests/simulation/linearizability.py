@@ -24,7 +24,7 @@ REDUCTIONS_MAX: Final = 300
 REDUCTION_STEPS_MAX: Final = 3_000
 """Configurations tried in such an attempt: it fails if that is not enough."""
 SHOWN_MAX: Final = 5
-"""Violations that are printed."""
+"""Violations that are made smaller, and printed."""
 
 
 class Unknown(Enum):
@@ -100,7 +100,8 @@ class Violation:
 
     key: bytes
     operations: tuple[Operation, ...]
-    """The fewest that were found to contradict each other, by the time of invocation."""
+    """The fewest that were found to contradict each other, by the time of invocation; beyond SHOWN_MAX violations, all
+    of which the reply is known."""
     others: int
     """Further operations on the key, which cannot explain it, whether they are done or not."""
 
@@ -144,11 +145,13 @@ def judge(history: Iterable[Operation], *, steps_max: int = STEPS_MAX, reduction
     for operation in history:
         operations += 1
         by_key[operation.key].append(operation)
-    violations, undecided = [], []
+    violations: list[Violation] = []
+    undecided: list[bytes] = []
     for key, of_key in by_key.items():
         try:
             if not linearizable(of_key, steps_max=steps_max):
-                violations.append(_smallest(key, of_key, steps_max, reductions_max))
+                shown = len(violations) < SHOWN_MAX
+                violations.append(_smallest(key, of_key, steps_max, reductions_max) if shown else _whole(key, of_key))
         except Undecided:
             undecided.append(key)
     return Verdict(operations, len(by_key), tuple(violations), tuple(undecided))
@@ -335,6 +338,11 @@ def _with(base: int, window: int, index: int, used: int, state: State) -> Config
 
 
 # Making a violation readable
+
+
+def _whole(key: bytes, history: Sequence[Operation]) -> Violation:
+    known = tuple(operation for operation in history if operation.outcome is Outcome.OK)
+    return Violation(key, known, len(history) - len(known))
 
 
 def _smallest(key: bytes, history: Sequence[Operation], steps_max: int, reductions_max: int) -> Violation:
