@@ -77,7 +77,8 @@ def equal_after(fleet: Fleet, since_s: float) -> float:
 def figures_of(judgement: Judgement, late_acks: int, healed_s: float, shape: str) -> list[Figure]:
     """Say what is to be said of a run."""
     figures = [
-        at_least("acknowledged writes", 3_000, judgement.writes),
+        at_least("acknowledged writes", 1_000, judgement.writes),
+        Figure("commands in the median second", "-", f"{judgement.commands_a_second:,.0f}", met=True),
         at_most("keys with a wrong reply", 0, judgement.wrong, promise=2),
         at_most("keys lost", 0, judgement.lost, promise=1),
         at_most("keys undecided", 0, judgement.undecided),
