@@ -146,7 +146,10 @@ def second_holder(register: Register) -> None:
 @given(seed=st.integers(min_value=0), before=st.integers(0, 100), after=st.integers(0, 100))
 @settings(max_examples=25, deadline=None)
 def test_every_planted_fault_is_found_and_shown(plant: Plant, seed: int, before: int, after: int) -> None:
-    """Among other operations, concurrent ones and writes of which nobody knows, and with few operations to look at."""
+    """Among other operations, concurrent ones and writes of which nobody knows, and with few operations to look at.
+
+    Now and then another operation is as good a witness as one that was planted.
+    """
     register = Register(random.Random(seed), uncertain_share=0.2, uncertain_kinds=(Kind.WRITE,))
     register.run(before)
     register.rest()
@@ -155,10 +158,10 @@ def test_every_planted_fault_is_found_and_shown(plant: Plant, seed: int, before:
     planted = register.history[planted_from:]
     register.run(after)
     (violation,) = judge(register.history).violations
-    assert set(violation.operations) <= set(planted)
+    assert set(violation.operations) & set(planted)
     assert len(violation.operations) + violation.others == len(register.history)
     assert not linearizable(violation.operations, initially=Unknown.VALUE)
-    assert str(violation).count("planted") == len(violation.operations)
+    assert str(violation).count("planted") == len(set(violation.operations) & set(planted))
 
 
 def test_only_the_key_at_fault_is_blamed() -> None:
