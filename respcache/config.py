@@ -65,6 +65,10 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Bytes of one unfinished request; more ends the connection."""
     client_output_buffer_limit_bytes: BufferBytes = 1024 * 1024 * 1024
     """Replies that a client has not read yet; more ends the connection."""
+    pubsub_output_buffer_limit_bytes: BufferBytes = 32 * 1024 * 1024
+    """The same for clients that are subscribed: messages come whether they are read or not."""
+    pubsub_memory_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 256 * 1024 * 1024
+    """Memory for all subscriptions of the clients of this node, estimated; further ones are refused."""
     redirect: Literal["auto", "always", "never"] = "auto"
     """Who gets MOVED for a key of another node: clients that asked for the slot table, all, none."""
     slowlog_log_slower_than_us: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = 10_000

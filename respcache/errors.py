@@ -10,6 +10,7 @@ RespcacheError
     |-- UnknownCommand, UnknownSubcommand, WrongArity
     |-- WrongType, NotAnInteger, OutOfRange, NotAFloat, SyntaxRefused, InvalidExpiry
     |-- Moved                     not done here, done there
+    |-- CrossSlot                 not done: a cluster-aware client has to ask for each slot apart
     |-- ClusterDown, TryAgain     not done, certainly
     `-- Uncertain                 done or not: nobody here can tell
 
@@ -143,6 +144,15 @@ class Moved(CommandError):
 
     def __init__(self, slot: int, host: str, port: int) -> None:
         super().__init__(f"{slot} {host}:{port}")
+
+
+class CrossSlot(CommandError):
+    """A cluster-aware client named several slots where it has to go to the owner of one."""
+
+    code = "CROSSSLOT"
+
+    def __init__(self) -> None:
+        super().__init__("Keys in request don't hash to the same slot")
 
 
 class ClusterDown(CommandError):

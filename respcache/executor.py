@@ -26,6 +26,20 @@ from respcache.store.partition import Argv, Log, Partition
 Out: TypeAlias = list[bytes | Pending]
 """Replies in order; a Pending holds up those behind it."""
 
+LISTENERS_COMMANDS: Final = frozenset(
+    {
+        "PING",
+        "PSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "QUIT",
+        "RESET",
+        "SSUBSCRIBE",
+        "SUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "UNSUBSCRIBE",
+    }
+)
+"""What a client may send in RESP2 while it is subscribed."""
 HASH_TAG: Final = ord("{")
 BATCH_REPLIES_BYTES: Final = 1024 * 1024
 """Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
@@ -38,6 +52,16 @@ class AuthRequired(CommandError):
 
     def __init__(self) -> None:
         super().__init__("Authentication required.")
+
+
+class ListensOnly(CommandError):
+    """A RESP2 client that is subscribed may do little else."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Can't execute '{name.lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+            "allowed in this context"
+        )
 
 
 class Router(Protocol):
@@ -187,8 +211,8 @@ class Executor:
         row: Command | None = None
         try:
             row = resolve(argv)
-            if session.restricted and not row.no_auth:
-                raise AuthRequired  # a refusal like the others
+            if session.restricted:
+                check_restrictions(session, row)
             return self._perform(session, row, argv)
         except CommandError as refusal:
             self._refused(row, refusal)
@@ -203,6 +227,8 @@ class Executor:
         if row.on_session is not None:
             session.last_command = row.name.lower()
             reply = row.on_session(session, argv)
+            if isinstance(reply, Pending):
+                return reply if reply.wire is None else reply.wire
             return encode(reply, session.protocol)
         if not row.key_at:
             return self._router.several(session, row, argv)
@@ -290,6 +316,14 @@ class Executor:
                 name=session.name,
                 keep=session.host.config.server.slowlog_max_len,
             )
+
+
+def check_restrictions(session: Session, row: Command) -> None:
+    """Refuse what a restricted client may not do. Raises AuthRequired or ListensOnly."""
+    if not session.authenticated and not row.no_auth:
+        raise AuthRequired
+    if session.listens_only and row.name not in LISTENERS_COMMANDS:
+        raise ListensOnly(row.name)
 
 
 def _ship(partition: Partition, default: Argv | None) -> None:

@@ -7,6 +7,8 @@ from typing import Final
 from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
+from respcache.errors import CommandError
+from respcache.pubsub.exchange import Exchange
 from respcache.rates import Rates
 from respcache.settings import LiveSettings
 from respcache.slowlog import SlowLog
@@ -23,16 +25,19 @@ class NodeHost:
         settings: LiveSettings,
         stats: Stats,
         store: Store,
+        exchange: Exchange,
         run_id: str,
         sessions: Callable[[], Sequence[Session]],
         topology: Callable[[], Sequence[NodeView]],
         meet: Callable[[str, int], None],
         forget: Callable[[str], None],
+        redirection: Callable[[Session, bytes], CommandError | None],
         shut_down: Callable[[], None],
     ) -> None:
         self.settings: Final = settings
         self.stats: Final = stats
         self.store: Final = store
+        self.exchange: Final = exchange
         self.slowlog: Final = SlowLog()
         self.rates: Final = Rates()
         self.run_id: Final = run_id
@@ -43,6 +48,7 @@ class NodeHost:
         self._topology: Final = topology
         self._meet: Final = meet
         self._forget: Final = forget
+        self._redirection: Final = redirection
         self._shut_down: Final = shut_down
         self._clients = 0
 
@@ -74,6 +80,10 @@ class NodeHost:
     def forget(self, name: str) -> None:
         """Have all nodes forget a dead one; returns at once."""
         self._forget(name)
+
+    def redirection(self, session: Session, key: bytes) -> CommandError | None:
+        """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
+        return self._redirection(session, key)
 
     def now_unix_us(self) -> int:
         """Read the wall clock."""

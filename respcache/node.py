@@ -73,7 +73,8 @@ class Node:
             raise
         self._session = runtime.host.session("embedded", "embedded")
         self._session.protocol = 3
-        self._session.restricted = False
+        self._session.authenticated = True
+        self._session.restrict()
         self.state = "serving"
 
     async def close(self) -> bool:

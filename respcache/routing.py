@@ -97,11 +97,9 @@ class Router:
 
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Run a command on one key whose partition this node does not serve now."""
-        owner = self._table.primary[partition.number]
-        if owner not in {"", self._name} and self._wants_redirect(session):
-            self._stats.redirects += 1
-            host, port = self._peers.client_address(owner)
-            return error(Moved(slot_of(argv[row.key_at]), host, port))
+        moved = self.redirection(session, argv[row.key_at])
+        if moved is not None:
+            return error(moved)
         return self._order(session, row, argv, (partition.number,))
 
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
@@ -124,6 +122,16 @@ class Router:
         """Run a command whose number of keys is none: on no data, for its error. Raises CommandError."""
         assert row.on_keys is not None
         return encode(row.on_keys(self._scratch.store.keyspace(0), argv), session.protocol)
+
+    def redirection(self, session: Session, key: bytes) -> Moved | None:
+        """Send a client that knows the slots to the owner of a key, or of a sharded channel."""
+        if not self._wants_redirect(session):
+            return None
+        owner = self._table.primary[partition_of(key)]
+        if owner in {"", self._name}:
+            return None
+        self._stats.redirects += 1
+        return Moved(slot_of(key), *self._peers.client_address(owner))
 
     def _wants_redirect(self, session: Session) -> bool:
         return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)

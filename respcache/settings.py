@@ -21,6 +21,8 @@ CHANGEABLE: Final = frozenset(
         "hz",
         "maxclients",
         "protected-mode",
+        "pubsub-memory-max",
+        "pubsub-output-buffer-limit",
         "requirepass",
         "slowlog-log-slower-than",
         "slowlog-max-len",
@@ -61,8 +63,15 @@ FACTS: Final = {
 }
 
 OUTPUT_LIMIT: Final = "client-output-buffer-limit"
-OUTPUT_CLASSES: Final = ("normal", "slave", "replica", "pubsub")
-"""Classes of clients that redis.conf tells apart; here one hard limit holds for all."""
+PUBSUB_OUTPUT_LIMIT: Final = "pubsub-output-buffer-limit"
+OUTPUT_CLASSES: Final = {
+    "normal": OUTPUT_LIMIT,
+    "pubsub": PUBSUB_OUTPUT_LIMIT,
+    "replica": None,
+    "slave": None,
+}
+"""Classes of clients that redis.conf tells apart, and the options that are their hard limits here. No client is a
+replica: what is said of those is only checked."""
 
 
 class Refused(CommandError):
@@ -94,9 +103,14 @@ class LiveSettings:
         """Give a setting as text. Raises KeyError for a name that `names` does not list."""
         if name in FACTS:
             return FACTS[name]
+        text = self._text(name)
+        if name != OUTPUT_LIMIT:
+            return text
+        return f"normal {text} 0 0 slave {text} 0 0 pubsub {self._text(PUBSUB_OUTPUT_LIMIT)} 0 0"
+
+    def _text(self, name: str) -> str:
         option = BY_NAME[name]
-        text = option.text(getattr(getattr(self.config, option.section), option.field))
-        return f"normal {text} 0 0 slave {text} 0 0 pubsub {text} 0 0" if name == OUTPUT_LIMIT else text
+        return option.text(getattr(getattr(self.config, option.section), option.field))
 
     def set(self, changes: dict[str, str]) -> None:
         """Change settings together, or none. Raises Refused or UnknownSetting."""
@@ -109,8 +123,8 @@ class LiveSettings:
                 if text != self.get(name):
                     raise Refused(name, "can't set immutable config")
                 continue
-            option = BY_NAME[name]
-            fields[option.section][option.field] = _parsed(option, text)
+            for option, value in _values(name, text):
+                fields[option.section][option.field] = value
         sections = {
             section: msgspec.structs.replace(getattr(self.config, section), **values)
             for section, values in fields.items()
@@ -121,27 +135,32 @@ class LiveSettings:
             self._on_change(self.config)
 
 
-def _parsed(option: Option, text: str) -> object:
+def _values(name: str, text: str) -> list[tuple[Option, object]]:
+    """Read what a change sets: the option itself, or the limits of several classes of clients. Raises Refused."""
     try:
-        return option.parse(_hard_limit(text) if option.name == OUTPUT_LIMIT else text)
+        texts = _hard_limits(text) if name == OUTPUT_LIMIT else {name: text}
+        return [(BY_NAME[option], BY_NAME[option].parse(value)) for option, value in texts.items()]
     except ConfigError as problem:
-        raise Refused(option.name, problem) from None
+        raise Refused(name, problem) from None
 
 
-def _hard_limit(text: str) -> str:
-    """Find the hard limit in redis.conf's `class hard soft soft-seconds ...`. Raises ConfigError."""
+def _hard_limits(text: str) -> dict[str, str]:
+    """Find the hard limits in redis.conf's `class hard soft soft-seconds ...`, by option. Raises ConfigError.
+
+    A single number is the limit of normal clients.
+    """
     words = text.split()
     if len(words) == 1 and words[0][:1].isdigit():
-        return words[0]
+        return {OUTPUT_LIMIT: words[0]}
     if not words or len(words) % 4:
         raise ConfigError("Wrong number of arguments in buffer limit configuration.")
-    hard_limits: set[str] = set()
+    limits: dict[str, str] = {}
     for kind, hard, soft, soft_s in zip(*[iter(words)] * 4, strict=True):
         if kind not in OUTPUT_CLASSES:
             raise ConfigError("Invalid client class specified in buffer limit configuration.")
         if (soft, soft_s) != ("0", "0"):
             raise ConfigError("Soft limits are not supported.")
-        hard_limits.add(hard)
-    if len(hard_limits) != 1:
-        raise ConfigError("One hard limit holds for all classes of clients.")
-    return hard_limits.pop()
+        option = OUTPUT_CLASSES[kind]
+        if option is not None:
+            limits[option] = hard
+    return limits

@@ -42,6 +42,7 @@ LAYERS: Final = {
     "options": "how settings are written in files, variables and flags",
     "slowlog": "remembers slow commands",
     "rates": "turns counts into counts a second",
+    "pubsub": "who listens to what, and what each of them gets",
     "glob": "patterns as in KEYS",
     "store": "keys and values, deadlines, and what a command changed",
     "cluster": "who lives, who owns what, who has copies: decisions without sockets and clocks",
@@ -57,6 +58,7 @@ LAYERS: Final = {
 
 STANDS_ON: Final = {
     "cluster": {"errors"},
+    "pubsub": {"errors", "glob", "pending", "resp.encode"},
     "resp": {"errors", "reply"},
     "store": {"errors", "cluster.ownership.slots"},
 }
@@ -65,7 +67,7 @@ STANDS_ON: Final = {
 ASYNCIO_IN: Final = frozenset({"net", "node", "testing", "cli"})
 """Everything else is plain functions and machines, which the simulator drives as asyncio does."""
 
-PURE: Final = frozenset({"cluster", "store", "resp"})
+PURE: Final = frozenset({"cluster", "pubsub", "store", "resp"})
 """Told what time it is and given its dice, so that a seed replays every run."""
 CLOCKS_AND_DICE: Final = frozenset({"time", "datetime", "secrets", "uuid", "os"})
 

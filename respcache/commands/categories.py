@@ -37,7 +37,6 @@ OF_GROUP: Final = {
     "hash": "hash",
     "hyperloglog": "hyperloglog",
     "list": "list",
-    "pubsub": "pubsub",
     "scripting": "scripting",
     "set": "set",
     "sorted-set": "sortedset",
@@ -45,7 +44,7 @@ OF_GROUP: Final = {
     "string": "string",
     "transactions": "transaction",
 }
-"""The category that all commands of a group share; server and cluster have none."""
+"""The category that all commands of a group share; server and cluster have none, pubsub has it by flag."""
 
 OF_FLAG: Final = {
     "write": ("write",),

@@ -9,14 +9,15 @@ from respcache.commands.connection import DEFAULT_USER, checked_attribute
 from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
+from respcache.pubsub.audience import Kind
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
 
 _OWN: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
 _OTHERS: Final = Flags.ADMIN | _OWN
 
-KINDS: Final = {b"NORMAL": True, b"MASTER": False, b"REPLICA": False, b"SLAVE": False, b"PUBSUB": False}
-"""The types of clients that Redis tells apart, and whether a client here is of it."""
+KINDS: Final = frozenset({b"MASTER", b"NORMAL", b"PUBSUB", b"REPLICA", b"SLAVE"})
+"""The types of clients that Redis tells apart; here they are normal, or pubsub: subscribed."""
 SWITCH: Final = {b"ON": True, b"OFF": False}
 
 family("CLIENT", since="2.4.0", group="connection", help_since="5.0.0")
@@ -84,7 +85,8 @@ def client_list(session: Session, argv: Argv) -> Reply:
     if len(argv) > 2:
         match option(argv[2]), argv[3:]:
             case b"TYPE", [kind]:
-                listed = listed if _is_kind(kind) else []
+                wanted_kind = _kind(kind)
+                listed = [other for other in listed if _kind_of(other) == wanted_kind]
             case b"ID", [_, *_]:
                 wanted = {_positive(text, "Invalid client ID") for text in argv[3:]}
                 listed = [other for other in listed if other.client_id in wanted]
@@ -113,7 +115,7 @@ class _Filter:
     number: int | None = None
     address: str | None = None
     local_address: str | None = None
-    is_of_type: bool = True
+    kind: bytes | None = None
     has_user: bool = False
 
     def fits(self, other: Session) -> bool:
@@ -122,7 +124,7 @@ class _Filter:
             and self.number in {None, other.client_id}
             and self.address in {None, other.address}
             and self.local_address in {None, other.local_address}
-            and self.is_of_type
+            and self.kind in {None, _kind_of(other)}
             and (other.authenticated or not self.has_user)
         )
 
@@ -133,7 +135,13 @@ def describe(sessions: Iterable[Session], now_unix_s: int) -> bytes:
 
 
 def _line(session: Session, now_unix_s: int) -> bytes:
-    marks = (("e", session.no_evict), ("T", session.no_touch), ("r", session.cluster_aware))
+    marks = (
+        ("P", session.subscribed),
+        ("e", session.no_evict),
+        ("T", session.no_touch),
+        ("r", session.cluster_aware),
+    )
+    channels, patterns, sharded = (len(session.host.exchange.names_of(session, kind)) for kind in Kind)
     fields = {
         "id": session.client_id,
         "addr": session.address,
@@ -144,9 +152,9 @@ def _line(session: Session, now_unix_s: int) -> bytes:
         "idle": max(0, now_unix_s - session.last_active_unix_s),
         "flags": "".join(mark for mark, is_set in marks if is_set) or "N",
         "db": session.database,
-        "sub": 0,
-        "psub": 0,
-        "ssub": 0,
+        "sub": channels,
+        "psub": patterns,
+        "ssub": sharded,
         "multi": -1,
         "qbuf": 0,
         "qbuf-free": 0,
@@ -193,7 +201,7 @@ def _filter(session: Session, argv: Argv) -> _Filter:
             case b"LADDR", _:
                 wanted.local_address = text
             case b"TYPE", _:
-                wanted.is_of_type = _is_kind(value)
+                wanted.kind = _kind(value)
             case b"USER", _:
                 if value != DEFAULT_USER:
                     raise CommandError(f"No such user '{echoed(value)}'")
@@ -217,12 +225,16 @@ def _positive(text: bytes, refusal: str) -> int:
     return number
 
 
-def _is_kind(text: bytes) -> bool:
-    """Tell whether clients here are of a type. Raises CommandError for an unknown one."""
-    kind = KINDS.get(option(text))
-    if kind is None:
+def _kind(text: bytes) -> bytes:
+    """Read a type of clients. Raises CommandError for an unknown one."""
+    kind = option(text)
+    if kind not in KINDS:
         raise CommandError(f"Unknown client type '{echoed(text)}'")
     return kind
+
+
+def _kind_of(session: Session) -> bytes:
+    return b"PUBSUB" if session.subscribed else b"NORMAL"
 
 
 def _switch(text: bytes) -> bool:

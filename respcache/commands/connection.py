@@ -4,10 +4,12 @@ from hmac import compare_digest
 from typing import Final
 
 from respcache.commands.arguments import INT32_MAX, INT32_MIN, integer, option
-from respcache.commands.registry import Flags, command
+from respcache.commands.registry import Answer, Flags, command
 from respcache.commands.session import Session
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, WrongArity, echoed
+from respcache.pending import Pending
 from respcache.reply import OK, PONG, Reply, Status
+from respcache.resp.encode import encode
 from respcache.store.partition import Argv
 
 REDIS_VERSION: Final = b"7.0.15"
@@ -54,9 +56,10 @@ class HelloTooEarly(CommandError):
 @command("PING", arity=-1, flags=Flags.FAST, since="1.0.0")
 def ping(session: Session, argv: Argv) -> Reply:
     """Answer PONG, or the message."""
-    del session
     if len(argv) > 2:
         raise WrongArity("ping")
+    if session.listens_only:
+        return [b"pong", argv[1] if len(argv) == 2 else b""]
     return argv[1] if len(argv) == 2 else PONG
 
 
@@ -68,7 +71,7 @@ def echo(session: Session, argv: Argv) -> Reply:
 
 
 @command("HELLO", arity=-1, flags=_OPENING, since="6.0.0")
-def hello(session: Session, argv: Argv) -> Reply:
+def hello(session: Session, argv: Argv) -> Answer:
     """Agree on the RESP version, give the password and a name, and learn who the server is."""
     protocol = _protocol(argv[1]) if len(argv) > 1 else session.protocol
     credentials, name = _hello_options(argv)
@@ -78,16 +81,22 @@ def hello(session: Session, argv: Argv) -> Reply:
         raise HelloTooEarly
     if name is not None:
         session.name = name
+    before = session.host.exchange.take(session)
     session.protocol = protocol
-    return {
-        b"server": b"redis",
-        b"version": REDIS_VERSION,
-        b"proto": protocol,
-        b"id": session.client_id,
-        b"mode": b"cluster",
-        b"role": b"master",
-        b"modules": [],
-    }
+    session.restrict()
+    return behind(
+        before,
+        session,
+        {
+            b"server": b"redis",
+            b"version": REDIS_VERSION,
+            b"proto": protocol,
+            b"id": session.client_id,
+            b"mode": b"cluster",
+            b"role": b"master",
+            b"modules": [],
+        },
+    )
 
 
 @command("AUTH", arity=-2, flags=_OPENING, since="1.0.0")
@@ -125,11 +134,24 @@ def quit_(session: Session, argv: Argv) -> Reply:
 
 
 @command("RESET", arity=1, flags=_OPENING, since="6.2.0")
-def reset(session: Session, argv: Argv) -> Reply:
+def reset(session: Session, argv: Argv) -> Answer:
     """Bring the connection back to the state of a new one."""
     del argv
+    exchange = session.host.exchange
+    before = exchange.take(session)
+    exchange.forget(session)
+    session.subscribed = 0
     session.renew()
-    return RESET
+    return behind(before, session, RESET)
+
+
+def behind(before: bytes, session: Session, reply: Reply) -> Answer:
+    """Put a reply behind messages that the client gets before it."""
+    if not before:
+        return reply
+    together = Pending()
+    together.resolve(before + encode(reply, session.protocol))
+    return together
 
 
 def authenticate(session: Session, user: bytes, password: bytes) -> None:
@@ -138,7 +160,8 @@ def authenticate(session: Session, user: bytes, password: bytes) -> None:
     if user != DEFAULT_USER or (expected and not compare_digest(password, expected)):
         session.host.stats.auth_failures += 1
         raise WrongPass
-    session.authenticated, session.restricted = True, False
+    session.authenticated = True
+    session.restrict()
 
 
 def checked_attribute(what: str, text: bytes) -> bytes:

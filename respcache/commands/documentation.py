@@ -122,7 +122,7 @@ def _request_row(request: Argv) -> Command:
         row = None
     if row is None:
         raise CommandError("Invalid command specified")
-    if not row.keys.names_keys:
+    if not row.keys.names_keys or row.on_session is not None:
         raise CommandError("The command has no key arguments")
     if not row.argc_min <= len(request) <= row.argc_max:
         raise CommandError("Invalid number of arguments specified for command")
@@ -182,6 +182,8 @@ def _last_from_first(keys: KeySpec) -> int:
 
 
 def _key_flags(row: Command) -> Members:
+    if row.on_session is not None:
+        return _statuses(("not_key",))
     return _statuses(("RW", "access", "update") if row.writes else ("RO", "access"))
 
 

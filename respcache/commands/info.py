@@ -135,6 +135,7 @@ def _persistence(_host: Host) -> Fields:
 
 def _stats(host: Host) -> Fields:
     stats, ledger, rates = host.stats, host.store.ledger, host.rates
+    channels, patterns, sharded = host.exchange.audiences.names_here
     return {
         "total_connections_received": stats.connections_accepted,
         "total_commands_processed": sum(stats.calls),
@@ -151,8 +152,9 @@ def _stats(host: Host) -> Fields:
         "evicted_keys": 0,
         "keyspace_hits": ledger.lookups - ledger.misses,
         "keyspace_misses": ledger.misses,
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
+        "pubsub_channels": channels,
+        "pubsub_patterns": patterns,
+        "pubsubshard_channels": sharded,
         "latest_fork_usec": 0,
         "total_forks": 0,
         "total_error_replies": sum(stats.errors.values()),

@@ -20,13 +20,16 @@ from typing import Final, TypeAlias
 from respcache.commands.categories import categories_of, group_of
 from respcache.commands.session import Session
 from respcache.errors import UnknownSubcommand
+from respcache.pending import Pending
 from respcache.reply import Reply, Status
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 
 KeyHandler: TypeAlias = Callable[[Partition, Argv], Reply]
 KeysHandler: TypeAlias = Callable[[Keyspace, Argv], Reply]
-SessionHandler: TypeAlias = Callable[[Session, Argv], Reply]
+Answer: TypeAlias = "Reply | Pending"
+"""A reply; or, where it has yet to come or consists of several values, a Pending with the wire of it."""
+SessionHandler: TypeAlias = Callable[[Session, Argv], Answer]
 
 
 class Flags(enum.Flag):
@@ -211,12 +214,17 @@ def keys_command(
     return register
 
 
-def command(name: str, *, arity: int, flags: Flags, since: str) -> Callable[[SessionHandler], SessionHandler]:
-    """Register a command on the client's session or on its node."""
+def command(
+    name: str, *, arity: int, flags: Flags, since: str, slots: KeySpec = NO_KEYS
+) -> Callable[[SessionHandler], SessionHandler]:
+    """Register a command on the client's session or on its node.
+
+    `slots` says which arguments are no keys, but have slots as keys do: sharded channels.
+    """
 
     def register(handler: SessionHandler) -> SessionHandler:
         group = group_of(handler.__module__)
-        _enter(name, arity, flags, since, NO_KEYS, Merge.NONE, handler.__doc__, group, on_session=handler)
+        _enter(name, arity, flags, since, slots, Merge.NONE, handler.__doc__, group, on_session=handler)
         return handler
 
     return register

@@ -1,11 +1,13 @@
 """What a node knows of one client, and what a client's command may ask of the node."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from respcache.cluster.topology import NodeView
 from respcache.config import Config
+from respcache.errors import CommandError
 from respcache.pending import Pending
+from respcache.pubsub.exchange import Exchange
 from respcache.rates import Rates
 from respcache.slowlog import SlowLog
 from respcache.stats import Stats
@@ -45,6 +47,10 @@ class Host(Protocol):
         """The data."""
 
     @property
+    def exchange(self) -> Exchange:
+        """Publish and subscribe."""
+
+    @property
     def slowlog(self) -> SlowLog:
         """The last slow commands."""
 
@@ -80,6 +86,9 @@ class Host(Protocol):
     def forget(self, name: str) -> None:
         """Have all nodes forget a dead one; returns at once."""
 
+    def redirection(self, session: "Session", key: bytes) -> CommandError | None:
+        """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
 
@@ -113,6 +122,8 @@ class Session:
         "relayed",
         "restricted",
         "stalled",
+        "subscribed",
+        "transmit",
         "unread_bytes",
     )
 
@@ -134,7 +145,7 @@ class Session:
         """RESP version, 2 or 3."""
         self.authenticated = not host.config.server.requirepass
         self.restricted = not self.authenticated
-        """Whether commands must be looked at one by one before they run."""
+        """Whether commands must be looked at one by one before they run; see `restrict`."""
         self.cluster_aware = False
         """Whether the client knows the slot table, and wants MOVED rather than relaying."""
         self.barrier: Pending | None = None
@@ -152,6 +163,19 @@ class Session:
         """Whether a peer speaks for the client: then nothing is relayed again without need."""
         self.unread_bytes = 0
         """Replies that the client has not read yet; the connection keeps it up to date."""
+        self.subscribed = 0
+        """Channels and patterns that it is subscribed to; see `Exchange`."""
+        self.transmit: Callable[[bytes], None] | None = None
+        """Sends what it has not asked for, behind the replies that it waits for; None without a connection."""
+
+    @property
+    def listens_only(self) -> bool:
+        """Whether all that comes in means subscriptions: in RESP2 messages could not be told from replies."""
+        return self.subscribed > 0 and self.protocol == 2
+
+    def restrict(self) -> None:
+        """Find out anew whether commands must be looked at one by one."""
+        self.restricted = not self.authenticated or self.listens_only
 
     def renew(self) -> None:
         """Go back to the state of a new client, apart from what it told of its library."""
@@ -159,5 +183,5 @@ class Session:
         self.database = 0
         self.protocol = 2
         self.authenticated = not self.host.config.server.requirepass
-        self.restricted = not self.authenticated
+        self.restrict()
         self.cluster_aware = self.no_evict = self.no_touch = False

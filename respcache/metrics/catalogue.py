@@ -24,10 +24,12 @@ from respcache.metrics.metric import (
     histogram,
     histograms,
 )
+from respcache.metrics.pubsub import PUBSUB
 from respcache.metrics.sources import SENTENCES, Snapshot
 
 ERROR_CODES: Final = (
     "CLUSTERDOWN",
+    "CROSSSLOT",
     "ERR",
     "MOVED",
     "NOAUTH",
@@ -399,7 +401,7 @@ RELAYING: Final = Section(
     ),
 )
 
-CATALOGUE: Final = (NODE, CLIENTS, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING)
+CATALOGUE: Final = (NODE, CLIENTS, PUBSUB, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING)
 """All sections, in the order of the documentation."""
 
 

@@ -11,6 +11,7 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.metrics.lag import LoopLag
+from respcache.pubsub.exchange import Exchange
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 
@@ -67,6 +68,7 @@ class Sources:
     config: Callable[[], Config]
     stats: Stats
     store: Store
+    exchange: Exchange
     lag: LoopLag
     state: Callable[[], str]
     """One of the keys of SENTENCES."""

@@ -41,6 +41,7 @@ class Connection:
         "_decoder",
         "_descriptor",
         "_paused",
+        "_pushed_bytes",
         "_queue",
         "_server",
         "_stats",
@@ -61,6 +62,8 @@ class Connection:
         self._unsent = False
         """Whether the transport may still hold replies that the socket had no room for."""
         self._paused = False
+        self._pushed_bytes = 0
+        """Pushed behind replies that are to come, since they were last counted; some may have been sent."""
         self._transport: asyncio.Transport
         self.session: Session
         self.ended = "client"
@@ -184,7 +187,20 @@ class Connection:
         return bool(self._queue)
 
     def push(self, wire: bytes) -> None:
-        """Send what the client has not asked for, behind the replies that it waits for."""
+        """Send what the client has not asked for, behind the replies that it waits for.
+
+        More than it may leave unread ends the connection.
+        """
+        if self._closing:
+            return
+        if self._queue:
+            self._pushed_bytes += len(wire)
+            limit = self._server.output_limit_bytes(self.session)
+            if self._pushed_bytes > limit:
+                self._pushed_bytes = len(wire) + sum(len(reply) for reply in self._queue if isinstance(reply, bytes))
+                if self._pushed_bytes > limit:
+                    self._end_unread()
+                    return
         self._send([wire])
 
     def _send(self, out: Out) -> None:
@@ -250,9 +266,12 @@ class Connection:
         if self._paused:
             unsent = self._transport.get_write_buffer_size()
             self.session.unread_bytes = unsent
-            if unsent > self._server.config.client_output_buffer_limit_bytes:
-                log.warning("client %s is disconnected: it does not read its replies", self.session.address)
-                self.end("output_limit")
+            if unsent > self._server.output_limit_bytes(self.session):
+                self._end_unread()
+
+    def _end_unread(self) -> None:
+        log.warning("client %s is disconnected: it does not read what it is sent", self.session.address)
+        self.end("output_limit")
 
     def _close(self) -> None:
         self._closing, self._descriptor = True, -1

@@ -21,6 +21,8 @@ ASK: Final = 3
 """A command to be run by its owner."""
 ANSWER: Final = 4
 """What became of it."""
+PUBSUB: Final = 5
+"""One message between the exchanges of two nodes."""
 
 HEAD_BYTES: Final = 5
 BODY_MAX_BYTES: Final = 1024 * 1024 * 1024

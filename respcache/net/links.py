@@ -39,6 +39,9 @@ class Node(Protocol):
     def keeper_frame(self, name: str, body: bytes) -> None:
         """A peer's keeper has sent a message. Raises ProtocolError."""
 
+    def pubsub_frame(self, name: str, body: bytes) -> None:
+        """A peer's exchange has sent a message. Raises ProtocolError."""
+
     def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
         """A peer wants a command run; `reply(served, wire)` is to be called once."""
 
@@ -150,6 +153,8 @@ class Link(asyncio.Protocol):
             raise ProtocolError("no greeting")
         elif kind == frames.KEEPER:
             node.keeper_frame(self.peer, body)
+        elif kind == frames.PUBSUB:
+            node.pubsub_frame(self.peer, body)
         elif kind == frames.ASK:
             self._take_ask(body)
         elif kind == frames.ANSWER:

@@ -1,4 +1,4 @@
-"""Drives the keeper of partitions, and carries commands between nodes, over the links."""
+"""Drives the keeper of partitions, and carries commands and publications between nodes, over the links."""
 
 import asyncio
 import logging
@@ -30,7 +30,9 @@ from respcache.net import frames
 from respcache.net.frames import Ask, Greeting
 from respcache.net.links import Links
 from respcache.net.membership import Membership
+from respcache.net.messenger import Messenger
 from respcache.order import Order
+from respcache.pubsub.exchange import Exchange
 from respcache.resp.encode import error
 from respcache.routing import Router
 from respcache.store.partition import Log
@@ -48,12 +50,14 @@ class Replicator:
         locks: Locks,
         membership: Membership,
         greeting: Greeting,
+        exchange: Exchange,
         *,
         rerouted: Callable[[Sequence[str]], None],
     ) -> None:
         """`rerouted` is given the primaries of all partitions whenever some may have changed."""
         self.keeper: Final = keeper
         self.links: Final = Links(self, greeting)
+        self.messenger: Final = Messenger(exchange, self.links)
         self.drained: Final = asyncio.Event()
         """Set when this node, having asked to leave, holds nothing any more."""
         self.changed: Final = asyncio.Event()
@@ -81,6 +85,7 @@ class Replicator:
     def member_down(self, member: Member, *, left: bool) -> None:
         """Let go of a node that is dead or has left."""
         self.links.drop(member.name)
+        self.messenger.exchange.remove(member.name)
         self.router.peer_gone(member.name)
         end = self.keeper.member_left if left else self.keeper.member_down
         self.perform(end(self._loop.time(), member.name, member.epoch_unix_ms))
@@ -116,12 +121,14 @@ class Replicator:
 
     def link_up(self, name: str) -> None:
         """Greet the peer's keeper, and go on where the last link ended."""
+        self.messenger.exchange.connect(name)
         self.perform(self.keeper.peer_connected(self._loop.time(), name))
         self.router.routes_changed()
 
     def link_down(self, name: str) -> None:
         """Note that what was on its way is lost, and with it any transaction of that node's."""
         if not self._closed:
+            self.messenger.exchange.disconnect(name)
             self.router.peer_gone(name)
             self.perform(self.keeper.peer_disconnected(self._loop.time(), name))
 
@@ -132,6 +139,10 @@ class Replicator:
         except DecodeError as reason:
             raise ProtocolError(str(reason)) from reason
         self.perform(effects)
+
+    def pubsub_frame(self, name: str, body: bytes) -> None:
+        """Take a message of a peer's exchange. Raises ProtocolError."""
+        self.messenger.exchange.receive(name, body)
 
     def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
         """Run a command for a peer, or tell it to look elsewhere."""

@@ -56,6 +56,8 @@ from respcache.net.names import Names
 from respcache.net.replicator import Replicator
 from respcache.net.search import Search
 from respcache.net.server import Server
+from respcache.pubsub.audience import Kind
+from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
 from respcache.routing import Router
 from respcache.settings import LiveSettings
@@ -106,15 +108,18 @@ class Runtime:
         self.settings: Final = LiveSettings(config, self._take_settings)
         self.stats: Final = Stats(len(families.ROWS))
         self.store: Final = Store(server.databases, ledger=Ledger(rng))
+        self.exchange: Final = Exchange(run, memory_max_bytes=server.pubsub_memory_max_bytes)
         self.host: Final = NodeHost(
             settings=self.settings,
             stats=self.stats,
             store=self.store,
+            exchange=self.exchange,
             run_id=node_id(self.name, run),
             sessions=lambda: self.server.sessions(),  # noqa: PLW0108 # the server is made below
             topology=self.topology,
             meet=lambda host, port: self.search.add(seeds.HostSeed(host, port)),
             forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
+            redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
             shut_down=shut_down,
         )
         self.host.port = port
@@ -152,7 +157,12 @@ class Runtime:
             rng=rng,
         )
         self.replicator: Final = Replicator(
-            self.keeper, locks, self.membership, Greeting(self.name, run), rerouted=self.announcer.routed
+            self.keeper,
+            locks,
+            self.membership,
+            Greeting(self.name, run),
+            self.exchange,
+            rerouted=self.announcer.routed,
         )
         self.router: Final = Router(
             name=self.name,
@@ -180,6 +190,7 @@ class Runtime:
                 config=lambda: self.settings.config,
                 stats=self.stats,
                 store=self.store,
+                exchange=self.exchange,
                 lag=LoopLag(),
                 state=state,
                 readiness=lambda: Readiness.of(state()),
@@ -296,8 +307,13 @@ class Runtime:
             before = owner
         return ranges
 
+    def announce(self, channel: bytes, payload: bytes) -> None:
+        """Tell the clients of this node that listen to a channel, and no others."""
+        self.exchange.deliver(Kind.CHANNEL, channel, payload)
+
     def _take_settings(self, config: Config) -> None:
         self.server.configure(config.server)
+        self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
 
     def _on_event(self, event: Event) -> None:  # noqa: C901 # one case for each event
@@ -343,6 +359,7 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         self.server.sweep()
         self.router.sweep()
+        self.exchange.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()
         stats = self.stats
         self.host.rates.sample(self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes))

@@ -64,7 +64,9 @@ class Server:
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bytes | None:
         """Take a client in, or return the error to send it away with."""
-        connection.session = self._session(_address(transport, "peername"), _address(transport, "sockname"))
+        session = self._session(_address(transport, "peername"), _address(transport, "sockname"))
+        session.transmit = connection.push
+        connection.session = session
         reason, refusal = self._verdict(transport)
         if refusal is not None:
             self.stats.connections_rejected[reason] += 1
@@ -81,6 +83,11 @@ class Server:
 
     def dismiss(self, connection: Connection) -> None:
         """Forget a client whose connection has ended."""
+        session = connection.session
+        session.transmit = None
+        if session.subscribed:
+            session.host.exchange.dismiss(session)
+            session.subscribed = 0
         if connection in self._connections:
             del self._connections[connection]
             self.stats.disconnects[connection.ended] += 1
@@ -97,7 +104,7 @@ class Server:
             session = connection.session
             if session.killed:
                 connection.end("killed")
-            elif timeout_s and self.now_unix_s - session.last_active_unix_s > timeout_s:
+            elif timeout_s and not session.subscribed and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
 
     def wind_down(self) -> None:
@@ -111,6 +118,13 @@ class Server:
         for connection in list(self._connections):
             if not connection.busy and connection not in unread:
                 _drain(connection)
+
+    def output_limit_bytes(self, session: Session) -> int:
+        """Tell how much a client may leave unread: it depends on whether it is subscribed."""
+        config = self.config
+        return (
+            config.pubsub_output_buffer_limit_bytes if session.subscribed else config.client_output_buffer_limit_bytes
+        )
 
     def close(self) -> None:
         """Refuse new clients and end all connections; the replies already written are sent."""

@@ -28,3 +28,10 @@ def oracle(oracle_port: int) -> Iterator[Connect]:
     """Connect to a real Redis; each RESP version has one connection for all tests."""
     with RawConnection(oracle_port) as older, RawConnection(oracle_port, protocol=3) as newer:
         yield {2: older, 3: newer}.__getitem__
+
+
+def port_of(oracle: Connect) -> int:
+    """Ask the oracle for its port: for further connections."""
+    [settings] = oracle(2).run([[b"CONFIG", b"GET", b"port"]])
+    assert settings.elements is not None
+    return int(settings.elements[1].wire.split(b"\r\n")[1])

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from compat.conftest import Connect
+from compat.conftest import Connect, port_of
 from compat.wire import Frame, RawConnection
 from respcache.commands.registry import ROWS
 from unit.commands.front import Front
@@ -175,7 +175,7 @@ def test_every_call_is_answered_as_redis_does(redis: Connect, protocol: int) -> 
     """One client sends all calls in order, to both; QUIT comes last."""
     calls = [line.split(" ") for line in CALLS.strip().split("\n")]
     requests = [[word.encode() for word in words] for words in calls]
-    port = _port(redis)
+    port = port_of(redis)
     with RawConnection(port, protocol=protocol) as connection:
         expected = [frame.wire for frame in connection.run(requests)]
     front = Front()
@@ -224,9 +224,3 @@ def _words(frame: Frame) -> list[str]:
 
 def _text(frame: Frame) -> str:
     return frame.wire.split(b"\r\n")[1].decode()
-
-
-def _port(oracle: Connect) -> int:
-    [settings] = oracle(2).run([[b"CONFIG", b"GET", b"port"]])
-    assert settings.elements is not None
-    return int(_text(settings.elements[1]))

@@ -27,6 +27,7 @@ from respcache.metrics.histogram import added, distribution
 from respcache.metrics.lag import PERIOD_S
 from respcache.metrics.metric import Kind
 from respcache.metrics.reference import page
+from respcache.pubsub.exchange import Exchange
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.keyspace import Store
 
@@ -99,6 +100,7 @@ def idle_node() -> Sources:
         config=lambda: Config(cluster=ClusterConfig(zone="z1")),
         stats=Stats(len(ROWS)),
         store=Store(),
+        exchange=Exchange(),
         lag=LoopLag(),
         state=lambda: "serving",
         readiness=lambda: Readiness.of("serving"),

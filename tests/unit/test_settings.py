@@ -54,19 +54,19 @@ def test_an_unknown_name_is_refused_first() -> None:
 
 
 def test_the_output_limit_is_written_as_redis_writes_it() -> None:
-    """A class with a hard limit, and no soft ones; a bare number stands for all classes."""
+    """A class with a hard limit, and no soft ones; a bare number stands for normal clients."""
     settings, _ = live()
     name = "client-output-buffer-limit"
-    for text in ("2mb", "normal 2mb 0 0", "normal 2mb 0 0 pubsub 2mb 0 0"):
+    for text in ("2mb", "normal 2mb 0 0", "normal 2mb 0 0 slave 5mb 0 0"):
         settings.set({name: "1mb"})
         settings.set({name: text})
         assert settings.config.server.client_output_buffer_limit_bytes == 2 * 1024 * 1024
-    assert settings.get(name) == "normal 2097152 0 0 slave 2097152 0 0 pubsub 2097152 0 0"
+    settings.set({name: "pubsub 3mb 0 0"})
+    assert settings.get(name) == "normal 2097152 0 0 slave 2097152 0 0 pubsub 3145728 0 0"
+    assert settings.config.server.pubsub_output_buffer_limit_bytes == 3 * 1024 * 1024
 
 
-@pytest.mark.parametrize(
-    "text", ["", "normal 2mb 0", "nobody 2mb 0 0", "normal 2mb 1mb 60", "normal 2mb 0 0 pubsub 3mb 0 0"]
-)
+@pytest.mark.parametrize("text", ["", "normal 2mb 0", "nobody 2mb 0 0", "normal 2mb 1mb 60", "pubsub 0 0 0"])
 def test_an_output_limit_that_would_not_hold_is_refused(text: str) -> None:
     """Rather than taken in part."""
     settings, _ = live()

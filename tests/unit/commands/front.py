@@ -4,16 +4,20 @@ from typing import Final
 
 from respcache.cluster.topology import NodeView
 from respcache.commands.families import ROWS
+from respcache.commands.registry import Answer
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import CommandError
 from respcache.executor import resolve
 from respcache.host import NodeHost
+from respcache.pending import Pending
+from respcache.pubsub.exchange import Exchange
 from respcache.reply import Reply
 from respcache.resp.encode import encode
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
+from respcache.store.partition import Argv
 
 RUN_ID: Final = "a" * 40
 NOW_UNIX_MS: Final = 1_700_000_000_000
@@ -51,11 +55,13 @@ class Front:
             settings=LiveSettings(config or Config(), lambda _config: None),
             stats=Stats(len(ROWS)),
             store=Store(),
+            exchange=Exchange(),
             run_id=RUN_ID,
             sessions=lambda: self.sessions,
             topology=lambda: self.nodes,
             meet=lambda host, port: self.asked_of_membership.append(("meet", host, port)),
             forget=lambda name: self.asked_of_membership.append(("forget", name)),
+            redirection=lambda _session, _key: None,
             shut_down=self._shut_down,
         )
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
@@ -63,12 +69,17 @@ class Front:
     def client(self) -> Session:
         """Connect a client."""
         session = self.host.session(f"127.0.0.1:{50_000 + len(self.sessions)}", "127.0.0.1:6379")
+        session.transmit = lambda _wire: None
         self.sessions.append(session)
         return session
 
     def ask(self, session: Session, *words: bytes) -> Reply:
-        """Run a command of a client. Raises CommandError."""
-        argv = list(words)
+        """Run a command of a client whose reply is a single value. Raises CommandError."""
+        reply = self._run(session, list(words))
+        assert not isinstance(reply, Pending)
+        return reply
+
+    def _run(self, session: Session, argv: Argv) -> Answer:
         row = resolve(argv)
         if row.on_session is not None:
             return row.on_session(session, argv)
@@ -78,7 +89,11 @@ class Front:
     def wire(self, session: Session, *words: bytes) -> bytes:
         """Run a command of a client; give the reply as it is sent, refusals too."""
         try:
-            return encode(self.ask(session, *words), session.protocol)
+            reply = self._run(session, list(words))
+            if isinstance(reply, Pending):
+                assert reply.wire is not None, "a node alone waits for nobody"
+                return reply.wire
+            return encode(reply, session.protocol)
         except CommandError as refusal:
             return encode(refusal, session.protocol)
 

@@ -43,13 +43,21 @@ def test_the_list_shows_what_clients_told_of_themselves() -> None:
 
 
 def test_the_list_can_be_narrowed() -> None:
-    """By id, several of them, and by type: all clients here are normal ones."""
+    """By id, several of them, and by type: clients are normal, or subscribed."""
     front = Front()
     client = front.client()
-    front.client()
+    subscribed = front.client()
     assert [shown["id"] for shown in lines(front.ask(client, b"CLIENT", b"LIST", b"ID", b"2", b"9"))] == ["2"]
     assert len(lines(front.ask(client, b"CLIENT", b"LIST", b"TYPE", b"normal"))) == 2
     assert lines(front.ask(client, b"CLIENT", b"LIST", b"TYPE", b"replica")) == []
+    front.wire(subscribed, b"SUBSCRIBE", b"a", b"b")
+    front.wire(subscribed, b"PSUBSCRIBE", b"*")
+    front.wire(subscribed, b"SSUBSCRIBE", b"x", b"y", b"z")
+    [shown] = lines(front.ask(client, b"CLIENT", b"LIST", b"TYPE", b"pubsub"))
+    assert {"id": "2", "flags": "P", "sub": "2", "psub": "1", "ssub": "3"}.items() <= shown.items()
+    assert [shown["id"] for shown in lines(front.ask(client, b"CLIENT", b"LIST", b"TYPE", b"normal"))] == ["1"]
+    assert front.ask(client, b"CLIENT", b"KILL", b"TYPE", b"pubsub") == 1
+    assert (client.killed, subscribed.killed) == (False, True)
 
 
 def test_another_client_is_killed_at_once_and_oneself_behind_the_reply() -> None:

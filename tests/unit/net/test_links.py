@@ -69,6 +69,10 @@ class NotedNode:
             raise ProtocolError(body.decode())
         self._note("frame", name, body)
 
+    def pubsub_frame(self, name: str, body: bytes) -> None:
+        """Note it."""
+        self._note("pubsub", name, body)
+
     def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
         """Answer, or hold one's tongue."""
         self._note("asked", name, ask.argv[0])
