@@ -16,7 +16,15 @@ from typing import Final, TypeAlias, assert_never
 
 from respcache.errors import CommandError
 from respcache.pending import Pending
-from respcache.pubsub.audience import NAME_BYTES, SUBSCRIPTION_BYTES, Audience, Audiences, Kind, Subscriber
+from respcache.pubsub.audience import (
+    PATTERN_MAX_BYTES,
+    SUBSCRIPTION_BYTES,
+    Audience,
+    Audiences,
+    Kind,
+    Subscriber,
+    size_of,
+)
 from respcache.pubsub.gathering import Gathering
 from respcache.pubsub.peer import Peer
 from respcache.pubsub.wire import Asked, Counted, Heard, Name, Published, Told, decode, encode
@@ -34,6 +42,13 @@ class TooManySubscriptions(CommandError):
 
     def __init__(self) -> None:
         super().__init__("max memory for subscriptions reached (see pubsub-memory-max)")
+
+
+class PatternTooLong(CommandError):
+    """A pattern would take too long to compile."""
+
+    def __init__(self) -> None:
+        super().__init__(f"pattern is longer than {PATTERN_MAX_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +99,12 @@ class Exchange:
     # -- from clients -----------------------------------------------------------------------
 
     def check_room(self, subscriber: Subscriber, kind: Kind, names: Iterable[bytes]) -> None:
-        """Refuse subscriptions that would take too much memory. Raises TooManySubscriptions."""
+        """Refuse subscriptions that would take too much. Raises TooManySubscriptions or PatternTooLong."""
         known = self.names_of(subscriber, kind)
-        more = sum(NAME_BYTES + SUBSCRIPTION_BYTES + len(name) for name in names if name not in known)
+        news = [name for name in names if name not in known]
+        if kind is Kind.PATTERN and max(map(len, news), default=0) > PATTERN_MAX_BYTES:
+            raise PatternTooLong
+        more = sum(SUBSCRIPTION_BYTES + size_of(kind, name) for name in news)
         if more and self.audiences.memory_bytes + more > self.memory_max_bytes:
             raise TooManySubscriptions
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from respcache.errors import ProtocolError
-from respcache.pubsub.audience import Kind
+from respcache.pubsub.audience import Kind, size_of
 from respcache.pubsub.gathering import Gathering
 from respcache.pubsub.wire import (
     ITEMS_BYTES,
@@ -25,8 +25,6 @@ from respcache.pubsub.wire import (
 
 TOLD_MAX_BYTES: Final = 2 * 1024 * 1024 * 1024
 """What a peer's names may take here. Its own limit (`pubsub-memory-max`) keeps it well below."""
-PLACE_BYTES: Final = 250
-"""What a peer's name takes beside its own bytes."""
 
 Take = Callable[[Sequence[int]], None]
 """Takes the counts of an answer; none if the answer does not come."""
@@ -186,8 +184,8 @@ class Peer:
         self.names.update(joined)
         gone = [name for name in told.quit if name in self.names]
         self.names.difference_update(gone)
-        self._names_bytes += sum(PLACE_BYTES + len(name) for _, name in joined)
-        self._names_bytes -= sum(PLACE_BYTES + len(name) for _, name in gone)
+        self._names_bytes += sum(size_of(*name) for name in joined)
+        self._names_bytes -= sum(size_of(*name) for name in gone)
         if self._names_bytes > TOLD_MAX_BYTES:
             raise ProtocolError("the names with listeners there take more than they may")
         return joined, gone

@@ -5,7 +5,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from respcache.errors import ProtocolError
-from respcache.pubsub.audience import Kind
+from respcache.pubsub.audience import PATTERN_MAX_BYTES, Kind
 
 NAMES_MAX: Final = 10_000
 """Names in one message: a longer list comes in several."""
@@ -76,4 +76,8 @@ def decode(body: bytes) -> Message:
         message: Message = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise ProtocolError(f"no message of publish and subscribe: {problem}") from problem
+    if isinstance(message, Told) and any(
+        kind is Kind.PATTERN and len(name) > PATTERN_MAX_BYTES for kind, name in message.joined
+    ):
+        raise ProtocolError("a pattern that nobody may listen by")
     return message

@@ -93,7 +93,7 @@ def test_subscriptions_beyond_the_memory_for_them_are_refused() -> None:
     """All names of the command."""
     front = Front()
     client = front.client()
-    front.host.exchange.memory_max_bytes = 2000
+    front.host.exchange.memory_max_bytes = 1000
     refusal = b"-ERR max memory for subscriptions reached (see pubsub-memory-max)\r\n"
     assert front.wire(client, b"SUBSCRIBE", b"a", b"b", b"c") == refusal
     assert (client.subscribed, client.restricted) == (0, False)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.pubsub.audience import NAME_BYTES, SUBSCRIPTION_BYTES, Audiences, Kind
+from respcache.pubsub.audience import SUBSCRIPTION_BYTES, Audiences, Kind, size_of
 from unit.pubsub.exchanges import Listener
 
 STEPS = st.tuples(
@@ -39,8 +39,7 @@ def test_counts_and_tables_are_those_of_a_plain_set(steps: list[tuple[str, int |
     assert {(kind, name) for kind in Kind for name in audiences.here(kind)} == here
     assert sum(audiences.names_here) == len(here)
     assert audiences.subscriptions == subscriptions
-    names_bytes = sum(NAME_BYTES + len(name) for _, name in here)
-    assert audiences.memory_bytes == names_bytes + SUBSCRIPTION_BYTES * subscriptions
+    assert audiences.memory_bytes == sum(size_of(*name) for name in here) + SUBSCRIPTION_BYTES * subscriptions
     for kind in Kind:
         for name, audience in audiences.tables[kind].items():
             assert audience.peers == {who for who, k, n in present if isinstance(who, str) and (k, n) == (kind, name)}

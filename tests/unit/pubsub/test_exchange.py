@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from respcache.errors import ProtocolError
 from respcache.pubsub.audience import Kind
-from respcache.pubsub.exchange import Exchange, TooManySubscriptions
+from respcache.pubsub.exchange import Exchange, PatternTooLong, TooManySubscriptions
 from respcache.pubsub.wire import Counted, Published, Told, encode
 from unit.pubsub.exchanges import Listener, Town, message, there, wire_of
 
@@ -149,13 +149,15 @@ def test_subscriptions_end_where_memory_does() -> None:
     """All names of one command, or none; what a client has already costs nothing."""
     exchange = Exchange(memory_max_bytes=10_000)
     client = Listener()
-    exchange.check_room(client, Kind.CHANNEL, [b"%d" % number for number in range(10)])
+    exchange.check_room(client, Kind.CHANNEL, [b"%d" % number for number in range(20)])
     with pytest.raises(TooManySubscriptions):
-        exchange.check_room(client, Kind.CHANNEL, [b"%d" % number for number in range(20)])
+        exchange.check_room(client, Kind.CHANNEL, [b"%d" % number for number in range(30)])
     with pytest.raises(TooManySubscriptions):
         exchange.check_room(client, Kind.CHANNEL, [b"x" * 10_000])
+    with pytest.raises(PatternTooLong):
+        exchange.check_room(client, Kind.PATTERN, [b"short", b"x" * 4097])
     number = 0
-    while exchange.audiences.memory_bytes < 9_900:
+    while exchange.audiences.memory_bytes < 9_500:
         exchange.subscribe(client, Kind.CHANNEL, b"%d" % number)
         number += 1
     exchange.check_room(client, Kind.CHANNEL, [b"0"] * 1000)
@@ -193,6 +195,7 @@ def test_each_listener_hears_each_publisher_in_order(published: list[tuple[str, 
         encode(Told(1 << 40, 1, [], [])),
         encode(Told(2_000_001, 0, [], [])),
         encode(Counted(1, [1, 2])),
+        encode(Told(1 << 50, 0, [(Kind.PATTERN, b"x" * 4097)], [])),
         b"\x94\x00\x01\x01\x91\x92\x07\xc4\x01x\x90",
     ],
 )

@@ -73,13 +73,13 @@ def test_what_is_heard_is_said_to_be_once_a_turn() -> None:
 
 def test_a_peer_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names beyond the limit end the link; those that are gone make room."""
-    monkeypatch.setattr(peers, "TOLD_MAX_BYTES", 1000)
+    monkeypatch.setattr(peers, "TOLD_MAX_BYTES", 2400)
     peer = linked()
     peer.hear(Told(7, 0, [A, B], []))
     for number in range(1, 20):
         peer.hear(Told(7, number, [(Kind.SHARD, b"%d" % number)], [(Kind.SHARD, b"%d" % (number - 1))]))
     with pytest.raises(ProtocolError):
-        peer.hear(Told(7, 20, [(Kind.SHARD, b"x" * 500)], []))
+        peer.hear(Told(7, 20, [(Kind.SHARD, b"x" * 1500)], []))
 
 
 def test_large_batches_are_cut() -> None:
