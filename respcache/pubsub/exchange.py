@@ -163,11 +163,14 @@ class Exchange:
     def publish(self, publisher: Subscriber, kind: Kind, channel: bytes, payload: bytes) -> int | Pending:
         """Publish to all who listen in the cluster, and reply with their number, once it is known."""
         self.published += 1
+        tables = self.audiences.tables
+        if channel not in tables[kind] and not (tables[Kind.PATTERN] and kind is Kind.CHANNEL):
+            return 0
         peers: set[str] = set()
         receivers = self._put_out(kind, channel, payload, peers)
-        own = self.take(publisher)
-        if not peers and not own:
+        if not peers and publisher not in self._pushes:
             return receivers
+        own = self.take(publisher)
         gathering = Gathering(len(peers), [receivers], lambda totals: own + integer(totals[0]))
         self.sent += len(peers)
         for name in peers:
