@@ -144,6 +144,7 @@ class Runtime:
             on_link=lambda connection, received: self.replicator.links.adopt(connection, received),  # noqa: PLW0108 # made below
         )
         self.announcer: Final = Announcer(self.name, member=self.membership.member)
+        self.announcer.publish = self.announce
         self.tally: Final = Tally()
         self.search: Final = Search(
             joining,

@@ -1,6 +1,7 @@
 """Publish and subscribe with redis-py through any node: nobody is forgotten, nothing comes twice or out of order."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -36,7 +37,8 @@ async def subscribed(client: Redis, *channels: str, pattern: str = "") -> AsyncI
     """Subscribe a client to channels and perhaps a pattern, and return when all are confirmed."""
     subscriber = client.pubsub()
     try:
-        await subscriber.subscribe(*channels)
+        if channels:
+            await subscriber.subscribe(*channels)
         if pattern:
             await subscriber.psubscribe(pattern)
         for _ in range(len(channels) + bool(pattern)):
@@ -276,3 +278,27 @@ async def test_a_subscriber_that_does_not_read_is_cut_off_and_the_others_are_not
         assert node._runtime.stats.disconnects["output_limit"] == 1
         assert await next_message(subscriber) == ("message", b"flood", payload)
         writer.close()
+
+
+async def test_subscribers_hear_of_the_cluster_from_their_own_node() -> None:
+    """`__cluster__:events`: each node tells its own clients, in JSON, who joined, died, and serves slots instead."""
+    async with (
+        Cluster(nodes=2) as cluster,
+        clients(cluster.members()) as (one, two),
+        subscribed(one, "__cluster__:events") as first,
+        subscribed(two, pattern="__cluster__:*") as second,
+    ):
+        third = await cluster.add_member()
+        await cluster.wait_for_convergence(3)
+        await cluster.wait_for_copies()
+        await cluster.kill(2)
+        for subscriber in (first, second):
+            heard: list[dict[str, object]] = []
+            while {"joined", "moved", "dead", "failover"} - {str(event["type"]) for event in heard}:
+                _, channel, payload = await next_message(subscriber)
+                assert channel == b"__cluster__:events"
+                assert isinstance(payload, bytes)
+                heard.append(json.loads(payload))
+            joined, dead = ([event for event in heard if event["type"] == kind] for kind in ("joined", "dead"))
+            assert [event["node"] for event in joined] == [event["node"] for event in dead] == [third.name]
+            assert all(event["source"] == third.name for event in heard if event["type"] == "failover")
