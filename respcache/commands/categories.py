@@ -22,6 +22,8 @@ GROUPS: Final = {
     "scan": "generic",
     "scripting": "scripting",
     "sets": "set",
+    "sorted_set_algebra": "sorted-set",
+    "sorted_set_ranges": "sorted-set",
     "sorted_sets": "sorted-set",
     "streams": "stream",
     "strings": "string",

@@ -17,6 +17,9 @@ from respcache.commands import (
     pubsub,
     server,
     sets,
+    sorted_set_algebra,
+    sorted_set_ranges,
+    sorted_sets,
     strings,
 )
 from respcache.commands.registry import ROWS
@@ -39,5 +42,8 @@ __all__ = [
     "pubsub",
     "server",
     "sets",
+    "sorted_set_algebra",
+    "sorted_set_ranges",
+    "sorted_sets",
     "strings",
 ]

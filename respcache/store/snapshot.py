@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from respcache.store import hashes, lists, sets
+from respcache.store import hashes, lists, sets, sorted_sets
 from respcache.store.packing import NotASnapshot
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.values import STRING_MAX_BYTES, Value
@@ -73,6 +73,7 @@ FORMS: Final = (
     Form(hashes.Hash, 1, hashes.dump, hashes.load),
     Form(sets.Set, 2, sets.dump, sets.load),
     Form(lists.List, 3, lists.dump, lists.load),
+    Form(sorted_sets.SortedSet, 4, sorted_sets.dump, sorted_sets.load),
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 

@@ -13,10 +13,17 @@ from respcache.store.digits import is_int64
 from respcache.store.hashes import Hash
 from respcache.store.lists import List
 from respcache.store.sets import Set
+from respcache.store.sorted_sets import SortedSet
 
 Value: TypeAlias = bytes | Aggregate
 
-KINDS: Final[dict[type, bytes]] = {bytes: b"string", Hash: Hash.kind, List: List.kind, Set: Set.kind}
+KINDS: Final[dict[type, bytes]] = {
+    bytes: b"string",
+    Hash: Hash.kind,
+    List: List.kind,
+    Set: Set.kind,
+    SortedSet: SortedSet.kind,
+}
 """What TYPE answers, by the class of the value."""
 
 STRING_MAX_BYTES: Final = 512 * 1024 * 1024

@@ -148,6 +148,8 @@ RULES: Final[dict[bytes, Same]] = {
     b"SDIFF": _same_elements,
     b"SPOP": _popped,
     b"SRANDMEMBER": _as_many,
+    b"ZRANDMEMBER": _as_many,
+    b"ZSCAN": _same_walk_within(_same_pairs),
     b"SSCAN": _same_walk_within(_same_elements),
 }
 

@@ -8,7 +8,7 @@ value, so that its keys mostly hold what its commands work on, and now and then 
 from random import Random
 from typing import Final
 
-from compat.forms import hashes, keys, lists, sets, strings
+from compat.forms import hashes, keys, lists, sets, sorted_sets, strings
 from compat.forms.words import KEYS, Argument
 from respcache.store.partition import Argv
 
@@ -18,6 +18,8 @@ KINDS: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {
     "hashes": hashes.FORMS,
     "lists": lists.FORMS,
     "sets": sets.FORMS,
+    "sorted sets": sorted_sets.FORMS,
+    "sorted sets of one score": sorted_sets.OF_ONE_SCORE,
     "strings": strings.FORMS,
 }
 """How the commands on each kind of value are called."""
@@ -25,9 +27,11 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = keys.FORMS | {
     name: form for kind in KINDS.values() for name, form in kind.items()
 }
 """How each command is called."""
-OFTEN: Final = frozenset((b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD"))
+OFTEN: Final = frozenset((b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD", b"ZADD"))
 """Commands that get more turns: they have many forms, or make what the others need."""
 KINDS_A_SCRIPT: Final = 2
+ALONE: Final = "sorted sets of one score"
+"""The kind whose keys no other commands may write to, and no mistakes."""
 
 _SAFE_JUNK: Final = (b"", b"junk", b"NX", b"-", b"999999", b"1.5", "☃".encode(), b"\r\n")
 """What is put in the place of other arguments: none of it is a lifetime that ends soon."""
@@ -39,16 +43,19 @@ def script(seed: int) -> list[Argv]:
     """Make one script of calls."""
     rng = Random(seed)
     kinds = rng.sample(sorted(KINDS), rng.randint(1, KINDS_A_SCRIPT))
-    chosen = [*keys.FORMS, *(name for kind in kinds for name in KINDS[kind])]
-    names = [name for name in chosen for _ in range(4 if name in OFTEN else 2)]
+    if ALONE in kinds:
+        kinds = [ALONE]
+    forms = keys.FORMS | {name: form for kind in kinds for name, form in KINDS[kind].items()}
+    names = [name for name in forms for _ in range(4 if name in OFTEN else 2)]
     calls: list[Argv] = []
     for _ in range(CALLS_A_SCRIPT):
         name = rng.choice(names)
         if name == b"DBSIZE":
             # Redis counts a key that is over until it is looked at.
             calls.append([b"EXISTS", *KEYS, *_SAFE_JUNK])
-        argv = [name, *(word for form in FORMS[name] for word in form(rng))]
-        calls.append(_spoiled(rng, argv) if name not in _SELECTED and rng.random() < 0.12 else argv)
+        argv = [name, *(word for form in forms[name] for word in form(rng))]
+        safe = name in _SELECTED or (ALONE in kinds and name == b"ZADD")
+        calls.append(_spoiled(rng, argv) if not safe and rng.random() < 0.12 else argv)
     return calls
 
 

@@ -10,6 +10,8 @@ from respcache.store.lists import of as list_of
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.sets import Set, of
 from respcache.store.snapshot import FORMS, Form, NotASnapshot, dump, dump_entry, load, load_entry
+from respcache.store.sorted_sets import SortedSet
+from respcache.store.sorted_sets import of as sorted_set_of
 from respcache.store.values import KINDS, Value, encoding
 
 DEADLINES = st.none() | st.integers(min_value=0, max_value=NEVER_UNIX_MS - 1)
@@ -27,6 +29,7 @@ VALUES: dict[type, st.SearchStrategy[Value]] = {
     bytes: st.binary(max_size=200),
     Hash: st.dictionaries(WORDS, WORDS, min_size=1, max_size=20).map(_hash),
     List: st.lists(WORDS, min_size=1, max_size=20).map(list_of),
+    SortedSet: st.lists(st.tuples(st.floats(allow_nan=False), WORDS), min_size=1, max_size=20).map(sorted_set_of),
     Set: st.lists(WORDS | st.integers(-5, 5).map(lambda number: b"%d" % number), min_size=1, max_size=20).map(of),
 }
 """Values of every kind."""

@@ -1,0 +1,195 @@
+"""Commands that put sorted sets together: unions, intersections, differences."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from respcache.commands.arguments import bounded, integer, option
+from respcache.commands.doubles import double
+from respcache.commands.registry import COUNTED, FIRST_AND_COUNTED, Flags, keys_command
+from respcache.errors import CommandError, NotAFloat, SyntaxRefused, WrongType
+from respcache.reply import Pairs, Reply
+from respcache.store.keyspace import Keyspace
+from respcache.store.partition import Argv
+from respcache.store.sets import Set
+from respcache.store.sorted_sets import SortedSet, of
+
+_READS = Flags.READONLY | Flags.MOVABLEKEYS
+_STORES = Flags.WRITE | Flags.DENYOOM | Flags.MOVABLEKEYS
+
+Scored: TypeAlias = dict[bytes, float]
+
+
+def _sum(one: float, other: float) -> float:
+    """Add; where infinities cancel out Redis takes 0."""
+    total = one + other
+    return 0.0 if math.isnan(total) else total
+
+
+AGGREGATES: Final[dict[bytes, Callable[[float, float], float]]] = {b"SUM": _sum, b"MIN": min, b"MAX": max}
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The sorted sets that a command names, weighted, and its options."""
+
+    scored: list[Scored]
+    weights: list[float] = field(default_factory=list)
+    aggregate: Callable[[float, float], float] = _sum
+    with_scores: bool = False
+    limit: int = 0
+    """Of ZINTERCARD; 0 for none."""
+
+    def weighted(self, place: int) -> Scored:
+        """Give one input with its scores times its weight."""
+        weight = self.weights[place]
+        if weight == 1:
+            return self.scored[place]
+        return {member: _product(score, weight) for member, score in self.scored[place].items()}
+
+
+@keys_command("ZUNION", arity=-3, flags=_READS, since="6.2.0", keys=COUNTED)
+def zunion(space: Keyspace, argv: Argv) -> Reply:
+    """Return the members of all of the sorted sets, each with its scores put together."""
+    inputs = _inputs(space, argv, 1, weighs=True, shows=True)
+    return _shown(_union(inputs), inputs)
+
+
+@keys_command("ZINTER", arity=-3, flags=_READS, since="6.2.0", keys=COUNTED)
+def zinter(space: Keyspace, argv: Argv) -> Reply:
+    """Return the members that all of the sorted sets have, each with its scores put together."""
+    inputs = _inputs(space, argv, 1, weighs=True, shows=True)
+    return _shown(_intersection(inputs), inputs)
+
+
+@keys_command("ZDIFF", arity=-3, flags=_READS, since="6.2.0", keys=COUNTED)
+def zdiff(space: Keyspace, argv: Argv) -> Reply:
+    """Return the members of the first sorted set that none of the others has."""
+    inputs = _inputs(space, argv, 1, weighs=False, shows=True)
+    return _shown(_difference(inputs), inputs)
+
+
+@keys_command("ZINTERCARD", arity=-3, flags=_READS, since="7.0.0", keys=COUNTED)
+def zintercard(space: Keyspace, argv: Argv) -> Reply:
+    """Return how many members all of the sorted sets have, counting no further than a limit."""
+    inputs = _inputs(space, argv, 1, weighs=False, shows=False, counts=True)
+    count = len(_intersection(inputs))
+    return min(count, inputs.limit) if inputs.limit else count
+
+
+@keys_command("ZUNIONSTORE", arity=-4, flags=_STORES, since="2.0.0", keys=FIRST_AND_COUNTED)
+def zunionstore(space: Keyspace, argv: Argv) -> Reply:
+    """Store the members of all of the sorted sets, each with its scores put together; return how many."""
+    return _store(space, argv[1], _union(_inputs(space, argv, 2, weighs=True, shows=False)))
+
+
+@keys_command("ZINTERSTORE", arity=-4, flags=_STORES, since="2.0.0", keys=FIRST_AND_COUNTED)
+def zinterstore(space: Keyspace, argv: Argv) -> Reply:
+    """Store the members that all of the sorted sets have, each with its scores put together; return how many."""
+    return _store(space, argv[1], _intersection(_inputs(space, argv, 2, weighs=True, shows=False)))
+
+
+@keys_command("ZDIFFSTORE", arity=-4, flags=_STORES, since="6.2.0", keys=FIRST_AND_COUNTED)
+def zdiffstore(space: Keyspace, argv: Argv) -> Reply:
+    """Store the members of the first sorted set that none of the others has; return how many."""
+    return _store(space, argv[1], _difference(_inputs(space, argv, 2, weighs=False, shows=False)))
+
+
+def _inputs(space: Keyspace, argv: Argv, at: int, *, weighs: bool, shows: bool, counts: bool = False) -> Inputs:
+    """Read keys and options; plain sets count as sorted ones with scores of 1. Raises CommandError."""
+    count = integer(argv[at])
+    if count < 1:
+        raise CommandError(f"at least 1 input key is needed for '{argv[0].decode().lower()}' command")
+    if count > len(argv) - at - 1:
+        raise SyntaxRefused
+    inputs = Inputs([_scored(space, key) for key in argv[at + 1 : at + 1 + count]], [1.0] * count)
+    words = argv[at + 1 + count :]
+    while words:
+        word = option(words[0])
+        if word == b"WEIGHTS" and weighs and len(words) > count:
+            inputs.weights = [_weight(text) for text in words[1 : count + 1]]
+            words = words[count + 1 :]
+        elif word == b"AGGREGATE" and weighs and len(words) > 1:
+            aggregate = AGGREGATES.get(option(words[1]))
+            if aggregate is None:
+                raise SyntaxRefused
+            inputs.aggregate, words = aggregate, words[2:]
+        elif word == b"WITHSCORES" and shows:
+            inputs.with_scores, words = True, words[1:]
+        elif word == b"LIMIT" and counts and len(words) > 1:
+            inputs.limit, words = bounded(words[1], least=0, refusal="LIMIT can't be negative"), words[2:]
+        else:
+            raise SyntaxRefused
+    return inputs
+
+
+def _scored(space: Keyspace, key: bytes) -> Scored:
+    found = space.at(key).read(key)
+    if found is None:
+        return {}
+    if isinstance(found, Set):
+        return dict.fromkeys(found.table.names, 1.0)
+    if not isinstance(found, SortedSet):
+        raise WrongType
+    return dict(found.table.items())
+
+
+def _weight(text: bytes) -> float:
+    try:
+        return double(text)
+    except NotAFloat:
+        raise CommandError("weight value is not a float") from None
+
+
+def _product(score: float, weight: float) -> float:
+    product = score * weight
+    return 0.0 if math.isnan(product) else product
+
+
+def _union(inputs: Inputs) -> Scored:
+    together: Scored = {}
+    for place in range(len(inputs.scored)):
+        for member, score in inputs.weighted(place).items():
+            before = together.get(member)
+            together[member] = score if before is None else inputs.aggregate(before, score)
+    return together
+
+
+def _intersection(inputs: Inputs) -> Scored:
+    order = sorted(range(len(inputs.scored)), key=lambda place: len(inputs.scored[place]))
+    first, *others = [inputs.weighted(place) for place in order]
+    together: Scored = {}
+    for member, score in first.items():
+        total = score
+        for other in others:
+            further = other.get(member)
+            if further is None:
+                break
+            total = inputs.aggregate(total, further)
+        else:
+            together[member] = total
+    return together
+
+
+def _difference(inputs: Inputs) -> Scored:
+    first, *others = inputs.scored
+    return {member: score for member, score in first.items() if not any(member in other for other in others)}
+
+
+def _ordered(scored: Scored) -> Iterable[tuple[float, bytes]]:
+    return sorted((score, member) for member, score in scored.items())
+
+
+def _shown(scored: Scored, inputs: Inputs) -> Reply:
+    if inputs.with_scores:
+        return Pairs([(member, score) for score, member in _ordered(scored)])
+    return [member for _, member in _ordered(scored)]
+
+
+def _store(space: Keyspace, target: bytes, scored: Scored) -> int:
+    if scored:
+        space.at(target).put(target, of(_ordered(scored)))
+    else:
+        space.at(target).remove(target)
+    return len(scored)

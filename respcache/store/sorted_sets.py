@@ -1,0 +1,125 @@
+"""The sorted set: distinct members, each with a score, in the order of their scores, under one key."""
+
+import struct
+import sys
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from respcache.store.aggregate import Aggregate
+from respcache.store.packing import NotASnapshot, pack, unpack
+from respcache.store.ranking import Entry, Ranking
+from respcache.store.table import Table
+
+COMPACT_MEMBERS_MAX: Final = 128
+"""Members up to which Redis keeps a sorted set as a listpack (`zset-max-listpack-entries`)."""
+COMPACT_BYTES_MAX: Final = 64
+"""Length of a member up to which it does so (`zset-max-listpack-value`)."""
+SAMPLE_BYTES: Final = 90
+"""Of a float and a tuple, which each member has besides its bytes."""
+_SCORE: Final = struct.Struct("!d")
+
+
+class SortedSet(Aggregate):
+    """Scores by member, and members by rank."""
+
+    __slots__ = ("ranking", "table")
+
+    kind: ClassVar[bytes] = b"zset"
+
+    def __init__(self) -> None:
+        self.table: Table[float] = Table()
+        self.ranking: Ranking = Ranking()
+
+    def __len__(self) -> int:
+        return len(self.table.names)
+
+    def score(self, member: bytes) -> float | None:
+        """Give the score of a member, None if there is no such member."""
+        return self.table.get(member)
+
+    def set(self, member: bytes, score: float) -> bool:
+        """Give a member a score; whether the member is new."""
+        table = self.table
+        old = table.get(member)
+        if (
+            old is None
+            and table.compact
+            and (len(table.names) == COMPACT_MEMBERS_MAX or len(member) > COMPACT_BYTES_MAX)
+        ):
+            table.compact = False
+        if table.compact:
+            score += 0.0  # a listpack has no -0
+        if old is not None:
+            if old != score:
+                self.ranking.remove((old, member))
+                self.ranking.add((score, member))
+                table.set(member, score)
+            return False
+        table.set(member, score)
+        self.ranking.add((score, member))
+        return True
+
+    def remove(self, member: bytes) -> bool:
+        """Take a member out; False if there is none."""
+        score = self.table.get(member)
+        if score is None:
+            return False
+        self.table.remove(member)
+        self.ranking.remove((score, member))
+        return True
+
+    def rank(self, member: bytes) -> int | None:
+        """Count the members before one; None if there is no such member."""
+        score = self.table.get(member)
+        return None if score is None else self.ranking.rank((score, member))
+
+    def encoding(self) -> bytes:
+        """Name the encoding that Redis 7.0 would have chosen; one that was once large stays so."""
+        return b"listpack" if self.table.compact else b"skiplist"
+
+    def copy(self) -> "SortedSet":
+        """Give another one that is equal and shares nothing that changes."""
+        other = SortedSet()
+        other.table = self.table.copy()
+        other.ranking = Ranking(self.ranking.slice(0, len(self) - 1))
+        return other
+
+    def size_bytes(self, samples: int) -> int:
+        """Estimate the memory that this takes, from so many of its members; 0: from all."""
+        return self.table.size_bytes(samples) + len(self) * (SAMPLE_BYTES + sys.getsizeof(0.0))
+
+
+def of(entries: Iterable[Entry]) -> SortedSet:
+    """Make a sorted set, small again if it is; a later score of a member is the one that counts."""
+    made = SortedSet()
+    for score, member in entries:
+        made.table.set(member, score)
+    table = made.table
+    table.compact = len(table.names) <= COMPACT_MEMBERS_MAX and all(
+        len(member) <= COMPACT_BYTES_MAX for member in table.names
+    )
+    if table.compact:
+        table.values = [score + 0.0 for score in table.values]
+    made.ranking = Ranking([(score, member) for member, score in table.items()])
+    return made
+
+
+def dump(value: SortedSet) -> bytes:
+    """Write a sorted set."""
+    table = value.table
+    words = [word for member, score in table.items() for word in (member, _SCORE.pack(score))]
+    return pack([b"c" if table.compact else b"", *words])
+
+
+def load(blob: bytes) -> SortedSet:
+    """Read a sorted set. Raises NotASnapshot."""
+    compact, *words = unpack(blob, least=3, step=2)
+    try:
+        scores = [score for word in words[1::2] for score in _SCORE.unpack(word)]
+    except struct.error:
+        raise NotASnapshot("a score of another length than a double") from None
+    if any(score != score for score in scores):  # noqa: PLR0124 # NaN
+        raise NotASnapshot("a score that is no number")
+    found = of(zip(scores, words[::2], strict=True))
+    found.table.compact = found.table.compact and bool(compact)
+    return found
