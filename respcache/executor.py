@@ -104,6 +104,7 @@ class Executor:
         ledger.now_unix_ms = int(time() * 1000)
         keyspace = self._store.keyspace(session.database)
         partitions = keyspace.partitions
+        crc, ok = crc_hqx, OK  # local names: those of a module are looked up each time
         null = NULL_2 if session.protocol == 2 else NULL_3
         restricted = session.restricted
         last: Argv = []
@@ -152,7 +153,7 @@ class Executor:
                 count += 1
                 last = argv
                 key = argv[row.key_at]
-                partition = keyspace.at(key) if HASH_TAG in key else partitions[crc_hqx(key, 0) >> 4 & 1023]
+                partition = keyspace.at(key) if HASH_TAG in key else partitions[crc(key, 0) >> 4 & 1023]
                 if not partition.serving:
                     out.append(self._router.elsewhere(session, row, argv, partition))
                     continue
@@ -161,20 +162,14 @@ class Executor:
                 except CommandError as refusal:
                     self._refused(row, refusal)
                     out.append(error(refusal))
-                    if partition.changed:
-                        _ship(partition, None)
+                    partition.ship(None)
                     continue
-                log = partition.log
-                if log is not None and log.streams:
-                    if partition.changed:
-                        for effect in partition.take_effects(argv if row.writes else None):
-                            log.append(keyspace.number, effect)
-                    if not log.clean:
-                        if logs is None:
-                            logs = []
-                        logs.append(log)
-                elif partition.changed:
-                    partition.changed = False
+                if partition.changed:
+                    partition.ship(argv if row.writes else None)
+                if partition.unsafe and (log := partition.awaits()) is not None:
+                    if logs is None:
+                        logs = []
+                    logs.append(log)
                 if type(reply) is bytes:
                     length = len(reply)
                     if length < HEADED_MAX:
@@ -185,7 +180,7 @@ class Executor:
                         if room < 0:
                             session.stalled = True
                             break
-                elif reply is OK:
+                elif reply is ok:
                     out.append(b"+OK\r\n")
                 elif reply is None:
                     out.append(null)
@@ -242,11 +237,12 @@ class Executor:
         try:
             reply = row.on_key(partition, argv)
         except CommandError:
-            _ship(partition, None)
+            partition.ship(None)
             raise
-        _ship(partition, argv if row.writes else None)
-        wire, log = encode(reply, protocol), partition.log
-        return wire if log is None or log.clean else self._router.hold(wire, [log])
+        if partition.changed:
+            partition.ship(argv if row.writes else None)
+        wire, log = encode(reply, protocol), partition.awaits()
+        return wire if log is None else self._router.hold(wire, [log])
 
     def run(
         self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
@@ -263,7 +259,7 @@ class Executor:
             reply = row.on_keys(keyspace if row.keys.names_keys else keyspace.only(partitions), argv)
         except CommandError:
             for number in partitions:
-                _ship(keyspace.partitions[number], None)
+                keyspace.partitions[number].ship(None)
             raise
         logs = self._collect(row, argv, partitions)
         wire = encode(reply, protocol)
@@ -280,16 +276,13 @@ class Executor:
         for keyspace in self._store.used():
             for number in partitions:
                 partition = keyspace.partitions[number]
-                log = partition.log
                 if partition.changed:
-                    told = partition.rewritten or row.merge is not Merge.NONE
-                    effects = partition.take_effects(None)
-                    if not told:  # what is there already are keys that were found expired
-                        effects += _states(partition, keys)
-                    if log is not None and log.streams:
-                        for effect in effects:
-                            log.append(keyspace.number, effect)
-                if log is not None and log.streams and not log.clean:
+                    if row.merge is Merge.NONE and not partition.rewritten:  # only keys found expired are told
+                        for effect in _states(partition, keys):
+                            partition.rewrite(effect)
+                    partition.ship(None)
+                log = partition.awaits()
+                if log is not None:
                     unclean.append(log)
         return unclean
 
@@ -324,15 +317,6 @@ def check_restrictions(session: Session, row: Command) -> None:
         raise AuthRequired
     if session.listens_only and row.name not in LISTENERS_COMMANDS:
         raise ListensOnly(row.name)
-
-
-def _ship(partition: Partition, default: Argv | None) -> None:
-    """Send to the copies what has changed: a write, or only keys that were found expired."""
-    if partition.changed:
-        effects, log = partition.take_effects(default), partition.log
-        if log is not None and log.streams:
-            for effect in effects:
-                log.append(partition.database, effect)
 
 
 def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:

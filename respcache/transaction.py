@@ -66,9 +66,10 @@ class Participant:
             database = int(number)
             partition = self._store.keyspace(database).at(key)
             self._copies.restore(partition.number, database, key, entry or None)
-            if partition.log is not None and partition.log.streams:
-                partition.log.append(database, entry_effect(partition, key))
-                logs.append(partition.log)
+            partition.rewrite(entry_effect(partition, key))
+            partition.ship(None)
+            if (log := partition.awaits()) is not None:
+                logs.append(log)
         self._locks.release(order.partitions)
         return logs
 

@@ -13,7 +13,7 @@ from respcache.commands.registry import ALL, PAIRS, Flags, Merge, key_command, k
 from respcache.errors import CommandError, SyntaxRefused, WrongArity
 from respcache.reply import OK, Reply
 from respcache.store.keyspace import Keyspace
-from respcache.store.partition import Argv, Partition
+from respcache.store.partition import NEVER_UNIX_MS, Argv, Partition
 from respcache.store.values import STRING_MAX_BYTES
 
 SET_OPTIONS: Final = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL", *CLOCKS))
@@ -47,7 +47,7 @@ def set_(partition: Partition, argv: Argv) -> Reply:
     if len(argv) == 3:
         key = argv[1]
         partition.values[key] = argv[2]
-        if partition.expires:
+        if partition.due_unix_ms != NEVER_UNIX_MS:
             partition.expires.pop(key, None)
         partition.changed = True
         return OK

@@ -373,9 +373,7 @@ class Runtime:
         for keyspace in self.store.used():
             for partition in keyspace.partitions[first : first + SWEEP_PARTITIONS]:
                 if partition.serving and partition.sweep():
-                    for effect in partition.take_effects(None):
-                        if partition.log is not None:
-                            partition.log.append(keyspace.number, effect)
+                    partition.ship(None)
         self.replicator.wake()
 
 

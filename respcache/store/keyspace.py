@@ -66,6 +66,7 @@ class Store:
             for partition in keyspace.partitions:
                 partition.serving = self._serving[partition.number]
                 partition.log = self._logs[partition.number]
+                partition.unsafe = partition.log is not None
         return keyspace
 
     def used(self) -> list[Keyspace]:
@@ -78,3 +79,4 @@ class Store:
         for keyspace in self.used():
             partition = keyspace.partitions[number]
             partition.serving, partition.log = serving, log
+            partition.unsafe = log is not None

@@ -6,14 +6,19 @@ command and a partition is what every command has in its hand.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.ledger import Ledger
 from respcache.store.values import Value
 
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
 NEVER_UNIX_MS: Final = 2**63 - 1
+"""No deadline at all."""
+LATEST_UNIX_MS: Final = NEVER_UNIX_MS - 1
 """A deadline that no clock reaches."""
 FLUSH: Final = b"FLUSHDB"
 """An effect of this name and without a key is about its partition alone."""
@@ -57,38 +62,42 @@ class Partition:
         "log",
         "number",
         "serving",
+        "unsafe",
         "values",
     )
 
     def __init__(self, number: int, database: int, ledger: Ledger) -> None:
-        self.number: Final = number
-        self.database: Final = database
-        self.ledger: Final = ledger
+        # What every command asks for stands first: it is then in the same lines of the processor's cache.
         self.values: dict[bytes, Value] = {}
-        self.expires: dict[bytes, int] = {}
-        """Deadlines in Unix milliseconds; most keys have none."""
-        self.due_unix_ms = NEVER_UNIX_MS
-        """No deadline in `expires` is earlier."""
+        self.due_unix_ms: i64 = NEVER_UNIX_MS
+        """No deadline in `expires` is earlier; NEVER_UNIX_MS if there is none."""
         self.serving = True
         """Whether this node may run commands here now."""
-        self.log: Log | None = None
-        """Where effects go; None on copies, and where there is no cluster."""
         self.changed = False
         """Set by every change; whoever takes the effects clears it."""
+        self.unsafe = False
+        """Whether the copies may still lack effects of this partition; `awaits` knows."""
+        self.ledger: Final = ledger
+        self.log: Log | None = None
+        """Where effects go; None on copies, and where there is no cluster."""
+        self.expires: dict[bytes, int] = {}
+        """Deadlines in Unix milliseconds; most keys have none."""
+        self.number: Final = number
+        self.database: Final = database
         self._effects: list[Argv] = []
         self._rewritten = False
 
     def value(self, key: bytes) -> Value | None:
         """Give what the key holds, of whatever kind."""
         found = self.values.get(key)
-        if found is not None and self.expires and self._is_over(key):
+        if found is not None and self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key):
             return None
         return found
 
     def string(self, key: bytes) -> bytes | None:
         """Give the string at key. Raises WrongType if it holds another kind."""
         found = self.values.get(key)
-        if found is None or (self.expires and self._is_over(key)):
+        if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
             return None
         if type(found) is not bytes:
             raise WrongType
@@ -98,7 +107,7 @@ class Partition:
         """Look a key up for a command that only reads: hits and misses count."""
         self.ledger.lookups += 1
         found = self.values.get(key)
-        if found is None or (self.expires and self._is_over(key)):
+        if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
             self.ledger.misses += 1
             return None
         return found
@@ -108,7 +117,7 @@ class Partition:
         ledger = self.ledger
         ledger.lookups += 1
         found = self.values.get(key)
-        if found is None or (self.expires and self._is_over(key)):
+        if found is None or (self.due_unix_ms <= ledger.now_unix_ms and self._is_over(key)):
             ledger.misses += 1
             return None
         if type(found) is not bytes:
@@ -143,7 +152,7 @@ class Partition:
     def put(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key had is gone."""
         self.values[key] = value
-        if self.expires:
+        if self.due_unix_ms != NEVER_UNIX_MS:
             self.expires.pop(key, None)
         self.changed = True
 
@@ -176,8 +185,7 @@ class Partition:
 
     def expire_at(self, key: bytes, deadline_unix_ms: int) -> None:
         """Give an existing key a deadline, in the future."""
-        self.expires[key] = deadline_unix_ms
-        self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms)
+        self._set_deadline(key, deadline_unix_ms)
         self.changed = True
 
     def expire_or_delete(self, key: bytes, deadline_unix_ms: int) -> None:
@@ -203,8 +211,7 @@ class Partition:
             return
         self.values[key] = value
         if deadline_unix_ms is not None:
-            self.expires[key] = deadline_unix_ms
-            self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms)
+            self._set_deadline(key, deadline_unix_ms)
 
     def rewrite(self, argv: Argv) -> None:
         """Tell the copies this instead of the command's own argv; callable several times."""
@@ -225,6 +232,25 @@ class Partition:
         self._effects, self._rewritten, self.changed = [], False, False
         return effects
 
+    def ship(self, default: Argv | None) -> None:
+        """Send what has changed to the copies, if there are any. `default` is the argv of a write."""
+        log = self.log
+        if log is None or not log.streams:
+            self.changed = False
+            return
+        for effect in self.take_effects(default):
+            log.append(self.database, effect)
+            self.unsafe = True
+
+    def awaits(self) -> Log | None:
+        """Give the log until which replies about these keys have to wait; None if all effects are on all copies."""
+        if self.unsafe:
+            log = self.log
+            if log is not None and not log.clean:
+                return log
+            self.unsafe = False
+        return None
+
     def live_keys(self) -> Iterator[bytes]:
         """Go through the keys that have not expired; nothing may change meanwhile."""
         if not self.expires:
@@ -240,7 +266,9 @@ class Partition:
         over = [key for key, deadline in self.expires.items() if deadline <= now]
         for key in over:
             self._forget(key)
-        self.due_unix_ms = min(self.expires.values(), default=NEVER_UNIX_MS)
+        self.due_unix_ms = NEVER_UNIX_MS
+        if self.expires:
+            self._note_due(min(self.expires.values()))
         self.ledger.expired_active += len(over)
         return len(over)
 
@@ -255,6 +283,13 @@ class Partition:
         dropped = len(self.values)
         self.values, self.expires, self.due_unix_ms = {}, {}, NEVER_UNIX_MS
         return dropped
+
+    def _set_deadline(self, key: bytes, deadline_unix_ms: int) -> None:
+        self.expires[key] = deadline_unix_ms
+        self._note_due(deadline_unix_ms)
+
+    def _note_due(self, deadline_unix_ms: int) -> None:
+        self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms, LATEST_UNIX_MS)
 
     def _is_over(self, key: bytes) -> bool:
         """Tell whether the deadline has passed; the key is deleted then, here and on the copies."""

@@ -115,6 +115,7 @@ class Model(RuleBasedStateMachine):
         assert {key: self.partition.values[key] for key in self.partition.live_keys()} == alive
         assert set(self.partition.expires) <= set(self.partition.values)
         assert self.partition.due_unix_ms <= min(self.partition.expires.values(), default=NEVER_UNIX_MS)
+        assert not self.partition.expires or self.partition.due_unix_ms < NEVER_UNIX_MS
 
 
 TestModel = Model.TestCase
@@ -142,6 +143,37 @@ def test_a_rewritten_effect_stands_for_the_command() -> None:
     assert partition.take_effects([b"GETSET", b"k", b"v"]) == [[b"SET", b"k", b"v"]]
     partition.put(b"k", b"w")
     assert partition.take_effects([b"SET", b"k", b"w"]) == [[b"SET", b"k", b"w"]]
+
+
+def test_replies_wait_for_what_was_sent_until_the_copies_have_it() -> None:
+    """And nobody asks the log again after that, until more is sent; a new log is asked once."""
+    store, log = Store(), Recorder()
+    store.mark(0, serving=True, log=log)
+    partition = store.keyspace(0).partitions[0]
+    assert partition.awaits() is None
+    partition.put(b"k", b"v")
+    log.clean = False
+    assert partition.awaits() is None, "nothing was sent yet"
+    partition.ship([b"SET", b"k", b"v"])
+    assert (log.effects, partition.changed, partition.awaits()) == ([[b"SET", b"k", b"v"]], False, log)
+    log.clean = True
+    assert partition.awaits() is None
+    assert not partition.unsafe
+
+    other = Recorder()
+    other.clean = False
+    store.mark(0, serving=True, log=other)
+    assert partition.awaits() is other
+
+
+def test_changes_that_nobody_has_a_copy_of_are_forgotten() -> None:
+    """As on a node of its own."""
+    partition = _partition()
+    assert isinstance(partition.log, Recorder)
+    partition.log.streams = ()
+    partition.put(b"k", b"v")
+    partition.ship([b"SET", b"k", b"v"])
+    assert (partition.log.effects, partition.changed, partition.unsafe) == ([], False, False)
 
 
 def test_without_copies_nothing_is_left_for_the_first_command_that_has_them() -> None:
