@@ -221,6 +221,14 @@ def test_what_strangers_and_former_links_say_is_ignored() -> None:
     assert list(town["a"].audiences.tables[Kind.CHANNEL]) == [b"ch"]
 
 
+def test_a_peer_that_begins_anew_is_taken_at_its_word() -> None:
+    """Number 0 of a later epoch takes the place of all that it told before, on whatever link it comes."""
+    town = Town("a", "b")
+    town.subscribe("b", Listener(), Kind.CHANNEL, b"ch", b"kept")
+    town["a"].receive("b", encode(Told(1 << 40, 0, [(Kind.CHANNEL, b"kept"), (Kind.CHANNEL, b"new")], [])))
+    assert list(town["a"].audiences.tables[Kind.CHANNEL]) == [b"kept", b"new"]
+
+
 def test_long_lists_of_names_come_in_several_messages() -> None:
     """A new link tells all, and a subscription behind them is confirmed when all have arrived."""
     town = Town("a", "b")
