@@ -70,6 +70,7 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
+        self._made = False
         self._patience: asyncio.TimerHandle
         self._transport: asyncio.Transport
         self.gone: Final = asyncio.Event()
@@ -80,7 +81,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, if this node dialled; else take in what was read already."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport, self._made = cast("asyncio.Transport", transport), True
         connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -102,13 +103,20 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
         """Give back the orders that will not be answered."""
+        if self.gone.is_set():
+            return  # it was abandoned before
         self._patience.cancel()
         asked = list(self._asked.values())
         self._asked.clear()
         self._links.closed(self)
+        self.gone.set()
         for order in asked:
             self._links.node.lost(order)
-        self.gone.set()
+
+    def abandoned(self) -> None:
+        """Take the connection for lost: its making was cancelled, and uvloop tells the protocol nothing then."""
+        if self._made:
+            self.connection_lost(None)
 
     def send(self, kind: int, body: bytes) -> None:
         """Send a frame at the end of this turn of the event loop."""
@@ -134,7 +142,7 @@ class Link(asyncio.Protocol):
     def flush(self) -> None:
         """Write what was sent in this turn."""
         out, self._out = self._out, []
-        if self._transport.is_closing():
+        if self.gone.is_set() or self._transport.is_closing():
             return
         self._transport.write(b"".join(out))
         if self._transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
@@ -230,11 +238,12 @@ class Links:
 
     async def close(self) -> None:
         """End all links."""
-        tasks = [*self._dialling.values(), *self._adopting]
+        dialling = list(self._dialling.values())
         self._dialling.clear()
-        for task in tasks:
+        for task in dialling:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # What is being adopted has a socket to close, and is a matter of two turns: it is cut when it is there.
+        await asyncio.gather(*dialling, *self._adopting, return_exceptions=True)
         for link in list(self._all):
             link.cut()
 
@@ -274,12 +283,11 @@ class Links:
             self.node.link_down(link.peer)
 
     async def _dial(self, name: str, host: str, port: int) -> None:
-        loop = asyncio.get_running_loop()
         first = True
         while True:
             try:
                 async with asyncio.timeout(DIAL_TIMEOUT_S):
-                    _, link = await loop.create_connection(lambda: Link(self, dialled=name), host, port)
+                    link = await self._connect(name, host, port)
             except (OSError, TimeoutError):
                 self.node.unreachable(name)
             else:
@@ -287,3 +295,13 @@ class Links:
                 first = False
                 await link.gone.wait()  # a peer too busy to greet yet is not dialled twice
             await asyncio.sleep(REDIAL_S)
+
+    async def _connect(self, name: str, host: str, port: int) -> Link:
+        """Dial once. Raises OSError."""
+        link = Link(self, dialled=name)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: link, host, port)
+        except asyncio.CancelledError:
+            link.abandoned()
+            raise
+        return link

@@ -321,6 +321,23 @@ def test_a_newer_link_takes_the_place_of_an_older_one() -> None:
     asyncio.run(main())
 
 
+def test_a_link_whose_making_is_cancelled_sends_nothing_more() -> None:
+    """Uvloop closes the transport under it, without a word."""
+
+    async def main() -> None:
+        node, link, transport = incoming()
+        link.send(frames.KEEPER, b"x")
+        link.abandoned()
+        await asyncio.sleep(0)
+        assert transport.take() == b""
+        assert link.gone.is_set()
+        assert not node.links._all
+        link.connection_lost(None)  # asyncio's own transports do tell, afterwards
+        Link(node.links).abandoned()  # and one that was never made has nothing to end
+
+    asyncio.run(main())
+
+
 def test_a_peer_that_leaves_too_much_unread_is_cut_off() -> None:
     """What it missed is made up for by a new link."""
 
