@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Final
 
+from boards.gossip import GOSSIP
 from boards.grafana import Board
 from boards.overview import OVERVIEW
 
-BOARDS: Final[dict[str, Board]] = {"overview.json": OVERVIEW}
+BOARDS: Final[dict[str, Board]] = {"overview.json": OVERVIEW, "gossip.json": GOSSIP}
 """Boards by file name."""
 FOLDER: Final = Path(__file__).parent.parent
 

@@ -49,7 +49,22 @@ PROMETHEUS: Final = shutil.which("prometheus")
 PROMTOOL: Final = shutil.which("promtool")
 
 MAY_BE_ZERO: Final = frozenset(
-    {"too few copies", "not served", "oldest waiting", "redirected", "not answered: {{reason}}", "to {{instance}}"}
+    {
+        "too few copies",
+        "not served",
+        "oldest waiting",
+        "redirected",
+        "not answered: {{reason}}",
+        "to {{instance}}",
+        "worst score",
+        "distrust of {{instance}}",
+        "flaps",
+        "refutations",
+        "stalls",
+        "waiting at {{instance}}",
+        "dropped: {{reason}}",
+        "syncs: {{result}}",
+    }
 )
 """Legends of what a cluster that is well does not have; all else has to be positive under load."""
 
