@@ -26,6 +26,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 SEED: Final = 1
 NODES: Final = 5
+OWN_CORES_MIN: Final = 0.8
+"""What three saturated nodes get of two cores that they share with their load alone; much less means that
+somebody else was running, and a process that is not scheduled is late by itself."""
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -125,12 +128,15 @@ async def test_saturated_nodes_are_suspected_by_nobody(report: Callable[[str], N
         lags = [await _worst_lag_s(fleet, number) for number in fleet.nodes]
         suspected = await fleet.transitions("suspect") - before
         used = sum(cpu) - sum(cpu_before)
+        dead = await fleet.transitions("dead")
         report(
             f"60 s at full load: the machine was {1 - busy[1] / busy[0]:.0%} busy, the nodes used {used / 60:.2f} of "
-            f"its cores; {suspected} suspicions, {await fleet.transitions('dead')} deaths, "
-            f"lag told at the end up to {max(lags):.2f} s"
+            f"its cores; {suspected} suspicions, {dead} deaths, lag told at the end up to {max(lags):.2f} s"
         )
         assert busy[1] / busy[0] < 0.1, "that was no full load"
+        assert dead == 0
+        if used / 60 < OWN_CORES_MIN:
+            pytest.skip(f"other programs had the machine: the nodes got {used / 60:.2f} cores, too little to judge by")
         assert suspected == 0
 
 
