@@ -11,6 +11,7 @@ from respcache.cluster.membership import Address, Effect, Event, Send, SendStrea
 from respcache.errors import ProtocolError
 from respcache.net import frames
 from respcache.net.frames import FrameReader
+from respcache.net.names import AddressBook, Names
 
 STREAM_TIMEOUT_S: Final = 2.0
 READ_BYTES: Final = 64 * 1024
@@ -52,6 +53,7 @@ class Gossip(asyncio.DatagramProtocol):
         self._timer_due = float("inf")
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._quiet: Final = asyncio.Event()
+        self._book: Final = AddressBook(Names(), self._start)
         self._loop: asyncio.AbstractEventLoop
         self.traffic: Final = Traffic()
         self.record_version = 0
@@ -60,6 +62,7 @@ class Gossip(asyncio.DatagramProtocol):
     async def open(self, bound: socket.socket) -> None:
         """Begin to listen on a bound UDP socket."""
         self._loop = asyncio.get_running_loop()
+        self._book.family = bound.family
         await self._loop.create_datagram_endpoint(lambda: self, sock=bound)
         self._arm()
 
@@ -126,9 +129,10 @@ class Gossip(asyncio.DatagramProtocol):
         return now
 
     def _send(self, address: Address, payload: bytes) -> None:
-        if self._transport is not None:
+        place = self._book.find(self._loop.time(), address)
+        if self._transport is not None and place is not None:
             self.traffic.datagrams_out += len(payload)
-            self._transport.sendto(payload, address)
+            self._transport.sendto(payload, place)  # which would wait for a name to be resolved
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -2,17 +2,22 @@
 
 import asyncio
 import ipaddress
+import math
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from respcache.cluster.membership import Address
 from respcache.errors import ConfigError
 
 PATIENCE_S: Final = 5.0
 """How long one attempt waits for an answer; the look-up goes on, and the next attempt may have its answer."""
+FRESH_S: Final = 10.0
+"""How long the address of a name is used before it is looked up again, and how soon after a failure."""
+HOSTS_MAX: Final = 16_384
+"""Hosts that are remembered; when there are more, all are looked up anew."""
 
 
 class Names:
@@ -71,6 +76,45 @@ class Names:
         self._under_way[host] = answer
         threading.Thread(target=work, name=f"look-up-{host}", daemon=True).start()
         return answer
+
+
+class AddressBook:
+    """Gives the addresses of hosts at once, or not at all: for datagrams, which may be lost anyway.
+
+    An address that is out of date is used until there is a newer one.
+    """
+
+    def __init__(self, names: Names, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        """`start` runs a look-up in the background, and owns it."""
+        self._names: Final = names
+        self._start: Final = start
+        self.family: int = socket.AF_INET
+        """Of the socket: addresses of this kind are preferred."""
+        self._known: dict[str, tuple[str, float]] = {}
+        """Address, or nothing while there is none, and until when it is fresh, by host."""
+
+    def find(self, now: float, address: Address) -> Address | None:
+        """Return where a datagram for an address has to go; None if that is not known yet."""
+        host, port = address
+        known, fresh_until_s = self._known.get(host) or self._enter(host)
+        if now >= fresh_until_s:
+            self._known[host] = (known, now + FRESH_S)
+            self._start(self._look_up(host, now + FRESH_S))
+        return (known, port) if known else None
+
+    def _enter(self, host: str) -> tuple[str, float]:
+        if len(self._known) >= HOSTS_MAX:
+            self._known.clear()
+        entry = self._known[host] = (host, math.inf) if _is_literal(host) else ("", -math.inf)
+        return entry
+
+    async def _look_up(self, host: str, fresh_until_s: float) -> None:
+        try:
+            found = await self._names.look_up(host, 0)
+        except (OSError, ConfigError):
+            return  # the next datagram after a while has it looked up again
+        wanted = (there for there, _ in found if (":" in there) == (self.family == socket.AF_INET6))
+        self._known[host] = (next(wanted, found[0][0]), fresh_until_s)
 
 
 def _is_literal(host: str) -> bool:

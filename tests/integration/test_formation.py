@@ -89,6 +89,18 @@ async def test_seeds_are_found_by_name_and_from_a_file(tmp_path: Path) -> None:
         await cluster.wait_for_convergence(3, timeout_s=5.0)
 
 
+async def test_nodes_may_advertise_a_name() -> None:
+    """Others find them by it, over datagrams too: a dead one is noticed as soon as any."""
+    async with Cluster(nodes=3, advertise="localhost") as cluster:
+        assert {view.host for view in cluster.member(0).members()} == {"localhost"}
+        await until(
+            lambda: all(view.myself or view.round_trip_s is not None for view in cluster.member(0).members()),
+            "pings are answered",
+        )
+        await cluster.kill(2)
+        await cluster.wait_for_convergence(2, timeout_s=10.0)
+
+
 async def test_dead_and_foreign_and_own_addresses_among_the_seeds_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:
     """A node joins by its one good seed, and says plainly what is wrong with another."""
     async with _http_server() as wrong, Cluster() as cluster:
