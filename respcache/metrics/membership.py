@@ -104,8 +104,8 @@ MEMBERSHIP: Final = Section(
             "gossip_dropped_total",
             "What was dropped unread.",
             {
-                "reason": "decode (no packet), label (of another cluster), stale (under this node's own name), "
-                "full (of more members than there may be)"
+                "reason": "decode (no packet), oversize (too long for one), label (of another cluster), stale (under "
+                "this node's own name), full (of more members than there may be), queue (rumours of too many members)"
             },
             lambda now: by(now.membership.stats.dropped),
         ),

@@ -63,7 +63,8 @@ class ProbeOrder:
 
     Thereby each member is probed by each other one at least every 2n - 1
     rounds, and the time to the first suspicion does not grow with n (SWIM,
-    Das et al., 2002). Those in a hurry go first.
+    Das et al., 2002). Those in a hurry go first. Each turn draws its member
+    from those that wait, which is a permutation without ever shuffling one.
     """
 
     __slots__ = ("_hurried", "_rng", "_waiting")
@@ -74,8 +75,8 @@ class ProbeOrder:
         self._hurried: dict[str, None] = {}
 
     def add(self, name: str) -> None:
-        """Give a new member a random place in the running permutation."""
-        self._waiting.insert(self._rng.randint(0, len(self._waiting)), name)
+        """Let a new member have its turn within the running permutation."""
+        self._waiting.append(name)
 
     def hurry(self, name: str) -> None:
         """Let a member have the next turn."""
@@ -90,9 +91,14 @@ class ProbeOrder:
                 return name
         for _ in range(2):
             while self._waiting:
-                name = self._waiting.pop()
+                name = self._draw()
                 if name in peers and name not in busy:
                     return name
-            self._waiting = sorted(peers)
-            self._rng.shuffle(self._waiting)
+            self._waiting = list(peers)
         return None
+
+    def _draw(self) -> str:
+        waiting = self._waiting
+        place = self._rng.randrange(len(waiting))
+        waiting[place], waiting[-1] = waiting[-1], waiting[place]
+        return waiting.pop()

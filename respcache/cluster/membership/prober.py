@@ -6,7 +6,7 @@ from typing import Final
 
 from respcache.cluster.membership.contact import Contact
 from respcache.cluster.membership.health import Health
-from respcache.cluster.membership.member import Address, MemberState
+from respcache.cluster.membership.member import Address, Member, MemberState
 from respcache.cluster.membership.outbox import Outbox
 from respcache.cluster.membership.probe import Probe, ProbeOrder, Step
 from respcache.cluster.membership.profile import GossipConfig
@@ -25,8 +25,8 @@ class Prober:
     """Sends pings, asks for help and gives it, and accuses to the view those that stay silent.
 
     One round per probe interval, stretched by the health score; hinted probes
-    come on top. A verdict takes two probe timeouts: one for the direct ping,
-    one for the helpers and the stream.
+    come on top. The direct ping has one probe timeout, or less where the round
+    trips measured before say so; helpers and stream then have one together.
     """
 
     __slots__ = (
@@ -68,7 +68,10 @@ class Prober:
     @property
     def deadline(self) -> float:
         """When `tick` is due."""
-        return min(self._round_at, self._relays.deadline, *(probe.deadline for probe in self._probes.values()))
+        due = min(self._round_at, self._relays.deadline)
+        for probe in self._probes.values():
+            due = min(due, probe.deadline)
+        return due
 
     def meet(self, newcomer: str) -> None:
         """Give a new member its place in the order."""
@@ -143,8 +146,10 @@ class Prober:
             self._outbox.send(requester, Nack(request.round_no))
 
     def forget_strangers(self) -> None:
-        """Drop what was learned first hand of those that are no members any more."""
+        """Drop what was learned first hand of those that are no members any more, where there are such."""
         known = self._view.table.live_names
+        if len(self.contacts) <= len(known):
+            return
         self.contacts = {name: contact for name, contact in self.contacts.items() if name in known}
 
     def start_over(self, now: float) -> None:
@@ -178,16 +183,15 @@ class Prober:
             target=target,
             helpers=self._view.some_peers(self._rng, self._profile.indirect_probes, but=target),
             rtt_s=rtt_s * stretch,
-            period_s=2 * longest_s * stretch,
+            period_s=(rtt_s + longest_s) * stretch,
         )
         self._probes[probe.round_no] = probe
-        notice = [self._view.rumor(now, target)] if member.state is MemberState.SUSPECT else []
-        self._outbox.send(member.address, Ping(probe.round_no, target), notice)
+        self._outbox.send(member.address, Ping(probe.round_no, target), self._notice(now, member))
 
     def _advance(self, now: float, probe: Probe) -> None:
         match probe.tick(now):
             case Step.ASK_HELPERS:
-                self._ask_helpers(probe)
+                self._ask_helpers(now, probe)
             case Step.GIVE_UP:
                 del self._probes[probe.round_no]
                 self._stats.probes["timeout"] += 1
@@ -196,14 +200,19 @@ class Prober:
             case None:
                 pass
 
-    def _ask_helpers(self, probe: Probe) -> None:
+    def _notice(self, now: float, target: Member) -> list[bytes]:
+        """Tell a suspect of the suspicion in the very packet that probes it: so it refutes as soon as it can."""
+        return [self._view.rumor(now, target.name)] if target.state is MemberState.SUSPECT else []
+
+    def _ask_helpers(self, now: float, probe: Probe) -> None:
         table = self._view.table
         for helper in probe.helpers:
             if helper in table.live_names:
                 self._outbox.send(table[helper].address, PingReq(probe.round_no, probe.target))
         target = table.get(probe.target)
         if target is not None:
-            self._outbox.request(target.address, self._outbox.pack(Ping(probe.round_no, probe.target)))
+            ping = self._outbox.pack(Ping(probe.round_no, probe.target), self._notice(now, target))
+            self._outbox.request(target.address, ping)
 
     def _next_round_no(self) -> int:
         self._round_no += 1

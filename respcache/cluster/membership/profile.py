@@ -73,6 +73,11 @@ class GossipConfig:
     """Seconds that a dead or left member is remembered, so that stale rumours cannot revive it and
     a dead one is retried; above the longest suspicion. Once over, only seeds heal a split."""
 
+    partition_share: float = 1 / 3
+    """Where more than this share of the members, and at least two, are suspect at once, it is rather
+    the network than all of them: that is reported, and their suspicions last the longest time, so
+    that a short cut costs nobody its membership. Above 0 up to 1; 1 switches that off."""
+
     health_max: int = 8
     """The worst Lifeguard health score, 0 to 16; timeouts and intervals stretch by score + 1. 0
     switches that off."""
@@ -133,6 +138,7 @@ _RANGES: Final = (
     ("suspicion_confirmations", 0, 5),
     ("gossip_fanout", 1, 16),
     ("retransmit_multiplier", 1, 16),
+    ("partition_share", 0.01, 1),
     ("health_max", 0, 16),
     ("members_max", 2, 65_536),
     ("rumors_max", 16, 1_000_000),

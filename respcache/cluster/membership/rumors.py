@@ -3,6 +3,8 @@
 import math
 from typing import Final
 
+from respcache.cluster.membership.stats import GossipStats
+
 _MISFITS_MAX: Final = 4
 """Rumours too big for the rest of a packet that are passed over before it is called full."""
 
@@ -19,15 +21,13 @@ class RumorQueue:
     then from the lowest tier, newest first; so fresh news never wait behind old.
     """
 
-    __slots__ = ("_capacity", "_own", "_tier_of", "_tiers", "dropped")
+    __slots__ = ("_capacity", "_own", "_stats", "_tier_of", "_tiers")
 
-    def __init__(self, *, own: str, capacity: int) -> None:
-        self._own = own
+    def __init__(self, *, own: str, capacity: int, stats: GossipStats) -> None:
+        self._own, self._stats = own, stats
         self._capacity = capacity
         self._tiers: list[dict[str, bytes]] = []
         self._tier_of: dict[str, int] = {}
-        self.dropped = 0
-        """Rumours that gave way because the queue was full."""
 
     def __len__(self) -> int:
         return len(self._tier_of)
@@ -96,5 +96,5 @@ class RumorQueue:
             for name in tier:
                 if name != self._own:
                     self.drop(name)
-                    self.dropped += 1
+                    self._stats.dropped["queue"] += 1
                     return

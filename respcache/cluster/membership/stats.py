@@ -21,8 +21,11 @@ class GossipStats:
     received: dict[str, int] = field(default_factory=lambda: _zeros(*_MESSAGES))
     probes: dict[str, int] = field(default_factory=lambda: _zeros("ack", "indirect", "timeout"))
     """Ended probes: answered directly, answered through a helper or a stream, not answered."""
-    dropped: dict[str, int] = field(default_factory=lambda: _zeros("decode", "label", "stale", "full"))
-    """Packets that were no packets, came from another cluster or from our own name; names above `members_max`."""
+    dropped: dict[str, int] = field(
+        default_factory=lambda: _zeros("decode", "oversize", "label", "stale", "full", "queue")
+    )
+    """Packets that were no packets, came from another cluster or from our own name; names above `members_max`;
+    rumours above `rumors_max`."""
     syncs: dict[str, int] = field(default_factory=lambda: _zeros("started", "done", "failed"))
     probe_us_buckets: list[int] = field(default_factory=lambda: [0] * PROBE_BUCKETS)
     """Answered probes, directly or not, by how long the answer took: bucket i counts those from 2**(i-1) to

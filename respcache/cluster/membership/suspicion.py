@@ -11,10 +11,11 @@ class Suspicion:
 
     With c of k expected confirmations it lasts
     `max - (max - min) * log(c + 1) / log(k + 1)` seconds, as in Lifeguard; the
-    first accuser does not count. With k = 0 it lasts `min_s`.
+    first accuser does not count. With k = 0 it lasts `min_s`, and while `held`
+    always `max`: so many are accused at once that the accusers are in doubt.
     """
 
-    __slots__ = ("_confirmations_wanted", "_max_s", "_min_s", "_postponed_s", "_started_at", "accusers")
+    __slots__ = ("_confirmations_wanted", "_max_s", "_min_s", "_postponed_s", "_started_at", "accusers", "held")
 
     def __init__(
         self, now: float, *, accusers: Iterable[str], min_s: float, max_s: float, confirmations_wanted: int
@@ -23,6 +24,7 @@ class Suspicion:
         self._min_s, self._max_s = min_s, max_s
         self._confirmations_wanted = confirmations_wanted
         self._started_at = now
+        self.held = False
         self._postponed_s = 0.0
 
     @property
@@ -43,12 +45,19 @@ class Suspicion:
         self.accusers |= frozenset(fresh)
         return True
 
-    def postpone(self, until: float, *, by_s: float) -> None:
+    def release(self, now: float) -> None:
+        """End the hold and give the suspect the shortest time once more: it may be about to refute."""
+        self.held = False
+        self.postpone(now + self._min_s)
+
+    def postpone(self, until: float, *, by_s: float = 0.0) -> None:
         """Give back `by_s` seconds in which this node was not running, and judge no earlier than `until`."""
         self._postponed_s += max(by_s, until - self.deadline)
 
     def _lasts_s(self) -> float:
         wanted = self._confirmations_wanted
+        if self.held:
+            return self._max_s
         if wanted <= 0:
             return self._min_s
         got = max(0, len(self.accusers) - 1)

@@ -32,12 +32,14 @@ from respcache.cluster.membership.view import Heard, View
 from respcache.cluster.membership.wire import (
     EPOCH_MAX,
     HOST_PATTERN,
+    LAG_MS_MAX,
     NAME_PATTERN,
     Ack,
     Conflict,
     DecodeError,
     Gossip,
     Nack,
+    OversizeError,
     Packet,
     Ping,
     PingReq,
@@ -115,6 +117,8 @@ class Swim:
         self._conflict_since = math.inf
         self._silent = False
         self._answered = False
+        self.deadline = self._due()
+        """Monotonic time at which `tick` is due; every input may change it."""
 
     @property
     def me(self) -> Member:
@@ -141,13 +145,6 @@ class Swim:
         """Rumours that wait to be passed on."""
         return len(self._view.rumors)
 
-    @property
-    def deadline(self) -> float:
-        """Monotonic time at which `tick` is due."""
-        if self._silent:
-            return math.inf
-        return min(self._prober.deadline, self._gossip_at, self._seeds.deadline, self._view.deadline)
-
     def members(self) -> tuple[Member, ...]:
         """Return all members in all states, this one and remembered dead ones included."""
         return tuple(self._view.table)
@@ -164,9 +161,16 @@ class Swim:
         """Return what is known first hand of a peer: round trip, lag, record version."""
         return self._prober.contacts.get(name)
 
-    def set_payload(self, version: int, *, lag_ms: int = 0) -> None:
-        """Set what rides along from now on: the version of the ownership record, and this node's event loop lag."""
-        self._outbox.record_version, self._outbox.lag_ms = version, lag_ms
+    def set_payload(self, version: int | None = None, *, lag_ms: int | None = None) -> None:
+        """Set what rides along from now on; what is not given stays as it is.
+
+        `version` is that of the ownership record, in every packet; `lag_ms` how
+        late this node's event loop was lately, in every ack.
+        """
+        if version is not None:
+            self._outbox.record_version = version
+        if lag_ms is not None:
+            self._outbox.lag_ms = min(max(0, lag_ms), LAG_MS_MAX)
 
     def join(self, now: float, seeds: Sequence[Address]) -> list[Effect]:
         """Call these seeds, in place of earlier ones, now and for ever; our own address is passed over."""
@@ -190,8 +194,9 @@ class Swim:
         if self.me.state is not MemberState.LEFT:
             self._view.leave(now)
             self._prober.stop()
+            farewell = [self._view.rumor(now, self.me.name)]
             for name in self._view.some_peers(self._rng, _FAREWELLS):
-                self._outbox.send(self._address(name), Gossip())
+                self._outbox.send(self._address(name), Gossip(), farewell)
             self._gossiped_at = now
         return self._done(now)
 
@@ -314,8 +319,8 @@ class Swim:
             return None
         try:
             packet = decode_stream(payload) if stream else decode_datagram(payload)
-        except DecodeError:
-            self.stats.dropped["decode"] += 1
+        except DecodeError as refusal:
+            self.stats.dropped["oversize" if isinstance(refusal, OversizeError) else "decode"] += 1
             return None
         if packet.label != self.me.meta.label:
             self.stats.dropped["label"] += 1
@@ -362,11 +367,11 @@ class Swim:
             self._outbox.note(PeerRecordVersion(sender.name, packet.record_version))
         if source is None:
             return
-        if earlier_run or self._fallen(sender.name):
-            if now >= contact.notified_at + self._profile.gossip_interval_s:
-                contact.notified_at = now
-                self._outbox.send(source, Gossip(), [self._view.rumor(now, sender.name)])
-        elif sender.live:
+        accused = sender.state in {MemberState.SUSPECT, MemberState.DEAD}
+        if (earlier_run or accused) and now >= contact.notified_at + self._profile.gossip_interval_s:
+            contact.notified_at = now  # it can refute only what it knows of, and we may be the only one to say it
+            self._outbox.send(source, Gossip(), [self._view.rumor(now, sender.name)])
+        if sender.live and not earlier_run:
             self._compare(now, packet.digest, sender.address)
 
     def _compare(self, now: float, digest: int, address: Address) -> None:
@@ -422,10 +427,9 @@ class Swim:
         if now < self._seeds.deadline:
             return
         table = self._view.table
-        live = {member.address for member in table if member.live and member.name != self.me.name}
-        dead = [member.address for member in table if member.state is MemberState.DEAD]
+        dead = [member.address for member in table.gone if member.state is MemberState.DEAD]
         self._prober.forget_strangers()
-        for address in self._seeds.tick(now, live=live, dead=dead):
+        for address in self._seeds.tick(now, live=table.live_addresses, dead=dead):
             if self.me.live:
                 self._sync(now, address)
 
@@ -448,6 +452,11 @@ class Swim:
         member = self._view.table.get(name)
         return member is not None and member.state is MemberState.DEAD
 
+    def _due(self) -> float:
+        if self._silent:
+            return math.inf
+        return min(self._prober.deadline, self._gossip_at, self._seeds.deadline, self._view.deadline)
+
     def _done(self, now: float) -> list[Effect]:
         """End an input: act on what the view learned, arm the gossip timer, hand over the effects."""
         view, profile = self._view, self._profile
@@ -469,6 +478,7 @@ class Swim:
             view.rumors.clear()  # nobody to tell; told after a split has healed, they would be lies
         elif self._gossip_at == math.inf and view.rumors:
             self._gossip_at = max(now, self._gossiped_at + profile.gossip_interval_s)
+        self.deadline = self._due()
         effects: list[Effect] = [*self._outbox.take(), *events]
         if self._silent:
             return [effect for effect in effects if not isinstance(effect, Send | SendStream)]

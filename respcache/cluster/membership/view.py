@@ -64,14 +64,14 @@ class View:
     def __init__(self, me: Member, *, profile: GossipConfig, health: Health, stats: GossipStats) -> None:
         self._profile, self._health, self._stats = profile, health, stats
         self.table = MemberTable(me)
-        self.rumors = RumorQueue(own=me.name, capacity=profile.rumors_max)
+        self.rumors = RumorQueue(own=me.name, capacity=profile.rumors_max, stats=stats)
         self.changed_at = me.since_s
         """When the last change of any belief came in."""
         self.newcomers: list[str] = []
         """Members that entered since the owner last emptied this."""
         self._suspicions: dict[str, Suspicion] = {}
         self._purge_at = math.inf
-        self._partition_reported = False
+        self._cut = False
         self._events: list[Event] = []
 
     @property
@@ -82,7 +82,10 @@ class View:
     @property
     def deadline(self) -> float:
         """When the next suspicion or tombstone ends."""
-        return min(self._purge_at, *(suspicion.deadline for suspicion in self._suspicions.values()), math.inf)
+        due = self._purge_at
+        for suspicion in self._suspicions.values():
+            due = min(due, suspicion.deadline)
+        return due
 
     @property
     def transmissions(self) -> int:
@@ -264,7 +267,7 @@ class View:
         if member.live and not was_live:
             self.newcomers.append(member.name)
         self._events += _told(held if was_live else None, member)
-        self._watch_for_partition()
+        self._watch_for_partition(now)
 
     def _suspicion(self, now: float, accusers: tuple[str, ...]) -> Suspicion:
         """Start a timer; two nodes are neither accuser nor confirmer: this one and the suspect."""
@@ -283,18 +286,27 @@ class View:
         suspicion = self._suspicions.get(name)
         return suspicion is not None and not suspicion.confirmed and self.me.name not in suspicion.accusers
 
-    def _watch_for_partition(self) -> None:
-        """Report once when more than a third, and at least two, are suspect at a time."""
+    def _watch_for_partition(self, now: float) -> None:
+        """Report once when too many, and at least two, are suspect at a time, and hold their verdicts.
+
+        It is rather the network then than all of them. A cut that is shorter
+        than the longest suspicion thereby costs nobody its membership.
+        """
         suspects, members = len(self._suspicions), self.table.live_count
-        if suspects < 2 or suspects * 3 <= members:
-            self._partition_reported = False
-        elif not self._partition_reported:
-            self._partition_reported = True
+        cut = suspects >= 2 and suspects > self._profile.partition_share * members
+        if cut:
+            for suspicion in self._suspicions.values():
+                suspicion.held = True
+        elif self._cut:
+            for suspicion in self._suspicions.values():
+                suspicion.release(now)
+        if cut and not self._cut:
             self._events.append(PartitionSuspected(tuple(sorted(self._suspicions)), members))
+        self._cut = cut
 
     def _purge(self, now: float) -> None:
         tombstone_s = self._profile.tombstone_s
-        gone = [member for member in self.table if not member.live and member.name != self.me.name]
+        gone = self.table.gone
         for member in gone:
             if member.since_s + tombstone_s <= now:
                 self.table.remove(member.name)

@@ -23,6 +23,7 @@ RUMORS_PER_PACKET_MAX: Final = 65_536
 ACCUSERS_MAX: Final = 6
 EPOCH_MAX: Final = 2**53
 INCARNATION_MAX: Final = 2**31
+LAG_MS_MAX: Final = 2**31
 BUCKETS: Final = 64
 BUCKET_BYTES: Final = 8
 
@@ -44,6 +45,10 @@ _Buckets = Annotated[bytes, msgspec.Meta(min_length=BUCKETS * BUCKET_BYTES, max_
 
 class DecodeError(RespcacheError):
     """Bytes that are no packet of this protocol. They were dropped; nothing changed."""
+
+
+class OversizeError(DecodeError):
+    """More bytes than a packet may have. They were dropped unread; nothing changed."""
 
 
 class Rumor(msgspec.Struct, frozen=True, array_like=True):
@@ -74,7 +79,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """The answer to the ping of that round, from the target or forwarded by a helper."""
 
     round_no: _Round
-    lag_ms: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
+    lag_ms: Annotated[int, msgspec.Meta(ge=0, le=LAG_MS_MAX)] = 0
     """How late the target's event loop was lately, milliseconds."""
 
 
@@ -211,7 +216,7 @@ def encode_rumor(rumor: Rumor) -> bytes:
 
 def _decode(payload: bytes, size_max_bytes: int) -> Packet:
     if len(payload) > size_max_bytes:
-        raise DecodeError(f"{len(payload)} bytes exceed the limit of {size_max_bytes}")
+        raise OversizeError(f"{len(payload)} bytes exceed the limit of {size_max_bytes}")
     try:
         return _packet_decoder.decode(payload)
     except _BAD_BYTES as error:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.cluster.membership.rumors import RumorQueue, transmissions
+from respcache.cluster.membership.stats import GossipStats
 
 
 def drain(queue: RumorQueue, sends_max: int) -> list[bytes]:
@@ -21,7 +22,7 @@ def test_the_number_of_transmissions_grows_with_the_logarithm() -> None:
 
 def test_each_rumor_is_sent_so_often_and_no_more() -> None:
     """After its last transmission a rumour is forgotten."""
-    queue = RumorQueue(own="me", capacity=100)
+    queue = RumorQueue(own="me", capacity=100, stats=GossipStats())
     queue.put("a", b"A")
     queue.put("b", b"B")
 
@@ -30,7 +31,7 @@ def test_each_rumor_is_sent_so_often_and_no_more() -> None:
 
 def test_a_newer_belief_replaces_the_older_one() -> None:
     """One rumour per member, counted from anew."""
-    queue = RumorQueue(own="me", capacity=100)
+    queue = RumorQueue(own="me", capacity=100, stats=GossipStats())
     queue.put("a", b"old")
     queue.take(100, 3)
     queue.put("a", b"new")
@@ -40,7 +41,7 @@ def test_a_newer_belief_replaces_the_older_one() -> None:
 
 def test_our_own_rumor_goes_first_then_the_least_told_then_the_newest() -> None:
     """A refutation must not wait, and news must not wait behind what others have heard already."""
-    queue = RumorQueue(own="me", capacity=100)
+    queue = RumorQueue(own="me", capacity=100, stats=GossipStats())
     queue.put("told", b"T")
     queue.take(100, 9)
     queue.put("me", b"M")
@@ -53,7 +54,7 @@ def test_our_own_rumor_goes_first_then_the_least_told_then_the_newest() -> None:
 
 def test_a_packet_takes_what_fits() -> None:
     """A rumour too big for the rest is passed over; smaller ones behind it still ride along."""
-    queue = RumorQueue(own="me", capacity=100)
+    queue = RumorQueue(own="me", capacity=100, stats=GossipStats())
     queue.put("small", b"s")
     queue.put("big", b"b" * 50)
 
@@ -63,14 +64,15 @@ def test_a_packet_takes_what_fits() -> None:
 
 def test_a_full_queue_gives_up_what_was_told_most() -> None:
     """The queue is bounded; our own rumour is never given up."""
-    queue = RumorQueue(own="me", capacity=3)
+    stats = GossipStats()
+    queue = RumorQueue(own="me", capacity=3, stats=stats)
     queue.put("me", b"M")
     queue.put("told", b"T")
     queue.take(100, 9)
     queue.put("fresh", b"F")
     queue.put("fresher", b"G")
 
-    assert (len(queue), queue.dropped) == (3, 1)
+    assert (len(queue), stats.dropped["queue"]) == (3, 1)
     assert queue.take(100, 9) == [b"M", b"G", b"F"]
 
 
@@ -86,7 +88,7 @@ def test_a_full_queue_gives_up_what_was_told_most() -> None:
 )
 def test_it_agrees_with_a_plain_model(actions: list[tuple[str, str, int]]) -> None:
     """Sizes, limits and counts hold after any sequence of calls."""
-    queue, sent = RumorQueue(own="a", capacity=5), dict[str, int]()
+    queue, sent = RumorQueue(own="a", capacity=5, stats=GossipStats()), dict[str, int]()
     for action, name, number in actions:
         match action:
             case "put":

@@ -67,3 +67,14 @@ def test_time_in_which_we_were_not_running_is_given_back() -> None:
 
     timer.postpone(110.0, by_s=1.0)
     assert timer.deadline == 110.0
+
+
+def test_a_held_suspicion_lasts_the_longest_time_and_then_the_shortest_once_more() -> None:
+    """While the accusers are in doubt confirmations do not count; afterwards the suspect may still refute."""
+    accused = Suspicion(10.0, accusers="abc", min_s=2.0, max_s=12.0, confirmations_wanted=2)
+    assert accused.deadline == 12.0
+
+    accused.held = True
+    assert accused.deadline == 22.0
+    accused.release(15.0)
+    assert accused.deadline == 17.0

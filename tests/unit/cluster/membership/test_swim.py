@@ -1,8 +1,6 @@
 """The machine as a whole: packets in, effects out."""
 
 import math
-import random
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -10,9 +8,7 @@ import pytest
 from respcache.cluster.membership import (
     LAN,
     Address,
-    Died,
     Effect,
-    GossipConfig,
     Joined,
     MemberState,
     Meta,
@@ -21,84 +17,23 @@ from respcache.cluster.membership import (
     Send,
     SendStream,
     Suspected,
-    Swim,
     Updated,
 )
-from respcache.cluster.membership.member import encode_meta
 from respcache.cluster.membership.wire import (
     DATAGRAM_BYTES_MAX,
     Ack,
     Gossip,
-    Message,
     Nack,
-    Packer,
     Packet,
     Ping,
     PingReq,
     Rumor,
     SyncReply,
     SyncRequest,
-    close_packet,
-    decode_datagram,
     decode_stream,
-    encode_rumor,
 )
 from respcache.errors import ConfigError
-
-META = Meta(client_port=6_379, http_port=0, label="shop")
-
-
-def address(name: str) -> Address:
-    """Give each name an address."""
-    return (f"10.0.0.{ord(name[:1] or '?')}", 16_379)
-
-
-def swim(
-    name: str = "a", *, now: float = 0.0, epoch: int = 100, profile: GossipConfig = LAN, **changes: object
-) -> Swim:
-    """Make a node."""
-    given = {"meta": META, "address": address(name), **changes}
-    return Swim(name=name, profile=profile, rng=random.Random(name), now=now, epoch_unix_ms=epoch, **given)  # type: ignore[arg-type]  # a test's shorthand
-
-
-def alive(name: str, incarnation: int = 0, epoch: int = 100, state: MemberState = MemberState.ALIVE) -> Rumor:
-    """Make a rumour of a node."""
-    return Rumor(name, epoch, incarnation, state, *address(name), encode_meta(META))
-
-
-def packet(
-    sender: str, message: Message, *rumors: Rumor, digest: int = 0, label: str = "shop", version: int = 0
-) -> bytes:
-    """Write what a node sends."""
-    head = Packer(label=label, sender=sender, epoch_unix_ms=100).head(message, digest=digest, record_version=version)
-    return close_packet(head, [encode_rumor(rumor) for rumor in rumors])
-
-
-def sent(effects: Iterable[Effect]) -> list[tuple[Address, Packet]]:
-    """Decode the datagrams among effects."""
-    return [(effect.address, decode_datagram(effect.payload)) for effect in effects if isinstance(effect, Send)]
-
-
-def events(effects: Iterable[Effect]) -> list[type]:
-    """Name what is neither datagram nor stream."""
-    return [type(effect) for effect in effects if not isinstance(effect, Send | SendStream)]
-
-
-def member_of(*names: str, **arguments: object) -> Swim:
-    """Make node a of a cluster with these others."""
-    node = swim(**arguments)  # type: ignore[arg-type]  # a test's shorthand
-    node.datagram(0.0, address(names[0]), packet(names[0], Gossip(), *map(alive, names)))
-    return node
-
-
-def next_ping(node: Swim, now: float) -> tuple[float, str, int, list[Effect]]:
-    """Let time pass until the node pings somebody: (when, whom, round, all effects)."""
-    while True:
-        now = max(now, node.deadline)
-        effects = node.tick(now)
-        for _, sent_packet in sent(effects):
-            if isinstance(sent_packet.message, Ping):
-                return now, sent_packet.message.target, sent_packet.message.round_no, effects
+from unit.cluster.membership.nodes import address, alive, events, member_of, next_ping, packet, sent, swim
 
 
 def test_two_nodes_join_by_one_sync() -> None:
@@ -209,94 +144,34 @@ def test_a_helper_that_cannot_help_says_so_at_once() -> None:
     assert [(to, one.message) for to, one in answers] == [(address("b"), Nack(5))]
 
 
-def test_a_node_told_that_it_is_dead_refutes_at_once() -> None:
-    """The teller is answered directly with a higher incarnation; gossip tells the others."""
-    node = member_of("b", "c")
-
-    answers = sent(node.datagram(1.0, address("b"), packet("b", Gossip(), alive("a", state=MemberState.DEAD))))
-
-    assert address("b") in [to for to, _ in answers]
-    assert answers[0][1].rumors[0].incarnation == 1
-    assert node.me.incarnation == 1
-    assert node.stats.refutations == 1
-
-
-def test_a_suspect_is_told_in_the_next_ping() -> None:
-    """Whoever is accused learns it from the one that probes it."""
+def test_what_rides_along_is_set_piece_by_piece() -> None:
+    """Version and lag come from different parts of a node: setting one leaves the other, and lag stays in range."""
     node = member_of("b")
-    node.datagram(0.0, address("b"), packet("b", Gossip(), alive("b", state=MemberState.SUSPECT)))
-    _, target, _, effects = next_ping(node, 0.0)
+    node.set_payload(17)
+    node.set_payload(lag_ms=-3)
+    node.set_payload(lag_ms=2**40)
 
-    rumors = [rumor for to, one in sent(effects) if to == address(target) for rumor in one.rumors]
-    assert ("b", MemberState.SUSPECT) in [(rumor.name, rumor.state) for rumor in rumors]
-
-
-def test_a_dead_node_that_speaks_is_told_that_it_is_dead() -> None:
-    """So that it can refute; and what it says of others is not believed until then."""
-    node = member_of("b", "c")
-    node.datagram(0.0, address("c"), packet("c", Gossip(), alive("b", state=MemberState.DEAD)))
-
-    accusation = packet("b", Ping(1, "a"), alive("c", state=MemberState.DEAD))
-    answers = sent(node.datagram(1.0, address("b"), accusation))
-
-    told = [(rumor.name, rumor.state) for _, one in answers for rumor in one.rumors]
-    assert ("b", MemberState.DEAD) in told
-    held = node.member("c")
-    assert held is not None
-    assert held.state is MemberState.ALIVE
+    answer = sent(node.datagram(1.0, address("b"), packet("b", Ping(5, "a"))))[0][1]
+    assert answer.message == Ack(5, 2**31)
+    assert answer.record_version == 17
 
 
-def test_a_node_that_did_not_run_judges_nobody() -> None:
-    """After a stall in the midst of a probe there is neither verdict nor death, and health suffers."""
-    node = member_of("b", "c")
-    now, _, _, _ = next_ping(node, 0.0)
-    node.datagram(now, address("b"), packet("b", Gossip(), alive("c", state=MemberState.SUSPECT)))
+def test_a_farewell_reaches_everybody_however_few_times_a_rumor_is_sent() -> None:
+    """Eight members, four transmissions: each of the seven others is told of the leave at once."""
+    node = member_of("b", "c", "d", "e", "f", "g", "h")
 
-    effects = node.tick(now + 60)
+    told = [[rumor.state for rumor in one.rumors if rumor.name == "a"] for _, one in sent(node.leave(1.0))]
 
-    assert Suspected not in events(effects)
-    assert Died not in events(effects)
-    assert node.stats.stalls == 1
-    assert node.health_score == 1
-    assert node.datagram(now + 60, address("b"), b"") == []
-    assert node.stats.stalls == 1
+    assert len(told) == 7
+    assert all(MemberState.LEFT in states for states in told)
 
 
-def test_a_stall_while_helpers_are_asked_is_no_verdict() -> None:
-    """The answers may lie unread in our own socket."""
-    node = member_of("b", "c")
-    now, _, _, _ = next_ping(node, 0.0)
-    node.tick(now + 0.2)
+def test_an_oversize_datagram_is_counted_as_such() -> None:
+    """It is not even looked at."""
+    node = swim()
+    node.datagram(0.0, address("b"), bytes(DATAGRAM_BYTES_MAX + 1))
 
-    assert Suspected not in events(node.tick(now + 60))
-    assert node.stats.probes["timeout"] == 0
-
-
-@pytest.mark.parametrize(("nacks", "score"), [(0, 2), (1, 1), (2, 0)])
-def test_helpers_that_say_nothing_make_us_doubt_ourselves(nacks: int, score: int) -> None:
-    """Each helper that sent not even a nack worsens our health by one; an answered probe improves it."""
-    node = member_of("b", "c", "d")
-    now, target, round_no, _ = next_ping(node, 0.0)
-    node.tick(now + 0.2)
-    for helper in sorted({"b", "c", "d"} - {target})[:nacks]:
-        node.datagram(now + 0.3, address(helper), packet(helper, Nack(round_no)))
-    node.tick(now + 0.4)
-    assert node.health_score == score
-
-    now, target, round_no, _ = next_ping(node, now + 0.4)
-    node.datagram(now, address(target), packet(target, Ack(round_no)))
-    assert node.health_score == max(0, score - 1)
-
-
-def test_an_earlier_run_that_still_speaks_is_told_of_the_later_one() -> None:
-    """Its clock was set back: once told, it raises its epoch; its digest and record count for nothing until then."""
-    node = member_of("b")
-    node.datagram(0.0, address("b"), packet("b", Gossip(), alive("b", epoch=500)))
-
-    effects = node.datagram(1.0, address("b"), packet("b", Ping(1, "a"), version=9))
-
-    assert events(effects) == []
-    assert 500 in [rumor.epoch_unix_ms for _, one in sent(effects) for rumor in one.rumors if rumor.name == "b"]
+    assert (node.stats.dropped["oversize"], node.stats.dropped["decode"]) == (1, 0)
 
 
 def test_a_difference_of_views_starts_one_sync() -> None:
@@ -440,44 +315,6 @@ def test_every_datagram_fits_the_mtu() -> None:
 def replace_name(rumor: Rumor, name: str) -> Rumor:
     """Tell the same of another node."""
     return Rumor(name, rumor.epoch_unix_ms, rumor.incarnation, rumor.state, rumor.host, rumor.port, rumor.meta)
-
-
-def test_no_bytes_make_it_raise_or_grow() -> None:
-    """Mutated packets of all kinds, 15,000 of them, into datagram, stream and stream_reply."""
-    rng = random.Random(7)
-    profile = replace(LAN, members_max=20, rumors_max=16)
-    node = member_of("b", "c", profile=profile)
-    told = [alive("a", 3), alive("b", 1, state=MemberState.SUSPECT), alive("d"), alive("c", state=MemberState.DEAD)]
-    kinds: list[Message] = [
-        Ping(1, "a"),
-        Ack(1),
-        Nack(1),
-        PingReq(1, "b"),
-        Gossip(),
-        SyncRequest(bytes(512)),
-        SyncReply(bytes(512)),
-    ]
-    originals = [packet(sender, kind, *told) for kind in kinds for sender in ("b", "x", "a")]
-    now = 0.0
-    for turn in range(15_000):
-        payload = bytearray(rng.choice(originals))
-        for _ in range(rng.randint(0, 3)):
-            place = rng.randrange(len(payload))
-            payload[place : place + rng.randint(0, 2)] = rng.randbytes(rng.randint(0, 2))
-            payload = payload or bytearray(1)
-        now += 0.001
-        match turn % 3:
-            case 0:
-                node.datagram(now, address("b"), bytes(payload))
-            case 1:
-                node.stream(now, bytes(payload))
-            case _:
-                node.stream_reply(now, address("b"), bytes(payload))
-        node.tick(now)
-
-    assert len(node.members()) <= 20
-    assert node.rumors_queued <= 16
-    assert node.stats.dropped["decode"] > 1_000
 
 
 @pytest.mark.parametrize(

@@ -335,3 +335,57 @@ def test_published_metadata_outranks_what_was_told_before() -> None:
     listener.publish(1.0, Meta(client_port=9, http_port=0))
 
     assert (listener.me.incarnation, listener.me.meta.client_port) == (1, 9)
+
+
+def test_a_cut_shorter_than_the_longest_suspicion_buries_nobody() -> None:
+    """Of six members three are suspect and confirmed: their verdicts wait for the longest time, and 0.1 s for less."""
+    listener = view()
+    told(listener, *(rumor(name) for name in "abcde"), now=0.0)
+    told(listener, *(rumor(name, state=SUSPECT, accusers=("d", "e", "x")) for name in "abc"), now=10.0)
+
+    assert listener.deadline == pytest.approx(10 + 4 * 6 * 0.5)
+    listener.tick(21.9)
+    assert listener.take_events() == []
+
+
+def test_who_is_left_suspect_when_a_cut_heals_gets_the_shortest_time_to_refute() -> None:
+    """The first two recover: the third is no longer one of many, and dies two seconds later, not at once."""
+    listener = view()
+    told(listener, *(rumor(name) for name in "abcde"), now=0.0)
+    told(listener, *(rumor(name, state=SUSPECT, accusers=("d", "e", "x")) for name in "abc"), now=10.0)
+    told(listener, rumor("a", incarnation=1), rumor("b", incarnation=1), now=18.0)
+
+    assert listener.deadline == pytest.approx(20.0)
+    listener.tick(20.0)
+    assert [type(event) for event in listener.take_events()] == [Died]
+
+
+def test_the_share_of_suspects_that_means_a_cut_can_be_set() -> None:
+    """With a share of 1 nothing is ever taken for a cut."""
+    listener = view(replace(LAN, partition_share=1.0))
+    told(listener, *(rumor(name) for name in "abcde"), now=0.0)
+    kinds = told(listener, *(rumor(name, state=SUSPECT, accusers=("d", "e", "x")) for name in "abc"), now=10.0)
+
+    assert PartitionSuspected not in kinds
+    assert listener.deadline == pytest.approx(12.0)
+
+
+def merged(*views_of: list[Rumor]) -> set[tuple[str, tuple[int, int, int]]]:
+    """Let one view hear what each of several heard, one after the other."""
+    listener = view()
+    for heard in views_of:
+        told(listener, *heard)
+    return {(member.name, member.precedence) for member in listener.table if member.name != "me"}
+
+
+@given(one=st.lists(rumors, max_size=8), other=st.lists(rumors, max_size=8), third=st.lists(rumors, max_size=8))
+def test_views_merge_like_sets(one: list[Rumor], other: list[Rumor], third: list[Rumor]) -> None:
+    """Merging what nodes believe is commutative, associative and idempotent: views form a join semilattice."""
+
+    def beliefs(*heard: list[Rumor]) -> list[Rumor]:
+        """What a view that heard all this would tell."""
+        return [rumor(name, *precedence[:2], MemberState(precedence[2])) for name, precedence in sorted(merged(*heard))]
+
+    assert merged(one, other) == merged(other, one)
+    assert merged(beliefs(one, other), third) == merged(one, beliefs(other, third)) == merged(one, other, third)
+    assert merged(one, one) == merged(one) == merged(beliefs(one))
