@@ -77,7 +77,13 @@ class Node:
     machine: Machine | None = None
     run: int = 0
     paused: bool = False
+    jammed: bool = False
+    """Its timers run, but what it sends and what comes in waits."""
+    input_s: float = 0.0
+    """CPU time that each input takes; what comes in meanwhile waits its turn."""
+    busy_until_s: float = 0.0
     waiting: list[Callable[[], None]] = field(default_factory=list)
+    unsent: list[Send | SendStream] = field(default_factory=list)
     alarm_at_s: float = math.inf
     datagrams_sent: int = 0
     bytes_sent: int = 0
@@ -110,6 +116,15 @@ class Network:
         self.nodes[name] = self._by_address[address] = node
         return node
 
+    def move(self, name: str, address: Address) -> None:
+        """Give a host without a process another address; whoever had it has none until it is moved itself."""
+        node = self.nodes[name]
+        assert node.machine is None
+        if self._by_address.get(node.address) is node:
+            del self._by_address[node.address]
+        node.address = address
+        self._by_address[address] = node
+
     def clock(self, name: str) -> float:
         """Read a node's monotonic clock."""
         return self.now + self.nodes[name].clock_origin_s
@@ -117,8 +132,10 @@ class Network:
     def start(self, name: str, machine: Machine, effects: Iterable[object] = ()) -> None:
         """Let a process begin on a host, with what it asked for in its first moment."""
         node = self.nodes[name]
-        node.machine, node.run, node.paused = machine, node.run + 1, False
+        node.machine, node.run, node.paused, node.jammed = machine, node.run + 1, False, False
         node.waiting.clear()
+        node.unsent.clear()
+        node.busy_until_s = self.now
         node.alarm_at_s = math.inf
         self._carry_out(node, effects)
 
@@ -141,6 +158,22 @@ class Network:
         node.paused = False
         waiting, node.waiting = node.waiting, []
         waiting.insert(0 if self.rng.random() < 0.5 else len(waiting), lambda: self._tick(node))
+        for delivery in waiting:
+            delivery()
+
+    def jam(self, name: str, duration_s: float) -> None:
+        """Let a process run whose packets are stuck, both ways: a starved network thread, a stalled hypervisor."""
+        self.nodes[name].jammed = True
+        self.at(self.now + duration_s, lambda: self._clear(name))
+
+    def _clear(self, name: str) -> None:
+        node = self.nodes[name]
+        if not node.jammed:
+            return
+        node.jammed = False
+        unsent, node.unsent = node.unsent, []
+        self._carry_out(node, unsent)
+        waiting, node.waiting = node.waiting, []
         for delivery in waiting:
             delivery()
 
@@ -171,84 +204,108 @@ class Network:
 
     def run(self, duration_s: float) -> None:
         """Let time pass."""
-        self.run_until(lambda: False, within_s=duration_s)
+        end_s, heap = self.now + duration_s, self._heap
+        while heap and heap[0][0] <= end_s:
+            self._next()
+        self.now = end_s
 
-    def run_until(self, condition: Callable[[], bool], *, within_s: float, step_s: float = 0.01) -> bool:
+    def run_until(self, condition: Callable[[], bool], *, within_s: float, step_s: float = 0.02) -> bool:
         """Let time pass until the condition holds, looked at every `step_s`; False when it never did in time."""
-        end_s, look_s = self.now + within_s, self.now
-        while True:
-            if look_s <= self.now:
-                if condition():
-                    return True
-                look_s = self.now + step_s
-            if not self._heap or self._heap[0][0] > end_s:
-                self.now = end_s
-                return condition()
-            time_s, _, action = heapq.heappop(self._heap)
-            self.now = max(self.now, time_s)
-            action()
+        end_s = self.now + within_s
+        while not condition():
+            if self.now >= end_s:
+                return False
+            self.run(min(step_s, end_s - self.now))
+        return True
+
+    def _next(self) -> None:
+        time_s, _, action = heapq.heappop(self._heap)
+        self.now = max(self.now, time_s)
+        action()
 
     # Delivery.
 
     def _carry_out(self, node: Node, effects: Iterable[object]) -> None:
         for effect in effects:
             match effect:
-                case Send(address=address, payload=payload):
+                case Send() | SendStream() if node.jammed:
+                    node.unsent.append(effect)
+                case Send():
+                    payload = effect.payload
                     node.datagrams_sent += 1
-                    self.largest_datagram_bytes = max(self.largest_datagram_bytes, len(payload))
                     node.bytes_sent += len(payload)
-                    self._send(node, address, payload)
+                    self.largest_datagram_bytes = max(self.largest_datagram_bytes, len(payload))
+                    self._send(node, effect.address, payload)
                 case SendStream(address=address, payload=payload):
                     node.bytes_sent += len(payload)
                     self._request(node, address, payload)
                 case _:
                     self.happenings.append(Happening(self.now, node.name, node.run, effect))
-        if node.machine is not None:
-            due_s = max(self.now, node.machine.deadline - node.clock_origin_s)
+        machine = node.machine
+        if machine is not None:
+            due_s = max(self.now, machine.deadline - node.clock_origin_s)
             if due_s < node.alarm_at_s:
                 node.alarm_at_s = due_s
                 self.at(due_s, lambda: self._ring(node, due_s))
 
     def _ring(self, node: Node, due_s: float) -> None:
         """Let an alarm go off, unless an earlier one took its place."""
-        if node.alarm_at_s == due_s:
-            node.alarm_at_s = math.inf
-            if not node.paused:
-                self._tick(node)
+        if node.alarm_at_s != due_s:
+            return
+        node.alarm_at_s = math.inf
+        if not node.paused:
+            self._take_in(node, lambda: self._tick(node))
 
     def _tick(self, node: Node) -> None:
-        if node.machine is None:
+        machine = node.machine
+        if machine is None:
             return
         # A real timer never fires early: rounding of the clock's origin must not make this one do so.
-        now = max(self.clock(node.name), min(node.machine.deadline, self.clock(node.name) + 1e-6))
-        self._carry_out(node, node.machine.tick(now))
+        clock = self.now + node.clock_origin_s
+        self._carry_out(node, machine.tick(max(clock, min(machine.deadline, clock + 1e-6))))
 
     def _link(self, sender: Node, receiver: Node) -> Link:
-        return self.links.get((sender.name, receiver.name), self.link)
+        return self.links.get((sender.name, receiver.name), self.link) if self.links else self.link
 
     def _delay_s(self, link: Link) -> float:
         return link.latency_s + self.rng.expovariate(1 / link.jitter_s) if link.jitter_s else link.latency_s
 
     def _send(self, sender: Node, address: Address, payload: bytes) -> None:
         receiver = self._by_address.get(address)
-        if receiver is None or (sender.name, receiver.name) in self.cuts:
+        if receiver is None or (self.cuts and (sender.name, receiver.name) in self.cuts):
             return
         link = self._link(sender, receiver)
-        copies = 1 + (self.rng.random() < link.duplication)
+        source = sender.address
+
+        def arrive() -> None:
+            machine = receiver.machine
+            if machine is not None:
+                self._carry_out(receiver, machine.datagram(self.now + receiver.clock_origin_s, source, payload))
+
+        copies = 1 + (link.duplication > 0 and self.rng.random() < link.duplication)
         for _ in range(copies):
-            if self.rng.random() >= link.loss:
-                self._deliver(receiver, self._delay_s(link), _Datagram(self, sender.address, receiver, payload))
+            if not link.loss or self.rng.random() >= link.loss:
+                self._deliver(receiver, self._delay_s(link), arrive)
 
     def _deliver(self, node: Node, delay_s: float, delivery: Callable[[], None]) -> None:
         """Hand something to a process, or to its sockets while it is paused."""
 
         def arrive() -> None:
-            if not node.paused:
-                delivery()
+            if not node.paused and not node.jammed:
+                self._take_in(node, delivery)
             elif len(node.waiting) < SOCKET_BUFFER_PACKETS:
                 node.waiting.append(delivery)
 
         self.at(self.now + delay_s, arrive)
+
+    def _take_in(self, node: Node, delivery: Callable[[], None]) -> None:
+        """Do what an input brings, once a slow node is through with the earlier ones."""
+        if node.input_s == 0.0:
+            delivery()
+            return
+        begins_s = max(self.now, node.busy_until_s)
+        node.busy_until_s = begins_s + node.input_s
+        self.at(node.busy_until_s, delivery)
 
     def _request(self, client: Node, address: Address, payload: bytes) -> None:
         """One connection: handshake, request, reply; lost segments are sent again, late."""
@@ -296,17 +353,3 @@ class Network:
 
     def _is_cut(self, one: Node, other: Node) -> bool:
         return (one.name, other.name) in self.cuts or (other.name, one.name) in self.cuts
-
-
-@dataclass(frozen=True, slots=True)
-class _Datagram:
-    network: Network
-    source: Address
-    receiver: Node
-    payload: bytes
-
-    def __call__(self) -> None:
-        node, network = self.receiver, self.network
-        if node.machine is not None:
-            now = network.clock(node.name)
-            network._carry_out(node, node.machine.datagram(now, self.source, self.payload))

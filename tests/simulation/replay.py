@@ -12,9 +12,10 @@ _FIRST_SEED: Final = int(os.environ.get("RESPCACHE_SIM_SEED", "0"))
 _SEEDS: Final = os.environ.get("RESPCACHE_SIM_SEEDS")
 
 
-def seeds(count: int) -> range:
-    """Return the seeds of a scenario: `count` of them unless the environment says otherwise."""
-    return range(_FIRST_SEED, _FIRST_SEED + (int(_SEEDS) if _SEEDS else count))
+def seeds(count: int, *, after: int = 0) -> range:
+    """Return the seeds of a scenario: `count` of them, from the `after`th on, unless the environment says otherwise."""
+    first = _FIRST_SEED + after
+    return range(first, first + (int(_SEEDS) if _SEEDS else count))
 
 
 def each_seed(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -37,4 +38,4 @@ def each_seed(count: int) -> Callable[[Callable[..., None]], Callable[..., None]
 
 def replay(error: BaseException, seed: int, scenario: str) -> None:
     """Write into an error how to see it again."""
-    error.add_note(f"replay: RESPCACHE_SIM_SEED={seed} RESPCACHE_SIM_SEEDS=1 pytest tests/simulation -k {scenario}")
+    error.add_note(f"seed {seed}; replay: task sim -- {scenario} {seed}")

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from respcache.cluster.membership import (
     Address,
@@ -33,6 +34,8 @@ class Cluster:
         self.profile = profile
         self.swims: dict[str, Swim] = {}
         """The machine of each node's present or last run."""
+        self.known: dict[tuple[str, int], set[str]] = {}
+        """The members that a run of a node knew from the first, without having seen them join."""
 
     @classmethod
     def formed(cls, seed: int, profile: GossipConfig, count: int, *, link: Link | None = None) -> "Cluster":
@@ -42,6 +45,24 @@ class Cluster:
             cluster.start(f"n{index}", seeds=["n0"])
         assert cluster.network.run_until(cluster.agreed, within_s=30), cluster.describe()
         cluster.network.run(2 * profile.probe_interval_s * cluster.network.rng.random() + 2.0)
+        return cluster
+
+    @classmethod
+    def settled(cls, seed: int, profile: GossipConfig, count: int, *, link: Link | None = None) -> "Cluster":
+        """Make `count` nodes that have long agreed, each at a random point of its probe interval.
+
+        Forming takes most of a short run, and is a scenario of its own.
+        """
+        cluster = cls(seed, profile, link=link)
+        names = [f"n{index}" for index in range(count)]
+        for name in names:
+            cluster.start(name, seeds=names[:1])
+        for name in names:
+            settle(cluster.swims[name], [cluster.swims[other].me for other in names])
+            cluster.known[name, cluster.network.nodes[name].run] = set(names) - {name}
+        cluster.network.run(profile.gossip_interval_s + 0.1)
+        cluster.network.happenings.clear()
+        assert cluster.agreed(), cluster.describe()
         return cluster
 
     @property
@@ -117,6 +138,14 @@ class Cluster:
             f"{name}: {[(m.name, m.epoch_unix_ms, m.incarnation, m.state.name) for m in self.swims[name].members()]}"
             for name in self.running
         )
+
+
+def settle(swim: Swim, members: Iterable[Member]) -> None:
+    """Let a node that has just started know the members, as if it had joined long ago."""
+    for member in members:
+        if member.name != swim.me.name:
+            swim._view.table.put(replace(member, since_s=swim.me.since_s))
+    swim._answered = True
 
 
 def _subject(event: object) -> str | None:
