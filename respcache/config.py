@@ -17,6 +17,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 NotNegative = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+Interval = Annotated[float, Meta(ge=0.001, le=10**6)]
 BufferBytes = Annotated[int, Meta(ge=1024 * 1024, le=2**63 - 1)]
 
 CLUSTER_PORT_OFFSET = 10_000
@@ -113,6 +114,50 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     """How long after a death the lost copies are rebuilt elsewhere: a quick restart moves nothing."""
 
 
+class GossipSettings(Section, frozen=True, kw_only=True):
+    """Numbers of the failure detector that differ from those of `environment`; docs/membership.md explains each.
+
+    All nodes of a cluster should have the same. Whether they go together is checked when the node starts.
+    """
+
+    probe_interval_s: Interval | None = None
+    """Seconds from one probe to the next; half as much notices a death in half the time, for twice the packets."""
+    probe_timeout_s: Interval | None = None
+    """Seconds to wait for an answer before others are asked; at most half of the interval."""
+    indirect_probes: Annotated[int, Meta(ge=0, le=16)] | None = None
+    """Nodes that are asked to try as well when one does not answer."""
+    suspicion_multiplier: Annotated[float, Meta(ge=1, le=100)] | None = None
+    """Probe intervals that a suspect has at least to clear itself, times log10 of the nodes from ten on."""
+    suspicion_max_multiplier: Annotated[float, Meta(ge=1, le=100)] | None = None
+    """How many times longer a suspect has that only one node accuses."""
+    suspicion_confirmations: Annotated[int, Meta(ge=0, le=5)] | None = None
+    """Further accusers that bring the time of a suspect down to the least."""
+    gossip_interval_s: Interval | None = None
+    """Seconds from one round of news to the next, while there are any; at most the probe interval."""
+    gossip_fanout: Annotated[int, Meta(ge=1, le=16)] | None = None
+    """Nodes that are told in each round."""
+    retransmit_multiplier: Annotated[int, Meta(ge=1, le=16)] | None = None
+    """How often each node passes on a piece of news, times log10 of the nodes, rounded up."""
+    reseed_interval_s: Interval | None = None
+    """Seconds between attempts at join addresses and dead nodes: how long a healed split goes unnoticed."""
+    sync_interval_s: Interval | None = None
+    """Seconds, at the least, from one comparison of all that two nodes know to the next."""
+    stream_timeout_s: Interval | None = None
+    """Seconds that such a comparison may take."""
+    stall_s: Interval | None = None
+    """Lateness, in seconds, by which a node knows that it stood still, and judges nobody."""
+    tombstone_s: Interval | None = None
+    """Seconds that a dead node is remembered and called."""
+    partition_share: Annotated[float, Meta(ge=0.01, le=1)] | None = None
+    """If more than this share of the nodes is suspect at once, the network is blamed, and verdicts wait."""
+    health_max: Annotated[int, Meta(ge=0, le=16)] | None = None
+    """How far a node that hears badly stretches its own times: this much plus one."""
+    members_max: Annotated[int, Meta(ge=2, le=65_536)] | None = None
+    """Nodes that one remembers, the dead included; further ones are refused."""
+    rumors_max: Annotated[int, Meta(ge=16, le=1_000_000)] | None = None
+    """Pieces of news that wait to be passed on; the most often told gives way."""
+
+
 class HttpConfig(Section, frozen=True, kw_only=True):
     """Metrics and health over HTTP."""
 
@@ -127,7 +172,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     server: ServerConfig = ServerConfig()
     cluster: ClusterConfig = ClusterConfig()
+    gossip: GossipSettings = GossipSettings()
     http: HttpConfig = HttpConfig()
 
 
-__all__ = ["ClusterConfig", "Config", "ConfigError", "HttpConfig", "Section", "ServerConfig"]
+__all__ = ["ClusterConfig", "Config", "ConfigError", "GossipSettings", "HttpConfig", "Section", "ServerConfig"]

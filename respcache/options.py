@@ -24,15 +24,20 @@ from typing import Final
 import msgspec
 from msgspec import inspect
 
-from respcache.config import SECRETS, ClusterConfig, Config, HttpConfig, Section, ServerConfig
+from respcache.config import SECRETS, ClusterConfig, Config, GossipSettings, HttpConfig, Section, ServerConfig
 from respcache.errors import ConfigError
 
 UNITS: Final = ("_bytes", "_s", "_us")
 VARIABLE_PREFIX: Final = "RESPCACHE_"
 FILE_SUFFIX: Final = "-file"
-SECTIONS: Final[dict[str, type[Section]]] = {"server": ServerConfig, "cluster": ClusterConfig, "http": HttpConfig}
+SECTIONS: Final[dict[str, type[Section]]] = {
+    "server": ServerConfig,
+    "cluster": ClusterConfig,
+    "gossip": GossipSettings,
+    "http": HttpConfig,
+}
 QUALIFIED: Final = {("cluster", "port"), ("http", "port"), ("http", "enabled")}
-"""Fields whose bare names would not say what they mean outside their section."""
+"""Fields whose bare names would not say what they mean outside their section; all of [gossip] are such."""
 PLAIN_NUMBER: Final = re.compile(r"[-+.0-9A-Za-z]+", re.ASCII)
 """Python's own numbers may have underscores, blanks and the digits of any script; redis.conf's may not."""
 MEMORY_UNITS: Final = {
@@ -69,7 +74,8 @@ class Option:
     @property
     def name(self) -> str:
         """Its name as a flag and in CONFIG."""
-        return f"{self.section}-{self.key}" if (self.section, self.field) in QUALIFIED else self.key
+        unclear = self.section == "gossip" or (self.section, self.field) in QUALIFIED
+        return f"{self.section}-{self.key}" if unclear and not self.key.startswith(self.section) else self.key
 
     @property
     def variable(self) -> str:
@@ -95,7 +101,7 @@ class Option:
             case inspect.IntType() | inspect.FloatType():
                 return self._number(text, self.type)
             case inspect.UnionType(types=types):
-                number = next(part for part in types if isinstance(part, inspect.IntType))
+                number = next(part for part in types if isinstance(part, inspect.IntType | inspect.FloatType))
                 return self._number(text, number) if text else None
             case inspect.StrType(max_length=limit):
                 if limit is not None and len(text) > limit:

@@ -9,6 +9,7 @@ What goes through them, from left to right:
 """
 
 import asyncio
+import dataclasses
 import hashlib
 import logging
 import random
@@ -16,12 +17,15 @@ from collections.abc import Callable, Sequence
 from time import monotonic, time, time_ns
 from typing import Final, assert_never
 
+import msgspec
+
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import (
     PROFILES,
     Died,
     Event,
+    GossipConfig,
     Joined,
     Left,
     Member,
@@ -93,6 +97,7 @@ class Runtime:
         self._loop: Final = asyncio.get_running_loop()
         default_port = server.port or seeds.DEFAULT_PORT
         joining = [seeds.parse_seed(seed, default_port=default_port) for seed in cluster.join]
+        profile = _profile(config)
         self._ports: Final = sockets.bind_ports(config)
         host = cluster.advertise or sockets.routable_host(server.bind)
         port, http_port = sockets.port_of(self._ports.client), 0
@@ -133,7 +138,7 @@ class Runtime:
             meta=Meta(
                 client_port=port, http_port=http_port, zone=cluster.zone, weight=cluster.weight, version=__version__
             ),
-            profile=PROFILES[cluster.environment],
+            profile=profile,
             rng=rng,
             now=monotonic(),
             epoch_unix_ms=run,
@@ -380,6 +385,16 @@ class Runtime:
 def node_id(name: str, run: int) -> str:
     """Make the 40 hexadecimal digits by which Redis' clients know a run of a node."""
     return hashlib.sha1(f"{name}:{run}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _profile(config: Config) -> GossipConfig:
+    """Put the numbers of the failure detector together. Raises ConfigError where they do not go together."""
+    environment = config.cluster.environment
+    given = {name: number for name, number in msgspec.structs.asdict(config.gossip).items() if number is not None}
+    try:
+        return dataclasses.replace(PROFILES[environment], **given)
+    except ConfigError as reason:
+        raise ConfigError(f"[gossip], with environment = {environment}: {reason}") from None
 
 
 def _keeper_config(config: Config) -> KeeperConfig:

@@ -1,10 +1,13 @@
 """The settings themselves."""
 
+import dataclasses
 import math
 
+import msgspec
 import pytest
 
-from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.cluster.membership import GossipConfig
+from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
 from respcache.options import SECTIONS, VARIABLE_PREFIX
 
@@ -31,6 +34,8 @@ def test_the_defaults_are_valid_and_those_of_redis_where_it_has_them() -> None:
         (ClusterConfig, "environment", "mars"),
         (ClusterConfig, "name", "x" * 65),
         (ClusterConfig, "join", ("a:1", 2)),
+        (GossipSettings, "probe_interval_s", 0.0),
+        (GossipSettings, "health_max", 17),
         (HttpConfig, "port", -1),
     ],
 )
@@ -51,3 +56,9 @@ def test_sections_are_the_fields_of_the_configuration() -> None:
     """What can be configured in Python can be in files and variables as well."""
     assert {name: type(getattr(Config(), name)) for name in SECTIONS} == SECTIONS
     assert VARIABLE_PREFIX == "RESPCACHE_"
+
+
+def test_every_number_of_the_failure_detector_can_be_set() -> None:
+    """The section has the fields of the profiles, and leaves to the profile what is not given."""
+    assert list(GossipSettings.__struct_fields__) == [field.name for field in dataclasses.fields(GossipConfig)]
+    assert set(msgspec.structs.asdict(GossipSettings()).values()) == {None}

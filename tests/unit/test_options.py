@@ -180,3 +180,20 @@ def test_what_is_no_useful_time_is_refused(text: str) -> None:
     """A deadline must come."""
     with pytest.raises(ConfigError, match="argument must be between 0 and 1000000000"):
         BY_NAME["command-timeout"].parse(text)
+
+
+def test_the_numbers_of_the_failure_detector_are_written_like_the_others(tmp_path: Path) -> None:
+    """Bare in their section, with its name in front outside, and once only; empty means what the profile says."""
+    file = tmp_path / "respcache.toml"
+    file.write_text("[gossip]\nprobe-interval = 0.7\nhealth-max = 3\n")
+    config = loaded(file=file, environment={"RESPCACHE_GOSSIP__HEALTH_MAX": ""}, flags={"gossip-fanout": "5"})
+
+    assert (config.gossip.probe_interval_s, config.gossip.health_max, config.gossip.gossip_fanout) == (0.7, None, 5)
+    assert {"gossip-interval", "gossip-probe-interval", "gossip-fanout"} <= BY_NAME.keys()
+
+
+@pytest.mark.parametrize(("text", "complaint"), [("0", "between 0.001"), ("soon", "into a number"), ("-1", "between")])
+def test_a_bad_number_of_the_failure_detector_is_named(text: str, complaint: str) -> None:
+    """With where it was given, and what would be allowed."""
+    with pytest.raises(ConfigError, match=rf"gossip.probe-interval = '{text}' \(flag .*{complaint}"):
+        loaded(flags={"gossip-probe-interval": text})

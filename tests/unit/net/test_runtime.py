@@ -1,16 +1,19 @@
 """The parts of a node, connected."""
 
 import asyncio
+import dataclasses
 import random
 import re
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
+from respcache.cluster.membership import PROFILES
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS, SLOTS_PER_PARTITION
-from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
-from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, node_id
+from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, _profile, node_id
 from respcache.net.sockets import bind_stream
 
 Scenario = Callable[[Runtime], Awaitable[None]]
@@ -53,6 +56,25 @@ def test_a_node_without_seeds_is_a_cluster() -> None:
         assert all(partition.serving for partition in runtime.store.keyspace(0).partitions)
 
     run(scenario)
+
+
+def test_numbers_of_the_failure_detector_that_contradict_are_refused_at_start() -> None:
+    """The sentence says which numbers, why, and which profile the other one is from; no port was taken."""
+    contradicting = msgspec.structs.replace(config(), gossip=GossipSettings(probe_timeout_s=0.15))
+    reason = r"\[gossip\], with environment = local: probe_interval_s = 0.2 is below twice probe_timeout_s = 0.15: ind"
+    with pytest.raises(ConfigError, match=reason):
+        run(nothing, contradicting)
+
+
+async def nothing(_: Runtime) -> None:
+    """Let a node start and stop."""
+
+
+def test_numbers_of_the_failure_detector_outweigh_the_profile() -> None:
+    """What is set is taken, and the rest is the profile's."""
+    chosen = _profile(Config(cluster=ClusterConfig(environment="wan"), gossip=GossipSettings(gossip_fanout=9)))
+
+    assert chosen == dataclasses.replace(PROFILES["wan"], gossip_fanout=9)
 
 
 def test_a_node_with_seeds_waits_for_them() -> None:
