@@ -112,6 +112,10 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     """How long a command waits for an owner that is moving or failing over."""
     rebuild_delay_s: Seconds = 15.0
     """How long after a death the lost copies are rebuilt elsewhere: a quick restart moves nothing."""
+    quorum: Literal["auto", "majority", "any"] = "auto"
+    """Who goes on when nodes do not reach each other: a majority of them, any side, or any side of a pair at most."""
+    unclean_after_s: Seconds | Literal["never"] = 30.0
+    """How long keys wait for the last of their copies before they are given up, and their place is empty again."""
 
 
 class GossipSettings(Section, frozen=True, kw_only=True):

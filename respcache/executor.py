@@ -41,6 +41,8 @@ LISTENERS_COMMANDS: Final = frozenset(
 )
 """What a client may send in RESP2 while it is subscribed."""
 HASH_TAG: Final = ord("{")
+NEVER: Final = 2**62
+"""Later than any time on any clock."""
 BATCH_REPLIES_BYTES: Final = 1024 * 1024
 """Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
 
@@ -73,6 +75,9 @@ class Router(Protocol):
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command on several keys, or on a whole database."""
 
+    def lapsed(self) -> None:
+        """Serve nothing more: the lease of this node has ended."""
+
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Keep a reply until the effects in `logs` are safe."""
 
@@ -89,6 +94,11 @@ class Executor:
         self._router: Final = router
         self.slow_us = -1
         """Commands that last so long go to the slow log; negative for none."""
+        self.lease_ends_unix_ms = NEVER
+        self.lease_ends_ns = NEVER
+        """When this node may serve no longer, on the wall clock and on that of `perf_counter_ns`. A timer sees to it,
+        but a process that was stopped finds requests before its timers, and one clock stands still while the
+        machine sleeps, while the other can be set back."""
 
     def batch(  # noqa: C901, PLR0912, PLR0915 # the hot loop: each call left out of it is a tenth of a command
         self, session: Session, requests: Decoder, out: Out
@@ -101,7 +111,9 @@ class Executor:
         are in `out`.
         """
         ledger = self._store.ledger
-        ledger.now_unix_ms = int(time() * 1000)
+        ledger.now_unix_ms = now_unix_ms = int(time() * 1000)
+        if now_unix_ms >= self.lease_ends_unix_ms:
+            self._router.lapsed()
         keyspace = self._store.keyspace(session.database)
         partitions = keyspace.partitions
         crc, ok = crc_hqx, OK  # local names: those of a module are looked up each time
@@ -147,6 +159,8 @@ class Executor:
                     continue
                 if row is not run:
                     now = perf_counter_ns()
+                    if now >= self.lease_ends_ns:
+                        self._router.lapsed()
                     if run is not None:
                         self._note(session, run, last, count, now - started)
                     run, count, started = row, 0, now

@@ -101,8 +101,11 @@ class Option:
             case inspect.IntType() | inspect.FloatType():
                 return self._number(text, self.type)
             case inspect.UnionType(types=types):
+                words = [word for part in types if isinstance(part, inspect.LiteralType) for word in part.values]
+                if text in words or (not text and not words):
+                    return text or None
                 number = next(part for part in types if isinstance(part, inspect.IntType | inspect.FloatType))
-                return self._number(text, number) if text else None
+                return self._number(text, number)
             case inspect.StrType(max_length=limit):
                 if limit is not None and len(text) > limit:
                     raise ConfigError(f"argument must have at most {limit} characters")

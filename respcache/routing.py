@@ -52,6 +52,9 @@ class Peers(Protocol):
     def client_address(self, node: str) -> tuple[str, int]:
         """Give host and RESP port of a member."""
 
+    def lapsed(self) -> None:
+        """Take note that this node's lease has ended, before the timer says so."""
+
     def wake(self) -> None:
         """See to it that frames are sent at the end of this turn of the event loop."""
 
@@ -135,6 +138,10 @@ class Router:
 
     def _wants_redirect(self, session: Session) -> bool:
         return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)
+
+    def lapsed(self) -> None:
+        """Serve nothing more: the lease of this node has ended."""
+        self._peers.lapsed()
 
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Keep a reply until the effects in `logs` are safe."""
@@ -291,7 +298,7 @@ class Router:
         if order.relayed or order.once:
             order.refuse()
         else:
-            owned = all(self._table.primary[number] for number in order.partitions)
+            owned = self._locks.leased and all(self._table.primary[number] for number in order.partitions)
             order.fail(TryAgain() if owned else ClusterDown())
 
     def _ask(self, order: Order, owner: str) -> None:

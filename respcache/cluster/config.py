@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from respcache.cluster.ownership.record import Quorum
+from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.errors import ConfigError
 
 
@@ -12,6 +14,8 @@ class KeeperConfig:
 
     replica_count: int = 2
     """Copies of every partition. It is fixed by the node that founds the cluster."""
+    partitions: int = PARTITIONS
+    """Into how many the keys are divided: the same for all nodes. Simulations make do with fewer."""
     seeded: bool = False
     """Whether the node was given others to join. Such a node never founds a cluster alone."""
     expect: int = 1
@@ -20,10 +24,17 @@ class KeeperConfig:
     """How long members that know of no cluster wait for one before the oldest founds it; 0.3 does on one machine."""
     rebuild_delay_s: float = 15.0
     """How long a dead node keeps its place in the ring: a restart within that time moves nothing."""
+    lease_s: float = 1.0
+    """How long a node may serve without hearing from a majority of the voters; 0.3 does on one machine, 5 far apart.
+    A failover waits for the rest of it, and an event loop that stalls for longer makes clients wait."""
+    quorum: Quorum = Quorum.AUTO
+    """Who goes on when the network splits. It is fixed by the node that founds the cluster."""
+    min_in_sync: int = 0
+    """Copies in sync below which writes are refused; 0 for one less than there should be, at most two, at least one."""
     unclean_after_s: float | None = 30.0
     """How long a partition waits for the last of its copies before it starts anew, empty. None: for ever."""
     unseen_after_s: float = 10.0
-    """How long a new coordinator waits for members it has never seen before it takes them for dead."""
+    """How long a new leader waits for members it has never seen before it takes them for dead."""
     replica_timeout_s: float = 5.0
     """A copy that acks nothing for so long is made afresh, and writes go on without it."""
     copy_step_keys: int = 500
@@ -35,6 +46,10 @@ class KeeperConfig:
         for name in ("replica_count", "expect", "copy_step_keys", "unacked_bytes_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1")
+        if self.min_in_sync < 0:
+            raise ConfigError("min_in_sync must be 0 or more copies")
+        if not 0 < self.lease_s < math.inf:
+            raise ConfigError("lease_s must be above 0 seconds")
         for name in ("settle_s", "rebuild_delay_s", "unseen_after_s", "replica_timeout_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be 0 or more seconds")

@@ -26,6 +26,20 @@ class RoutesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseChanged:
+    """This node may serve what it is the primary of from now on, or may not: then nothing is to be executed."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """This node goes on without the other voters; what they decide from now on is another truth."""
+
+    voters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """These gates have opened or failed; `gate.committed` says which."""
 
@@ -77,4 +91,16 @@ class Drained:
     """This node wanted to leave, and holds nothing any more: it may stop."""
 
 
-Effect = Send | RoutesChanged | Resolved | RecordChanged | Formed | Dropped | Recreated | ForeignCluster | Drained
+Effect = (
+    Send
+    | RoutesChanged
+    | LeaseChanged
+    | Resolved
+    | RecordChanged
+    | Formed
+    | Forced
+    | Dropped
+    | Recreated
+    | ForeignCluster
+    | Drained
+)

@@ -13,20 +13,20 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import Dropped
-from respcache.cluster.ownership.changes import Demote, Drop, InSync, Move, Proposal, Retire, Surrender, Target
+from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
 from respcache.cluster.ownership.record import Entry, Life, Record, differing
-from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.replication.copying import Copying
+from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
 from respcache.cluster.replication.wire import MARK, Positions
+from respcache.cluster.wishes import Wishes
 
 HANDOVERS_MAX: Final = 64
 """Partitions frozen at a time. Their commands wait for about three round trips."""
@@ -34,29 +34,6 @@ AGAIN_S: Final = 0.2
 """Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
 DROP_KEYS: Final = 2_000
 """Keys of surplus copies deleted in one step, exceeded by at most one partition."""
-
-
-@dataclass(slots=True)
-class Wishes:
-    """What should be proposed, gathered so that one change speaks for many partitions."""
-
-    in_sync: defaultdict[Life, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
-    demote: defaultdict[Life, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
-    surrender: set[tuple[int, int]] = field(default_factory=set)
-    move: set[tuple[int, int, str]] = field(default_factory=set)
-    drop: set[tuple[int, int, str]] = field(default_factory=set)
-
-    def changes(self, me: Life) -> list[Proposal]:
-        """Return them as changes."""
-        changes: list[Proposal] = [Demote(*life, tuple(sorted(spots))) for life, spots in self.demote.items()]
-        changes += [InSync(*life, tuple(sorted(spots))) for life, spots in self.in_sync.items()]
-        if self.surrender:
-            changes.append(Surrender(*me, tuple(sorted(self.surrender))))
-        if self.move:
-            changes.append(Move(tuple(sorted(self.move))))
-        if self.drop:
-            changes.append(Drop(tuple(sorted(self.drop))))
-        return changes
 
 
 class Holdings:
@@ -68,7 +45,7 @@ class Holdings:
         self.replication = Replication(unacked_bytes_max=config.unacked_bytes_max)
         self.replica = Replica(storage)
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
-        self.serving: list[Log | None] = [None] * PARTITIONS
+        self.serving: list[Log | None] = [None] * config.partitions
         self.logs: dict[int, Log] = {}
         self.takeovers: dict[int, Takeover] = {}
         self.wishes = Wishes()
@@ -78,11 +55,13 @@ class Holdings:
         self.resolved: list[Gate] = []
         self.dropped_keys = 0
         self.demoted_slow = 0
+        self.fencing = Fencing(config.lease_s)
         self._record: Record | None = None
-        self._committed: Record | None = None
         self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
         """Complete copies whose acks are required already, by partition and name: the frame with the last effect
         that a gate did not wait for them to ack."""
+        self._vouched: set[tuple[int, str]] = set()
+        """(partition, name) of copies that were said to be in sync, until that is decided."""
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
         self._movable: dict[int, None] = {}
@@ -95,18 +74,22 @@ class Holdings:
         self._again: set[int] = set()
         """Partitions of which a learner refused a copy, to be copied again at `_again_at`."""
         self._again_at = math.inf
+        self._unfence_at = math.inf
 
     # The record
 
     def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
+        self.fencing.learn(now, record, leap=leap)
         ring_changed = old is None or old.ring() != record.ring()
         lost: list[Log] = []
         mine = record.has(self._me)
         for partition in differing(old, record):
             before = old.entries[partition] if old is not None and old.has(self._me) else Entry()
             entry = record.entries[partition]
+            if old is not None and not leap:
+                self._depose(now, partition, old, record)
             if mine and entry.primary == self._name:
                 if leap and before.revision != entry.revision:
                     self._start_copies_over(partition)
@@ -118,13 +101,11 @@ class Holdings:
         if ring_changed:
             self._dirty.update(self.logs)
 
-    def settle(self, record: Record) -> None:
-        """Act on what is committed now: require no acks of copies that are out for good."""
-        before, self._committed = self._committed, record
-        for partition in differing(before, record):
-            log = self.logs.get(partition)
-            if log is not None:
-                self._attach(log)
+    def _depose(self, now: float, partition: int, old: Record, record: Record) -> None:
+        """Remember a former primary for as long as it may still serve."""
+        former = old.entries[partition].primary
+        if former not in {"", self._name, record.entries[partition].primary}:
+            self.fencing.depose(now, partition, old.nodes[former].life, record.version)
 
     def _lead(self, now: float, partition: int, entry: Entry, lost: list[Log]) -> None:
         """Be the primary."""
@@ -140,7 +121,7 @@ class Holdings:
             self._dirty.add(partition)
         elif log is None and takeover is not None and takeover.epoch == entry.epoch:
             takeover.awaited &= set(entry.in_sync)
-            self._serve_if_equal(partition)
+            self._serve_if_equal(now, partition)
         else:
             self._take_over(now, partition, entry, lost)
 
@@ -162,7 +143,8 @@ class Holdings:
         self.takeovers[partition] = Takeover(entry.epoch, copy.sequence, others, now)
         for name in sorted(others):
             self.inquiries[name].append((partition, entry.epoch))
-        self._serve_if_equal(partition)
+        self.fencing.ask(partition)
+        self._serve_if_equal(now, partition)
 
     def _follow(self, partition: int, before: Entry, entry: Entry, lost: list[Log], *, mine: bool) -> None:
         """Be a copy, a learner, or nothing."""
@@ -204,19 +186,31 @@ class Holdings:
 
     # Taking over
 
-    def positions(self, stream: Stream, positions: Positions) -> None:
+    def positions(self, now: float, stream: Stream, positions: Positions) -> None:
         """Judge how far a copy is, and send it what it lacks."""
+        self.fencing.knows(now, (stream.peer, stream.run), positions.version)
         findings = compare(self.takeovers, self.replica, stream.peer, positions.partitions)
         for tail in findings.tails.values():
             stream.open += tail
         for partition in findings.faulty:
             self._demote(partition, stream.peer)
         for partition, _, _ in positions.partitions:
-            self._serve_if_equal(partition)
+            self._serve_if_equal(now, partition)
 
-    def _serve_if_equal(self, partition: int) -> None:
+    def unfence(self, now: float) -> None:
+        """Begin to serve what nobody else can be serving any more."""
+        self._unfence_at = math.inf
+        for partition in list(self.takeovers):
+            self._serve_if_equal(now, partition)
+
+    def _serve_if_equal(self, now: float, partition: int) -> None:
+        """Begin to serve once all copies are equal and no former primary can serve."""
         takeover = self.takeovers.get(partition)
         if takeover is None or takeover.awaited:
+            return
+        harmless_s = self.fencing.harmless_s(partition)
+        if now < harmless_s:
+            self._unfence_at = min(self._unfence_at, harmless_s)
             return
         del self.takeovers[partition]
         self.replica.copies.pop(partition, None)
@@ -276,6 +270,8 @@ class Holdings:
         if now >= self._again_at:
             self._dirty |= self._again & self.logs.keys()
             self._again, self._again_at = set(), math.inf
+        if now >= self._unfence_at:
+            self.unfence(now)
         self._demote_slow(now)
 
     def _demote_slow(self, now: float) -> None:
@@ -299,7 +295,7 @@ class Holdings:
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
         if self.takeovers:
             busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
-        return min(self._again_at, min(busy, default=math.inf) + timeout_s)
+        return min(self._again_at, self._unfence_at, min(busy, default=math.inf) + timeout_s)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition
@@ -314,11 +310,16 @@ class Holdings:
             return False
         log.refusers |= {stream}
         self.replication.refused = True
-        self._joining[partition].pop(stream.peer, None)
-        if not self._demote(partition, stream.peer):
-            self._attach(log)
-            self._dirty.add(partition)
+        if (partition, stream.peer) not in self._vouched:  # else it may count by now, and cannot be done without
+            self._distrust(log, stream.peer)
         return True
+
+    def _distrust(self, log: Log, name: str) -> None:
+        """Do without a copy that has refused effects: have it demoted, or, if it does not count yet, made afresh."""
+        self._joining[log.partition].pop(name, None)
+        if not self._demote(log.partition, name):
+            self._attach(log)
+            self._dirty.add(log.partition)
 
     def _demote(self, partition: int, name: str) -> bool:
         record = self._record
@@ -330,21 +331,12 @@ class Holdings:
         return True
 
     def _attach(self, log: Log) -> None:
-        """Work out afresh which acks a partition needs.
-
-        A copy that has been taken out of sync goes on being required until the record that says so is
-        committed: were that record lost, the copy would count, and must not lack what was acknowledged.
-        """
-        required: dict[Stream, None] = {}
-        for record in (self._record, self._committed):
-            entry = record.entries[log.partition] if record is not None else None
-            if record is not None and entry is not None and entry.epoch == log.epoch:
-                for name in entry.in_sync:
-                    if name != self._name:
-                        required[self.replication.stream(*record.nodes[name].life)] = None
-        assert self._record is not None
-        for name in self._joining[log.partition]:
-            required[self.replication.stream(*self._record.nodes[name].life)] = None
+        """Work out afresh which acks a partition needs: those of the copies in sync, and of those about to be."""
+        record = self._record
+        assert record is not None
+        names = (*record.entries[log.partition].in_sync, *self._joining[log.partition])
+        lives = [record.nodes[name].life for name in names if name != self._name]
+        required = {self.replication.stream(*life): None for life in lives}
         if not set(log.required) <= required.keys():
             self._lost_stream = True
         log.attach(self.copying.receiving(log.partition), required)
@@ -363,6 +355,13 @@ class Holdings:
 
     def answered(self, change: Proposal) -> None:
         """A proposal was decided. Where nothing came of it, things go on as before, or are tried again."""
+        if isinstance(change, InSync):
+            stream = self.replication.streams.get((change.name, change.run))
+            for partition, _ in change.partitions:
+                self._vouched.discard((partition, change.name))
+                log = self.logs.get(partition)
+                if log is not None and stream in log.refusers:
+                    self._distrust(log, change.name)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:
                 if self._handovers.get(partition) == revision:
@@ -399,6 +398,7 @@ class Holdings:
             if passed is not None:
                 if stream.acked >= passed and stream not in log.refusers:
                     self.wishes.in_sync[record.nodes[name].life].add((partition, entry.revision))
+                    self._vouched.add((partition, name))
             elif name in wanted and stream.connected:
                 self.copying.add(log, stream)
         if settled and not at_home:
@@ -440,8 +440,8 @@ class Holdings:
 
     @property
     def droppable(self) -> bool:
-        """Whether data lies here that the committed record gives to others."""
-        return bool(self._doomed) and self._record is self._committed
+        """Whether data lies here that the record gives to others."""
+        return bool(self._doomed)
 
     def drop_some(self) -> list[Dropped]:
         """Delete some of it."""

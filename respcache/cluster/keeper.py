@@ -1,15 +1,16 @@
 """The keeper of partitions: everything distributed about the data of one node, in one machine without I/O.
 
-It composes the register (what is agreed), the planner (what should be agreed next), and
-the holdings (what this node does about it), and speaks with the keepers of other nodes
-over one ordered link each. The driver owns clock, sockets and dice:
+It composes register (what is agreed), planner (what should be agreed next), tenure (whether this node
+may serve) and holdings (what it does about all that), and speaks with the keepers of other nodes over
+one ordered link each. The driver owns clocks, sockets and dice:
 
 - membership tells of lives (`member_up`, `member_down`, `member_left`);
 - the net tells of links (`peer_connected`, `peer_disconnected`) and hands in whole
   frames (`receive`); a frame is delivered once and in order, or the link is broken;
-- `tick` is due at `deadline`, and `flush` once at the end of every turn of the event loop
-  in which anything was put in or any effect was appended: it sends effects and acks;
-- the executor reads `serving` and `table` for every command:
+- `tick` is due at `deadline`, or as soon as the lease is found to have ended, and `flush` at the end of every
+  turn of the event loop in which anything was put in or any effect was appended: it sends effects and acks;
+- `suspended` is due when the driver finds that the machine was asleep, before anything else is put in;
+- the executor reads `serving` and `table` for every command, and executes nothing unless `leased(now)`:
 
       log = keeper.serving[partition]
       if log is None:      relay to keeper.table.primary[partition], or, where that is this
@@ -18,11 +19,10 @@ over one ordered link each. The driver owns clock, sockets and dice:
       gate = keeper.gate(logs of the batch)
       if gate is not None: hold the replies back until Resolved brings the gate
 
-`now` is monotonic seconds. Every input returns effects to be carried out in order.
+`now` is monotonic seconds, read when the input came in. Every input returns effects to be carried out in order.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from random import Random
 
@@ -30,32 +30,35 @@ from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import (
     Drained,
     Effect,
+    Forced,
     ForeignCluster,
     Formed,
+    LeaseChanged,
     RecordChanged,
     Recreated,
     Resolved,
     RoutesChanged,
     Send,
 )
-from respcache.cluster.holdings import Holdings, Wishes
+from respcache.cluster.figures import figures_of
+from respcache.cluster.holdings import Holdings
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
-from respcache.cluster.ownership.planner import TargetCache, burials, plan, unowned
-from respcache.cluster.ownership.record import Node, Version
-from respcache.cluster.ownership.register import Adopted, Done, Register, RegisterEffect, Settled, Tell
+from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
+from respcache.cluster.ownership.planner import TargetCache, burials, plan
+from respcache.cluster.ownership.record import NOTHING, Node, Record, Version
+from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
-from respcache.cluster.ownership.wire import NOTHING
+from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.replica import Inbound
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
+from respcache.cluster.tenure import MICROSECONDS, Tenure
+from respcache.cluster.turns import Turns
 from respcache.cluster.wire import Hello, decode, encode
-
-HELD_MAX = 10_000
-"""Messages of a peer kept until the record that they refer to is here. Further ones are lost, which
-their sender finds out by a gap, and makes the copies afresh."""
+from respcache.cluster.wishes import Wishes
 
 
 class Keeper:
@@ -63,20 +66,28 @@ class Keeper:
 
     def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
         self.me = me
-        self.table = Table()
+        self.table = Table(config.partitions)
         """Who serves what, for routing."""
         self.deadline = math.inf
         """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
         self._config, self._rng = config, rng
         self._placement = TargetCache()
-        self._peers = Peers(me, config)
-        self._register = Register(me.life, rng, first=lambda record, live: burials(record, live, self._placement))
+        self._tenure = Tenure(me.life, config.lease_s, lambda peer, message: self._send(peer, encode(message)))
+        self._peers = Peers(me, config, self._tenure.grants.until)
+        self._register = Register(
+            me.life,
+            rng,
+            first=lambda now, record, live: burials(record, live, self._peers.heard(now), self._placement),
+            partitions=config.partitions,
+        )
         self._holdings = Holdings(me.life, config, storage, self._placement)
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
-        self._held: dict[str, list[tuple[Frame | Inquiry, int]]] = {}
+        self._turns = Turns()
         self._proposed: dict[int, Proposal] = {}
         self._plan_due = math.inf
+        self._look_at = math.inf
+        """When a member that does not answer cannot serve any more, or one that was never seen is taken for dead."""
         self._leaving = self._retiring = self._drained = False
         self._routes_changed = False
         self._effects: list[Effect] = []
@@ -84,7 +95,7 @@ class Keeper:
     # The executor's side
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
-        """Return what the replies to commands on these partitions, reads included, have to wait for; None: nothing."""
+        """Return what replies to commands on these partitions, reads included, have to wait for; None: nothing."""
         return self._holdings.replication.gate(logs)
 
     @property
@@ -106,6 +117,15 @@ class Keeper:
         record = self._register.record
         return record is not None and record.has(self.me.life)
 
+    def leased(self, now: float) -> bool:
+        """Whether this node may serve what it is the primary of."""
+        return now < self._tenure.lease.until_s
+
+    @property
+    def lease_until_s(self) -> float:
+        """When its lease ends, on the clock of `now`, unless it is renewed before."""
+        return self._tenure.lease.until_s
+
     # Inputs
 
     def start(self, now: float) -> list[Effect]:
@@ -125,17 +145,19 @@ class Keeper:
         return self._look_around(now)
 
     def member_suspect(self, now: float, name: str, run: int) -> list[Effect]:
-        """A member may be dead; nothing is done about it until it is."""
-        del now, name, run
-        return []
+        """A member does not answer: what it is the primary of is taken over as soon as its lease has ended."""
+        self._peers.suspect(name, run)
+        return self._look_around(now)
 
     def member_down(self, now: float, name: str, run: int) -> list[Effect]:
-        """A member is dead: its partitions are taken over at once, its copies made elsewhere later."""
-        return self._end(now, name, run, left=False)
+        """A member is dead: its partitions are taken over, its copies made elsewhere later."""
+        self._peers.down(now, name, run, left=False)
+        return self._look_around(now)
 
     def member_left(self, now: float, name: str, run: int) -> list[Effect]:
         """A member has left and will not return."""
-        return self._end(now, name, run, left=True)
+        self._peers.down(now, name, run, left=True)
+        return self._look_around(now)
 
     def peer_connected(self, now: float, name: str) -> list[Effect]:
         """There is a new link to a peer, in both directions. It takes the place of a former one."""
@@ -148,6 +170,11 @@ class Keeper:
         """The link broke. What was on its way is lost."""
         self._unlink(name)
         return self._look_around(now)
+
+    def suspended(self, now: float) -> list[Effect]:
+        """Give up the lease until it is granted anew: the machine was asleep, and `now` may not show for how long."""
+        self._tenure.suspended()
+        return self.tick(now)
 
     def receive(self, now: float, peer: str, frame: bytes) -> list[Effect]:
         """Take one frame in. Raises DecodeError, having changed nothing, for anything that is no message."""
@@ -166,14 +193,17 @@ class Keeper:
             case Inquiry():
                 self._in_turn(peer, message, len(frame))
             case Positions():
-                self._holdings.positions(self._holdings.replication.stream(peer, hello.run), message)
+                self._holdings.positions(now, self._holdings.replication.stream(peer, hello.run), message)
+            case Renew() | Granted() | Fence() | Fenced():
+                return self._on_lease(now, peer, hello.run, message)
             case _:
                 self._heed(now, self._register.receive(now, peer, message))
         return self._finish(now)
 
     def tick(self, now: float) -> list[Effect]:
         """Do what time alone brings about, and one bounded step of copying and deleting."""
-        if now >= self._peers.doubt_due:
+        self._tenure.tick(now)
+        if now >= self._look_at:
             self._look_around(now, finish=False)
         self._heed(now, self._register.tick(now))
         self._holdings.tick(now)
@@ -193,7 +223,7 @@ class Keeper:
 
     def _unlink(self, name: str) -> None:
         hello = self._peers.disconnected(name)
-        self._held.pop(name, None)
+        self._turns.forget(name)
         if hello is not None:
             self._holdings.replication.stream(name, hello.run).connected = False
 
@@ -215,30 +245,47 @@ class Keeper:
             self._holdings.linked(stream)
         self._look_around(now, finish=False)
         self._heed(now, self._register.show(now, peer, hello.version))
+        self._tenure.linked(now, peer)
         return self._finish(now)
+
+    def _on_lease(self, now: float, peer: str, run: int, message: LeaseMessage) -> list[Effect]:
+        """Take a message about leases in. These are many, so little else is looked at."""
+        tenure, fencing = self._tenure, self._holdings.fencing
+        tenure.grants.hear(self._register.heard)
+        match message:
+            case Renew():
+                tenure.grant(now, (peer, run), message)
+                fencing.knows(now, (peer, run), message.version)
+            case Granted():
+                tenure.lease.granted((peer, run), message.number, message.version)
+                if self.table.behind(message.version):
+                    self._effects += self.catch_up(peer)
+                self._mind_lease(now)
+                self.deadline = min(self.deadline, tenure.deadline)
+            case Fence():
+                tenure.answer(now, peer, message)
+            case Fenced():
+                remaining = [((name, life_run), micros / MICROSECONDS) for name, life_run, micros in message.lives]
+                fencing.answered(now, (peer, run), message.version, remaining)
+                self._holdings.unfence(now)
+                return self._finish(now)
+        return self._take_effects()
 
     def _in_turn(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
         """Take a message that goes by a record: at once, or when that record is here; in order either way."""
-        held = self._held.get(peer)
-        if held is None and not self.table.behind(message.version):
+        if self._turns.queue(peer, message, frame_bytes, self.table.version):
+            if self._turns.waiting(peer) == 1:
+                self._effects += self.catch_up(peer)
+        else:
             self._take(peer, message, frame_bytes)
-            return
-        if held is None:
-            held = self._held[peer] = []
-            self._effects += self.catch_up(peer)
-        if len(held) < HELD_MAX:
-            held.append((message, frame_bytes))
 
     def _release(self) -> None:
         """Take what was held until a record came."""
-        for peer in list(self._held):
-            held = self._held.pop(peer)
-            for index, (message, frame_bytes) in enumerate(held):
-                if self.table.behind(message.version):
-                    self._held[peer] = held[index:]
-                    self._effects += self.catch_up(peer)
-                    break
+        for peer in self._turns.peers():
+            for message, frame_bytes in self._turns.release(peer, self.table.version):
                 self._take(peer, message, frame_bytes)
+            if self._turns.waiting(peer):
+                self._effects += self.catch_up(peer)
 
     def _take(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
         replica = self._holdings.replica
@@ -248,7 +295,7 @@ class Keeper:
                 self._effects += self._holdings.take_orphans()
             return
         answer = ((partition, epoch, replica.position(partition, epoch)) for partition, epoch in message.partitions)
-        self._send(peer, encode(Positions(tuple(answer))))
+        self._send(peer, encode(Positions(self.table.version, tuple(answer))))
 
     def _inbound(self, peer: str) -> Inbound:
         hello = self._peers.hello(peer)
@@ -272,14 +319,9 @@ class Keeper:
 
     # Members
 
-    def _end(self, now: float, name: str, run: int, *, left: bool) -> list[Effect]:
-        if name == self.me.name:
-            return []
-        self._peers.down(now, name, run, left=left)
-        return self._look_around(now)
-
     def _look_around(self, now: float, *, finish: bool = True) -> list[Effect]:
         self._plan_due = -math.inf
+        self._look_at = min(self._peers.lapse_due(now), self._peers.doubt_due(now))
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
         return self._finish(now) if finish else []
 
@@ -291,25 +333,23 @@ class Keeper:
             match effect:
                 case Tell():
                     self._send(effect.peer, encode(effect.message))
-                case Adopted():
+                case Learned():
                     self._adopt(now, effect)
-                case Settled():
-                    self._holdings.settle(effect.record)
-                    self._holdings.forget_streams(effect.record)
-                    self._plan_due = -math.inf
                 case Done():
                     change = self._proposed.pop(effect.number, None)
                     if change is not None:
                         self._answered(change)
 
-    def _adopt(self, now: float, adopted: Adopted) -> None:
-        record = adopted.record
+    def _adopt(self, now: float, learned: Learned) -> None:
+        record = learned.record
         self._peers.study(now, record)
-        if adopted.old is None:
+        if learned.old is None:
             for name in self._peers.links():
                 self._greet(name)
         self.table.show(record)
-        self._holdings.adopt(now, adopted.old, record, leap=adopted.leap)
+        self._tenure.learn(now, record)
+        self._holdings.adopt(now, learned.old, record, leap=learned.leap)
+        self._holdings.forget_streams(record)
         self._effects.append(RecordChanged(record.version))
         self._routes_changed = True
         self._plan_due = -math.inf
@@ -323,13 +363,12 @@ class Keeper:
 
     def _propose(self, now: float, changes: Sequence[Change]) -> None:
         numbers, effects = self._register.propose(now, changes)
-        for number, change in zip(numbers, changes, strict=True):
-            if isinstance(change, Proposal):
-                self._proposed[number] = change
+        proposed = zip(numbers, changes, strict=True)
+        self._proposed.update({number: change for number, change in proposed if isinstance(change, Proposal)})
         self._heed(now, effects)
 
     def _plan(self, now: float) -> None:
-        """As coordinator, with nothing under way: look for what should be changed."""
+        """As leader, with nothing under way: look for what should be changed."""
         record = self._register.record
         assert record is not None
         outlook, self._plan_due = self._peers.outlook(now, record)
@@ -343,51 +382,31 @@ class Keeper:
     def _found(self, now: float) -> None:
         cluster_id = f"{self._rng.getrandbits(160):040x}"
         self._effects.append(Formed(cluster_id))
-        self._heed(now, self._register.form(now, cluster_id, self.me, self._config.replica_count))
+        form = self._register.form
+        self._heed(now, form(now, cluster_id, self.me, self._config.replica_count, self._config.quorum))
+
+    def _go_alone(self, now: float) -> None:
+        """Where each side goes on alone, do so once too many voters are dead to agree on anything."""
+        record = self._register.record
+        members = None if record is None else self._peers.forsaken(now, record)
+        if members:
+            self._effects.append(Forced(tuple(name for name, _ in members)))
+            self._heed(now, self._register.force(now, members))
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
-        holdings, register = self._holdings, self._register
-        replication, replica, copying = holdings.replication, holdings.replica, holdings.copying
-        roles = Counter[str]()
-        lost = 0
-        if register.record is not None:
-            roles = holdings.roles(register.record)
-            lost = len(unowned(register.record, self._peers.live(now))) if register.coordinating else 0
-        streams = replication.streams.values()
-        oldest = min((stream.unacked[0][2] for stream in streams if stream.unacked), default=now)
-        return KeeperFigures(
-            version=self.table.version,
-            changes_total=dict(register.decided),
-            partitions_primary=roles["primary"],
-            partitions_replica=roles["replica"],
-            partitions_learner=roles["learner"],
-            partitions_under_replicated=roles["under_replicated"],
-            partitions_unowned=lost,
-            copies_out_pending=copying.pending,
-            copies_in_pending=roles["learner"],
-            keys_out_total=copying.keys_out,
-            bytes_out_total=copying.bytes_out,
-            keys_in_total=replica.keys_in,
-            bytes_in_total=replica.bytes_in,
-            pending_effects=sum(stream.items for stream in streams),
-            pending_bytes=sum(stream.unacked_bytes for stream in streams),
-            lag_s=max(0.0, now - oldest),
-            effects_out_total=replication.effects,
-            effects_in_total=replica.effects,
-            effects_refused_total=replica.refusals,
-            acks_total=replication.acks,
-            ack_us_buckets=tuple(replication.ack_us),
-            dropped_keys_total=holdings.dropped_keys,
-            demoted_slow_total=holdings.demoted_slow,
-        )
+        return figures_of(self._register, self._holdings, self._peers, self._tenure, now)
 
     # The end of every input
 
     def _finish(self, now: float) -> list[Effect]:
         """Draw all conclusions from an input."""
-        if self._register.record is None and not self._leaving and self._peers.may_form(now):
-            self._found(now)
+        if self._register.record is None and not self._leaving:
+            if now > self.deadline + self._config.settle_s / 4:
+                self._peers.resettle(now)
+            if self._peers.may_form(now):
+                self._found(now)
+        self._go_alone(now)
         holdings = self._holdings
         while True:
             holdings.steer()
@@ -403,16 +422,35 @@ class Keeper:
         for peer, partitions in holdings.inquiries.items():
             self._send(peer, encode(Inquiry(self.table.version, tuple(partitions))))
         holdings.inquiries.clear()
+        self._ask_about_rivals(now)
+        self._mind_lease(now)
         self._announce()
         self._arm(now)
         return self._take_effects()
+
+    def _ask_about_rivals(self, now: float) -> None:
+        """Have the voters say for how long former primaries may still serve."""
+        fencing, record = self._holdings.fencing, self._register.record
+        if record is None or not fencing.asking:
+            return
+        question = Fence(*fencing.questions())
+        for voter in record.voters:
+            if voter.life == self.me.life:
+                fencing.answered(now, voter.life, question.version, self._tenure.remaining(now, question))
+            else:
+                self._send(voter.name, encode(question))
+        self._holdings.unfence(now)
+
+    def _mind_lease(self, now: float) -> None:
+        if self._tenure.review(now):
+            self._effects.append(LeaseChanged(self._tenure.held))
 
     def _retire(self, now: float) -> None:
         """On the way out: get off the ring, and find out whether anything is left here."""
         if not self._leaving or self._drained:
             return
-        record = self._register.committed
-        if record is None or not record.has(self.me.life) or self.me.name not in record.holders() or self._sole(now):
+        record = self._register.record
+        if record is None or not record.has(self.me.life) or self._sole(now) or self._holds_nothing(record):
             self._drained = True
         elif not self._retiring and any(node.name == self.me.name for node in record.ring()):
             self._retiring = True
@@ -420,10 +458,16 @@ class Keeper:
         if self._drained:
             self._effects.append(Drained())
 
+    def _holds_nothing(self, record: Record) -> bool:
+        """Whether a record can do without this node."""
+        return self.me.name not in record.holders() and not record.votes(self.me.life)
+
     def _sole(self, now: float) -> bool:
-        """Whether there is nobody to hand anything over to."""
-        live, record = self._peers.live(now), self._register.record
-        return record is not None and all(node.name == self.me.name or node.name not in live for node in record.ring())
+        """Whether there is nobody to hand anything over to, and not just nobody in reach."""
+        present, record = self._peers.present(now), self._register.record
+        if record is None or not self._register.leading or not self.leased(now):
+            return False
+        return all(node.name == self.me.name or node.name not in present for node in record.ring())
 
     def _announce(self) -> None:
         holdings = self._holdings
@@ -439,18 +483,14 @@ class Keeper:
 
     def _arm(self, now: float) -> None:
         holdings = self._holdings
+        self.deadline = now
         if holdings.copying.runnable or holdings.droppable:
-            self.deadline = now
             return
-        self.deadline = min(self._register.deadline, holdings.deadline, self._doubt_due(now))
+        self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._look_at)
         if self._register.idle:
             self.deadline = min(self.deadline, self._plan_due)
         if self._register.record is None and now < self._peers.forming_due:
             self.deadline = min(self.deadline, self._peers.forming_due)
-
-    def _doubt_due(self, now: float) -> float:
-        due = self._peers.doubt_due
-        return due if due > now else math.inf
 
     def _send(self, peer: str, frame: bytes) -> None:
         self._effects.append(Send(peer, frame))

@@ -1,11 +1,12 @@
 """Who lives, who is linked, and since when the others are gone: what one node knows beyond the record."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.ownership.planner import Outlook, unowned
-from respcache.cluster.ownership.record import Life, Node, Record, Standing
+from respcache.cluster.ownership.record import Life, Node, Record, Standing, majority
 from respcache.cluster.wire import Hello
 
 
@@ -15,6 +16,8 @@ class Peer:
 
     node: Node | None = None
     alive: bool = False
+    suspect: bool = False
+    """Alive, as far as is known, but it does not answer."""
     left: bool = False
     since_s: float = 0.0
     """When it was last found to be up, or down."""
@@ -26,8 +29,9 @@ class Peer:
 class Peers:
     """All other nodes, as membership and links show them."""
 
-    def __init__(self, me: Node, config: KeeperConfig) -> None:
-        self._me, self._config = me, config
+    def __init__(self, me: Node, config: KeeperConfig, granted_until: Callable[[Life], float]) -> None:
+        """`granted_until` tells when the last lease ends that this node has granted to a life."""
+        self._me, self._config, self._granted_until = me, config, granted_until
         self._peers: dict[str, Peer] = {}
         self._record: Record | None = None
         self._unseen_since: dict[Life, float] = {}
@@ -37,15 +41,26 @@ class Peers:
     def up(self, now: float, node: Node) -> None:
         """Take note of a life; of an earlier one than is known, none is taken."""
         peer = self._peer(node.name)
-        if peer.node is not None and (peer.node.run > node.run or (peer.node == node and peer.alive)):
+        if peer.node is not None and peer.node.run > node.run:
+            return
+        peer.suspect = False
+        if peer.node == node and peer.alive:
             return
         if not peer.alive or peer.node is None or peer.node.run != node.run:
             peer.since_s = self._settling_since = now
         peer.node, peer.alive, peer.left = node, True, False
         self._seen(node.name, node.run)
 
+    def suspect(self, name: str, run: int) -> None:
+        """Take note that a life does not answer."""
+        peer = self._peer(name)
+        if peer.alive and peer.node is not None and peer.node.run == run:
+            peer.suspect = True
+
     def down(self, now: float, name: str, run: int, *, left: bool) -> None:
-        """Take note of the end of a life."""
+        """Take note of the end of a life, of any but this node's own."""
+        if name == self._me.name:
+            return
         peer = self._peer(name)
         if peer.node is not None and peer.node.run > run:
             return
@@ -53,7 +68,7 @@ class Peers:
             peer.node = Node(name, run)
         if peer.alive or not peer.since_s:
             peer.since_s = now
-        peer.alive, peer.left = False, peer.left or left
+        peer.alive, peer.suspect, peer.left = False, False, peer.left or left
         self._seen(name, run)
 
     def connected(self, name: str) -> None:
@@ -90,7 +105,31 @@ class Peers:
         return [name for name, peer in self._peers.items() if peer.connected]
 
     def live(self, now: float) -> dict[str, int]:
-        """Return the live members, this node included, but not those of other clusters: name to run epoch.
+        """Return those of the present members that answer, or may still serve by a lease that this node granted.
+
+        One that neither answers nor has renewed its lease here cannot be waited for. If it was none of its
+        fault it loses its copies, and has to be given new ones, but nothing that was acknowledged.
+        """
+        return {
+            name: run
+            for name, run in self.present(now).items()
+            if name not in self._peers or not self._peers[name].suspect or now < self._granted_until((name, run))
+        }
+
+    def heard(self, now: float) -> frozenset[str]:
+        """Return those that have asked this node for a lease within half the length of one, itself included."""
+        recent_s = now + self._config.lease_s / 2
+        linked = [(name, self._peers[name].node) for name in self.linked(now)]
+        names = [name for name, node in linked if node is not None and self._granted_until(node.life) >= recent_s]
+        return frozenset((*names, self._me.name))
+
+    def lapse_due(self, now: float) -> float:
+        """Return when the next suspect's lease ends."""
+        suspects = (peer.node.life for peer in self._peers.values() if peer.suspect and peer.node is not None)
+        return min((until for life in suspects if (until := self._granted_until(life)) > now), default=math.inf)
+
+    def present(self, now: float) -> dict[str, int]:
+        """Return the members that are not dead, this node included, but none of other clusters: name to run epoch.
 
         A member that the record names and that has not been seen yet is given the benefit of the doubt for
         a while: a newcomer hears of the record before it has met everybody, and must not bury them.
@@ -104,14 +143,14 @@ class Peers:
         live[self._me.name] = self._me.run
         return live
 
-    @property
-    def doubt_due(self) -> float:
-        """When the next member that was never seen loses the benefit of the doubt."""
-        return self._doubt(min(self._unseen_since.values(), default=math.inf))
+    def doubt_due(self, now: float) -> float:
+        """Return when the next member that was never seen loses the benefit of the doubt."""
+        dues = (self._doubt(since_s) for since_s in self._unseen_since.values())
+        return min((due for due in dues if due > now), default=math.inf)
 
     def linked(self, now: float) -> set[str]:
         """Return the live members that have said hello on the present link."""
-        return {name for name in self.live(now) if self._has_greeted(name)}
+        return {name for name in self.present(now) if self._has_greeted(name)}
 
     def foreign(self, name: str) -> bool:
         """Whether a peer belongs to another cluster."""
@@ -122,7 +161,7 @@ class Peers:
         """Whether this node should found a cluster for all that it sees."""
         if not self._config.seeded:
             return True
-        live = self.live(now)
+        live = self.present(now)
         others = [name for name in live if name != self._me.name]
         return (
             bool(others)
@@ -132,22 +171,26 @@ class Peers:
             and min((run, name) for name, run in live.items()) == (self._me.run, self._me.name)
         )
 
+    def resettle(self, now: float) -> None:
+        """Wait for a cluster anew: this node has not been listening, and there may be one by now."""
+        self._settling_since = now
+
     @property
     def forming_due(self) -> float:
         """When `may_form` is worth asking again."""
         return self._settling_since + self._config.settle_s
 
     def outlook(self, now: float, record: Record) -> tuple[Outlook, float]:
-        """Return what a coordinator plans by, and when time alone will make it another."""
-        live, due = self.live(now), math.inf
+        """Return what the leader plans by, and when time alone will make it another."""
+        live, present, due = self.live(now), self.present(now), math.inf
         # A node that leaves cannot wait for a dead one to come back: the copies have to go somewhere now.
         leaving = any(
-            node.standing is Standing.LEAVING and live.get(node.name) == node.run for node in record.nodes.values()
+            node.standing is Standing.LEAVING and present.get(node.name) == node.run for node in record.nodes.values()
         )
         dead: list[Life] = []
         given_up: set[Life] = set()
         for node in record.nodes.values():
-            if live.get(node.name) == node.run:
+            if present.get(node.name) == node.run:
                 continue
             dead.append(node.life)
             peer = self._peers.get(node.name)
@@ -160,7 +203,18 @@ class Peers:
             elif node.standing is Standing.MEMBER:
                 due = min(due, since_s + self._config.rebuild_delay_s)
         lost, lost_due = self._lost(now, record, live)
-        outlook = Outlook(live, self._newcomers(record), tuple(dead), frozenset(given_up), lost)
+        holders = record.holders()
+        if any(node.name in holders and live.get(node.name) != node.run for node in record.nodes.values()):
+            due = min(due, now + self._config.lease_s / 4)  # their heirs may be heard of any time now
+        outlook = Outlook(
+            live,
+            present,
+            self.heard(now),
+            self._newcomers(record),
+            tuple(dead),
+            frozenset(given_up),
+            lost,
+        )
         return outlook, min(due, lost_due)
 
     def _lost(self, now: float, record: Record, live: dict[str, int]) -> tuple[frozenset[int], float]:
@@ -174,6 +228,26 @@ class Peers:
         lost = {partition for partition, since_s in self._unowned_since.items() if now >= since_s + after_s}
         waiting = (since_s for partition, since_s in self._unowned_since.items() if partition not in lost)
         return frozenset(lost), min(waiting, default=math.inf) + after_s
+
+    def forsaken(self, now: float, record: Record) -> list[Life]:
+        """Return with whom to go on alone: nobody unless it is this node's turn, and the record lets every side do so.
+
+        Too many voters are dead to agree on anything; suspicion is not enough. The oldest one left decides, or the
+        oldest member if no voter is left.
+        """
+        if not record.splits or not record.has(self._me.life):
+            return []
+        present = self.present(now)
+        voters = [voter.life for voter in record.voters if present.get(voter.name) == voter.run]
+        if len(voters) >= majority(len(record.voters)):
+            return []
+        reached = self.linked(now) | {self._me.name}
+        members = [
+            node.life
+            for node in record.nodes.values()
+            if node.standing is Standing.MEMBER and node.name in reached and present.get(node.name) == node.run
+        ]
+        return members if min(voters or members, key=lambda life: life[::-1], default=None) == self._me.life else []
 
     def _newcomers(self, record: Record) -> tuple[Node, ...]:
         """Return the live nodes that should be let in: unknown to the record, restarted, or given up and back."""

@@ -10,13 +10,20 @@ class KeeperFigures:
     version: tuple[int, int]
     changes_total: dict[str, int]
     """By kind; counted by the node that decided them."""
+    voters: int
+    """Nodes that the record is agreed among."""
+    leading: bool
+    """Whether this node proposes the changes."""
+    lease_held: bool
+    lease_renewals_total: dict[str, int]
+    """Voters' answers, by what became of them: granted, void."""
     partitions_primary: int
     partitions_replica: int
     partitions_learner: int
     partitions_under_replicated: int
     """Of those that this node is the primary of."""
     partitions_unowned: int
-    """Without a live primary; counted by the coordinator alone, so that the sum over nodes is right."""
+    """Without a live primary; counted by the leader alone, so that the sum over nodes is right."""
     copies_out_pending: int
     """Copies that this node is making for others."""
     copies_in_pending: int

@@ -8,7 +8,6 @@ used for. State sets have a series for each value, also where it is 0.
 import platform
 from typing import Final
 
-from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.commands.registry import ROWS, Command, Flags
 from respcache.metrics.histogram import COARSE, added, distribution
 from respcache.metrics.membership import MEMBERSHIP
@@ -24,6 +23,7 @@ from respcache.metrics.metric import (
     histogram,
     histograms,
 )
+from respcache.metrics.ownership import OWNERSHIP
 from respcache.metrics.pubsub import PUBSUB
 from respcache.metrics.sources import SENTENCES, Snapshot
 
@@ -251,60 +251,6 @@ KEYSPACE: Final = Section(
             lambda now: by(
                 {"lazy": now.sources.store.ledger.expired_lazy, "active": now.sources.store.ledger.expired_active}
             ),
-        ),
-    ),
-)
-
-OWNERSHIP: Final = Section(
-    "Ownership of partitions",
-    (
-        gauge(
-            "ownership_version",
-            "Changes in the record of owners that this node holds; equal on nodes that agree.",
-            lambda now: now.keeper.version[1],
-        ),
-        gauge(
-            "ownership_term",
-            "Coordinators that the record of owners has had.",
-            lambda now: now.keeper.version[0],
-        ),
-        counters(
-            "ownership_changes_total",
-            "Changes of the record of owners; counted by the coordinator, once over all nodes.",
-            {"kind": "failover, handover, isr (copies in sync), members, unclean (all copies were lost)"},
-            lambda now: by(now.keeper.changes_total),
-        ),
-        gauge(
-            "ring_ownership_ratio",
-            "Share of all partitions that this node is the primary of. Sums to 1.",
-            lambda now: now.keeper.partitions_primary / PARTITIONS,
-        ),
-        gauges(
-            "ring_partitions",
-            f"Partitions held here, of {PARTITIONS}.",
-            {"role": "primary, replica, learner (a copy in the making)"},
-            lambda now: by(
-                {
-                    "primary": now.keeper.partitions_primary,
-                    "replica": now.keeper.partitions_replica,
-                    "learner": now.keeper.partitions_learner,
-                }
-            ),
-        ),
-        gauge(
-            "ring_partitions_under_replicated",
-            "Partitions with too few copies; counted by their primary, once over all nodes.",
-            lambda now: now.keeper.partitions_under_replicated,
-        ),
-        gauge(
-            "ring_partitions_unowned",
-            "Partitions without a living primary; counted by the coordinator, once over all nodes.",
-            lambda now: now.keeper.partitions_unowned,
-        ),
-        gauge(
-            "replication_factor",
-            "Copies that every key should have, the primary one included.",
-            lambda now: now.config.cluster.replica_count,
         ),
     ),
 )

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never, cast
 
@@ -9,8 +11,10 @@ from respcache.cluster.effects import (
     Drained,
     Dropped,
     Effect,
+    Forced,
     ForeignCluster,
     Formed,
+    LeaseChanged,
     RecordChanged,
     Recreated,
     Resolved,
@@ -24,7 +28,7 @@ from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.log import Log as PartitionLog
 from respcache.errors import CommandError, ProtocolError
-from respcache.executor import resolve
+from respcache.executor import NEVER, resolve
 from respcache.locking import Locks
 from respcache.net import frames
 from respcache.net.frames import Ask, Greeting
@@ -39,6 +43,9 @@ from respcache.store.partition import Log
 from respcache.transaction import INTERNAL
 
 log: Final = logging.getLogger(__name__)
+
+SLEPT_S: Final = 0.05
+"""How far the clock that runs while the machine sleeps may get ahead of the one that does not, until that counts."""
 
 
 class Replicator:
@@ -67,6 +74,9 @@ class Replicator:
         self._membership: Final = membership
         self._rerouted: Final = rerouted
         self._loop: Final = asyncio.get_running_loop()
+        self._lease_ends_s = -math.inf
+        self._asleep_s = asleep_s()
+        locks.suspend()
         self._marked: Final[list[object]] = [None] * len(keeper.serving)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
@@ -76,7 +86,7 @@ class Replicator:
     # -- membership ---------------------------------------------------------------------
 
     def member_up(self, member: Member) -> None:
-        """Link up with a node that lives."""
+        """Link up with a node that lives, and answers."""
         host, port = member.address
         self.links.keep(member.name, host, port)
         node = Node(member.name, member.epoch_unix_ms, member.meta.weight, member.meta.zone)
@@ -89,6 +99,10 @@ class Replicator:
         self.router.peer_gone(member.name)
         end = self.keeper.member_left if left else self.keeper.member_down
         self.perform(end(self._loop.time(), member.name, member.epoch_unix_ms))
+
+    def member_suspect(self, member: Member) -> None:
+        """Do without a node that does not answer, as soon as that is safe."""
+        self.perform(self.keeper.member_suspect(self._loop.time(), member.name, member.epoch_unix_ms))
 
     # -- the router's side ----------------------------------------------------------------
 
@@ -110,6 +124,10 @@ class Replicator:
     def gate(self, logs: list[Log]) -> Gate | None:
         """Give what replies must wait for whose effects are in `logs`."""
         return self.keeper.gate(cast("list[PartitionLog]", logs))
+
+    def lapsed(self) -> None:
+        """Serve nothing more unless the lease turns out to last."""
+        self.perform(self.keeper.tick(time.monotonic()))
 
     def wake(self) -> None:
         """Send effects and acks at the end of this turn of the event loop."""
@@ -147,6 +165,8 @@ class Replicator:
     def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
         """Run a command for a peer, or tell it to look elsewhere."""
         argv = ask.argv
+        if time.monotonic() >= self._lease_ends_s:
+            self.lapsed()
         try:
             row = INTERNAL.get(argv[0]) or resolve(argv)
         except CommandError as refusal:
@@ -190,7 +210,7 @@ class Replicator:
         """Begin to hand everything over."""
         self.perform(self.keeper.leave(self._loop.time()))
 
-    def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901 # one case for each effect
+    def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 # one case for each effect
         """Carry out what the keeper asks for, in order."""
         for effect in effects:
             match effect:
@@ -200,12 +220,16 @@ class Replicator:
                         link.send(frames.KEEPER, frame)
                 case RoutesChanged() | RecordChanged():
                     self._take_routes()
+                case LeaseChanged(held):
+                    self._take_lease(held=held)
                 case Resolved(gates):
                     self.router.resolved(gates)
                 case Drained():
                     self.drained.set()
                 case Formed(cluster_id):
                     log.info("founded cluster %s", cluster_id)
+                case Forced(voters):
+                    log.error("too many voters are dead: this side goes on alone, with %s", ", ".join(voters))
                 case Dropped(partitions, keys, orphaned):
                     level = logging.WARNING if orphaned else logging.DEBUG
                     log.log(
@@ -245,6 +269,31 @@ class Replicator:
         self.changed.set()
         self.router.routes_changed()
 
+    def _take_lease(self, *, held: bool) -> None:
+        """Serve, or do not."""
+        if held:
+            self._locks.resume()
+            self.router.routes_changed()
+        else:
+            log.warning("this node reaches no majority of the voters: it serves nothing for now")
+            self._locks.suspend()
+
+    def _mind_lease(self) -> None:
+        """Tell the executor until when it may serve; it looks at clocks that this loop does not stop."""
+        ends_s = self.keeper.lease_until_s
+        if ends_s == self._lease_ends_s:
+            return
+        self._lease_ends_s = ends_s
+        executor = self.router.executor
+        if ends_s == math.inf:
+            executor.lease_ends_unix_ms = executor.lease_ends_ns = NEVER
+        elif ends_s > 0:
+            left_s = ends_s - time.monotonic()
+            executor.lease_ends_unix_ms = int((time.time() + left_s) * 1e3)
+            executor.lease_ends_ns = time.perf_counter_ns() + int(left_s * 1e9)
+        else:
+            executor.lease_ends_unix_ms = executor.lease_ends_ns = 0
+
     def _end_of_turn(self) -> None:
         self._waking = False
         if self._closed:
@@ -256,6 +305,7 @@ class Replicator:
             self._arm()
 
     def _arm(self) -> None:
+        self._mind_lease()
         due = self.keeper.deadline
         if due == self._timer_due or self._closed:
             return
@@ -267,4 +317,15 @@ class Replicator:
 
     def _tick(self) -> None:
         self._timer, self._timer_due = None, float("inf")
-        self.perform(self.keeper.tick(self._loop.time()))
+        before_s, self._asleep_s = self._asleep_s, asleep_s()
+        if self._asleep_s > before_s + SLEPT_S:
+            log.warning("the machine was asleep for %.1f s", self._asleep_s - before_s)
+            self.perform(self.keeper.suspended(self._loop.time()))
+        else:
+            self.perform(self.keeper.tick(self._loop.time()))
+
+
+def asleep_s() -> float:
+    """Return for how long the machine has been asleep since it started, as far as it says so."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()

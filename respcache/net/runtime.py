@@ -75,6 +75,8 @@ log: Final = logging.getLogger(__name__)
 FAREWELL_S: Final = 0.5
 """How long a node that leaves waits for its last replies, and then goes on telling that it has left, at most."""
 FAREWELL_POLL_S: Final = 0.01
+LEASE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
+"""How long a node may serve without hearing from a majority of the voters, by environment."""
 SETTLE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
 """How long nodes that know of no cluster wait for one before the oldest founds it, by environment."""
 RESOLVE_S: Final = {"local": 0.5, "lan": 2.0, "wan": 10.0}
@@ -338,8 +340,10 @@ class Runtime:
                 self.replicator.member_down(member, left=True)
             case Suspected(member):
                 log.info("%s does not answer", member.name)
+                self.replicator.member_suspect(member)
             case Recovered(member):
                 log.info("%s answers again", member.name)
+                self._updated(member)
             case Updated(member):
                 self._updated(member)
             case NameConflict():
@@ -404,5 +408,8 @@ def _keeper_config(config: Config) -> KeeperConfig:
         seeded=bool(cluster.join),
         expect=max(1, cluster.expect),
         settle_s=SETTLE_S[cluster.environment],
+        lease_s=LEASE_S[cluster.environment],
+        quorum=record.Quorum[cluster.quorum.upper()],
         rebuild_delay_s=cluster.rebuild_delay_s,
+        unclean_after_s=None if cluster.unclean_after_s == "never" else cluster.unclean_after_s,
     )

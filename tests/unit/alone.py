@@ -38,6 +38,7 @@ class Away:
         self.asked: Final[list[Argv]] = []
         self.held: Final[list[tuple[list[Log], list[bytes | Pending]]]] = []
         """(logs, replies that wait for them)."""
+        self.lapses = 0
         self.barriers: Final[set[bytes]] = set()
         """Commands on several keys that those behind them wait for."""
 
@@ -52,6 +53,10 @@ class Away:
         if row.name.encode() in self.barriers:
             session.barrier = reply
         return reply
+
+    def lapsed(self) -> None:
+        """Note that the lease has ended."""
+        self.lapses += 1
 
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Note a reply, and let it go."""

@@ -84,6 +84,10 @@ class Neighbour:
     def wake(self) -> None:
         """Nothing is sent here."""
 
+    def lapsed(self) -> None:
+        """Serve nothing any more."""
+        self.locks.suspend()
+
     def batch(self, session: Session, *requests: Sequence[bytes]) -> Out:
         """Run requests as the connection does, up to a barrier."""
         out: Out = []

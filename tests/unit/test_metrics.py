@@ -38,7 +38,11 @@ TEXT_MAX_BYTES: Final = 50 * 1024
 
 FIGURES: Final = KeeperFigures(
     version=(2, 17),
-    changes_total={"failover": 1, "handover": 2, "isr": 3, "members": 4, "unclean": 0},
+    changes_total={"failover": 1, "handover": 2, "isr": 3, "members": 4, "unclean": 0, "voters": 5},
+    voters=3,
+    leading=True,
+    lease_held=True,
+    lease_renewals_total={"granted": 8, "void": 1},
     partitions_primary=512,
     partitions_replica=500,
     partitions_learner=12,

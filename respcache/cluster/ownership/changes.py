@@ -2,7 +2,7 @@
 
 A change says which state it was meant for, by revisions of entries and by lives of
 nodes. Where that state has passed, it does nothing. So whoever wants a change may
-propose it until told that it was decided, to one coordinator after the other, and
+propose it until told that it was decided, to one proposer after the other, and
 changes that were decided twice have happened once.
 
 Revisions are not raised by additions, hence two learners that become ready in the
@@ -18,6 +18,8 @@ import msgspec
 
 from respcache.cluster.ownership.record import (
     NODES_MAX,
+    SEATS,
+    VOTERS_MAX,
     Entry,
     Life,
     Name,
@@ -26,6 +28,7 @@ from respcache.cluster.ownership.record import (
     PartitionNumber,
     Record,
     Standing,
+    Voter,
 )
 from respcache.cluster.ownership.slots import PARTITIONS
 
@@ -38,7 +41,7 @@ At = tuple[PartitionNumber, Number]
 _Spots = Annotated[tuple[At, ...], msgspec.Meta(max_length=PARTITIONS)]
 _NamedSpots = Annotated[tuple[tuple[PartitionNumber, Number, Name], ...], msgspec.Meta(max_length=PARTITIONS * 8)]
 
-KINDS = ("failover", "handover", "isr", "members", "unclean")
+KINDS = ("failover", "handover", "isr", "members", "unclean", "voters")
 """What changes are counted by."""
 
 
@@ -169,7 +172,7 @@ class Drop(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
 
 Proposal = Retire | InSync | Demote | Move | Surrender | Drop
-"""What a member asks of the coordinator. The changes below only a coordinator has the view to make."""
+"""What a member asks of the proposer. The changes below only the proposer has the view to make."""
 
 
 class Admit(msgspec.Struct, frozen=True):
@@ -188,19 +191,23 @@ class Admit(msgspec.Struct, frozen=True):
             return record
         if known is not None and known.run < self.node.run:
             record = _erased(record, name)
-        return record.with_nodes({**record.nodes, name: self.node}.values())
+        admitted = record.with_nodes({**record.nodes, name: self.node}.values())
+        return replace(admitted, widest=max(record.widest, len(admitted.ring())))
 
 
 class Bury(msgspec.Struct, frozen=True):
     """Members are dead: their copies count no longer, and where they were primary another copy takes over.
 
-    All copies dead: the entry stays as it is, since the copy that comes back without a restart still has it all.
+    A copy is given up only if another one was heard of this instant. Otherwise the entry stays as it is, since
+    the copy that comes back without a restart still has it all.
     """
 
     kind: ClassVar[str] = "failover"
     dead: tuple[Life, ...]
     preferred: Target
     """Whom to promote first."""
+    heirs: frozenset[str]
+    """Who has just been heard of."""
 
     def apply(self, record: Record) -> Record:
         """Take the dead out of every entry that has somebody else in sync."""
@@ -209,16 +216,46 @@ class Bury(msgspec.Struct, frozen=True):
         for partition, entry in enumerate(record.entries):
             if dead.isdisjoint(entry.holders):
                 continue
-            alive = tuple(name for name in entry.in_sync if name not in dead) or entry.in_sync
+            alive = tuple(name for name in entry.in_sync if name not in dead)
+            if self.heirs.isdisjoint(alive):
+                alive = entry.in_sync
             learners = tuple(name for name in entry.learners if name not in dead)
             if (alive, learners) == (entry.in_sync, entry.learners):
                 continue
             bare = replace(entry, revision=entry.revision + 1, in_sync=alive, learners=learners)
-            if alive and entry.primary not in alive:
-                heir = next((name for name in self.preferred[partition] if name in alive), alive[0])
-                bare = _crowned(bare, heir)
+            if entry.primary and entry.primary not in alive:
+                heirs = [name for name in alive if name in self.heirs]
+                bare = _crowned(bare, next((name for name in self.preferred[partition] if name in heirs), heirs[0]))
             edits[partition] = bare
         return record.edited(edits)
+
+
+class Enrol(msgspec.Struct, frozen=True):
+    """A member becomes a voter. At most one voter comes or goes with each version."""
+
+    kind: ClassVar[str] = "voters"
+    life: Life
+
+    def apply(self, record: Record) -> Record:
+        """Give the member a seat of its own."""
+        if not record.has(self.life) or len(record.voters) >= VOTERS_MAX:
+            return record
+        if any(voter.name == self.life[0] for voter in record.voters):  # perhaps a former life, not dismissed yet
+            return record
+        voter = Voter(*self.life, record.seats % SEATS)
+        return replace(record, voters=(*record.voters, voter), seats=record.seats + 1)
+
+
+class Dismiss(msgspec.Struct, frozen=True):
+    """A voter is dead, or leaves. The last one stays."""
+
+    kind: ClassVar[str] = "voters"
+    life: Life
+
+    def apply(self, record: Record) -> Record:
+        """Take the seat away."""
+        voters = tuple(voter for voter in record.voters if voter.life != self.life)
+        return record if not voters or len(voters) == len(record.voters) else replace(record, voters=voters)
 
 
 class Forget(msgspec.Struct, frozen=True):
@@ -231,7 +268,9 @@ class Forget(msgspec.Struct, frozen=True):
         """Remove the node."""
         name, run = self.life
         node = record.nodes.get(name)
-        if node is None or node.run != run or node.standing is Standing.MEMBER or name in record.holders():
+        if node is None or node.run != run or node.standing is Standing.MEMBER or record.votes(self.life):
+            return record
+        if name in record.holders():
             return record
         return record.with_nodes(node for node in record.nodes.values() if node.name != name)
 

@@ -1,7 +1,7 @@
-"""From the record as it is to the record as it should be: what a coordinator proposes next.
+"""From the record as it is to the record as it should be: what the leader proposes next.
 
 A pure function of the record and of who is alive. It looks at the whole of both every
-time and remembers nothing, so a coordinator that takes over goes on where the last one was.
+time and remembers nothing, so a leader that takes over goes on where the last one was.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from typing import Final
 from respcache.cluster.ownership.changes import Admit, Bury, Change, Forget, Learn, Recreate, Retire, Target
 from respcache.cluster.ownership.record import Life, Node, Record, Standing
 from respcache.cluster.ownership.ring import RingNode, place
+from respcache.cluster.ownership.voters import next_voter_change
 
 TARGETS_MAX: Final = 4
 """A plan looks at the ring before and after its own changes."""
@@ -38,10 +39,14 @@ class TargetCache:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a coordinator knows of the members beyond the record."""
+    """What the leader knows of the members beyond the record."""
 
     live: Mapping[str, int]
-    """Name to run epoch of those that are alive."""
+    """Name to run epoch of those that are alive, and have a lease if they do not answer."""
+    present: Mapping[str, int]
+    """The same of those that are not dead."""
+    heard: frozenset[str]
+    """The names of those of them that have just been heard of, the leader itself included."""
     newcomers: tuple[Node, ...]
     """Those of them that may be let in."""
     dead: tuple[Life, ...]
@@ -63,7 +68,7 @@ def plan(record: Record, outlook: Outlook, placement: Placement) -> list[Change]
             changes.append(change)
             record = changed
 
-    for burial in burials(record, outlook.live, placement):
+    for burial in burials(record, outlook.live, outlook.heard, placement):
         decide(burial)
     for node in outlook.newcomers:
         decide(Admit(node))
@@ -72,16 +77,19 @@ def plan(record: Record, outlook: Outlook, placement: Placement) -> list[Change]
             decide(Retire(name, run, Standing.GONE))
     for life in outlook.dead:
         decide(Forget(life))
+    voter_change = next_voter_change(record, outlook.present, outlook.heard)
+    if voter_change is not None:
+        decide(voter_change)
     target = placement(record)
     decide(Recreate(tuple(_anew(record, outlook, target))))
     decide(Learn(tuple(_missing(record, outlook, target))))
     return changes
 
 
-def burials(record: Record, live: Mapping[str, int], placement: Placement) -> list[Change]:
-    """Return the burial of all members that are not alive, if there are such."""
+def burials(record: Record, live: Mapping[str, int], heard: frozenset[str], placement: Placement) -> list[Change]:
+    """Return the burial of all members that are not alive, if there are such, in favour of those just heard of."""
     dead = tuple(node.life for node in record.nodes.values() if live.get(node.name) != node.run)
-    return [Bury(dead, placement(record))] if dead else []
+    return [Bury(dead, placement(record), heard)] if dead else []
 
 
 def _anew(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, int, str]]:

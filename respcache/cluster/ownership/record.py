@@ -18,7 +18,10 @@ from respcache.cluster.ownership.ring import WEIGHT_MAX, WEIGHT_MIN, RingNode
 from respcache.cluster.ownership.slots import PARTITIONS
 
 Version = tuple[int, int]
-"""(term, counter): every change raises the counter, every new coordinator the term. Greater is newer."""
+"""(term, counter): every change raises the counter, every new proposer the term. Greater is newer."""
+
+NOTHING: Final = (0, 0)
+"""The version of no record at all: a full one is the difference to that."""
 
 Life = tuple[str, int]
 """(name, run epoch): a node from its start to its end."""
@@ -27,6 +30,12 @@ NAME_CHARACTERS_MAX: Final = 64
 NODES_MAX: Final = 1_024
 """A record names no more nodes than there are partitions."""
 NUMBER_MAX: Final = 2**53
+PAIR: Final = 2
+"""The most members of a cluster in which a majority would be everybody."""
+VOTERS_MAX: Final = 7
+"""Five deaths in a row are outlived by two votes each; more voters would slow every change down."""
+SEATS: Final = 2**20
+"""Seats are numbered on and on, and begin anew after so many."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
@@ -44,6 +53,31 @@ class Standing(enum.IntEnum):
     """Lives, wants no partitions, and hands over those that it has."""
     GONE = 2
     """Dead for so long that its copies are made elsewhere; named only because it was the last to hold something."""
+
+
+class Quorum(enum.IntEnum):
+    """Who may go on when the members do not all reach each other."""
+
+    AUTO = 0
+    """As ANY while the cluster never had more than two members, as MAJORITY from the third on."""
+    MAJORITY = 1
+    """The side with a majority of the voters; every other side stops within a lease."""
+    ANY = 2
+    """Every side; on healing the newer record wins, and what the others wrote is dropped."""
+
+
+class Voter(msgspec.Struct, frozen=True, array_like=True):
+    """A life of a node that the record is agreed among."""
+
+    name: Name
+    run: Number
+    seat: Annotated[int, msgspec.Meta(ge=0, lt=SEATS)]
+    """No two voters ever have the same one, so no two ever propose in the same term: see `next_term`."""
+
+    @property
+    def life(self) -> Life:
+        """Name and run epoch."""
+        return self.name, self.run
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):
@@ -103,6 +137,26 @@ class Record:
     replica_count: int
     nodes: Mapping[str, Node]
     entries: tuple[Entry, ...]
+    voters: tuple[Voter, ...]
+    """Among whom the next version is agreed."""
+    electors: tuple[Voter, ...]
+    """Among whom this one was, or is to be."""
+    seats: int
+    """Seats given out so far."""
+    widest: int
+    """The most members that the cluster ever had at a time."""
+    quorum: Quorum
+    parent: Version
+    """The version that this one was edited from."""
+
+    @property
+    def splits(self) -> bool:
+        """Whether each side of a split goes on alone."""
+        return self.quorum is Quorum.ANY or (self.quorum is Quorum.AUTO and self.widest <= PAIR)
+
+    def votes(self, life: Life) -> bool:
+        """Whether this life of a node is a voter."""
+        return any(voter.life == life for voter in self.voters)
 
     def has(self, life: Life) -> bool:
         """Whether the record speaks of this life of the node."""
@@ -135,16 +189,46 @@ class Record:
         return replace(self, nodes={node.name: node for node in nodes})
 
 
-def found(cluster_id: str, founder: Node, replica_count: int) -> Record:
+def found(
+    cluster_id: str, founder: Node, replica_count: int, quorum: Quorum = Quorum.AUTO, partitions: int = PARTITIONS
+) -> Record:
     """Return the first record of a cluster: one node that holds everything, which is nothing."""
     entry = Entry(epoch=1, revision=1, born=1, primary=founder.name, in_sync=(founder.name,))
-    return Record(cluster_id, (1, 1), replica_count, {founder.name: founder}, (entry,) * PARTITIONS)
+    voter = Voter(founder.name, founder.run, 0)
+    return Record(
+        cluster_id=cluster_id,
+        version=(next_term(0, voter.seat), 1),
+        replica_count=replica_count,
+        nodes={founder.name: founder},
+        entries=(entry,) * partitions,
+        voters=(voter,),
+        electors=(voter,),
+        seats=1,
+        widest=1,
+        quorum=quorum,
+        parent=NOTHING,
+    )
+
+
+def next_term(after: int, seat: int) -> int:
+    """Return the first term greater than `after` in which the voter with this seat, and nobody else, may propose."""
+    return (after // SEATS + 1) * SEATS + seat
+
+
+def majority(voters: int) -> int:
+    """Return how many of so many voters are a majority: any two majorities have a voter in common."""
+    return voters // 2 + 1
+
+
+def blocking(voters: int) -> int:
+    """Return how many of so many voters have one in common with every majority."""
+    return voters - majority(voters) + 1
 
 
 def differing(old: Record | None, new: Record) -> list[int]:
     """Return the partitions whose entries differ: all of them where there was no record or that of another cluster."""
     if old is None:
-        return list(range(PARTITIONS))
+        return list(range(len(new.entries)))
     return [
         partition
         for partition, (before, after) in enumerate(zip(old.entries, new.entries, strict=True))

@@ -1,190 +1,179 @@
 """The register that holds the control record: read it, change it, be told of every new version.
 
-Agreement by a coordinator: the oldest live member of the record decides alone. It
-applies changes, sends what differs to all members, and a change is committed once
-every member that it believes alive holds the version. Who takes over first claims
-a new term: the others promise to refuse records of earlier terms and show theirs,
-and the newest of these is what the new coordinator goes on from. A change that any
-live member has seen is therefore never lost, and one that was committed is never
-undone while one of the members that held it is in the coordinator's view.
+Versions are agreed among the voters of the record (see `proposer`). Everybody proposes through one of them:
+the oldest voter that a node can reach, so in quiet times there is one proposer, which leads
+for as long as it lives, and a change costs one round trip from there. Voters keep to it: while
+they reach it themselves they promise nothing to a younger one. Two that both take
+themselves for the oldest one wait for random times between their attempts.
 
-What this does not give, because the views of two sides of a split may both lack the
-other: one truth during the split. Afterwards the newer version wins.
+       .------------------------- refused, or an older voter is back -------------------------.
+       v                                                                                      |
+    follower --this node is the oldest voter that it reaches--> preparing --promised--> leading
 
-The callers know `propose`, `record`, `committed` and the effects; claims, terms and
-who coordinates stay in here, so that another kind of agreement can take this place.
+The callers know `record`, `propose`, and the effects; terms, promises and who leads stay in
+here. Another kind of agreement, such as an etcd that a site runs anyway, would take this place.
 """
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
 from typing import Final
 
+from respcache.cluster.ownership.acceptor import Acceptor
 from respcache.cluster.ownership.changes import KINDS, Change, Proposal
-from respcache.cluster.ownership.record import Life, Node, Record, Version, found
+from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
+from respcache.cluster.ownership.proposals import Proposals
+from respcache.cluster.ownership.proposer import Proposer, Round
+from respcache.cluster.ownership.record import (
+    SEATS,
+    VOTERS_MAX,
+    Life,
+    Node,
+    Quorum,
+    Record,
+    Version,
+    Voter,
+    found,
+    next_term,
+)
+from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.ownership.wire import (
     Accept,
     Accepted,
-    Claim,
-    Claimed,
-    Committed,
+    Chosen,
     Decided,
     Fetch,
+    Lacking,
+    Prepare,
+    Promised,
     Propose,
     Refused,
     RegisterMessage,
-    Teach,
+    Update,
     difference,
-    newest,
     patched,
     version_of,
 )
 
 RETRY_S: Final = 0.5
 """Until an unanswered message is sent again. Links do not lose messages, but a receiver may not be ready for one."""
+BACK_OFF_S: Final = (0.02, 2.0)
+"""After a refusal: the first pause, which doubles with every further one, and the longest."""
 QUEUE_MAX: Final = 10_000
-"""Changes that wait for their round; further ones are ignored, and proposed again by their owners."""
+"""Changes that wait for their round; others are ignored, and proposed again by their owners."""
+FORCED_SEATS: Final = 2**14
+"""Where a record goes on without a majority, seats are numbered from a random place in so many, so that the
+two sides of a split do not give the same ones."""
 
+First = Callable[[float, Record, Mapping[str, int]], Sequence[Change]]
+"""From the time, the record and the live members to the changes that go before all others in a round.
 
-First = Callable[[Record, Mapping[str, int]], Sequence[Change]]
-"""From the record and the live members to the changes that go before all others in a round.
-
-The dead are buried before anything is decided that counts on them: a change may have waited
-while they died, and drop the last live copies as surplus."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Send a message to a member."""
-
-    peer: str
-    message: RegisterMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """This node holds a new version, which may not be committed yet."""
-
-    old: Record | None
-    record: Record
-    leap: bool
-    """Whether versions in between may have been skipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The version held here is committed."""
-
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A proposed change was decided: it was applied or had become void. The record held here includes it."""
-
-    number: int
-
-
-RegisterEffect = Tell | Adopted | Settled | Done
-
-
-@dataclass(slots=True)
-class _Claim:
-    """A term that this node wants to coordinate in."""
-
-    term: int
-    awaited: set[str]
-    newest: Record | None
-
-
-@dataclass(slots=True)
-class _Round:
-    """A version on its way to all live members."""
-
-    version: Version
-    awaited: set[str]
-    proposers: list[tuple[str, int]] = field(default_factory=list)
+The dead are buried before anything is decided that counts on them, lest the last live copies be dropped."""
 
 
 class Register:
-    """The control record as one node holds it.
+    """The control record as one node holds it, and this node's part in agreeing on it."""
 
-    follower --oldest live member--> claiming --all promised--> coordinating
-       ^-------- refused, or an older member is back ---------------'
-    """
-
-    def __init__(self, me: Life, rng: Random, *, first: First) -> None:
-        self._name = me[0]
+    def __init__(self, me: Life, rng: Random, *, first: First, partitions: int = PARTITIONS) -> None:
+        self._me, self._name = me, me[0]
+        self._partitions = partitions
         self._rng, self._first = rng, first
         self.record: Record | None = None
-        self.committed: Record | None = None
-        """The newest version known to be held by every live member; its copies may be counted on to stay."""
+        """The newest version known to be chosen."""
         self.decided = dict.fromkeys(KINDS, 0)
-        """Changes that this node, as coordinator, has made."""
+        """Changes that this node, as leader, has made."""
         self.deadline = math.inf
+        self._acceptor = Acceptor()
+        self._proposer = Proposer(me)
         self._live: dict[str, int] = {}
         self._linked: tuple[str, ...] = ()
-        self._promised = 0
-        self._promised_to = ""
-        self._term: int | None = None
-        """The term in which this node coordinates."""
-        self._claim: _Claim | None = None
-        self._claim_at = -math.inf
-        self._round: _Round | None = None
         self._queue: dict[tuple[str, int], Change] = {}
-        self._proposals: dict[int, Change] = {}
-        self._last_number = 0
+        self._proposals = Proposals()
         self._retry_at = math.inf
+        self._prepare_at = -math.inf
+        self._refusals = 0
         self._leader: str | None = None
         self._effects: list[RegisterEffect] = []
 
     @property
-    def coordinating(self) -> bool:
-        """Whether this node decides."""
-        return self._term is not None
+    def leading(self) -> bool:
+        """Whether this node proposes, as far as it knows."""
+        return self._proposer.term is not None
 
     @property
     def idle(self) -> bool:
-        """Whether this node decides and nothing is under way: the time to look for what should be changed."""
-        return self._term is not None and self._round is None and not self._queue
+        """Whether this node leads and nothing is under way: the time to look for what should be changed."""
+        return self.leading and self._proposer.round is None and not self._queue
+
+    @property
+    def heard(self) -> Version:
+        """The newest version that this node has accepted, chosen or not."""
+        return max(self._acceptor.version, version_of(self.record))
 
     @property
     def leader(self) -> str | None:
-        """The oldest live member of the record."""
-        record = self.record
-        if record is None:
+        """The oldest voter that this node reaches, itself included."""
+        if self.record is None:
             return None
-        members = [(run, name) for name, run in self._live.items() if record.has((name, run))]
-        return min(members)[1] if members else None
+        reached = [(voter.run, voter.name) for voter in self.record.voters if self._reaches(voter.life)]
+        return min(reached)[1] if reached else None
 
-    def form(self, now: float, cluster_id: str, me: Node, replica_count: int) -> list[RegisterEffect]:
+    def form(
+        self, now: float, cluster_id: str, me: Node, replica_count: int, quorum: Quorum = Quorum.AUTO
+    ) -> list[RegisterEffect]:
         """Found a cluster of this node alone. There must be no record yet."""
         assert self.record is None
-        record = found(cluster_id, me, replica_count)
-        self._promised, self._promised_to = record.version[0], self._name
-        self._term = self._promised
-        self._adopt(record, leap=True)
-        self._settle()
+        self._live.setdefault(me.name, me.run)
+        record = found(cluster_id, me, replica_count, quorum, self._partitions)
+        self._learn(record)
+        self._proposer.term = record.version[0]
+        return self._review(now)
+
+    def force(self, now: float, members: Sequence[Life]) -> list[RegisterEffect]:
+        """Go on with these members, this node among them, whatever the other voters have agreed on or may yet.
+
+        What two sides decide from here on are two truths, of which the greater version wins in the end.
+        """
+        record = self.record
+        assert record is not None
+        seats = record.seats + self._rng.randrange(1, FORCED_SEATS)
+        lives = [self._me, *(life for life in members if life != self._me)][:VOTERS_MAX]
+        voters = tuple(Voter(*life, (seats + index) % SEATS) for index, life in enumerate(lives))
+        term = next_term(max(self._acceptor.promised, record.version[0]), voters[0].seat)
+        forced = replace(
+            record,
+            version=(term, record.version[1] + 1),
+            parent=record.version,
+            voters=voters,
+            electors=voters,
+            seats=seats + len(voters),
+        )
+        self.decided["voters"] += 1
+        self._abdicate()
+        self._learn(forced)
+        self._proposer.term = term
+        for name in self._linked:
+            self._tell(name, Chosen(forced.version, difference(record, forced)))
         return self._review(now)
 
     def observe(self, now: float, live: Mapping[str, int], linked: Collection[str]) -> list[RegisterEffect]:
-        """Take note of who lives (name to run epoch, this node included), and to whom there are links."""
+        """Take note of who lives (name to run epoch, this node included), and of links."""
         fresh = [name for name in sorted(linked) if name not in self._linked]
+        gone = {name for name in self._linked if name not in linked or live.get(name) != self._live.get(name)}
         self._live, self._linked = dict(live), tuple(sorted(linked))
+        self._proposals.forget(gone)
         for name in fresh:
-            self._greet(name)
+            self._remind(name)
         return self._review(now)
 
     def propose(self, now: float, changes: Sequence[Change]) -> tuple[range, list[RegisterEffect]]:
         """Ask for changes, in one version if possible; return their numbers, which Done will carry, and what to do.
 
-        A change other than a Proposal may be asked for by a coordinator only.
+        A change other than a Proposal may be asked for by the leader only.
         """
-        numbers = range(self._last_number + 1, self._last_number + 1 + len(changes))
-        self._last_number += len(changes)
-        for number, change in zip(numbers, changes, strict=True):
-            self._proposals[number] = change
+        numbers = self._proposals.add(changes)
+        for number in numbers:
             self._forward(number)
         self._retry_at = min(self._retry_at, now + RETRY_S)
         return numbers, self._review(now)
@@ -199,277 +188,312 @@ class Register:
         return self._review(now)
 
     def tick(self, now: float) -> list[RegisterEffect]:
-        """Send again what was not answered; claim once more."""
+        """Send again what was not answered; try once more to lead."""
         if now >= self._retry_at:
             self._retry_at = now + RETRY_S
             for name in self._linked:
                 self._remind(name)
-            for number in list(self._proposals):
-                self._forward(number)
+            self._forward_all()
         return self._review(now)
 
     def receive(self, now: float, peer: str, message: RegisterMessage) -> list[RegisterEffect]:
         """Take a message in. Raises DecodeError when it contradicts itself."""
         match message:
-            case Claimed() | Refused() | Accepted() | Propose():
-                self._as_coordinator(now, peer, message)
-            case _:
-                self._as_member(now, peer, message)
-        return self._review(now)
-
-    def _as_coordinator(self, now: float, peer: str, message: Claimed | Refused | Accepted | Propose) -> None:
-        match message:
-            case Claimed():
-                self._on_claimed(peer, message)
-            case Refused():
-                self._on_refused(now, peer, message.term)
-            case Accepted():
-                if self._round is not None and self._round.version == message.version:
-                    self._round.awaited.discard(peer)
+            case Prepare() | Accept():
+                self._as_voter(now, peer, message)
+            case Promised() | Refused() | Accepted() | Lacking():
+                self._as_proposer(now, peer, message)
             case Propose():
-                if (self._term is not None or self._claim is not None) and len(self._queue) < QUEUE_MAX:
-                    self._queue[peer, message.number] = message.change
-
-    def _as_member(self, now: float, peer: str, message: Claim | Accept | Committed | Fetch | Teach | Decided) -> None:
-        match message:
-            case Claim():
-                self._on_claim(now, peer, message.term)
-            case Accept():
-                self._on_accept(peer, message)
-            case Committed():
-                if version_of(self.record) == message.version:
-                    self._settle()
+                self._on_propose(peer, message)
+            case Chosen():
+                self._on_chosen(peer, message)
             case Fetch():
                 self._teach(peer, message.have)
-            case Teach():
-                self._on_teach(message)
             case Decided():
                 self._done(message.number)
+        return self._review(now)
 
-    def _on_claim(self, now: float, peer: str, term: int) -> None:
-        if (term, peer) != (self._promised, self._promised_to) and term <= self._promised:
-            self._tell(peer, Refused(self._promised))
-            return
-        self._promised, self._promised_to = term, peer
-        self._step_down(now)
-        self._tell(peer, Claimed(term, None if self.record is None else difference(None, self.record)))
+    # As a voter
 
-    def _on_claimed(self, peer: str, message: Claimed) -> None:
-        claim = self._claim
-        if claim is None or claim.term != message.term:
-            return
-        if message.update is not None:
-            shown = patched(None, message.update)
-            if shown is not None and self._ours(shown):
-                claim.newest = newest(claim.newest, shown)
-        claim.awaited.discard(peer)
+    def _as_voter(self, now: float, peer: str, message: Prepare | Accept) -> None:
+        acceptor = self._acceptor
+        match message:
+            case Prepare():
+                if not self._prefers(peer) or not acceptor.promise(message.term):
+                    self._tell(peer, Refused(message.term, acceptor.promised))
+                    return
+                self._step_down(now, refused=False)
+                held = acceptor.accepted
+                update = None if held is None or held.version == message.have else difference(None, held)
+                self._tell(peer, Promised(message.term, acceptor.version, update))
+            case Accept():
+                term = message.update.version[0]
+                if term < acceptor.promised:
+                    self._tell(peer, Refused(term, acceptor.promised))
+                    return
+                record = self._patched(message.update)
+                if record is None:
+                    self._tell(peer, Lacking(message.update.version))
+                elif self._ours(record) and acceptor.accept(record):
+                    if not self._proposer.idle and self._proposer.term != term:
+                        self._step_down(now, refused=False)
+                    self._tell(peer, Accepted(record.version))
 
-    def _on_refused(self, now: float, peer: str, term: int) -> None:
-        mine = self._claim.term if self._claim is not None else self._term
-        if mine is None or term < mine:
-            return
-        self._promised, self._promised_to = max((term, peer), (self._promised, self._promised_to))
-        self._step_down(now)
-        self._tell(peer, Fetch(version_of(self.record)))
+    def _prefers(self, peer: str) -> bool:
+        """Whether a peer is the one to propose: no older voter, nor this node, is in reach."""
+        leader = self.leader
+        if leader is None or leader == peer or self.record is None:
+            return True
+        run = next((voter.run for voter in self.record.voters if voter.name == peer), None)
+        return run is not None and (run, peer) < (self._live.get(leader, 0), leader)
 
-    def _on_accept(self, peer: str, message: Accept) -> None:
-        version = message.update.version
-        held = version_of(self.record)
-        if version[0] < self._promised or version < held:
-            self._tell(peer, Refused(max(self._promised, held[0])))
-            return
-        if version > held:
-            record = patched(self.record, message.update)
-            if record is None:
-                self._tell(peer, Fetch(held))
-                return
-            if not self._ours(record):
-                return
-            follows = message.update.base == held and held[0] == version[0]
-            if follows and self.record is not None:
-                self.committed = self.record  # a coordinator goes on only from what is committed
-            self._promised, self._promised_to = version[0], peer
-            self._adopt(record, leap=message.update.base != held)
-        if message.committed:
-            self._settle()
-        self._tell(peer, Accepted(version))
+    # As a proposer
 
-    def _on_teach(self, message: Teach) -> None:
-        version = message.update.version
-        if version <= version_of(self.record) or version[0] < self._promised:
+    def _as_proposer(self, now: float, peer: str, message: Promised | Refused | Accepted | Lacking) -> None:
+        proposer, run = self._proposer, self._live.get(peer)
+        if run is None:
             return
-        record = patched(self.record, message.update)
-        if record is None or not self._ours(record):
+        preparation, underway = proposer.preparation, proposer.round
+        match message:
+            case Promised():
+                if preparation is not None and preparation.term == message.term:
+                    shown = None if message.update is None else patched(None, message.update)
+                    proposer.promised((peer, run), message.have, shown if shown and self._ours(shown) else None)
+            case Refused():
+                mine = proposer.term if preparation is None else preparation.term
+                if mine == message.term:
+                    self._acceptor.promised = max(self._acceptor.promised, message.promised)
+                    self._step_down(now, refused=True)
+            case Accepted():
+                if proposer.term == message.version[0]:
+                    proposer.accepted((peer, run), message.version)
+            case Lacking():
+                if underway is not None and underway.record.version == message.version:
+                    self._tell(peer, Accept(difference(None, underway.record)))
+
+    def _begin_term(self) -> None:
+        record = self.record
+        assert record is not None
+        seat = next(voter.seat for voter in record.voters if voter.life == self._me)
+        self._proposer.prepare(next_term(max(self._acceptor.promised, self.heard[0]), seat), self._acceptor, record)
+        self._ask_for_promises()
+
+    def _ask_for_promises(self) -> None:
+        """Ask all voters of the newest record seen; those of a newer one than was known are found out as it is seen."""
+        preparation = self._proposer.preparation
+        assert preparation is not None
+        for life, name in preparation.electorate.items():
+            if life not in preparation.asked and life != self._me and self._reaches(life):
+                preparation.asked.add(life)
+                self._tell(name, Prepare(preparation.term, self.heard))
+
+    def _lead(self, now: float) -> None:
+        base = self._proposer.lead()
+        self._refusals = 0
+        self._forward_all()
+        self._begin_round(now, base)
+
+    def _begin_round(self, now: float, base: Record) -> None:
+        """Decide all that is waiting, as one version. A record that is not known to be chosen is proposed again."""
+        record = base
+        for change in (*self._first(now, record, self._live), *self._queue.values()):
+            changed = change.apply(record)
+            if changed is not record:
+                self.decided[change.kind] += 1
+                record = changed
+        proposers, self._queue = list(self._queue), {}
+        proposer = self._proposer
+        assert proposer.term is not None
+        if record is self.record and base.version[0] == proposer.term:
+            self._answer(proposers)
             return
-        if version[0] > self._promised:
-            self._promised, self._promised_to = version[0], ""
-        self._adopt(record, leap=True)
-        if message.committed:
-            self._settle()
+        certain = version_of(self.record) == base.version
+        assert certain or record.voters == base.voters
+        record = replace(
+            record,
+            version=(proposer.term, base.version[1] + 1),
+            parent=base.version,
+            electors=base.voters if certain else base.electors,
+        )
+        changed_only = difference(base, record)
+        for life, name in proposer.begin(record, proposers).audience.items():
+            if life == self._me:
+                if self._acceptor.accept(record):
+                    proposer.accepted(life, record.version)
+                continue
+            builds_on_it = proposer.holds.get(life) == base.version
+            self._tell(name, Accept(changed_only if builds_on_it else difference(None, record)))
+            proposer.holds[life] = record.version  # it says so if it lacks the base
+
+    def _go_on(self, now: float) -> None:
+        """As leader, learn what a majority has accepted, and decide what has come in meanwhile."""
+        while self.leading:
+            underway = self._proposer.round
+            if underway is not None:
+                if not underway.chosen:
+                    break
+                self._proposer.round = None
+                self._choose(underway)
+            if not self._queue or self.record is None:
+                break
+            self._begin_round(now, self.record)
+
+    def _choose(self, underway: Round) -> None:
+        known, record = self.record, underway.record
+        self._learn(record)
+        asked = set(underway.audience.values())
+        update: Update | None = None
+        for name in self._linked:
+            if name not in asked and update is None:
+                update = difference(known, record)
+            self._tell(name, Chosen(record.version, None if name in asked else update))
+        self._answer(underway.proposers)
+
+    def _answer(self, proposers: list[tuple[str, int]]) -> None:
+        for peer, number in proposers:
+            self._done(number) if peer == self._name else self._tell(peer, Decided(number))
+
+    def _step_down(self, now: float, *, refused: bool) -> None:
+        """Propose no more. Changes that only a leader may ask for are its successor's business."""
+        if self._proposer.idle:
+            return
+        self._abdicate()
+        self._refusals = min(self._refusals + 1, 16) if refused else self._refusals
+        first_s, longest_s = BACK_OFF_S
+        self._prepare_at = now + min(first_s * 2**self._refusals, longest_s) * self._rng.uniform(0.5, 1.5)
+
+    def _abdicate(self) -> None:
+        self._proposer.step_down()
+        self._queue = {}
+        self._proposals.abdicate()
+
+    # As one who learns
+
+    def _on_chosen(self, peer: str, message: Chosen) -> None:
+        if message.version <= version_of(self.record):
+            return
+        accepted = self._acceptor.accepted
+        if accepted is not None and accepted.version == message.version:
+            self._learn(accepted)
+            return
+        record = None if message.update is None else self._patched(message.update)
+        if record is None:
+            self._tell(peer, Fetch(version_of(self.record)))
+        elif self._ours(record):
+            self._learn(record)
+
+    def _learn(self, record: Record) -> None:
+        old, self.record = self.record, record
+        self._acceptor.learn(record)
+        for node in record.nodes.values():  # until it is observed to be dead, a member that is news here is not
+            if self._live.get(node.name, -1) < node.run and not (old is not None and old.has(node.life)):
+                self._live[node.name] = node.run
+        proposer = self._proposer
+        proposer.learn(record)
+        term = proposer.term if proposer.preparation is None else proposer.preparation.term
+        if term is not None and record.version[0] > term:
+            self._abdicate()
+        leap = record.parent != version_of(old)
+        self._effects.append(Learned(old, record, leap))
+        if leap and record.splits:  # a change may be meant for what another side had made of the record
+            for number in self._proposals.numbers():
+                self._done(number)
+
+    def _patched(self, update: Update) -> Record | None:
+        """Build a record on whichever of those held here the update is the difference to."""
+        for held in (self._acceptor.accepted, self.record):
+            record = patched(held, update)
+            if record is not None:
+                return record
+        return None
 
     def _teach(self, peer: str, have: Version) -> None:
         record = self.record
-        if record is None or record.version <= have:
-            return
-        update, committed = difference(None, record), self.committed is record
-        self._tell(peer, Accept(update, committed) if self._term is not None else Teach(update, committed))
+        if record is not None and record.version > have:
+            self._tell(peer, Chosen(record.version, difference(None, record)))
 
-    def _greet(self, peer: str) -> None:
-        """Tell a peer, on a new link, what it may have missed."""
-        self._remind(peer)
-        if peer == self._leader:
-            for number in self._proposals:
+    # Proposals
+
+    def _on_propose(self, peer: str, message: Propose) -> None:
+        """Queue what is proposed, or pass it on to whoever leads; its owner asks until it is decided."""
+        if self._leader == self._name:
+            if not self._proposer.idle and len(self._queue) < QUEUE_MAX:
+                self._queue[peer, message.number] = message.change
+        elif self._leader not in {None, peer}:
+            number = self._proposals.relay(peer, message.number, message.change)
+            if number is not None:
                 self._forward(number)
 
-    def _remind(self, peer: str) -> None:
-        """Repeat what a peer has not answered."""
-        if self._claim is not None and peer in self._claim.awaited:
-            self._tell(peer, Claim(self._claim.term))
-        if self._round is not None and peer in self._round.awaited and self.record is not None:
-            self._tell(peer, Accept(difference(None, self.record), committed=False))
+    def _done(self, number: int) -> None:
+        decided = self._proposals.decided(number)
+        if decided is None:
+            return
+        if decided[0]:
+            self._tell(decided[0], Decided(decided[1]))
+        else:
+            self._effects.append(Done(number))
+
+    def _forward_all(self) -> None:
+        for number in self._proposals.numbers():
+            self._forward(number)
+
+    def _forward(self, number: int) -> None:
+        """Hand a change of our own to whoever leads, if there is a way."""
+        change, leader = self._proposals[number], self._leader
+        if leader == self._name:
+            if not self._proposer.idle:
+                self._queue[self._name, number] = change
+        elif leader is not None and isinstance(change, Proposal):
+            self._tell(leader, Propose(number, change))
+
+    # The end of every input
 
     def _review(self, now: float) -> list[RegisterEffect]:
         """Do what has become possible, and return all effects of this input."""
         leader = self.leader
         if leader != self._leader:
             self._leader = leader
-            for number in self._proposals:
-                self._forward(number)
+            self._forward_all()
         if leader != self._name:
-            if self._term is not None or self._claim is not None:
-                self._step_down(now)
-        elif self._term is None and self._claim is None and now >= self._claim_at:
-            self._begin_claim(now)
-        if self._claim is not None:
-            self._claim.awaited &= self._electorate()
-            if not self._claim.awaited:
-                self._win(self._claim)
-        self._go_on()
+            self._step_down(now, refused=False)
+        elif self._proposer.idle and now >= self._prepare_at:
+            self._begin_term()
+        if self._proposer.preparation is not None:
+            self._ask_for_promises()
+            if self._proposer.preparation.complete:
+                self._lead(now)
+        self._go_on(now)
         self._arm(now)
         effects, self._effects = self._effects, []
         return effects
 
-    def _go_on(self) -> None:
-        """As coordinator, commit what everybody holds, and decide what has come in meanwhile."""
-        while self._term is not None:
-            if self._round is not None:
-                self._round.awaited &= self._members()
-                if self._round.awaited:
-                    break
-                self._commit(self._round)
-            if not self._queue:
-                break
-            self._begin_round()
+    def _remind(self, peer: str) -> None:
+        """Repeat what a peer has not answered."""
+        preparation, underway = self._proposer.preparation, self._proposer.round
+        life = (peer, self._live.get(peer, -1))
+        if preparation is not None and life not in preparation.promised:
+            preparation.asked.discard(life)
+        if underway is not None and life not in underway.accepted and life in underway.audience:
+            self._tell(peer, Accept(difference(None, underway.record)))
+        if peer == self._leader:
+            self._forward_all()
 
-    def _begin_claim(self, now: float) -> None:
-        self._promised = max(self._promised, version_of(self.record)[0]) + 1
-        self._promised_to = self._name
-        self._claim = _Claim(self._promised, self._electorate(), self.record)
-        self._retry_at = min(self._retry_at, now + RETRY_S)
-        for name in sorted(self._claim.awaited):
-            self._tell(name, Claim(self._promised))
-
-    def _win(self, claim: _Claim) -> None:
-        assert claim.newest is not None
-        self._claim, self._term = None, claim.term
-        self._spread(replace(claim.newest, version=(claim.term, claim.newest.version[1] + 1)), full=True)
-        for number in self._proposals:
-            self._forward(number)
-
-    def _begin_round(self) -> None:
-        """Decide all that is waiting, as one version."""
-        assert self.record is not None
-        record = self.record
-        for change in (*self._first(record, self._live), *self._queue.values()):
-            changed = change.apply(record)
-            if changed is not record:
-                self.decided[change.kind] += 1
-                record = changed
-        proposers, self._queue = list(self._queue), {}
-        if record is self.record:
-            self._answer(proposers)
-            return
-        term, counter = record.version
-        self._spread(replace(record, version=(term, counter + 1)), full=False)
-        assert self._round is not None
-        self._round.proposers = proposers
-
-    def _spread(self, record: Record, *, full: bool) -> None:
-        update = difference(None if full else self.record, record)
-        self._adopt(record, leap=full)
-        self._round = _Round(record.version, self._members())
-        for name in self._linked:
-            self._tell(name, Accept(update, committed=False))
-
-    def _commit(self, done: _Round) -> None:
-        self._round = None
-        self._settle()
-        for name in self._linked:
-            self._tell(name, Committed(done.version))
-        self._answer(done.proposers)
-
-    def _answer(self, proposers: list[tuple[str, int]]) -> None:
-        for peer, number in proposers:
-            if peer == self._name:
-                self._done(number)
-            else:
-                self._tell(peer, Decided(number))
-
-    def _step_down(self, now: float) -> None:
-        self._term = self._claim = self._round = None
-        self._queue = {}
-        self._proposals = {number: change for number, change in self._proposals.items() if isinstance(change, Proposal)}
-        self._claim_at = now + RETRY_S * self._rng.uniform(0.5, 1.5)
-
-    def _adopt(self, record: Record, *, leap: bool) -> None:
-        old, self.record = self.record, record
-        for node in record.nodes.values():  # until it is observed to be dead, a member that is news here is not
-            if self._live.get(node.name, -1) < node.run and not (old is not None and old.has(node.life)):
-                self._live[node.name] = node.run
-        if self._term is not None and record.version[0] > self._term:
-            self._term = self._round = None
-        if self._claim is not None and record.version[0] >= self._claim.term:
-            self._claim = None
-        self._effects.append(Adopted(old, record, leap))
-
-    def _settle(self) -> None:
-        if self.record is not None and self.committed is not self.record:
-            self.committed = self.record
-            self._effects.append(Settled(self.record))
-
-    def _done(self, number: int) -> None:
-        if self._proposals.pop(number, None) is not None:
-            self._effects.append(Done(number))
-
-    def _forward(self, number: int) -> None:
-        """Hand a change of our own to whoever decides now, if there is a way."""
-        change, leader = self._proposals[number], self._leader
-        if leader == self._name:
-            if self._term is not None or self._claim is not None:
-                self._queue[self._name, number] = change
-        elif leader is not None and isinstance(change, Proposal):
-            self._tell(leader, Propose(number, change))
+    def _reaches(self, life: Life) -> bool:
+        return life == self._me or (life[0] in self._linked and self._live.get(life[0]) == life[1])
 
     def _ours(self, record: Record) -> bool:
+        if len(record.entries) != self._partitions:
+            return False
         return self.record is None or self.record.cluster_id == record.cluster_id
-
-    def _members(self) -> set[str]:
-        """Return the other live members of the record: all of these have to hold a version."""
-        assert self.record is not None
-        return {name for name, run in self._live.items() if name != self._name and self.record.has((name, run))}
-
-    def _electorate(self) -> set[str]:
-        """Return whose record a coordinator has to see first: members, and those who may have become members."""
-        return self._members() | {name for name in self._linked if name in self._live}
 
     def _tell(self, peer: str, message: RegisterMessage) -> None:
         if peer in self._linked:
             self._effects.append(Tell(peer, message))
 
     def _arm(self, now: float) -> None:
-        if not (self._proposals or self._claim or self._round):
+        if not (self._proposals or self._proposer.preparation or self._proposer.round):
             self._retry_at = math.inf
         elif self._retry_at == math.inf:
             self._retry_at = now + RETRY_S
-        waits_to_claim = self._leader == self._name and self._term is None and self._claim is None
-        self.deadline = min(self._retry_at, self._claim_at if waits_to_claim else math.inf)
+        waits = self._leader == self._name and self._proposer.idle
+        self.deadline = min(self._retry_at, self._prepare_at if waits else math.inf)

@@ -15,8 +15,8 @@ class Table:
 
     __slots__ = ("_record", "primary", "version")
 
-    def __init__(self) -> None:
-        self.primary: list[str] = [""] * PARTITIONS
+    def __init__(self, partitions: int = PARTITIONS) -> None:
+        self.primary: list[str] = [""] * partitions
         """The name of each partition's primary; empty while there is none."""
         self.version: Version = NO_VERSION
         """To be sent along with a relayed command."""
@@ -45,7 +45,7 @@ class Table:
         Partitions without a primary are left out.
         """
         ranges: list[tuple[int, int, tuple[str, ...]]] = []
-        for partition in range(PARTITIONS):
+        for partition in range(len(self.primary)):
             copies = self.copies(partition)
             first = partition * SLOTS_PER_PARTITION
             last = first + SLOTS_PER_PARTITION - 1

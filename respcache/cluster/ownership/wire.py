@@ -1,29 +1,32 @@
 """The record and the register's messages as MessagePack arrays; limits and consistency are checked while decoding."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
 from respcache.cluster.ownership.changes import Proposal
 from respcache.cluster.ownership.record import (
     NODES_MAX,
+    NOTHING,
+    VOTERS_MAX,
     Entry,
+    Name,
     Node,
     Number,
     PartitionNumber,
+    Quorum,
     Record,
     Version,
+    Voter,
     differing,
 )
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.errors import RespcacheError
 
-NOTHING: Final = (0, 0)
-"""The version of no record at all: a full one is the difference to that."""
-
 _Index = Annotated[int, msgspec.Meta(ge=-1, lt=NODES_MAX)]
 _Indices = Annotated[tuple[_Index, ...], msgspec.Meta(max_length=NODES_MAX)]
 _Version = tuple[Number, Number]
+_Voters = Annotated[tuple[Voter, ...], msgspec.Meta(min_length=1, max_length=VOTERS_MAX)]
 
 
 class DecodeError(RespcacheError):
@@ -49,60 +52,70 @@ class Update(msgspec.Struct, frozen=True, array_like=True):
     base: _Version
     """The version that this builds on; NOTHING for a full record."""
     version: _Version
+    parent: _Version
     replica_count: Annotated[int, msgspec.Meta(ge=1, le=NODES_MAX)]
+    quorum: Quorum
+    widest: Annotated[int, msgspec.Meta(ge=1, le=NODES_MAX)]
+    seats: Number
+    voters: _Voters
+    electors: _Voters
     nodes: Annotated[tuple[Node, ...], msgspec.Meta(max_length=NODES_MAX)]
     entries: Annotated[tuple[_WireEntry, ...], msgspec.Meta(max_length=PARTITIONS)]
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True, tag=10):
-    """I want to coordinate in this term. Promise to refuse records of earlier ones, and tell me yours."""
+class Prepare(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """I want to propose in this term. Promise to accept nothing of earlier ones, and show me what you accepted."""
 
     term: Number
+    have: _Version
+    """What I hold myself: no need to send that."""
 
 
-class Claimed(msgspec.Struct, frozen=True, array_like=True, tag=11):
-    """Promised; this is the newest record that I have accepted."""
+class Promised(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Promised; this is the newest record that I have accepted, unless you have it."""
 
     term: Number
+    have: _Version
     update: Update | None
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=12):
-    """A claim or a record came too late: I have promised this term to somebody."""
+    """Not in this term: I have promised a later one, or keep to a proposer that I can reach."""
 
     term: Number
+    promised: Number
 
 
 class Accept(msgspec.Struct, frozen=True, array_like=True, tag=13):
-    """The coordinator's new record."""
+    """The proposer's next record, in the term of its version."""
 
     update: Update
-    committed: bool
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag=14):
-    """I hold this version now."""
+    """I hold this version now, until I accept another one."""
 
     version: _Version
 
 
-class Committed(msgspec.Struct, frozen=True, array_like=True, tag=15):
-    """Every live member holds this version."""
+class Lacking(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """I do not hold what the accepted version builds on: send all of it."""
 
     version: _Version
 
 
-class Fetch(msgspec.Struct, frozen=True, array_like=True, tag=16):
+class Chosen(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """A majority of the voters has accepted this version: it is the record."""
+
+    version: _Version
+    update: Update | None
+    """For those that were not asked to accept it."""
+
+
+class Fetch(msgspec.Struct, frozen=True, array_like=True, tag=17):
     """I hold only this version: show me yours."""
 
     have: _Version
-
-
-class Teach(msgspec.Struct, frozen=True, array_like=True, tag=17):
-    """A newer record, for one who is behind."""
-
-    update: Update
-    committed: bool
 
 
 class Propose(msgspec.Struct, frozen=True, array_like=True, tag=18):
@@ -118,7 +131,36 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag=19):
     number: Number
 
 
-RegisterMessage = Claim | Claimed | Refused | Accept | Accepted | Committed | Fetch | Teach | Propose | Decided
+class Renew(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """Grant me a lease. I know this version of the record."""
+
+    number: Number
+    version: _Version
+
+
+class Granted(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """You have a lease from me, if you know at least this version."""
+
+    number: Number
+    version: _Version
+
+
+class Fence(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """This version took something away from these lives. For how long may they still serve by your leases?"""
+
+    version: _Version
+    lives: Annotated[tuple[tuple[Name, Number], ...], msgspec.Meta(max_length=NODES_MAX)]
+
+
+class Fenced(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """For so many microseconds each."""
+
+    version: _Version
+    lives: Annotated[tuple[tuple[Name, Number, Number], ...], msgspec.Meta(max_length=NODES_MAX)]
+
+
+RegisterMessage = Prepare | Promised | Refused | Accept | Accepted | Lacking | Chosen | Fetch | Propose | Decided
+LeaseMessage = Renew | Granted | Fence | Fenced
 
 
 def difference(old: Record | None, new: Record) -> Update:
@@ -138,7 +180,20 @@ def difference(old: Record | None, new: Record) -> Update:
         for entry in (new.entries[partition],)
     )
     base = NOTHING if old is None else old.version
-    return Update(new.cluster_id, base, new.version, new.replica_count, tuple(new.nodes.values()), entries)
+    return Update(
+        cluster_id=new.cluster_id,
+        base=base,
+        version=new.version,
+        parent=new.parent,
+        replica_count=new.replica_count,
+        quorum=new.quorum,
+        widest=new.widest,
+        seats=new.seats,
+        voters=new.voters,
+        electors=new.electors,
+        nodes=tuple(new.nodes.values()),
+        entries=entries,
+    )
 
 
 def patched(old: Record | None, update: Update) -> Record | None:
@@ -149,6 +204,41 @@ def patched(old: Record | None, update: Update) -> Record | None:
     names = [node.name for node in update.nodes]
     if len(set(names)) < len(names):
         raise DecodeError("a record names a node twice")
+    if len({voter.name for voter in update.voters}) < len(update.voters):
+        raise DecodeError("a record names a voter twice")
+    entries = _entries(update, names)
+    if update.base == NOTHING:
+        if not entries or len(entries) != max(entries) + 1:
+            raise DecodeError("a full record lacks partitions")
+        whole = tuple(entries[partition] for partition in range(len(entries)))
+    elif old is None or (old.cluster_id, old.version) != (update.cluster_id, update.base):
+        return None
+    elif entries and max(entries) >= len(old.entries):
+        raise DecodeError("an entry of a partition that the record does not have")
+    else:
+        whole = old.edited(entries).entries
+    nodes = {node.name: node for node in update.nodes}
+    record = Record(
+        cluster_id=update.cluster_id,
+        version=update.version,
+        replica_count=update.replica_count,
+        nodes=nodes,
+        entries=whole,
+        voters=update.voters,
+        electors=update.electors,
+        seats=update.seats,
+        widest=update.widest,
+        quorum=update.quorum,
+        parent=update.parent,
+    )
+    gone = old is not None and not old.nodes.keys() <= nodes.keys()
+    if gone and not record.holders() <= nodes.keys():  # entries of the update itself cannot name others
+        raise DecodeError("an entry names a node that the record does not know")
+    return record
+
+
+def _entries(update: Update, names: list[str]) -> dict[int, Entry]:
+    """Put names in the place of numbers."""
     entries: dict[int, Entry] = {}
     for wired in update.entries:
         indices = wired.in_sync + wired.learners
@@ -164,27 +254,7 @@ def patched(old: Record | None, update: Update) -> Record | None:
             tuple(names[index] for index in wired.in_sync),
             tuple(names[index] for index in wired.learners),
         )
-    if update.base == NOTHING:
-        if len(entries) != PARTITIONS:
-            raise DecodeError("a full record lacks partitions")
-        whole = tuple(entries[partition] for partition in range(PARTITIONS))
-    elif old is None or (old.cluster_id, old.version) != (update.cluster_id, update.base):
-        return None
-    else:
-        whole = old.edited(entries).entries
-    nodes = {node.name: node for node in update.nodes}
-    record = Record(update.cluster_id, update.version, update.replica_count, nodes, whole)
-    gone = old is not None and not old.nodes.keys() <= nodes.keys()
-    if gone and not record.holders() <= nodes.keys():  # entries of the update itself cannot name others
-        raise DecodeError("an entry names a node that the record does not know")
-    return record
-
-
-def newest(one: Record | None, other: Record | None) -> Record | None:
-    """Return the record of the greater version."""
-    if one is None or (other is not None and other.version > one.version):
-        return other
-    return one
+    return entries
 
 
 def version_of(record: Record | None) -> Version:

@@ -63,6 +63,8 @@ class Inquiry(msgspec.Struct, frozen=True, array_like=True, tag=2):
 class Positions(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """The answer: (partition, epoch, sequence of the last effect applied, or -1 when the copy is not whole)."""
 
+    version: _WireVersion
+    """Of the record that the sender goes by: it does not take itself for a primary that this has deposed."""
     partitions: Annotated[
         tuple[tuple[PartitionNumber, Number, Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]], ...],
         msgspec.Meta(max_length=1_024),

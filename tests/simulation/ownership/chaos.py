@@ -1,15 +1,32 @@
-"""Storms: nodes die, return, join and leave, links break, views lag, while clients write."""
+"""Storms: nodes die, return, join, leave and pause, the network is cut in all shapes, while clients write."""
 
 from functools import partial
+from itertools import product
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
-from simulation.ownership.checks import at_rest, check_all, unrest
-from simulation.ownership.clients import Counter, Violation, Writer
+from respcache.cluster.ownership.record import Quorum, majority
+from simulation.ownership.checks import at_rest, check_all, record_of, unrest
+from simulation.ownership.clients import Client, Counter, Register, Writer
+from simulation.ownership.outcome import Violation
 from simulation.ownership.world import World
 
 NODES_MAX = 5
 REST_S = 60.0
+"""Within which every partition is served again, with all its copies, once all faults have ended."""
+
+CONFIG = KeeperConfig(
+    partitions=12,
+    replica_count=2,
+    quorum=Quorum.MAJORITY,
+    lease_s=0.3,
+    settle_s=2.0,
+    rebuild_delay_s=0.5,
+    unclean_after_s=None,
+    replica_timeout_s=1.0,
+    unseen_after_s=2.0,
+    copy_step_keys=50,
+)
 
 
 def begin(seed: int, config: KeeperConfig, nodes: int, *, keeper: type[Keeper] = Keeper) -> World:
@@ -23,35 +40,38 @@ def begin(seed: int, config: KeeperConfig, nodes: int, *, keeper: type[Keeper] =
     return world
 
 
-def clients_of(world: World, writers: int = 24, counters: int = 6) -> list[Writer | Counter]:
-    """Start clients; four of them on each counter."""
-    clients: list[Writer | Counter] = [Writer(world, number) for number in range(writers)]
-    for client in clients:
+def clients_of(world: World, writers: int = 8, counters: int = 2, registers: int = 2) -> list[Client]:
+    """Start clients, three of them on each shared key."""
+    clients: list[Client] = [Writer(world, number) for number in range(writers)]
+    shared: list[Client] = [Counter(world, number) for number in range(counters)]
+    shared += [Register(world, number) for number in range(registers)]
+    for client in [*clients, *shared * 3]:
         world.after((0.0, 0.05), client.go)
-    for number in range(counters):
-        counter = Counter(world, number)
-        clients.append(counter)
-        for _ in range(2):
-            world.after((0.0, 0.05), counter.go)
-    return clients
+    return clients + shared
 
 
 def may_die(world: World, name: str) -> bool:
-    """Whether nothing acknowledged is lost with a node: by everybody's record each partition has another live copy."""
+    """Whether a death costs nothing acknowledged, nor the majority of the voters.
+
+    By everybody's record, and by what may become one, each partition has another live copy.
+    """
     alive = {sim.name: sim.node.run for sim in world.live() if sim.name != name}
-    for sim in world.live():
-        record = sim.keeper._register.record
+    registers = [sim.keeper._register for sim in world.live()]
+    for record in [record for one in registers for record in (one.record, one._acceptor.accepted)]:
         if record is None:
             continue
         surviving = {name for name, run in alive.items() if record.has((name, run))}
         if any(surviving.isdisjoint(entry.in_sync) for entry in record.entries):
+            return False
+        voters = sum(alive.get(voter.name) == voter.run for voter in record.voters)
+        if voters < majority(len(record.voters)):
             return False
     return True
 
 
 def may_leave(world: World, name: str) -> bool:
     """Whether a node knows at least two others that can take over what it has."""
-    record = world.nodes[name].keeper._register.record
+    record = record_of(world, name)
     if record is None or world.nodes[name].leaving:
         return False
     members = {node.name for node in record.ring()}
@@ -64,44 +84,113 @@ def restart(world: World, name: str) -> None:
         world.start(name)
 
 
+def between(world: World, side: set[str]) -> list[tuple[str, str]]:
+    """Return all ways between some nodes and the others."""
+    names = [sim.name for sim in world.live()]
+    return [(one, other) for one, other in product(names, names) if (one in side) != (other in side)]
+
+
+def cut_of(world: World) -> list[tuple[str, str]]:
+    """Choose ways to cut: halves, a bridge, one way, one node, or a ring."""
+    names = [sim.name for sim in world.live()]
+    world.rng.shuffle(names)
+    middle = world.rng.randrange(1, len(names)) if len(names) > 1 else 0
+    left, right = names[:middle], names[middle:]
+    match world.rng.randrange(5):
+        case 0:
+            ways = [*product(left, right), *product(right, left)]
+        case 1:  # the first of the right side sees everybody
+            ways = [*product(left, right[1:]), *product(right[1:], left)]
+        case 2:
+            ways = [*product(left, right)]
+        case 3:
+            ways = [*product(names[:1], names[1:])]
+        case _:  # each sees its two neighbours
+            ways = [
+                (names[one], names[other])
+                for one, other in product(range(len(names)), repeat=2)
+                if (one - other) % len(names) not in {0, 1, len(names) - 1}
+            ]
+    return ways
+
+
 def storm(world: World, duration_s: float) -> list[str]:
     """Do harm at random for a while; return what was done."""
     rng, ends, done = world.rng, world.now + duration_s, []
     while world.now < ends:
-        live = [sim.name for sim in world.live()]
-        gone = [name for name, sim in world.nodes.items() if not sim.alive]
-        name = rng.choice(live)
-        match rng.randrange(7):
-            case 0 | 1 if len(live) > 1 and may_die(world, name):
-                if rng.random() < 0.7:  # let some copies be behind others when it dies
-                    world.cut(name, rng.choice([other for other in live if other != name]), for_s=0.3)
-                    world.run(0.04 * rng.random())
-                if not may_die(world, name):
-                    continue
-                done.append(f"{world.now:.2f} kill {name}")
-                world.kill(name)
-                if rng.random() < 0.6:
-                    world.after((0.05, 2.0), partial(restart, world, name))
-            case 2 if len(live) < NODES_MAX:
-                newcomer = rng.choice([*gone, f"n{len(world.nodes)}"])
-                done.append(f"{world.now:.2f} start {newcomer}")
-                world.start(newcomer)
-            case 3 if may_leave(world, name):
-                done.append(f"{world.now:.2f} leave {name}")
-                world.leave(name)
-            case 4 | 5 | 6 if len(live) > 1:
-                one, other = rng.sample(live, 2)
-                for_s = rng.choice([0.01, 0.3, 1.5])
-                done.append(f"{world.now:.2f} cut {one} {other} {for_s}")
-                world.cut(one, other, for_s)
-            case _:
-                pass
+        name = rng.choice([sim.name for sim in world.live()])
+        harm = rng.choice([_kill, _kill, _start, _leave, _snap, _snap, _pause, _pause, _cut, _cut, _cut, _hide])
+        what = harm(world, name)
+        if what:
+            done.append(f"{world.now:.2f} {what}")
         world.run(rng.choice([0.01, 0.2, 1.0]) * rng.random())
     return done
 
 
-def settle(world: World, clients: list[Writer | Counter]) -> None:
-    """Stop the clients, wait for rest, and check every promise. Raises Violation."""
+def _kill(world: World, name: str) -> str:
+    others = [sim.name for sim in world.live() if sim.name != name]
+    if not others or not may_die(world, name):
+        return ""
+    if world.rng.random() < 0.7:  # let some copies be behind others when it dies
+        world.wires.snap(name, world.rng.choice(others), for_s=0.3)
+        world.run(0.04 * world.rng.random())
+        if not world.nodes[name].alive or not may_die(world, name):
+            return ""
+    world.kill(name)
+    if world.rng.random() < 0.6:
+        world.after((0.05, 2.0), partial(restart, world, name))
+    return f"kill {name}"
+
+
+def _start(world: World, name: str) -> str:
+    if len(world.live()) >= NODES_MAX:
+        return ""
+    gone = [name for name, sim in world.nodes.items() if not sim.alive]
+    name = world.rng.choice([*gone, f"n{len(world.nodes)}"])
+    world.start(name)
+    return f"start {name}"
+
+
+def _leave(world: World, name: str) -> str:
+    if not may_leave(world, name):
+        return ""
+    world.leave(name)
+    return f"leave {name}"
+
+
+def _snap(world: World, name: str) -> str:
+    others = [sim.name for sim in world.live() if sim.name != name]
+    if not others:
+        return ""
+    other, for_s = world.rng.choice(others), world.rng.choice([0.01, 0.3, 1.5])
+    world.wires.snap(name, other, for_s)
+    return f"snap {name} {other} {for_s}"
+
+
+def _pause(world: World, name: str) -> str:
+    for_s = world.rng.choice([0.05, 0.4, 1.0, 3.0])
+    world.pause(name, for_s)
+    return f"pause {name} {for_s}"
+
+
+def _cut(world: World, name: str) -> str:
+    del name
+    ways, for_s = cut_of(world), world.rng.choice([0.2, 0.8, 2.5])
+    world.wires.cut(ways)
+    world.at(world.now + for_s, partial(world.wires.mend, ways))
+    return f"cut {ways} {for_s}"
+
+
+def _hide(world: World, name: str) -> str:
+    for_s = world.rng.choice([0.3, 1.5])
+    world.views.blind[name] = world.now + for_s
+    return f"hide {name} {for_s}"
+
+
+def settle(world: World, clients: list[Client]) -> None:
+    """End all faults, wait for rest, then stop the clients and check every promise. Raises Violation."""
+    world.wires.heal()
+    world.run(3.5)
     for client in clients:
         client.stopped = True
     world.run(0.5)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from respcache.cluster.ownership.record import Record, Standing
-from respcache.cluster.ownership.slots import PARTITIONS
-from simulation.ownership.clients import Counter, Violation, Writer
+from simulation.ownership.clients import Client
+from simulation.ownership.outcome import Violation
 from simulation.ownership.world import World
 
 
@@ -14,42 +14,43 @@ def record_of(world: World, name: str) -> Record | None:
 
 
 def at_rest(world: World) -> bool:
-    """Whether all nodes hold one committed record in which every partition is where it should be."""
+    """Whether all nodes hold one record in which every partition is where it should be, and serve by it."""
     return unrest(world) == ""
 
 
 def unrest(world: World) -> str:
     """Say what is not at rest yet; empty when all is."""
     live = world.live()
-    registers = [sim.keeper._register for sim in live]
-    record = registers[0].record
+    record = record_of(world, live[0].name)
     if record is None:
         return f"{live[0].name} has no record"
-    versions = {sim.name: (sim.keeper.table.version, sim.keeper._register.committed is not None) for sim in live}
-    if any(register.record is None or register.record.version != record.version for register in registers):
+    versions = {sim.name: sim.keeper.table.version for sim in live}
+    if set(versions.values()) != {record.version}:
         return f"versions differ: {versions}"
-    if any(register.committed is not register.record for register in registers):
-        return f"not committed everywhere: {versions}"
     members = {node.life for node in record.nodes.values() if node.standing is Standing.MEMBER}
     staying = {sim.node.life for sim in live if not sim.leaving}
     if members != staying:
         return f"members are {members}, not {staying}"
+    if not {voter.life for voter in record.voters} <= staying:
+        return f"voters are {record.voters}, of {staying}"
     wanted = min(record.replica_count, len(members))
     for partition, entry in enumerate(record.entries):
         if len(entry.in_sync) != wanted or entry.learners:
             return f"partition {partition}: {entry}"
         if world.nodes[entry.primary].keeper.serving[partition] is None:
             return f"partition {partition} is not served by {entry.primary}"
-    busy = {sim.name: sim.keeper.figures(world.now).pending_effects for sim in live}
+    idle = [sim.name for sim in live if not sim.keeper.leased(world.clock(sim))]
+    if idle:
+        return f"without a lease: {idle}"
+    busy = {sim.name: sim.keeper.figures(world.clock(sim)).pending_effects for sim in live}
     return f"effects pending: {busy}" if any(busy.values()) else ""
 
 
-def check_all(world: World, clients: Iterable[Writer | Counter]) -> None:
+def check_all(world: World, clients: Iterable[Client]) -> None:
     """Check every promise at rest. Raises Violation."""
     record = record_of(world, world.live()[0].name)
     assert record is not None
-    for partition in range(PARTITIONS):
-        entry = record.entries[partition]
+    for partition, entry in enumerate(record.entries):
         copies = {name: world.nodes[name].store.partitions.get(partition, {}) for name in entry.in_sync}
         if any(copy != copies[entry.primary] for copy in copies.values()):
             raise Violation(f"copies of {partition} differ: {copies}, {entry}")

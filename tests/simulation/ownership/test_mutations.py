@@ -1,26 +1,27 @@
 """The checkers are worth their name: each planted bug is caught."""
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
+from respcache.cluster.ownership.lease import Lease
 from respcache.cluster.ownership.record import Node
 from respcache.cluster.replication.copying import Copying, Job
+from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import Item
-from simulation.ownership.chaos import begin, clients_of, settle
-from simulation.ownership.clients import Violation
+from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
+from simulation.ownership.outcome import Violation
 
 SEEDS = 2
-CONFIG = {
-    copies: KeeperConfig(replica_count=copies, settle_s=2.0, rebuild_delay_s=0.5, unclean_after_s=None)
-    for copies in (2, 3)
-}
+CONFIGS = {copies: replace(CONFIG, replica_count=copies, partitions=32) for copies in (2, 3)}
 
 Scenario = Callable[[int, type[Keeper], int], None]
 
@@ -66,24 +67,106 @@ class SendsNoTail(Keeper):
         self._holdings.replica = ForgetfulReplica(storage)
 
 
+class UnfencedLease(Lease):
+    """Lasts for ever once it was granted."""
+
+    def _reckon(self) -> None:
+        super()._reckon()
+        if self.until_s > -math.inf:
+            self.until_s = math.inf
+
+
+class ServesWithoutALease(Keeper):
+    """Once it may serve it does so until it hears that it may not."""
+
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
+        super().__init__(me, config, storage, rng)
+        self._tenure.lease = UnfencedLease(me.life, config.lease_s)
+
+
+class WaitsForNobody(Fencing):
+    """Takes all former primaries for harmless."""
+
+    def harmless_s(self, partition: int) -> float:
+        """Return long ago."""
+        del partition
+        return -math.inf
+
+
+class ServesUnfenced(Keeper):
+    """As a new primary, serves while the former one may."""
+
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
+        super().__init__(me, config, storage, rng)
+        self._holdings.fencing = WaitsForNobody(config.lease_s)
+
+
+class CountsOnTooMuch(Keeper):
+    """As a holder, takes leases for longer than voters do: a margin of the wrong sign."""
+
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
+        super().__init__(me, config, storage, rng)
+        self._tenure.lease = Lease(me.life, config.lease_s * 3)
+
+
 def half_heard(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     """A primary loses the link to one of its copies, is written to, and dies; nobody writes afterwards."""
-    world = begin(seed, CONFIG[replica_count], nodes=3, keeper=keeper)
+    world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
     clients = clients_of(world, writers=100)
     world.run(0.1)
-    world.cut("n1", "n2", for_s=0.5)
+    world.wires.snap("n1", "n2", for_s=0.5)
     world.run(0.05)
     world.kill("n1")
+    for client in clients:
+        client.stopped = True
     settle(world, clients)
 
 
 def join(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     """A node joins while clients write."""
-    world = begin(seed, CONFIG[replica_count], nodes=2, keeper=keeper)
+    world = begin(seed, CONFIGS[replica_count], nodes=2, keeper=keeper)
     clients = clients_of(world, writers=60)
     world.run(0.1)
     world.start("n2")
     world.run(1.0)
+    settle(world, clients)
+
+
+def frozen(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+    """Owners are stopped for longer than a lease, one after the other."""
+    world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
+    clients = clients_of(world, writers=30, registers=6)
+    for name in ("n1", "n2", "n0"):
+        world.run(0.3)
+        world.pause(name, for_s=1.5)
+        world.run(2.5)
+    settle(world, clients)
+
+
+def overlooked(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+    """Owners are taken for dead that live, reach a majority, and do not hear from the leader."""
+    world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
+    clients = clients_of(world, writers=30, registers=6)
+    for name in ("n1", "n2", "n1", "n2"):
+        world.run(0.3)
+        world.wires.cut([("n0", name)])
+        world.views.blind[name] = world.now + 1.7
+        world.run(2.0)
+        world.wires.heal()
+        world.run(1.0)
+    settle(world, clients)
+
+
+def cut_off(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+    """Owners are cut off from everybody, and go on until their leases end."""
+    world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
+    clients = clients_of(world, writers=30, registers=6)
+    for name in ("n1", "n2", "n1"):
+        world.run(0.3)
+        world.wires.cut(between(world, {name}))
+        world.run(1.2)
+        world.wires.heal()
+        world.run(1.0)
     settle(world, clients)
 
 
@@ -95,7 +178,14 @@ def for_each_seed(scenario: Scenario, keeper: type[Keeper], replica_count: int) 
 
 SCENARIOS = pytest.mark.parametrize(
     ("scenario", "bug", "replica_count"),
-    [(half_heard, AcksBeforeReplicating, 2), (half_heard, SendsNoTail, 3), (join, CountsHalfCopies, 2)],
+    [
+        (half_heard, AcksBeforeReplicating, 2),
+        (half_heard, SendsNoTail, 3),
+        (join, CountsHalfCopies, 2),
+        (frozen, ServesWithoutALease, 2),
+        (overlooked, ServesUnfenced, 2),
+        (cut_off, CountsOnTooMuch, 2),
+    ],
 )
 
 

@@ -1,16 +1,20 @@
 """One thing at a time: forming, leaving, restarting, losing everything, splitting and healing."""
 
+from dataclasses import replace
 from typing import TypeVar
 
-from respcache.cluster.config import KeeperConfig
-from respcache.cluster.effects import Dropped, Effect, ForeignCluster, Formed, Recreated
-from respcache.cluster.ownership.slots import PARTITIONS
-from simulation.ownership.chaos import REST_S, begin, clients_of, settle
+import pytest
+
+from respcache.cluster.effects import Dropped, Effect, Forced, ForeignCluster, Formed, Recreated
+from respcache.cluster.ownership.record import Quorum
+from simulation.ownership.chaos import CONFIG as MAJORITY
+from simulation.ownership.chaos import REST_S, begin, between, clients_of, settle
 from simulation.ownership.checks import at_rest, check_all, unrest
+from simulation.ownership.views import LOOK_S, SUSPECT_S
 from simulation.ownership.world import World
 from simulation.replay import each_seed
 
-CONFIG = KeeperConfig(replica_count=2, settle_s=2.0, rebuild_delay_s=0.5, unclean_after_s=None)
+CONFIG = replace(MAJORITY, quorum=Quorum.AUTO)
 
 
 Kind = TypeVar("Kind", bound=Effect)
@@ -21,13 +25,11 @@ def effects_of(world: World, kind: type[Kind]) -> list[Kind]:
     return [effect for _, _, effect in world.effects if isinstance(effect, kind)]
 
 
-def write_everywhere(world: World, word: bytes) -> int:
-    """Write one key to every partition that anybody serves; return how many writes that were."""
-    written = 0
+def write_everywhere(world: World, word: bytes) -> None:
+    """Write one key to every partition that anybody serves."""
     for sim in world.live():
-        for partition in range(0, PARTITIONS, 8):
-            written += world.execute(sim, partition, [b"SET", b"key", word + sim.name.encode()], lambda _: None)
-    return written
+        for partition in range(world.config.partitions):
+            world.execute(sim, partition, [b"SET", b"key", word + sim.name.encode()], lambda _: None)
 
 
 @each_seed(3)
@@ -59,14 +61,14 @@ def test_clusters_that_were_founded_apart_are_never_merged() -> None:
 
     assert len(effects_of(world, ForeignCluster)) == 2
     for sim in world.live():
-        assert sim.keeper.table.primary == [sim.name] * PARTITIONS
+        assert sim.keeper.table.primary == [sim.name] * CONFIG.partitions
         assert None not in sim.keeper.serving
 
 
 @each_seed(3)
 def test_leaving_hands_over_even_the_only_copies(seed: int) -> None:
     """With one copy of everything, a node that leaves takes nothing along."""
-    world = begin(seed, KeeperConfig(replica_count=1, settle_s=2.0, unclean_after_s=None), nodes=3)
+    world = begin(seed, replace(CONFIG, replica_count=1), nodes=3)
     clients = clients_of(world)
     world.run(0.3)
     world.leave("n0")
@@ -89,7 +91,7 @@ def test_the_last_node_may_leave() -> None:
 @each_seed(3)
 def test_a_quick_restart_moves_no_partition_to_others(seed: int) -> None:
     """Within the rebuild delay the ring stays as it is: survivors gain no copies."""
-    config = KeeperConfig(replica_count=2, settle_s=2.0, rebuild_delay_s=30.0, unclean_after_s=None)
+    config = replace(CONFIG, rebuild_delay_s=30.0)
     world = begin(seed, config, nodes=3)
     clients = clients_of(world)
     before = world.nodes["n0"].keeper.figures(world.now).keys_in_total
@@ -103,8 +105,8 @@ def test_a_quick_restart_moves_no_partition_to_others(seed: int) -> None:
 
 def test_what_is_lost_for_good_is_recreated_loudly() -> None:
     """With all copies gone and the time up, partitions are served again, empty, and that is told."""
-    config = KeeperConfig(replica_count=1, settle_s=2.0, rebuild_delay_s=0.5, unclean_after_s=3.0)
-    world = begin(1, config, nodes=2)
+    config = replace(CONFIG, replica_count=1, unclean_after_s=3.0)
+    world = begin(1, config, nodes=3)
     write_everywhere(world, b"before ")
     lost = {partition for partition, name in enumerate(world.nodes["n0"].keeper.table.primary) if name == "n1"}
     world.kill("n1")
@@ -118,10 +120,10 @@ def test_what_is_lost_for_good_is_recreated_loudly() -> None:
 
 def test_a_last_copy_that_comes_back_without_a_restart_has_everything() -> None:
     """A node that was taken for dead, and was the only copy, goes on where it was."""
-    world = begin(1, KeeperConfig(replica_count=1, settle_s=2.0, rebuild_delay_s=5.0, unclean_after_s=None), nodes=2)
+    world = begin(1, replace(CONFIG, replica_count=1, rebuild_delay_s=5.0), nodes=3)
     clients = clients_of(world)
     world.run(0.3)
-    world.suspect_wrongly("n1", for_s=1.0)
+    world.views.blind["n1"] = world.now + 2.0
     world.run(3.0)
     settle(world, clients)
 
@@ -131,18 +133,81 @@ def test_a_last_copy_that_comes_back_without_a_restart_has_everything() -> None:
 @each_seed(4)
 def test_a_healed_split_ends_with_one_record_and_equal_copies(seed: int) -> None:
     """Both sides went on alone; the newer record wins, and the other side's nodes take its data."""
-    config = KeeperConfig(replica_count=2, settle_s=2.0, rebuild_delay_s=0.5, unclean_after_s=1.5)
+    config = replace(CONFIG, quorum=Quorum.ANY, unclean_after_s=1.5)
     world = begin(seed, config, nodes=4)
     write_everywhere(world, b"before ")
-    world.split({"n0", "n1"} if seed % 2 else {"n0"})
+    world.splits = True
+    world.wires.cut(between(world, {"n0", "n1"} if seed % 2 else {"n0"}))
     for _ in range(4):
         world.run(1.0)
         write_everywhere(world, b"split ")
     assert len({sim.keeper.table.version for sim in world.live()}) == 2
-    world.heal()
+    world.wires.heal()
 
     assert world.run_until(lambda: at_rest(world), within_s=REST_S), unrest(world)
     world.run(1.0)
     check_all(world, [])
     assert len({sim.keeper.table.version for sim in world.live()}) == 1
     assert sum(effect.orphaned_keys for effect in effects_of(world, Dropped)) > 0
+
+
+@pytest.mark.parametrize("victim", ["n0", "n1"])
+@each_seed(2)
+def test_a_pair_outlives_the_death_of_either(seed: int, victim: str) -> None:
+    """The survivor goes on alone, with everything."""
+    world = begin(seed, CONFIG, nodes=2)
+    clients = clients_of(world)
+    world.run(0.5)
+    world.kill(victim)
+    settle(world, clients)
+
+    assert len(effects_of(world, Forced)) == 1
+    assert sum(client.acked for client in clients) > 100
+
+
+@each_seed(3)
+def test_a_minority_stops_within_a_lease_and_acknowledges_nothing(seed: int) -> None:
+    """The majority goes on; once healed, one view, and nothing acknowledged is lost."""
+    world = begin(seed, CONFIG, nodes=5)
+    clients = clients_of(world)
+    world.run(0.5)
+    minority = {"n0", "n1"} if seed % 2 else {"n4"}
+    world.wires.cut(between(world, minority))
+    world.run(CONFIG.lease_s)
+
+    assert not any(sim.keeper.leased(world.clock(sim)) for sim in world.live() if sim.name in minority)
+    world.run(3.0)
+    assert all(sim.keeper.leased(world.clock(sim)) for sim in world.live() if sim.name not in minority)
+    served = {p for sim in world.live() for p, log in enumerate(sim.keeper.serving) if log and sim.name not in minority}
+    assert len(served) >= CONFIG.partitions / 2
+    settle(world, clients)
+
+
+@each_seed(5)
+def test_a_death_is_outlived_at_suspicion(seed: int) -> None:
+    """What the dead node was the primary of is served again before it is taken for dead."""
+    world = begin(seed, CONFIG, nodes=3)
+    clients = clients_of(world)
+    world.run(0.5)
+    world.kill(f"n{seed % 3}")
+    died = world.now
+
+    def served() -> bool:
+        live = [sim for sim in world.live() if sim.keeper.leased(world.clock(sim))]
+        return all(any(sim.keeper.serving[p] for sim in live) for p in range(CONFIG.partitions))
+
+    assert world.run_until(served, within_s=10.0)
+    assert world.now - died < LOOK_S * 2 + SUSPECT_S[1] + CONFIG.lease_s
+    settle(world, clients)
+
+
+@each_seed(5)
+def test_a_paused_owner_answers_nothing_stale(seed: int) -> None:
+    """Whoever asks it the moment it goes on is refused, for others have been serving since."""
+    world = begin(seed, CONFIG, nodes=3)
+    clients = clients_of(world, writers=20, registers=6)
+    for number in range(4):
+        world.run(0.3)
+        world.pause(f"n{number % 3}", for_s=2.0)
+        world.run(3.0)
+    settle(world, clients)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.effects import Drained, Effect, Formed, RecordChanged, RoutesChanged, Send
+from respcache.cluster.effects import Drained, Effect, Formed, LeaseChanged, RecordChanged, RoutesChanged, Send
 from respcache.cluster.keeper import Keeper
-from respcache.cluster.ownership.record import Node
+from respcache.cluster.ownership.record import NOTHING, SEATS, Node
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
-from respcache.cluster.ownership.wire import DecodeError
+from respcache.cluster.ownership.wire import DecodeError, Prepare
 from respcache.cluster.wire import Hello, encode
 from respcache.errors import ConfigError
 from simulation.ownership.store import ModelStore
@@ -33,12 +33,13 @@ def test_a_node_without_seeds_serves_everything_at_once() -> None:
     """It founds a cluster of one, needs no acks, and waits for nothing."""
     alone = keeper()
     effects = alone.start(0.0)
-    assert kinds(effects) == [Formed, RecordChanged, RoutesChanged]
+    assert kinds(effects) == [Formed, RecordChanged, LeaseChanged, RoutesChanged]
     assert None not in alone.serving
     assert alone.table.ranges() == [(0, SLOTS - 1, ("a",))]
     log = alone.serving[0]
     assert log is not None
     log.append(0, SET)
+    assert alone.leased(1e9)
     assert alone.gate([log]) is None
     assert alone.flush(0.0) == []
     assert alone.deadline == float("inf")
@@ -65,15 +66,15 @@ def test_the_first_words_on_a_link_are_hello() -> None:
     alone = keeper()
     formed = alone.start(0.0)[0]
     assert isinstance(formed, Formed)
-    assert alone.peer_connected(0.0, "b") == [Send("b", encode(Hello(1, formed.cluster_id, (1, 1), 0, 0)))]
+    assert alone.peer_connected(0.0, "b") == [Send("b", encode(Hello(1, formed.cluster_id, (SEATS, 1), 0, 0)))]
 
 
 def test_a_newer_version_on_a_relayed_command_is_fetched() -> None:
     """The executor asks, and the keeper knows what to send."""
     alone = keeper()
     alone.start(0.0)
-    assert alone.behind((1, 2))
-    assert not alone.behind((1, 1))
+    assert alone.behind((SEATS, 2))
+    assert not alone.behind((SEATS, 1))
     assert kinds(alone.catch_up("b")) == [Send]
 
 
@@ -84,7 +85,7 @@ def test_figures_of_a_single_node() -> None:
     figures = alone.figures(0.0)
     assert figures.partitions_primary == PARTITIONS
     assert figures.partitions_under_replicated == figures.partitions_unowned == figures.pending_bytes == 0
-    assert figures.version == (1, 1)
+    assert figures.version == (SEATS, 1)
 
 
 def test_messages_before_hello_are_not_heeded() -> None:
@@ -92,8 +93,8 @@ def test_messages_before_hello_are_not_heeded() -> None:
     alone = keeper()
     alone.start(0.0)
     alone.peer_connected(0.0, "b")
-    alone.receive(0.0, "b", b"\x92\x0a\x09")
-    assert alone.table.version == (1, 1)
+    alone.receive(0.0, "b", encode(Prepare(9 * SEATS, NOTHING)))
+    assert alone.table.version == (SEATS, 1)
 
 
 @settings(deadline=None)

@@ -1,19 +1,26 @@
 """Whom a node takes for alive, for linked, for one of its own, and when it may found a cluster."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.ownership.record import Node, found
+from respcache.cluster.ownership.changes import Admit, Enrol
+from respcache.cluster.ownership.record import Life, Node, Quorum, found
 from respcache.cluster.peers import Peers
 from respcache.cluster.wire import Hello
 
 ME, OTHER = Node("b", 2), Node("c", 3)
 
 
-def peers(*, seeded: bool = True, expect: int = 1) -> Peers:
+def peers(*, seeded: bool = True, expect: int = 1, granted_until: Callable[[Life], float] | None = None) -> Peers:
     """Return the peers of b."""
     return Peers(
-        ME, KeeperConfig(seeded=seeded, expect=expect, settle_s=1.0, unseen_after_s=10.0, rebuild_delay_s=15.0)
+        ME,
+        KeeperConfig(
+            seeded=seeded, expect=expect, settle_s=1.0, unseen_after_s=10.0, rebuild_delay_s=15.0, lease_s=1.0
+        ),
+        granted_until or (lambda _: -math.inf),
     )
 
 
@@ -39,6 +46,41 @@ def test_a_node_lives_from_up_to_down() -> None:
     those.down(1.0, "c", 3, left=False)
     those.up(2.0, Node("c", 2))
     assert those.live(2.0) == {"b": 2}
+
+
+def test_a_suspect_is_done_without_once_its_lease_has_ended() -> None:
+    """It is present until it is dead, and alive again as soon as it answers."""
+    those = peers(granted_until=lambda _: 2.0)
+    those.up(0.0, OTHER)
+    those.suspect("c", 3)
+    assert those.lapse_due(1.0) == 2.0
+    assert those.live(1.9) == those.present(2.0) == {"b": 2, "c": 3}
+    assert those.live(2.0) == {"b": 2}
+    those.up(3.0, OTHER)
+    assert those.live(3.0) == {"b": 2, "c": 3}
+
+
+def test_who_asked_for_a_lease_within_half_of_one_has_been_heard() -> None:
+    """Nobody else can be relied on this instant, apart from this node."""
+    those = peers(granted_until=lambda _: 2.0)
+    meet(those, OTHER)
+    assert those.heard(1.5) == {"b", "c"}
+    assert those.heard(1.6) == {"b"}
+
+
+def test_the_oldest_voter_left_goes_on_alone_where_every_side_may() -> None:
+    """Once the others are dead, and not before; never where it takes a majority."""
+    record = Enrol(OTHER.life).apply(Admit(OTHER).apply(found("cluster", ME, 2)))
+    those = peers()
+    meet(those, OTHER, "cluster")
+    assert those.forsaken(0.0, record) == []
+    those.suspect("c", 3)
+    assert those.forsaken(0.0, record) == []
+    those.down(0.0, "c", 3, left=False)
+    assert those.forsaken(0.0, record) == [ME.life]
+    assert those.forsaken(0.0, replace(record, quorum=Quorum.MAJORITY)) == []
+    assert those.forsaken(0.0, replace(record, widest=3)) == []
+    assert those.forsaken(0.0, replace(record, widest=3, quorum=Quorum.ANY)) == [ME.life]
 
 
 def test_linked_is_who_said_hello_in_its_present_life() -> None:
@@ -72,7 +114,7 @@ def test_members_never_seen_have_the_benefit_of_the_doubt_for_a_while() -> None:
     record = found("ours", ME, 2).with_nodes([ME, OTHER])
     those.study(0.0, record)
     assert those.live(9.0) == {"b": 2, "c": 3}
-    assert those.doubt_due == 10.0
+    assert those.doubt_due(0.0) == 10.0
     assert those.live(10.0) == {"b": 2}
     dead, due = those.outlook(10.0, record)
     assert (dead.dead, dead.given_up, due) == ((("c", 3),), frozenset(), 25.0)

@@ -11,7 +11,9 @@ from respcache.cluster.ownership.changes import (
     Bury,
     Change,
     Demote,
+    Dismiss,
     Drop,
+    Enrol,
     Forget,
     InSync,
     Learn,
@@ -20,11 +22,12 @@ from respcache.cluster.ownership.changes import (
     Retire,
     Surrender,
 )
-from respcache.cluster.ownership.record import Entry, Node, Record, Standing, found
+from respcache.cluster.ownership.record import VOTERS_MAX, Entry, Node, Record, Standing, found
 from respcache.cluster.ownership.slots import PARTITIONS
 
 NAMES = ("a", "b", "c", "d")
 NO_TARGET = ((),) * PARTITIONS
+EVERYBODY = frozenset(NAMES)
 
 
 def record_of(entry: Entry, *names: str) -> Record:
@@ -47,10 +50,10 @@ RECORD = record_of(ENTRY, "a", "b", "c", "d")
         (Learn(((0, "d"),)), replace(ENTRY, learners=("c", "d"))),
         (Surrender("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",))),
         (Surrender("a", 1, ((0, 5),)), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
-        (Bury((("b", 1),), NO_TARGET), replace(ENTRY, revision=6, in_sync=("a",))),
-        (Bury((("c", 1),), NO_TARGET), replace(ENTRY, revision=6, learners=())),
-        (Bury((("a", 1),), NO_TARGET), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
-        (Bury((("a", 1), ("b", 1)), NO_TARGET), ENTRY),
+        (Bury((("b", 1),), NO_TARGET, EVERYBODY), replace(ENTRY, revision=6, in_sync=("a",))),
+        (Bury((("c", 1),), NO_TARGET, EVERYBODY), replace(ENTRY, revision=6, learners=())),
+        (Bury((("a", 1),), NO_TARGET, EVERYBODY), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
+        (Bury((("a", 1), ("b", 1)), NO_TARGET, EVERYBODY), ENTRY),
         (Recreate(((0, 5, "d"),)), Entry(epoch=4, revision=6, born=4, primary="d", in_sync=("d",))),
         (Admit(Node("a", 2)), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
     ],
@@ -76,7 +79,7 @@ def test_a_change_edits_the_entry(change: Change, expected: Entry) -> None:
         Drop(((0, 4, "b"),)),
         Learn(((0, "b"), (0, "nobody"))),
         Surrender("b", 2, ((0, 5),)),
-        Bury((("a", 2),), NO_TARGET),
+        Bury((("a", 2),), NO_TARGET, EVERYBODY),
         Recreate(((0, 4, "d"),)),
         Admit(Node("a", 1)),
         Admit(Node("a", 0)),
@@ -92,8 +95,48 @@ def test_a_change_meant_for_another_state_does_nothing(change: Change) -> None:
 def test_the_preferred_copy_is_promoted() -> None:
     """Of several copies in sync the first of the target takes over."""
     record = record_of(replace(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
-    buried = Bury((("a", 1),), (("c", "b"), *NO_TARGET[1:])).apply(record)
+    buried = Bury((("a", 1),), (("c", "b"), *NO_TARGET[1:]), EVERYBODY).apply(record)
     assert buried.entries[0].primary == "c"
+
+
+@pytest.mark.parametrize(("heard", "primary"), [({"c"}, "c"), ({"a", "d"}, "a"), (set(), "a")])
+def test_a_copy_is_given_up_only_for_one_that_has_just_been_heard_of(heard: set[str], primary: str) -> None:
+    """Else the dead one stays named: it may be the one that returns with everything."""
+    record = record_of(replace(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
+    entry = Bury((("a", 1),), NO_TARGET, frozenset(heard)).apply(record).entries[0]
+    assert entry.primary == primary
+    assert ("a" in entry.in_sync) == (primary == "a")
+
+
+def test_one_voter_comes_or_goes_with_each_change() -> None:
+    """Every voter has a seat that no other ever had; the last one stays."""
+    record = Enrol(("b", 1)).apply(RECORD)
+    assert [(voter.name, voter.seat) for voter in record.voters] == [("a", 0), ("b", 1)]
+    assert Enrol(("b", 1)).apply(record) is record
+    assert Enrol(("b", 2)).apply(Admit(Node("b", 2)).apply(record)).voters == record.voters
+    record = Enrol(("c", 1)).apply(Dismiss(("b", 1)).apply(record))
+    assert [(voter.name, voter.seat) for voter in record.voters] == [("a", 0), ("c", 2)]
+    alone = Dismiss(("c", 1)).apply(record)
+    assert Dismiss(("a", 1)).apply(alone) is alone
+    crowd = record.with_nodes(Node(f"n{n}", 1) for n in range(9))
+    for number in range(9):
+        crowd = Enrol((f"n{number}", 1)).apply(crowd)
+    assert len(crowd.voters) == VOTERS_MAX
+
+
+def test_a_voter_is_not_forgotten() -> None:
+    """It has to be dismissed first."""
+    elsewhere = Entry(1, 1, 1, "b", ("b",))
+    record = record_of(elsewhere, "a", "b").edited(dict.fromkeys(range(PARTITIONS), elsewhere))
+    retired = Retire("a", 1).apply(record)
+    assert Forget(("a", 1)).apply(retired) is retired
+
+
+def test_the_widest_that_a_cluster_ever_was_is_remembered() -> None:
+    """Members that leave do not make it a pair again."""
+    record = Admit(Node("c", 1)).apply(Admit(Node("b", 1)).apply(found("cluster", Node("a", 1), 2)))
+    assert not Retire("c", 1).apply(record).splits
+    assert Admit(Node("b", 1)).apply(found("cluster", Node("a", 1), 2)).splits
 
 
 def test_a_restarted_last_copy_leaves_nobody() -> None:
@@ -132,7 +175,7 @@ changes = st.one_of(
     st.builds(Surrender, names, runs, spots),
     st.builds(Retire, names, runs),
     st.builds(Admit, st.builds(Node, names, runs)),
-    st.builds(lambda name, run: Bury(((name, run),), NO_TARGET), names, runs),
+    st.builds(lambda name, run: Bury(((name, run),), NO_TARGET, EVERYBODY), names, runs),
     st.builds(lambda name: Learn(((0, name),)), names),
     st.builds(Recreate, named_spots),
     st.builds(lambda name, run: Forget((name, run)), names, runs),
@@ -160,7 +203,7 @@ def test_no_sequence_of_changes_breaks_an_entry(sequence: list[Change]) -> None:
 @settings(deadline=None)
 @given(sequence=st.lists(changes, max_size=12), again=changes)
 def test_a_change_decided_twice_has_happened_once(sequence: list[Change], again: Change) -> None:
-    """Applying a change to its own result is void; so coordinators may each decide what they are asked."""
+    """Applying a change to its own result is void; so leaders may each decide what they are asked."""
     record = RECORD
     for change in sequence:
         record = change.apply(record)

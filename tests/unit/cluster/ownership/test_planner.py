@@ -1,6 +1,17 @@
-"""What a coordinator decides next follows from the record and from who is alive."""
+"""What a leader decides next follows from the record and from who is alive."""
 
-from respcache.cluster.ownership.changes import Admit, Bury, Change, Forget, InSync, Learn, Recreate, Retire
+from respcache.cluster.ownership.changes import (
+    Admit,
+    Bury,
+    Change,
+    Dismiss,
+    Enrol,
+    Forget,
+    InSync,
+    Learn,
+    Recreate,
+    Retire,
+)
 from respcache.cluster.ownership.planner import Outlook, TargetCache, plan, unowned
 from respcache.cluster.ownership.record import Life, Node, Record, Standing, found
 from respcache.cluster.ownership.slots import PARTITIONS
@@ -9,9 +20,10 @@ PLACEMENT = TargetCache()
 
 
 def outlook(*live: str, dead: tuple[Life, ...] = (), **changes: object) -> Outlook:
-    """Return what a coordinator sees: all lives are of run 1."""
+    """Return what a leader sees: all lives are of run 1."""
     fields: dict[str, object] = {"newcomers": (), "given_up": frozenset(), "unowned": frozenset()} | changes
-    return Outlook(live=dict.fromkeys(live, 1), dead=dead, **fields)  # type: ignore[arg-type]  # a test's shorthand
+    present = dict.fromkeys(live, 1)
+    return Outlook(live=present, present=present, heard=frozenset(live), dead=dead, **fields)  # type: ignore[arg-type]  # a test's shorthand
 
 
 def kinds(changes: list[Change]) -> list[type]:
@@ -40,9 +52,9 @@ def test_a_cluster_at_its_target_is_left_alone() -> None:
 
 
 def test_a_newcomer_is_let_in_and_learns_in_one_go() -> None:
-    """One version makes it a member and a learner of what it should hold."""
+    """One version makes it a member, a voter, and a learner of what it should hold."""
     changes = plan(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)), PLACEMENT)
-    assert kinds(changes) == [Admit, Learn]
+    assert kinds(changes) == [Admit, Enrol, Learn]
     record = applied(pair(), changes)
     learns = {p for p, entry in enumerate(record.entries) if entry.learners == ("c",)}
     assert learns == {p for p, names in enumerate(PLACEMENT(record)) if "c" in names}
@@ -52,7 +64,7 @@ def test_the_dead_are_buried_at_once_and_replaced_later() -> None:
     """Within the delay they keep their place; after it, copies are made elsewhere and they are forgotten."""
     record = applied(pair(), plan(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)), PLACEMENT))
     changes = plan(record, outlook("a", "c", dead=(("b", 1),)), PLACEMENT)
-    assert kinds(changes) == [Bury]
+    assert kinds(changes) == [Bury, Dismiss]
     record = applied(record, changes)
     assert {entry.primary for entry in record.entries} == {"a"}
     assert plan(record, outlook("a", "c", dead=(("b", 1),)), PLACEMENT) == []
@@ -67,9 +79,10 @@ def test_the_dead_are_buried_at_once_and_replaced_later() -> None:
 
 def test_a_restarted_member_is_dead_first_and_a_learner_then() -> None:
     """Its new life is in sync with nothing."""
-    seen = Outlook({"a": 1, "b": 2}, (Node("b", 2),), (("b", 1),), frozenset(), frozenset())
+    present = {"a": 1, "b": 2}
+    seen = Outlook(present, present, frozenset("ab"), (Node("b", 2),), (("b", 1),), frozenset(), frozenset())
     changes = plan(pair(), seen, PLACEMENT)
-    assert kinds(changes) == [Bury, Admit, Learn]
+    assert kinds(changes) == [Bury, Admit, Dismiss, Learn]
     assert {entry.in_sync for entry in applied(pair(), changes).entries} == {("a",)}
 
 
@@ -88,7 +101,7 @@ def test_lost_partitions_start_anew_on_a_live_node_only_when_it_is_time() -> Non
     buried = applied(record, plan(record, alone, PLACEMENT))
     lost = Admit(Node("a", 2)).apply(buried)
     assert unowned(lost, {"a": 2}) == set(range(PARTITIONS))
-    seen = Outlook({"a": 2}, (), (("b", 1),), frozenset(), frozenset({3, 5}))
+    seen = Outlook({"a": 2}, {"a": 2}, frozenset("a"), (), (("b", 1),), frozenset(), frozenset({3, 5}))
     changes = plan(lost, seen, PLACEMENT)
     assert Recreate in kinds(changes)
     entries = applied(lost, changes).entries

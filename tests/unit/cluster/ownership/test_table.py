@@ -1,6 +1,6 @@
 """The table shows the record, and neighbouring partitions merge into ranges."""
 
-from respcache.cluster.ownership.record import Entry, Node, Record, found
+from respcache.cluster.ownership.record import SEATS, Entry, Node, Record, found
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.cluster.ownership.table import Table
 
@@ -42,5 +42,5 @@ def test_the_list_is_edited_in_place() -> None:
     primary = table.primary
     table.show(found("cluster", Node("a", 1), 1))
     assert primary[0] == "a"
-    assert table.behind((1, 2))
+    assert table.behind((SEATS, 2))
     assert not table.behind((1, 1))

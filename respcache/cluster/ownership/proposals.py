@@ -1,0 +1,66 @@
+"""Changes on their way to whoever leads: this node's own, and those of peers that cannot reach it."""
+
+from collections.abc import Container, Sequence
+from typing import Final
+
+from respcache.cluster.ownership.changes import Change, Proposal
+
+RELAYED_MAX: Final = 10_000
+"""Changes passed on at a time; further ones are ignored, and proposed again by their owners."""
+
+
+class Proposals:
+    """Undecided changes by number. Numbers are given once."""
+
+    __slots__ = ("_changes", "_last", "_relayed")
+
+    def __init__(self) -> None:
+        self._changes: dict[int, Change] = {}
+        self._relayed: dict[tuple[str, int], int] = {}
+        """By (peer, its number): the number here."""
+        self._last = 0
+
+    def __len__(self) -> int:
+        """Count what is undecided."""
+        return len(self._changes)
+
+    def __getitem__(self, number: int) -> Change:
+        """Return a change."""
+        return self._changes[number]
+
+    def numbers(self) -> list[int]:
+        """List the numbers of what is undecided, the oldest first."""
+        return list(self._changes)
+
+    def add(self, changes: Sequence[Change]) -> range:
+        """Take changes in, and return their numbers."""
+        numbers = range(self._last + 1, self._last + 1 + len(changes))
+        self._last += len(changes)
+        self._changes.update(zip(numbers, changes, strict=True))
+        return numbers
+
+    def relay(self, peer: str, number: int, change: Proposal) -> int | None:
+        """Take a peer's change in, once however often it asks; return its number here, None if there are too many."""
+        mine = self._relayed.get((peer, number))
+        if mine is None and len(self._relayed) < RELAYED_MAX:
+            mine = self._relayed[peer, number] = self.add([change])[0]
+        return mine
+
+    def decided(self, number: int) -> tuple[str, int] | None:
+        """Forget a change; return whose it was and by which number: nobody's (None) if it is unknown, "" for us."""
+        if self._changes.pop(number, None) is None:
+            return None
+        for asked, mine in self._relayed.items():
+            if mine == number:
+                del self._relayed[asked]
+                return asked
+        return "", number
+
+    def forget(self, peers: Container[str]) -> None:
+        """Pass on no more for peers that are gone; they will ask again if they return."""
+        for asked in [asked for asked in self._relayed if asked[0] in peers]:
+            del self._changes[self._relayed.pop(asked)]
+
+    def abdicate(self) -> None:
+        """Forget what only a leader may ask for: its successor has its own view."""
+        self._changes = {number: change for number, change in self._changes.items() if isinstance(change, Proposal)}

@@ -1,0 +1,53 @@
+"""Who should vote on the record: as many members as make it safe, and no more than make it slow."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from respcache.cluster.ownership.changes import Change, Dismiss, Enrol
+from respcache.cluster.ownership.record import PAIR, VOTERS_MAX, Node, Record, Standing, majority
+
+
+def wanted(members: int) -> int:
+    """Return how many of so many members should vote: an odd number, but two of two.
+
+    An even number outlives no more deaths than the odd one below it, and needs one more vote.
+    """
+    return members if members <= PAIR else min(VOTERS_MAX, members - (members + 1) % 2)
+
+
+def next_voter_change(record: Record, present: Mapping[str, int], heard: Collection[str]) -> Change | None:
+    """Return the one change of the voters to make now; None if all is well, or if no majority would be heard of then.
+
+    `present` gives the run epoch of members that are not dead, `heard` names those of them that have just been heard
+    of, the leader itself included.
+    """
+    change = _wish(record, present, heard)
+    if change is None:
+        return None
+    voters = change.apply(record).voters
+    able = sum(voter.name in heard and present.get(voter.name) == voter.run for voter in voters)
+    return change if able >= majority(len(voters)) else None
+
+
+def _wish(record: Record, present: Mapping[str, int], heard: Collection[str]) -> Change | None:
+    """Choose a change: the dead go first, then those that leave, then others come."""
+    for voter in record.voters:
+        if present.get(voter.name) != voter.run:
+            return Dismiss(voter.life)
+    members = [node for node in record.nodes.values() if node.standing is Standing.MEMBER]
+    lives = {node.life for node in members}
+    for voter in record.voters:
+        if voter.life not in lives and len(record.voters) > 1:
+            return Dismiss(voter.life)
+    seats = wanted(sum(present.get(node.name) == node.run for node in members))
+    if len(record.voters) > seats:
+        return Dismiss(max(voter.life[::-1] for voter in record.voters)[::-1])
+    names = {voter.name for voter in record.voters}
+    eligible = [node for node in members if node.name in heard and node.name not in names]
+    return Enrol(_first(record, eligible).life) if eligible and len(names) < seats else None
+
+
+def _first(record: Record, eligible: list[Node]) -> Node:
+    """Return the oldest of some members, of the zones with the fewest voters."""
+    zones = Counter(record.nodes[voter.name].zone for voter in record.voters if voter.name in record.nodes)
+    return min(eligible, key=lambda node: (zones[node.zone] if node.zone else 0, node.run, node.name))

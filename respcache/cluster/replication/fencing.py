@@ -1,0 +1,106 @@
+"""A new primary serves once no former one can: until then it counts them as rivals.
+
+A rival may not know yet that a record has deposed it, and serve by its lease. It is harmless as
+soon as it says that it knows, as soon as a majority of the voters says that what they granted it
+has ended, and in any case one lease after this node learned of the record (see `lease`).
+"""
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from respcache.cluster.ownership.lease import DRIFT
+from respcache.cluster.ownership.record import NOTHING, Life, Record, Version, majority
+
+
+@dataclass(slots=True)
+class _Rival:
+    """A life that was deposed of something."""
+
+    version: Version
+    """The last record to do so."""
+    harmless_s: float
+    """When it is harmless at the latest."""
+    answers: dict[Life, float] = field(default_factory=dict)
+    """By voter: until when what it granted may last."""
+
+
+class Fencing:
+    """Whom this node has seen deposed of which partitions, lately."""
+
+    def __init__(self, lease_s: float) -> None:
+        self._wait_s = lease_s * (1 + DRIFT)
+        self._rivals: dict[Life, _Rival] = {}
+        self._deposed: defaultdict[int, set[Life]] = defaultdict(set)
+        self._all_harmless_s = -math.inf
+        self._voters: frozenset[Life] = frozenset()
+        self._voters_changed: deque[float] = deque((-math.inf, -math.inf), maxlen=2)
+        self.asking: set[Life] = set()
+        """Rivals that the voters should be asked about."""
+
+    def learn(self, now: float, record: Record, *, leap: bool) -> None:
+        """Take note of a record. After a leap anybody may have been deposed of anything."""
+        voters = frozenset(voter.life for voter in record.voters)
+        if voters != self._voters:
+            self._voters_changed.append(now)
+            self._voters = voters
+        if leap:
+            self._all_harmless_s = now + self._wait_s
+        over = [life for life, rival in self._rivals.items() if rival.harmless_s <= now]
+        for life in over:
+            del self._rivals[life]
+        if over:
+            for partition in list(self._deposed):
+                self._deposed[partition] &= self._rivals.keys()
+                if not self._deposed[partition]:
+                    del self._deposed[partition]
+
+    def depose(self, now: float, partition: int, life: Life, version: Version) -> None:
+        """Take note that a record has made somebody else the primary."""
+        rival = self._rivals.get(life)
+        if rival is None or rival.version < version:
+            self._rivals[life] = _Rival(version, now + self._wait_s)
+        self._deposed[partition].add(life)
+
+    def rivals(self, partition: int) -> set[Life]:
+        """Return who may still take itself for the primary."""
+        return self._deposed.get(partition, set())
+
+    def ask(self, partition: int) -> None:
+        """Have the voters asked about the rivals for a partition."""
+        self.asking |= self.rivals(partition)
+
+    def questions(self) -> tuple[Version, tuple[Life, ...]]:
+        """Return what to ask the voters now: about whom, and the version that they should have heard of."""
+        lives, self.asking = sorted(self.asking & self._rivals.keys()), set()
+        return max((self._rivals[life].version for life in lives), default=NOTHING), tuple(lives)
+
+    def answered(self, now: float, voter: Life, version: Version, remaining_s: Iterable[tuple[Life, float]]) -> None:
+        """Take in for how long rivals may go on by a voter's grants."""
+        if voter not in self._voters:
+            return
+        named = dict(remaining_s)
+        for life, rival in self._rivals.items():
+            if rival.version <= version and life in named:
+                rival.answers[voter] = now + named[life] * (1 + DRIFT)
+                self._conclude(now, rival)
+
+    def knows(self, now: float, life: Life, version: Version) -> None:
+        """Take note that a node knows a record, and goes by it."""
+        rival = self._rivals.get(life)
+        if rival is not None and rival.version <= version:
+            rival.harmless_s = min(rival.harmless_s, now)
+
+    def harmless_s(self, partition: int) -> float:
+        """Return from when on nobody else can serve a partition."""
+        untils = [self._rivals[life].harmless_s for life in self.rivals(partition) if life in self._rivals]
+        return max((self._all_harmless_s, *untils))
+
+    def _conclude(self, now: float, rival: _Rival) -> None:
+        if self._voters_changed[0] > now - self._wait_s:
+            return  # two changes of the voters within a lease: majorities before and after need not meet
+        ends = sorted(until for voter, until in rival.answers.items() if voter in self._voters)
+        needed = majority(len(self._voters))
+        if len(ends) >= needed:
+            rival.harmless_s = min(rival.harmless_s, ends[needed - 1])

@@ -1,0 +1,50 @@
+"""Messages that go by a newer record than this node has: they wait for it, each peer's in their order."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from respcache.cluster.ownership.record import Version
+from respcache.cluster.replication.wire import Frame, Inquiry
+
+HELD_MAX: Final = 10_000
+"""Messages of a peer kept until the record that they refer to is here. Further ones are lost, which
+their sender finds out by a gap, and makes the copies afresh."""
+
+
+class Turns:
+    """What waits, by peer."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, list[tuple[Frame | Inquiry, int]]] = {}
+
+    def queue(self, peer: str, message: Frame | Inquiry, frame_bytes: int, version: Version) -> bool:
+        """Hold a message if the record is not here yet, or others of the peer wait; return whether it waits."""
+        held = self._held.get(peer)
+        if held is None:
+            if message.version <= version:
+                return False
+            held = self._held[peer] = []
+        if len(held) < HELD_MAX:
+            held.append((message, frame_bytes))
+        return True
+
+    def waiting(self, peer: str) -> int:
+        """Count what waits."""
+        return len(self._held.get(peer, ()))
+
+    def peers(self) -> list[str]:
+        """List the peers of which something waits."""
+        return list(self._held)
+
+    def release(self, peer: str, version: Version) -> Iterator[tuple[Frame | Inquiry, int]]:
+        """Yield what need not wait any more now that a record is here."""
+        held = self._held.pop(peer)
+        for index, (message, frame_bytes) in enumerate(held):
+            if message.version > version:
+                self._held[peer] = held[index:]
+                return
+            yield message, frame_bytes
+
+    def forget(self, peer: str) -> None:
+        """Lose what waits: the link broke, and all of it will come again."""
+        self._held.pop(peer, None)
