@@ -114,6 +114,11 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     """How long after a death the lost copies are rebuilt elsewhere: a quick restart moves nothing."""
     quorum: Literal["auto", "majority", "any"] = "auto"
     """Who goes on when nodes do not reach each other: a majority of them, any side, or any side of a pair at most."""
+    lease_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    """How long a node may serve without hearing from a majority; 0 for 0.3, 1 or 5, by environment. A longer one
+    bears longer stalls of the machine, and makes a failover after a node that hangs wait longer."""
+    min_in_sync: Annotated[int, Meta(ge=0, le=7)] = 0
+    """Copies in sync, of a key, below which writes are refused; 0 for one less than there should be, at most two."""
     unclean_after_s: Seconds | Literal["never"] = 30.0
     """How long keys wait for the last of their copies before they are given up, and their place is empty again."""
 

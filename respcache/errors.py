@@ -12,6 +12,7 @@ RespcacheError
     |-- Moved                     not done here, done there
     |-- CrossSlot                 not done: a cluster-aware client has to ask for each slot apart
     |-- ClusterDown, TryAgain     not done, certainly
+    |-- NoReplicas                not done, certainly: too few copies would have it
     `-- Uncertain                 done or not: nobody here can tell
 
 A CommandError changes nothing, unless its docstring says otherwise.
@@ -170,6 +171,15 @@ class TryAgain(CommandError):
     code = "TRYAGAIN"
 
     def __init__(self, text: str = "The owner of the key is changing, try again") -> None:
+        super().__init__(text)
+
+
+class NoReplicas(CommandError):
+    """Fewer copies of the key are in sync than `min-in-sync` asks for; certainly nothing was written."""
+
+    code = "NOREPLICAS"
+
+    def __init__(self, text: str = "Not enough good replicas to write.") -> None:
         super().__init__(text)
 
 

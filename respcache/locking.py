@@ -6,7 +6,7 @@ partition that moves or fails over, or whose transaction's node is gone, is unlo
 has lapsed they stay, but nothing can be done by them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from respcache.store.keyspace import Store
@@ -29,23 +29,35 @@ class Locks:
         """By partition that ownership lets this node serve."""
         self.leased = True
         """Whether anything may be served at all."""
+        self._scarce: frozenset[int] = frozenset()
 
     def suspend(self) -> None:
         """Serve nothing: this node has no lease."""
         self.leased = False
-        for number, log in self._logs.items():
-            self._store.mark(number, serving=False, log=log)
+        self._mark(self._logs)
 
     def resume(self) -> None:
         """Serve again what was served before, and what was opened meanwhile."""
         self.leased = True
-        for number, log in self._logs.items():
-            self._store.mark(number, serving=number not in self._holders, log=log)
+        self._mark(self._logs)
+
+    def ration(self, numbers: frozenset[int]) -> None:
+        """Serve these partitions for reads alone, which is for whoever asks `readable`; and all others again."""
+        changed, self._scarce = self._scarce ^ numbers, numbers
+        self._mark(changed & self._logs.keys())
+
+    def readable(self, numbers: Sequence[int]) -> bool:
+        """Tell whether partitions may at least be read from."""
+        return self.leased and all(number in self._logs and number not in self._holders for number in numbers)
+
+    def scarce(self, numbers: Sequence[int]) -> bool:
+        """Tell whether too few copies of any of these partitions are in sync for writes."""
+        return not self._scarce.isdisjoint(numbers)
 
     def open(self, number: int, log: Log | None) -> None:
         """Serve a partition; `log` takes its effects if it has other copies."""
         self._logs[number] = log
-        self._store.mark(number, serving=self.leased and number not in self._holders, log=log)
+        self._mark((number,))
 
     def close(self, number: int) -> None:
         """Serve a partition no more; a lock on it is void."""
@@ -57,9 +69,8 @@ class Locks:
         """Lock partitions, all or none; False if one of them is not served now."""
         if not self.leased or any(number not in self._logs or number in self._holders for number in numbers):
             return False
-        for number in numbers:
-            self._holders[number] = transaction
-            self._store.mark(number, serving=False, log=self._logs[number])
+        self._holders.update(dict.fromkeys(numbers, transaction))
+        self._mark(numbers)
         return True
 
     def holds(self, transaction: bytes, numbers: Sequence[int]) -> bool:
@@ -68,9 +79,13 @@ class Locks:
 
     def release(self, numbers: Sequence[int]) -> None:
         """Unlock partitions."""
+        self._mark([number for number in numbers if self._holders.pop(number, None) is not None])
+
+    def _mark(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            if self._holders.pop(number, None) is not None and number in self._logs:
-                self._store.mark(number, serving=self.leased, log=self._logs[number])
+            if number in self._logs:
+                served = self.leased and number not in self._holders and number not in self._scarce
+                self._store.mark(number, serving=served, log=self._logs[number])
 
     def release_of(self, node: str) -> None:
         """Unlock what the transactions of a node hold that is gone."""

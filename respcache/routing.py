@@ -23,7 +23,7 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, CommandError, Moved, TryAgain, Uncertain, WrongArity
+from respcache.errors import ClusterDown, CommandError, Moved, NoReplicas, TryAgain, Uncertain, WrongArity
 from respcache.executor import Executor, Out
 from respcache.locking import Locks, node_of
 from respcache.merging import Part, merged
@@ -269,6 +269,9 @@ class Router:
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
+        if (order.row.writes or order.row is LOCK) and self._locks.scarce(order.partitions):
+            order.fail(NoReplicas())
+            return
         if order.row is LOCK:
             if not self._participant.lock(order):
                 self._park(order)
@@ -277,7 +280,7 @@ class Router:
             self._commit(order)
             return
         keyspace = self._store.keyspace(order.database)
-        if not all(keyspace.partitions[number].serving for number in order.partitions):
+        if not self._locks.readable(order.partitions):
             self._park(order)
             return
         try:

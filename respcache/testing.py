@@ -36,6 +36,8 @@ Result = TypeVar("Result")
 SLOTS: Final = 16384
 CONVERGENCE_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.005
+LEASE_S: Final = 2.0
+"""The nodes share an event loop, and that a machine with other tests: what stalls one stalls all."""
 THREAD_TIMEOUT_S: Final = 60.0
 """How long a caller waits for the background thread to do anything at all."""
 
@@ -253,7 +255,13 @@ def _config(settings: dict[str, Setting]) -> "Config":
 
     from respcache import config, options  # noqa: PLC0415 # see above
 
-    chosen: dict[str, Setting] = {"port": 0, "http_port": 0, "environment": "local", **settings}
+    chosen: dict[str, Setting] = {
+        "port": 0,
+        "http_port": 0,
+        "environment": "local",
+        "lease_s": LEASE_S,
+        **settings,
+    }
     sections: dict[str, dict[str, Setting]] = {section: {} for section in options.SECTIONS}
     for option in options.OPTIONS:
         name = f"{option.section}_{option.field}" if option.name != option.key else option.field

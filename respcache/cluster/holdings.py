@@ -60,6 +60,8 @@ class Holdings:
         self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
         """Complete copies whose acks are required already, by partition and name: the frame with the last effect
         that a gate did not wait for them to ack."""
+        self.scarce: frozenset[int] = frozenset()
+        """Partitions that this node leads, and of which too few copies are in sync for writes."""
         self._vouched: set[tuple[int, str]] = set()
         """(partition, name) of copies that were said to be in sync, until that is decided."""
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
@@ -83,6 +85,7 @@ class Holdings:
         self._record = record
         self.fencing.learn(now, record, leap=leap)
         ring_changed = old is None or old.ring() != record.ring()
+        needed = self._min_in_sync(record)
         lost: list[Log] = []
         mine = record.has(self._me)
         for partition in differing(old, record):
@@ -100,6 +103,12 @@ class Holdings:
             self.resolved += self.replication.lose(lost)
         if ring_changed:
             self._dirty.update(self.logs)
+        self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)
+
+    def _min_in_sync(self, record: Record) -> int:
+        """Return how many copies in sync a write takes: by default one less than there should be, at most two."""
+        copies = min(record.replica_count, len(record.ring()))
+        return min(self._config.min_in_sync or max(1, min(2, copies - 1)), max(1, copies))
 
     def _depose(self, now: float, partition: int, old: Record, record: Record) -> None:
         """Remember a former primary for as long as it may still serve."""
@@ -214,8 +223,7 @@ class Holdings:
             return
         del self.takeovers[partition]
         self.replica.copies.pop(partition, None)
-        log = Log(self.replication, partition, takeover.epoch, takeover.sequence)
-        self.logs[partition] = log
+        log = self.logs[partition] = Log(self.replication, partition, takeover.epoch, takeover.sequence)
         self._attach(log)
         if takeover.resent:
             log.dirty = self.replication.number

@@ -9,7 +9,7 @@ one ordered link each. The driver owns clocks, sockets and dice:
   frames (`receive`); a frame is delivered once and in order, or the link is broken;
 - `tick` is due at `deadline`, or as soon as the lease is found to have ended, and `flush` at the end of every
   turn of the event loop in which anything was put in or any effect was appended: it sends effects and acks;
-- `suspended` is due when the driver finds that the machine was asleep, before anything else is put in;
+- `suspended` is due, before anything else, when the driver finds that the machine was asleep;
 - the executor reads `serving` and `table` for every command, and executes nothing unless `leased(now)`:
 
       log = keeper.serving[partition]
@@ -45,7 +45,7 @@ from respcache.cluster.holdings import Holdings
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
-from respcache.cluster.ownership.record import NOTHING, Node, Record, Version
+from respcache.cluster.ownership.record import NOTHING, Node, Version
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
@@ -92,7 +92,7 @@ class Keeper:
         self._routes_changed = False
         self._effects: list[Effect] = []
 
-    # The executor's side
+    # For the executor
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
         """Return what replies to commands on these partitions, reads included, have to wait for; None: nothing."""
@@ -103,8 +103,13 @@ class Keeper:
         """Whether so many effects wait for acks that no more writes should be executed."""
         return self._holdings.replication.pressure
 
+    @property
+    def scarce(self) -> frozenset[int]:
+        """Partitions that this node serves, but for writes: too few copies are in sync."""
+        return self._holdings.scarce
+
     def behind(self, version: Version) -> bool:
-        """Whether the sender of a relayed command goes by a newer record: `catch_up`, and wait for RoutesChanged."""
+        """Whether a relayed command's sender goes by a newer record: `catch_up`, and wait for RoutesChanged."""
         return self.table.behind(version)
 
     def catch_up(self, peer: str) -> list[Effect]:
@@ -145,7 +150,7 @@ class Keeper:
         return self._look_around(now)
 
     def member_suspect(self, now: float, name: str, run: int) -> list[Effect]:
-        """A member does not answer: what it is the primary of is taken over as soon as its lease has ended."""
+        """A member does not answer: its partitions are taken over as soon as its lease has ended."""
         self._peers.suspect(name, run)
         return self._look_around(now)
 
@@ -265,8 +270,8 @@ class Keeper:
             case Fence():
                 tenure.answer(now, peer, message)
             case Fenced():
-                remaining = [((name, life_run), micros / MICROSECONDS) for name, life_run, micros in message.lives]
-                fencing.answered(now, (peer, run), message.version, remaining)
+                left = [((name, life_run), micros / MICROSECONDS) for name, life_run, micros in message.lives]
+                fencing.answered(now, (peer, run), message.version, left)
                 self._holdings.unfence(now)
                 return self._finish(now)
         return self._take_effects()
@@ -363,8 +368,7 @@ class Keeper:
 
     def _propose(self, now: float, changes: Sequence[Change]) -> None:
         numbers, effects = self._register.propose(now, changes)
-        proposed = zip(numbers, changes, strict=True)
-        self._proposed.update({number: change for number, change in proposed if isinstance(change, Proposal)})
+        self._proposed.update((n, one) for n, one in zip(numbers, changes, strict=True) if isinstance(one, Proposal))
         self._heed(now, effects)
 
     def _plan(self, now: float) -> None:
@@ -431,15 +435,14 @@ class Keeper:
     def _ask_about_rivals(self, now: float) -> None:
         """Have the voters say for how long former primaries may still serve."""
         fencing, record = self._holdings.fencing, self._register.record
-        if record is None or not fencing.asking:
-            return
         question = Fence(*fencing.questions())
-        for voter in record.voters:
+        for voter in record.voters if record is not None and question.lives else ():
             if voter.life == self.me.life:
                 fencing.answered(now, voter.life, question.version, self._tenure.remaining(now, question))
             else:
                 self._send(voter.name, encode(question))
-        self._holdings.unfence(now)
+        if question.lives:
+            self._holdings.unfence(now)
 
     def _mind_lease(self, now: float) -> None:
         if self._tenure.review(now):
@@ -450,17 +453,14 @@ class Keeper:
         if not self._leaving or self._drained:
             return
         record = self._register.record
-        if record is None or not record.has(self.me.life) or self._sole(now) or self._holds_nothing(record):
+        named = record is not None and (self.me.name in record.holders() or record.votes(self.me.life))
+        if record is None or not record.has(self.me.life) or not named or self._sole(now):
             self._drained = True
         elif not self._retiring and any(node.name == self.me.name for node in record.ring()):
             self._retiring = True
             self._propose(now, [Retire(*self.me.life)])
         if self._drained:
             self._effects.append(Drained())
-
-    def _holds_nothing(self, record: Record) -> bool:
-        """Whether a record can do without this node."""
-        return self.me.name not in record.holders() and not record.votes(self.me.life)
 
     def _sole(self, now: float) -> bool:
         """Whether there is nobody to hand anything over to, and not just nobody in reach."""
@@ -472,8 +472,8 @@ class Keeper:
     def _announce(self) -> None:
         holdings = self._holdings
         if holdings.resolved:
-            self._effects.append(Resolved(tuple(holdings.resolved)))
-            holdings.resolved = []
+            resolved, holdings.resolved = tuple(holdings.resolved), []
+            self._effects.append(Resolved(resolved))
         if self._routes_changed or holdings.opened or holdings.closed:
             opened, closed = tuple(sorted(holdings.opened)), tuple(sorted(holdings.closed))
             self._effects.append(RoutesChanged(self.table.version, opened, closed))

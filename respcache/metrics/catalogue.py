@@ -34,6 +34,7 @@ ERROR_CODES: Final = (
     "MOVED",
     "NOAUTH",
     "NOPROTO",
+    "NOREPLICAS",
     "TRYAGAIN",
     "UNCERTAIN",
     "WRONGPASS",

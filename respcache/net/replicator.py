@@ -266,6 +266,7 @@ class Replicator:
                 else:
                     self._locks.open(number, served)
         self._rerouted(self.keeper.table.primary)
+        self._locks.ration(self.keeper.scarce)
         self.changed.set()
         self.router.routes_changed()
 

@@ -408,8 +408,9 @@ def _keeper_config(config: Config) -> KeeperConfig:
         seeded=bool(cluster.join),
         expect=max(1, cluster.expect),
         settle_s=SETTLE_S[cluster.environment],
-        lease_s=LEASE_S[cluster.environment],
+        lease_s=cluster.lease_s or LEASE_S[cluster.environment],
         quorum=record.Quorum[cluster.quorum.upper()],
+        min_in_sync=cluster.min_in_sync,
         rebuild_delay_s=cluster.rebuild_delay_s,
         unclean_after_s=None if cluster.unclean_after_s == "never" else cluster.unclean_after_s,
     )

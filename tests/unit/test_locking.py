@@ -22,6 +22,8 @@ class LockMachine(RuleBasedStateMachine):
         self.locks = Locks(self.store)
         self.open: set[int] = set()
         self.held: dict[int, bytes] = {}
+        self.leased = True
+        self.scarce: frozenset[int] = frozenset()
         for number in NUMBERS:
             self.locks.close(number)
 
@@ -41,7 +43,7 @@ class LockMachine(RuleBasedStateMachine):
     @rule(transaction=TRANSACTIONS, numbers=SOME)
     def locks_some(self, transaction: bytes, numbers: list[int]) -> None:
         """All or none."""
-        free = set(numbers) <= self.open - self.held.keys()
+        free = self.leased and set(numbers) <= self.open - self.held.keys()
         assert self.locks.lock(transaction, numbers) is free
         if free:
             self.held.update(dict.fromkeys(numbers, transaction))
@@ -61,20 +63,42 @@ class LockMachine(RuleBasedStateMachine):
         owned = {"a": (b"a:1", b"a:2"), "a:1": (b"a:1:7",), "b": (b"b:1",)}.get(node, ())
         self.held = {number: holder for number, holder in self.held.items() if holder not in owned}
 
+    @rule()
+    def lapses(self) -> None:
+        """The lease ends: locks stay, but nothing is served."""
+        self.locks.suspend()
+        self.leased = False
+
+    @rule()
+    def is_granted(self) -> None:
+        """There is a lease again."""
+        self.locks.resume()
+        self.leased = True
+
+    @rule(numbers=st.frozensets(st.sampled_from(NUMBERS)))
+    def rations(self, numbers: frozenset[int]) -> None:
+        """Too few copies of some partitions are in sync: they can be read."""
+        self.locks.ration(numbers)
+        self.scarce = numbers
+
     @invariant()
     def serves_what_is_open_and_free(self) -> None:
         """In every database."""
         for database in (0, 7):
             partitions = self.store.keyspace(database).partitions
-            assert {number for number in NUMBERS if partitions[number].serving} == self.open - self.held.keys()
+            served = self.open - self.held.keys() - self.scarce if self.leased else set()
+            assert {number for number in NUMBERS if partitions[number].serving} == served
+        for number in NUMBERS:
+            assert self.locks.readable([number]) is (self.leased and number in self.open - self.held.keys())
 
     @invariant()
     def knows_the_holders(self) -> None:
         """A transaction holds what the model says, and an empty wish is always granted."""
         for transaction in (b"a:1", b"a:2", b"a:1:7", b"b:1"):
             for number in NUMBERS:
-                assert self.locks.holds(transaction, [number]) is (self.held.get(number) == transaction)
-        assert self.locks.holds(b"a:1", [])
+                held = self.leased and self.held.get(number) == transaction
+                assert self.locks.holds(transaction, [number]) is held
+        assert self.locks.holds(b"a:1", []) is self.leased
 
 
 TestLocks = LockMachine.TestCase
