@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import Final
 
+from respcache.cluster.health import Health
 from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
@@ -33,6 +34,8 @@ class NodeHost:
         forget: Callable[[str], None],
         redirection: Callable[[Session, bytes], CommandError | None],
         shut_down: Callable[[], None],
+        health: Callable[[], Health | None],
+        take_over: Callable[[], None],
     ) -> None:
         self.settings: Final = settings
         self.stats: Final = stats
@@ -50,6 +53,8 @@ class NodeHost:
         self._forget: Final = forget
         self._redirection: Final = redirection
         self._shut_down: Final = shut_down
+        self._health: Final = health
+        self._take_over: Final = take_over
         self._clients = 0
 
     @property
@@ -88,6 +93,14 @@ class NodeHost:
     def now_unix_us(self) -> int:
         """Read the wall clock."""
         return time_ns() // 1000
+
+    def health(self) -> Health | None:
+        """Judge how the cluster is; None while this node belongs to none."""
+        return self._health()
+
+    def take_over(self) -> None:
+        """Go on without a majority of the voters."""
+        self._take_over()
 
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""

@@ -41,11 +41,12 @@ from respcache.cluster.effects import (
     Send,
 )
 from respcache.cluster.figures import figures_of
+from respcache.cluster.health import Health, examine
 from respcache.cluster.holdings import Holdings
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
-from respcache.cluster.ownership.record import NOTHING, Node, Version
+from respcache.cluster.ownership.record import NOTHING, Life, Node
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
@@ -99,18 +100,9 @@ class Keeper:
         return self._holdings.replication.gate(logs)
 
     @property
-    def pressure(self) -> bool:
-        """Whether so many effects wait for acks that no more writes should be executed."""
-        return self._holdings.replication.pressure
-
-    @property
     def scarce(self) -> frozenset[int]:
         """Partitions that this node serves, but for writes: too few copies are in sync."""
         return self._holdings.scarce
-
-    def behind(self, version: Version) -> bool:
-        """Whether a relayed command's sender goes by a newer record: `catch_up`, and wait for RoutesChanged."""
-        return self.table.behind(version)
 
     def catch_up(self, peer: str) -> list[Effect]:
         """Ask a peer for its newer record."""
@@ -131,7 +123,20 @@ class Keeper:
         """When its lease ends, on the clock of `now`, unless it is renewed before."""
         return self._tenure.lease.until_s
 
+    def health(self, now: float) -> Health | None:
+        """Judge how the cluster is; None while this node belongs to none."""
+        record, reached = self._register.record, self._peers.linked(now) | {self.me.name}
+        return None if record is None else examine(record, self._peers.live(now), reached, leased=self.leased(now))
+
     # Inputs
+
+    def take_over(self, now: float) -> list[Effect]:
+        """Go on with the members in reach, though the voters have no majority: an operator vouches for the others."""
+        record = self._register.record
+        members = [] if record is None else self._peers.reached(now, record)
+        if self.me.life in members:
+            self._force(now, members)
+        return self._finish(now)
 
     def start(self, now: float) -> list[Effect]:
         """Begin: a node that was given nobody to join founds a cluster."""
@@ -394,8 +399,11 @@ class Keeper:
         record = self._register.record
         members = None if record is None else self._peers.forsaken(now, record)
         if members:
-            self._effects.append(Forced(tuple(name for name, _ in members)))
-            self._heed(now, self._register.force(now, members))
+            self._force(now, members)
+
+    def _force(self, now: float, members: Sequence[Life]) -> None:
+        self._effects.append(Forced(tuple(name for name, _ in members)))
+        self._heed(now, self._register.force(now, members))
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
@@ -426,23 +434,12 @@ class Keeper:
         for peer, partitions in holdings.inquiries.items():
             self._send(peer, encode(Inquiry(self.table.version, tuple(partitions))))
         holdings.inquiries.clear()
-        self._ask_about_rivals(now)
+        if self._tenure.ask_about(now, holdings.fencing):
+            holdings.unfence(now)
         self._mind_lease(now)
         self._announce()
         self._arm(now)
         return self._take_effects()
-
-    def _ask_about_rivals(self, now: float) -> None:
-        """Have the voters say for how long former primaries may still serve."""
-        fencing, record = self._holdings.fencing, self._register.record
-        question = Fence(*fencing.questions())
-        for voter in record.voters if record is not None and question.lives else ():
-            if voter.life == self.me.life:
-                fencing.answered(now, voter.life, question.version, self._tenure.remaining(now, question))
-            else:
-                self._send(voter.name, encode(question))
-        if question.lives:
-            self._holdings.unfence(now)
 
     def _mind_lease(self, now: float) -> None:
         if self._tenure.review(now):

@@ -229,6 +229,15 @@ class Peers:
         waiting = (since_s for partition, since_s in self._unowned_since.items() if partition not in lost)
         return frozenset(lost), min(waiting, default=math.inf) + after_s
 
+    def reached(self, now: float, record: Record) -> list[Life]:
+        """Return the members that are present and linked, this node included."""
+        present, linked = self.present(now), self.linked(now) | {self._me.name}
+        return [
+            node.life
+            for node in record.nodes.values()
+            if node.standing is Standing.MEMBER and node.name in linked and present.get(node.name) == node.run
+        ]
+
     def forsaken(self, now: float, record: Record) -> list[Life]:
         """Return with whom to go on alone: nobody unless it is this node's turn, and the record lets every side do so.
 
@@ -241,12 +250,7 @@ class Peers:
         voters = [voter.life for voter in record.voters if present.get(voter.name) == voter.run]
         if len(voters) >= majority(len(record.voters)):
             return []
-        reached = self.linked(now) | {self._me.name}
-        members = [
-            node.life
-            for node in record.nodes.values()
-            if node.standing is Standing.MEMBER and node.name in reached and present.get(node.name) == node.run
-        ]
+        members = self.reached(now, record)
         return members if min(voters or members, key=lambda life: life[::-1], default=None) == self._me.life else []
 
     def _newcomers(self, record: Record) -> tuple[Node, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 from respcache.cluster.ownership.lease import RENEWALS, Grants, Lease
 from respcache.cluster.ownership.record import Life, Record
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, Renew
+from respcache.cluster.replication.fencing import Fencing
 
 MICROSECONDS: Final = 1_000_000
 
@@ -84,6 +85,18 @@ class Tenure:
         """Return for how long lives that a version has deposed may serve by what this node granted."""
         self.grants.hear(question.version)
         return [(life, self.grants.remaining(now, life, question.version)) for life in question.lives]
+
+    def ask_about(self, now: float, fencing: Fencing) -> bool:
+        """Have the voters say for how long former primaries may still serve; return whether there was a question."""
+        if self._record is None or not fencing.asking:
+            return False
+        question = Fence(*fencing.questions())
+        for voter in self._record.voters:
+            if voter.life == self._me:
+                fencing.answered(now, self._me, question.version, self.remaining(now, question))
+            else:
+                self._say(voter.name, question)
+        return True
 
     def answer(self, now: float, peer: str, question: Fence) -> None:
         """Answer a question about rivals as a voter."""

@@ -114,6 +114,41 @@ def cluster_info(session: Session, argv: Argv) -> Reply:
     return Verbatim("".join(f"{name}:{figure}\r\n" for name, figure in figures.items()).encode())
 
 
+@command("CLUSTER|HEALTH", arity=2, flags=Flags.STALE, since="7.0.0")
+def cluster_health(session: Session, argv: Argv) -> Reply:
+    """Say whether the next node may be restarted, and what speaks against it."""
+    del argv
+    health = session.host.health()
+    if health is None:
+        raise CommandError("This node does not belong to a cluster yet")
+    figures = {
+        "safe_to_restart_next_node": health.restart_is_safe,
+        "lease_held": health.leased,
+        "partitions_unowned": health.unowned,
+        "partitions_under_replicated": health.under_replicated,
+        "partitions_with_one_copy": health.single,
+        "copies_in_the_making": health.learners,
+        "voters": health.voters,
+        "voters_reached": health.voters_reached,
+        "quorum_margin": health.voters_spare,
+        "every_side_of_a_split_goes_on": health.splits,
+    }
+    return Verbatim("".join(f"{name}:{int(figure)}\r\n" for name, figure in figures.items()).encode())
+
+
+@command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR, since="3.0.0")
+def cluster_failover(session: Session, argv: Argv) -> Reply:
+    """With TAKEOVER, go on with the nodes in reach though most voters are gone for good.
+
+    Only for when they are: should they live and go on elsewhere, one side's writes are dropped later. There
+    is nothing else to ask for: every node is a master, and owners are replaced without being told.
+    """
+    if len(argv) != 3 or argv[2].upper() != b"TAKEOVER":
+        raise CommandError("You should send CLUSTER FAILOVER to a replica; here TAKEOVER is all that it does")
+    session.host.take_over()
+    return OK
+
+
 @command("CLUSTER|MYID", arity=2, flags=Flags.STALE, since="3.0.0")
 def cluster_myid(session: Session, argv: Argv) -> Reply:
     """Return the id of this node."""

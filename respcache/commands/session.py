@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from respcache.cluster.health import Health
 from respcache.cluster.topology import NodeView
 from respcache.config import Config
 from respcache.errors import CommandError
@@ -91,6 +92,12 @@ class Host(Protocol):
 
     def now_unix_us(self) -> int:
         """Read the wall clock."""
+
+    def health(self) -> Health | None:
+        """Judge how the cluster is; None while this node belongs to none."""
+
+    def take_over(self) -> None:
+        """Go on without a majority of the voters."""
 
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""

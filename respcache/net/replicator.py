@@ -182,7 +182,7 @@ class Replicator:
             relayed=True,
             version=ask.version,
         )
-        if self.keeper.behind(ask.version):
+        if self.keeper.table.behind(ask.version):
             self.perform(self.keeper.catch_up(name))
         self.router.serve(order)
         order.then(lambda: reply(not order.refused, order.wire or b""))
@@ -209,6 +209,10 @@ class Replicator:
     def leave(self) -> None:
         """Begin to hand everything over."""
         self.perform(self.keeper.leave(self._loop.time()))
+
+    def take_over(self) -> None:
+        """Go on without a majority of the voters."""
+        self.perform(self.keeper.take_over(self._loop.time()))
 
     def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 # one case for each effect
         """Carry out what the keeper asks for, in order."""

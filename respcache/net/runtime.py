@@ -128,6 +128,8 @@ class Runtime:
             forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
             redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
             shut_down=shut_down,
+            health=lambda: self.keeper.health(self._loop.time()),
+            take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below
         )
         self.host.port = port
         self.host.cluster_address = self.cluster_address

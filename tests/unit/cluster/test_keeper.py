@@ -73,8 +73,8 @@ def test_a_newer_version_on_a_relayed_command_is_fetched() -> None:
     """The executor asks, and the keeper knows what to send."""
     alone = keeper()
     alone.start(0.0)
-    assert alone.behind((SEATS, 2))
-    assert not alone.behind((SEATS, 1))
+    assert alone.table.behind((SEATS, 2))
+    assert not alone.table.behind((SEATS, 1))
     assert kinds(alone.catch_up("b")) == [Send]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from respcache.cluster.health import Health
 from respcache.cluster.topology import NodeView
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Answer
@@ -49,8 +50,9 @@ class Front:
     def __init__(self, config: Config | None = None, nodes: tuple[NodeView, ...] = ALONE) -> None:
         self.nodes = nodes
         self.sessions: list[Session] = []
-        self.shutdowns = 0
         self.asked_of_membership: list[tuple[object, ...]] = []
+        self.shutdowns = self.takeovers = 0
+        self.health: Health | None = None
         self.host: Final = NodeHost(
             settings=LiveSettings(config or Config(), lambda _config: None),
             stats=Stats(len(ROWS)),
@@ -63,6 +65,8 @@ class Front:
             forget=lambda name: self.asked_of_membership.append(("forget", name)),
             redirection=lambda _session, _key: None,
             shut_down=self._shut_down,
+            health=lambda: self.health,
+            take_over=self._take_over,
         )
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
 
@@ -96,6 +100,9 @@ class Front:
             return encode(reply, session.protocol)
         except CommandError as refusal:
             return encode(refusal, session.protocol)
+
+    def _take_over(self) -> None:
+        self.takeovers += 1
 
     def _shut_down(self) -> None:
         self.shutdowns += 1

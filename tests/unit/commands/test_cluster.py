@@ -2,7 +2,9 @@
 
 import pytest
 
-from respcache.reply import Verbatim
+from respcache.cluster.health import Health
+from respcache.errors import CommandError
+from respcache.reply import OK, Verbatim
 from unit.commands.front import Front, view
 
 NODES = (
@@ -180,3 +182,38 @@ def test_replies_are_those_of_a_redis_in_a_cluster(words: bytes, wire: bytes) ->
     """Taken down from Redis 7.0.15 with cluster-enabled."""
     front = Front()
     assert front.wire(front.client(), *words.split(b" ")) == wire + b"\r\n"
+
+
+def test_health_says_whether_the_next_node_may_be_restarted() -> None:
+    """A line for each figure; an error while there is nothing to judge."""
+    front = Front()
+    client = front.client()
+    with pytest.raises(CommandError, match="does not belong"):
+        front.ask(client, b"CLUSTER", b"HEALTH")
+    front.health = Health(
+        leased=True,
+        unowned=0,
+        under_replicated=0,
+        single=0,
+        learners=0,
+        voters=3,
+        voters_reached=3,
+        voters_spare=1,
+        splits=False,
+    )
+    reply = front.ask(client, b"CLUSTER", b"HEALTH")
+    assert isinstance(reply, Verbatim)
+    assert b"safe_to_restart_next_node:1\r\n" in reply.text
+    assert b"quorum_margin:1\r\n" in reply.text
+
+
+def test_failover_takes_over_when_told_to_and_does_nothing_else() -> None:
+    """The gentler kinds have no meaning where every node is a master."""
+    front = Front()
+    client = front.client()
+    for words in ((b"CLUSTER", b"FAILOVER"), (b"CLUSTER", b"FAILOVER", b"FORCE")):
+        with pytest.raises(CommandError, match="TAKEOVER"):
+            front.ask(client, *words)
+    assert front.takeovers == 0
+    assert front.ask(client, b"CLUSTER", b"FAILOVER", b"takeover") is OK
+    assert front.takeovers == 1
