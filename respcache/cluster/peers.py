@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.ownership.planner import Outlook, unowned
 from respcache.cluster.ownership.record import Life, Node, Record, Standing, majority
+from respcache.cluster.ownership.voters import next_voter_change
 from respcache.cluster.wire import Hello
 
 
@@ -203,6 +204,8 @@ class Peers:
             elif node.standing is Standing.MEMBER:
                 due = min(due, since_s + self._config.rebuild_delay_s)
         lost, lost_due = self._lost(now, record, live)
+        if next_voter_change(record, present, present) is not None:
+            due = min(due, now + self._config.lease_s / 4)  # it waits for somebody to be heard of
         holders = record.holders()
         if any(node.name in holders and live.get(node.name) != node.run for node in record.nodes.values()):
             due = min(due, now + self._config.lease_s / 4)  # their heirs may be heard of any time now

@@ -23,6 +23,7 @@ async def test_a_minority_stops_while_the_majority_goes_on_and_nothing_acknowled
     async with Cluster(nodes=3, command_timeout_s=3.0) as cluster, clients(cluster.members()) as redis:
         await cluster.wait_for_copies()
         nodes = cluster.members()
+        await until(lambda: all(_voters(node) == 3 and _leased(node) for node in nodes), "all three vote, and serve")
         acked = await _acknowledged(redis[0], "before")
         assert len(acked) == KEYS
         with cut(nodes[:1], nodes[1:]):
@@ -39,6 +40,7 @@ async def test_a_minority_stops_while_the_majority_goes_on_and_nothing_acknowled
             acked |= await _acknowledged(redis[1], "during")
             assert len(acked) == 2 * KEYS
         await cluster.wait_for_convergence(3, timeout_s=30.0)
+        await until(lambda: all(_leased(node) for node in nodes), "all may serve again", timeout_s=30.0)
         for one in redis:
             names = sorted(acked)
             assert await in_batches(one, [("GET", name) for name in names]) == [acked[name] for name in names]
@@ -77,6 +79,12 @@ async def _acknowledged(redis: Redis, word: str) -> dict[str, bytes]:
     replies = await in_batches(redis, [("SET", name, name) for name in names])
     assert all(reply is True or isinstance(reply, RedisError) for reply in replies)
     return {name: name.encode() for name, reply in zip(names, replies, strict=True) if reply is True}
+
+
+def _voters(node: Node) -> int:
+    """How many nodes the record is agreed among, as a node knows it."""
+    assert node._runtime is not None
+    return node._runtime.keeper.figures(asyncio.get_running_loop().time()).voters
 
 
 def _leased(node: Node) -> bool:
