@@ -34,7 +34,7 @@ def _block(here: Node, there: Node) -> list[Link]:
     """Keep one node from sending anything to another, or reading what that has sent; return the links concerned."""
     assert here._runtime is not None
     gossip, links = here._runtime.membership._gossip, here._runtime.replicator.links
-    send, exchange, keep = gossip._send, gossip._exchange, links.keep
+    send, exchange, connect = gossip._send, gossip._exchange, links._connect
     blocked, name = there.cluster_address, there.name
 
     def lossy_send(address: Address, payload: bytes) -> None:
@@ -47,13 +47,14 @@ def _block(here: Node, there: Node) -> list[Link]:
         else:
             gossip.perform(gossip.swim.stream_failed(time.monotonic(), address))
 
-    def lossy_keep(peer: str, host: str, port: int) -> None:
-        if peer != name:
-            keep(peer, host, port)
+    async def lossy_connect(peer: str, host: str, port: int) -> Link:
+        if peer == name:
+            raise OSError("the cable is pulled")
+        return await connect(peer, host, port)
 
     gossip._send = lossy_send  # type: ignore[method-assign] # a node between real sockets, and a cable to pull
     gossip._exchange = lossy_exchange  # type: ignore[method-assign] # the same
-    links.keep = lossy_keep  # type: ignore[method-assign, assignment] # the same
+    links._connect = lossy_connect  # type: ignore[method-assign, assignment] # the same; it is dialled again and again
     link = links.link(name)
     if link is None:
         return []
@@ -65,5 +66,5 @@ def _unblock(node: Node) -> None:
     """Uncover the methods of the classes again."""
     assert node._runtime is not None
     gossip, links = vars(node._runtime.membership._gossip), vars(node._runtime.replicator.links)
-    for instance, name in ((gossip, "_send"), (gossip, "_exchange"), (links, "keep")):
+    for instance, name in ((gossip, "_send"), (gossip, "_exchange"), (links, "_connect")):
         instance.pop(name, None)
