@@ -7,6 +7,7 @@ from typing import Final
 from respcache.config import CLUSTER_PORT_OFFSET, Config
 from respcache.errors import ConfigError
 
+PORT_MAX: Final = 65535
 BIND_TRIES: Final = 50
 """A port that is free for TCP may be taken for UDP: another one is tried."""
 
@@ -30,21 +31,21 @@ class Ports:
 
 
 def bind_ports(config: Config) -> Ports:
-    """Bind all ports of a node, or none. Raises ConfigError if one is taken."""
-    server, wanted = config.server, config.cluster.port
-    if wanted is None:
-        wanted = server.port + CLUSTER_PORT_OFFSET if server.port else 0
+    """Bind all ports of a node, or none. Raises ConfigError if one is taken, or if two of them are one."""
+    server, http = config.server, config.http
+    cluster = _cluster_port(config)
+    _differ({"port": server.port, "cluster-port": cluster, **({"http-port": http.port} if http.enabled else {})})
     taken: list[socket.socket] = []
     try:
-        taken.append(bind_stream(server.bind, server.port))
-        taken += bind_pair(server.bind, wanted)
-        if config.http.enabled:
-            taken.append(bind_stream(server.bind, config.http.port))
+        taken.append(bind_stream(server.bind, server.port, setting="port"))
+        taken += bind_pair(server.bind, cluster, setting="cluster-port")
+        if http.enabled:
+            taken.append(bind_stream(server.bind, http.port, setting="http-port"))
     except ConfigError:
         for bound in taken:
             bound.close()
         raise
-    return Ports(taken[0], taken[1], taken[2], taken[3] if config.http.enabled else None)
+    return Ports(taken[0], taken[1], taken[2], taken[3] if http.enabled else None)
 
 
 def port_of(bound: socket.socket) -> int:
@@ -53,17 +54,17 @@ def port_of(bound: socket.socket) -> int:
     return number
 
 
-def bind_stream(host: str, port: int) -> socket.socket:
-    """Bind a TCP socket; port 0 takes any free one. Raises ConfigError if the port is taken."""
-    return _bind(socket.SOCK_STREAM, host, port)
+def bind_stream(host: str, port: int, *, setting: str = "port") -> socket.socket:
+    """Bind a TCP socket; port 0 takes any free one. Raises ConfigError, which names the setting, if it is taken."""
+    return _bind(socket.SOCK_STREAM, host, port, setting)
 
 
-def bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+def bind_pair(host: str, port: int, *, setting: str = "cluster-port") -> tuple[socket.socket, socket.socket]:
     """Bind TCP and UDP to one port number; port 0 takes any that is free for both. Raises ConfigError."""
     for attempt in range(BIND_TRIES):
-        stream = bind_stream(host, port)
+        stream = bind_stream(host, port, setting=setting)
         try:
-            return stream, _bind(socket.SOCK_DGRAM, host, stream.getsockname()[1])
+            return stream, _bind(socket.SOCK_DGRAM, host, stream.getsockname()[1], setting)
         except ConfigError:
             stream.close()
             if port or attempt == BIND_TRIES - 1:
@@ -71,18 +72,41 @@ def bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+def _cluster_port(config: Config) -> int:
+    """Give the cluster port that is wanted. Raises ConfigError if the RESP port leaves no room for it."""
+    port, wanted = config.server.port, config.cluster.port
+    if wanted is not None:
+        return wanted
+    if port > PORT_MAX - CLUSTER_PORT_OFFSET:
+        raise ConfigError(
+            f"port = {port} leaves no room for the cluster port, which is {CLUSTER_PORT_OFFSET} higher by default: "
+            "set cluster-port"
+        )
+    return port + CLUSTER_PORT_OFFSET if port else 0
+
+
+def _differ(ports: dict[str, int]) -> None:
+    """Refuse to use one number twice. The system would not until somebody listens: it may be for another program."""
+    setting_of: dict[int, str] = {}
+    for setting, port in ports.items():
+        if port and port in setting_of:
+            raise ConfigError(f"{setting_of[port]} and {setting} are both {port}: they must differ")
+        setting_of[port] = setting
+
+
+def _bind(kind: socket.SocketKind, host: str, port: int, setting: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, kind)
     try:
+        bound.setblocking(False)
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setblocking(False)
         bound.bind((host, port))
-    except (OSError, OverflowError) as reason:
+        if kind == socket.SOCK_STREAM:
+            bound.listen()  # until then another program that does not either could bind the same port
+    except OSError as reason:
         bound.close()
-        told = reason.strerror if isinstance(reason, OSError) else None
-        raise ConfigError(f"cannot listen on {host}:{port}: {told or reason}") from reason
+        raise ConfigError(f"cannot listen on {host}:{port} ({setting}): {reason.strerror or reason}") from reason
     return bound
 
 

@@ -243,10 +243,12 @@ def test_a_port_that_somebody_listens_on_is_an_error_of_the_opener() -> None:
 
     async def main() -> None:
         node = Noted("a")
-        other = socket.socket()
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        node.stream.close()
+        node.stream, other = socket.socket(), socket.socket()
         with other:
-            other.bind(node.address)
+            for bound in (node.stream, other):
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                bound.bind(node.address)
             other.listen()
             with pytest.raises(OSError, match="in use"):
                 await node.open()

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from loopback import free_ports
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
 from respcache.net.sockets import bind_pair, bind_ports, bind_stream, port_of, routable_host
@@ -27,8 +28,7 @@ def test_the_cluster_port_is_one_number_for_tcp_and_udp() -> None:
         assert stream.getsockname() == datagram.getsockname()
         assert (stream.type, datagram.type) == (socket.SOCK_STREAM, socket.SOCK_DGRAM)
         assert not stream.getblocking()
-        stream.listen()
-        with pytest.raises(ConfigError, match=f"cannot listen on {HOST}:{port_of(stream)}: Address already in use"):
+        with pytest.raises(ConfigError, match=rf"cannot listen on {HOST}:{port_of(stream)} \(cluster-port\): Addr"):
             bind_pair(HOST, port_of(stream))
 
 
@@ -62,7 +62,6 @@ def test_http_can_be_left_out() -> None:
 def test_what_was_bound_is_given_back_when_a_later_port_is_taken() -> None:
     """A node that cannot start leaves nothing behind."""
     taken = bind_stream(HOST, 0)
-    taken.listen()
     free = bind_stream(HOST, 0)
     port = port_of(free)
     free.close()
@@ -73,13 +72,36 @@ def test_what_was_bound_is_given_back_when_a_later_port_is_taken() -> None:
 
 
 def test_a_cluster_port_beyond_the_last_one_is_a_configuration_error() -> None:
-    """As when the RESP port leaves no room for the offset."""
-    free = bind_stream(HOST, 0)
-    port = port_of(free)
-    free.close()
-    wanted = config(max(port, 60_000))
-    with pytest.raises(ConfigError, match="cannot listen on"):
-        bind_ports(wanted)
+    """When the RESP port leaves no room for the offset, the setting that helps is named."""
+    with pytest.raises(ConfigError, match=r"port = 60000 leaves no room for the cluster port.*set cluster-port"):
+        bind_ports(config(60_000))
+
+
+@pytest.mark.parametrize(
+    ("ports", "told"),
+    [
+        ((7001, 7001, 0), "port and cluster-port are both 7001"),
+        ((7001, 0, 7001), "port and http-port are both 7001"),
+        ((0, 7001, 7001), "cluster-port and http-port are both 7001"),
+        ((7001, None, 17001), "cluster-port and http-port are both 17001"),
+    ],
+)
+def test_one_number_for_two_ports_is_a_configuration_error(ports: tuple[int, int | None, int], told: str) -> None:
+    """Clients of one of them would reach the other."""
+    with pytest.raises(ConfigError, match=told):
+        bind_ports(config(*ports))
+
+
+def test_a_port_that_is_not_listened_for_may_have_any_number() -> None:
+    """Without HTTP its port means nothing."""
+    port = free_ports(1)[0]
+    bind_ports(config(port, 0, port, http=False)).close()
+
+
+def test_a_port_is_taken_as_soon_as_it_is_bound() -> None:
+    """Of two nodes that start at once on one port, one is refused and not deaf."""
+    with bind_stream(HOST, 0) as taken, pytest.raises(ConfigError, match=r"\(http-port\): Address already in use"):
+        bind_stream(HOST, port_of(taken), setting="http-port")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a..b"])
