@@ -126,10 +126,10 @@ class Node:
 
     @property
     def copies_missing(self) -> int:
-        """How many copies of partitions are still being made, or have yet to be, as far as this node is in charge."""
+        """How many copies of partitions the cluster lacks or still makes, as this node sees it; 0: any node may die."""
         runtime = self._running()
-        figures = runtime.keeper.figures(asyncio.get_running_loop().time())
-        return figures.partitions_under_replicated + figures.copies_in_pending + figures.partitions_unowned
+        redundancy = runtime.keeper.redundancy(asyncio.get_running_loop().time())
+        return 0 if redundancy is None else max(redundancy.missing, redundancy.under_way)
 
     async def execute(self, command: Argument, *arguments: Argument) -> Answer:
         """Run any command and return its reply as Python values: bytes for strings, None for null.

@@ -7,7 +7,9 @@
     with LocalCluster(nodes=3) as cluster:           nodes on a background thread
         client = redis.Redis.from_url(cluster.url)
 
-Nodes listen on free ports of 127.0.0.1 and share nothing, so tests may run side by side.
+Both have the same members; those that wait are coroutines of the first. Nodes listen on free
+ports of 127.0.0.1 and share nothing, so tests may run side by side. They notice a death in
+about a second, and begin at once to make the lost copies anew.
 Installing the package gives every pytest run the fixtures `respcache_cluster`, which makes
 clusters of the first kind, and `respcache_local_cluster`, a started one of the second.
 
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
 import pytest
 
-from respcache.errors import RespcacheError
+from respcache.errors import NodeClosed, RespcacheError
 
 if TYPE_CHECKING:  # a pytest run that uses none of this should not pay for it
     from respcache.config import Config
@@ -34,12 +36,17 @@ Setting: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 Result = TypeVar("Result")
 
 SLOTS: Final = 16384
-CONVERGENCE_TIMEOUT_S: Final = 10.0
+CONVERGENCE_TIMEOUT_S: Final = 30.0
+DEFAULTS: Final[dict[str, "Setting"]] = {
+    "port": 0,
+    "http_port": 0,
+    "environment": "local",
+    "lease_s": 2.0,  # the nodes share an event loop, and that a machine with other tests: what stalls one stalls all
+    "rebuild_delay_s": 0.2,  # nobody restarts a node here, and a test that kills two should not wait
+}
 POLL_S: Final = 0.005
-LEASE_S: Final = 2.0
-"""The nodes share an event loop, and that a machine with other tests: what stalls one stalls all."""
 THREAD_TIMEOUT_S: Final = 60.0
-"""How long a caller waits for the background thread to do anything at all."""
+"""How long a caller waits for the background thread, beyond what it asked it to wait."""
 
 
 class NotConverged(RespcacheError, AssertionError):
@@ -93,7 +100,9 @@ class Cluster:
         return node
 
     def member(self, index: int) -> "Node":
-        """Give the node that was added as number `index`, from 0, whether it still runs or not."""
+        """Give the node that was added as number `index`, from 0, whether it still runs or not. Raises IndexError."""
+        if not -len(self._nodes) <= index < len(self._nodes):
+            raise IndexError(f"no member {index}: {len(self._nodes)} have been added, counted from 0")
         return self._nodes[index]
 
     def members(self) -> list["Node"]:
@@ -105,13 +114,30 @@ class Cluster:
         """How many nodes run."""
         return len(self.members())
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and RESP port of each node that runs, in the order in which they were added."""
+        return [node.address for node in self.members()]
+
+    @property
+    def node_urls(self) -> list[str]:
+        """The same as URLs, such as redis://127.0.0.1:6379."""
+        return ["redis://{}:{}".format(*address) for address in self.addresses]
+
+    @property
+    def url(self) -> str:
+        """The URL of the first node that runs; it answers for the whole cluster. Raises NodeClosed if none runs."""
+        for url in self.node_urls:
+            return url
+        raise NodeClosed(f"none of the {len(self._nodes)} nodes runs")
+
     async def kill(self, index: int) -> None:
         """Stop a node without a word to the others, as a crash would."""
-        await self._nodes[index].kill()
+        await self.member(index).kill()
 
     async def close(self, index: int) -> bool:
         """Have a node hand its keys over and leave. Returns whether it could hand over all of them in time."""
-        return await self._nodes[index].close()
+        return await self.member(index).close()
 
     async def wait_for_convergence(self, members: int | None = None, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
         """Wait until every running node sees exactly `members` nodes, all slots served by them.
@@ -122,11 +148,16 @@ class Cluster:
         await self._until(lambda: all(_sees(node, wanted) for node in self.members()), timeout_s, f"{wanted} members")
 
     async def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
-        """Wait until every key has all of its copies, on the nodes where they belong: one more may die then.
+        """Wait until all running nodes agree on who runs, and every key has all of its copies: one more may die then.
 
         Raises NotConverged.
         """
-        await self._until(lambda: all(node.copies_missing == 0 for node in self.members()), timeout_s, "all copies")
+
+        def complete() -> bool:
+            running = self.members()
+            return all(_sees(node, len(running)) and node.copies_missing == 0 for node in running)
+
+        await self._until(complete, timeout_s, "all copies")
 
     async def shutdown(self) -> None:
         """Stop all nodes at once; nothing is handed over. Once is enough, more do no harm."""
@@ -137,14 +168,14 @@ class Cluster:
         while not condition():
             if asyncio.get_running_loop().time() > deadline:
                 views = "".join(f"\n  {_view(index, node)}" for index, node in enumerate(self._nodes))
-                raise NotConverged(f"no {goal} within {timeout_s:g} s:{views}")
+                raise NotConverged(f"not {goal} within {timeout_s:g} s:{views}")
             await asyncio.sleep(POLL_S)
 
 
 class LocalCluster:
     """Nodes on an event loop of their own in a background thread, for clients that block.
 
-    new --start--> running --close--> closed
+    new --start--> running --shutdown--> closed
     """
 
     def __init__(self, nodes: int = 3, **settings: Setting) -> None:
@@ -162,22 +193,22 @@ class LocalCluster:
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close; see `close`."""
-        self.close()
+        """Shut down; see `shutdown`."""
+        self.shutdown()
 
     def start(self) -> None:
         """Start the nodes, and wait until they see each other. Raises what `Node.start` raises."""
         self._thread.start()
         try:
             for _ in range(self._initial):
-                self.add()
+                self.add_member()
             self.wait_for_convergence()
         except BaseException:
-            self.close()
+            self.shutdown()
             raise
 
-    def close(self) -> None:
-        """Stop all nodes, and the thread. Once is enough, more do no harm."""
+    def shutdown(self) -> None:
+        """Stop all nodes at once, and the thread. Once is enough, more do no harm."""
         if self._loop.is_closed():
             return
         if self._thread.is_alive():
@@ -189,18 +220,18 @@ class LocalCluster:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Host and RESP port of each node that runs, in the order in which they were added."""
-        return [node.address for node in self._cluster.members()]
+        """Host and RESP port of each node that runs; see `Cluster.addresses`."""
+        return self._cluster.addresses
 
     @property
     def node_urls(self) -> list[str]:
-        """The same as URLs, such as redis://127.0.0.1:6379."""
-        return ["redis://{}:{}".format(*address) for address in self.addresses]
+        """The same as URLs; see `Cluster.node_urls`."""
+        return self._cluster.node_urls
 
     @property
     def url(self) -> str:
-        """The URL of one node; it answers for the whole cluster."""
-        return self.node_urls[0]
+        """The URL of a node that runs; see `Cluster.url`."""
+        return self._cluster.url
 
     @property
     def member_count(self) -> int:
@@ -211,29 +242,33 @@ class LocalCluster:
         """Give the node that was added as number `index`; what it does, it does on the thread (see `run`)."""
         return self._cluster.member(index)
 
-    def add(self, **overrides: Setting) -> tuple[str, int]:
-        """Start a node that joins the running ones; return host and RESP port once it belongs to them."""
-        return self.run(self._cluster.add_member(**overrides)).address
+    def members(self) -> list["Node"]:
+        """List the nodes that run."""
+        return self._cluster.members()
+
+    def add_member(self, **overrides: Setting) -> "Node":
+        """Start a node that joins the running ones; see `Cluster.add_member`."""
+        return self.run(self._cluster.add_member(**overrides))
 
     def kill(self, index: int) -> None:
-        """Stop the node that was added as number `index`, from 0, without a word to the others."""
+        """Stop a node without a word to the others; see `Cluster.kill`."""
         self.run(self._cluster.kill(index))
 
-    def leave(self, index: int) -> bool:
-        """Have a node hand its keys over and leave. Returns whether it could hand over all of them in time."""
+    def close(self, index: int) -> bool:
+        """Have a node hand its keys over and leave; see `Cluster.close`."""
         return self.run(self._cluster.close(index))
 
     def wait_for_convergence(self, members: int | None = None, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
         """Wait until every running node sees exactly `members` nodes; see `Cluster.wait_for_convergence`."""
-        self.run(self._cluster.wait_for_convergence(members, timeout_s))
+        self.run(self._cluster.wait_for_convergence(members, timeout_s), timeout_s)
 
     def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
-        """Wait until every key has all of its copies; see `Cluster.wait_for_copies`."""
-        self.run(self._cluster.wait_for_copies(timeout_s))
+        """Wait until one more node may die; see `Cluster.wait_for_copies`."""
+        self.run(self._cluster.wait_for_copies(timeout_s), timeout_s)
 
-    def run(self, work: Coroutine[object, object, Result]) -> Result:
-        """Do something on the thread of the nodes, and give its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(THREAD_TIMEOUT_S)
+    def run(self, work: Coroutine[object, object, Result], timeout_s: float = 0.0) -> Result:
+        """Do something on the thread of the nodes, and give its result. `timeout_s` is what it may take by itself."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(THREAD_TIMEOUT_S + timeout_s)
 
 
 @pytest.fixture
@@ -255,13 +290,7 @@ def _config(settings: dict[str, Setting]) -> "Config":
 
     from respcache import config, options  # noqa: PLC0415 # see above
 
-    chosen: dict[str, Setting] = {
-        "port": 0,
-        "http_port": 0,
-        "environment": "local",
-        "lease_s": LEASE_S,
-        **settings,
-    }
+    chosen: dict[str, Setting] = {**DEFAULTS, **settings}
     sections: dict[str, dict[str, Setting]] = {section: {} for section in options.SECTIONS}
     for option in options.OPTIONS:
         name = f"{option.section}_{option.field}" if option.name != option.key else option.field

@@ -47,6 +47,7 @@ from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Reti
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
 from respcache.cluster.ownership.record import NOTHING, Life, Node
+from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
@@ -404,6 +405,11 @@ class Keeper:
     def _force(self, now: float, members: Sequence[Life]) -> None:
         self._effects.append(Forced(tuple(name for name, _ in members)))
         self._heed(now, self._register.force(now, members))
+
+    def redundancy(self, now: float) -> Redundancy | None:
+        """Count the copies of the whole cluster; None while this node belongs to none."""
+        record = self._register.record
+        return None if record is None else Redundancy.of(record, self._peers.live(now))
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""

@@ -126,7 +126,7 @@ def test_a_cluster_client_follows_a_failover_and_a_join() -> None:
             cluster.kill(0)
             cluster.wait_for_convergence(2)
             assert [client.get(f"key:{number}") for number in range(200)] == [b"%d" % n for n in range(200)]
-            cluster.add()
+            cluster.add_member()
             cluster.wait_for_convergence(3)
             for number in range(200):
                 assert client.incr(f"key:{number}") == number + 1

@@ -329,7 +329,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         try:
             scraped = "count(count_over_time(respcache_ready[1m]) >= 3) == 3"
             assert server.api.eventually(scraped), server.log.read_text(encoding="utf-8")
-            cluster.leave(2)
+            cluster.close(2)
             yield server.api
         finally:
             done.set()

@@ -1,0 +1,37 @@
+"""How many copies the whole cluster has, and how many it should have. Pure: from the record, and who is alive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from respcache.cluster.ownership.record import Record, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Redundancy:
+    """The copies of all partitions, as one node sees them. Every node counts the whole cluster."""
+
+    replica_count: int
+    """Copies of every partition that the cluster has agreed on, whatever this node was told."""
+    wanted: int
+    """Copies of every partition that there can be now: as agreed, or as many as there are live nodes."""
+    missing: int
+    """Copies short of that. While it is not 0 the death of one more node can lose keys."""
+    partitions_short: int
+    """Partitions that lack at least one copy."""
+    under_way: int
+    """Copies that are being made."""
+
+    @classmethod
+    def of(cls, record: Record, live: Mapping[str, int]) -> "Redundancy":
+        """Count; `live` maps the names of the live nodes to their run epochs."""
+        alive = {name for name, run in live.items() if record.has((name, run))}
+        members = sum(record.nodes[name].standing is Standing.MEMBER for name in alive)
+        wanted = min(record.replica_count, max(1, members))
+        short = [max(0, wanted - len(alive.intersection(entry.in_sync))) for entry in record.entries]
+        return cls(
+            replica_count=record.replica_count,
+            wanted=wanted,
+            missing=sum(short),
+            partitions_short=sum(map(bool, short)),
+            under_way=sum(len(alive.intersection(entry.learners)) for entry in record.entries),
+        )
