@@ -38,6 +38,14 @@ SECTIONS: Final[dict[str, type[Section]]] = {
 }
 QUALIFIED: Final = {("cluster", "port"), ("http", "port"), ("http", "enabled")}
 """Fields whose bare names would not say what they mean outside their section; all of [gossip] are such."""
+NO_SETTINGS: Final = re.compile(
+    r"RESPCACHE_(PURE|(TEST|SIM)_\w+)=.*"  # of the build, and of the tests
+    r"|RESPCACHE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
+    r"|RESPCACHE_(\w+_)?PORT=\w+://.*",
+    re.DOTALL,
+)
+"""Variables that begin as ours do and are others'. Kubernetes makes some for each service, and respcache is a likely
+name for one."""
 PLAIN_NUMBER: Final = re.compile(r"[-+.0-9A-Za-z]+", re.ASCII)
 """Python's own numbers may have underscores, blanks and the digits of any script; redis.conf's may not."""
 MEMORY_UNITS: Final = {
@@ -270,7 +278,7 @@ def _in_file(path: Path | None) -> list[_Written]:
 
 
 def _in_environment(environment: Mapping[str, str]) -> list[_Written]:
-    """Take RESPCACHE_SECTION__KEY; names without two underscores are others', such as Kubernetes' for a service."""
+    """Take RESPCACHE_SECTION__KEY, and refuse what was probably meant for one."""
     known = {
         f"{VARIABLE_PREFIX}{section}__{key}".replace("-", "_").upper(): found
         for section in SECTIONS
@@ -278,11 +286,12 @@ def _in_environment(environment: Mapping[str, str]) -> list[_Written]:
     }
     written = []
     for variable, given in sorted(environment.items()):
-        if not variable.startswith(VARIABLE_PREFIX) or "__" not in variable:
+        if not variable.startswith(VARIABLE_PREFIX) or NO_SETTINGS.fullmatch(f"{variable}={given}"):
             continue
         found = known.get(variable)
         if found is None:
-            raise unknown("variable", variable, known, "environment")
+            flag = BY_NAME.get(variable.removeprefix(VARIABLE_PREFIX).replace("_", "-").lower())
+            raise unknown("variable", variable, known if flag is None else [flag.variable], "environment")
         written.append(_Written(found[0], given, f"environment {variable}", is_path=found[1]))
     return written
 

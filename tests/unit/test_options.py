@@ -1,5 +1,6 @@
 """Settings as people write them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,10 +89,44 @@ def test_a_mistake_in_the_environment_is_named() -> None:
         loaded(environment={"RESPCACHE_SERVER__HZ": "0"})
 
 
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("RESPCACHE_PORT", "unknown variable RESPCACHE_PORT; did you mean RESPCACHE_SERVER__PORT?"),
+        ("RESPCACHE_REPLICA_COUNT", "RESPCACHE_REPLICA_COUNT; did you mean RESPCACHE_CLUSTER__REPLICA_COUNT?"),
+        ("RESPCACHE_SERVER_PORT", "RESPCACHE_SERVER_PORT; did you mean RESPCACHE_SERVER__PORT?"),
+        ("RESPCACHE_HTTP_PORT", "RESPCACHE_HTTP_PORT; did you mean RESPCACHE_HTTP__PORT?"),
+        ("RESPCACHE_FOO", "environment: unknown variable RESPCACHE_FOO"),
+    ],
+)
+def test_a_variable_that_misses_its_section_is_a_mistake(variable: str, told: str) -> None:
+    """A node that starts on its defaults instead would serve at another port than it was told."""
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        loaded(environment={variable: "7001"})
+
+
 def test_variables_that_kubernetes_makes_for_a_service_are_no_settings() -> None:
-    """A service called respcache-server puts its address into names that look like ours."""
-    environment = {"RESPCACHE_SERVER_PORT": "tcp://10.0.0.1:6379", "RESPCACHE_SERVER_SERVICE_HOST": "10.0.0.1"}
+    """A service called respcache, or respcache-server, puts its address into names that look like ours."""
+    environment = {
+        f"RESPCACHE_{service}{name}": text
+        for service in ("", "SERVER_")
+        for name, text in {
+            "SERVICE_HOST": "10.0.0.1",
+            "SERVICE_PORT": "6379",
+            "SERVICE_PORT_RESP": "6379",
+            "PORT": "tcp://10.0.0.1:6379",
+            "PORT_6379_TCP": "tcp://10.0.0.1:6379",
+            "PORT_6379_TCP_PROTO": "tcp",
+            "PORT_6379_TCP_PORT": "6379",
+            "PORT_6379_TCP_ADDR": "10.0.0.1",
+        }.items()
+    }
     assert loaded(environment=environment) == Config()
+
+
+def test_variables_of_the_build_are_no_settings() -> None:
+    """A shell in which the package was built is one to start a node from."""
+    assert loaded(environment={"RESPCACHE_PURE": "1"}) == Config()
 
 
 def test_a_mistake_in_a_flag_is_named() -> None:
