@@ -5,6 +5,7 @@ from time import time_ns
 from typing import Final
 
 from respcache.cluster.health import Health
+from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
@@ -33,6 +34,7 @@ class NodeHost:
         meet: Callable[[str, int], None],
         forget: Callable[[str], None],
         redirection: Callable[[Session, bytes], CommandError | None],
+        redundancy: Callable[[], Redundancy | None],
         shut_down: Callable[[], None],
         health: Callable[[], Health | None],
         take_over: Callable[[], None],
@@ -52,6 +54,7 @@ class NodeHost:
         self._meet: Final = meet
         self._forget: Final = forget
         self._redirection: Final = redirection
+        self._redundancy: Final = redundancy
         self._shut_down: Final = shut_down
         self._health: Final = health
         self._take_over: Final = take_over
@@ -89,6 +92,10 @@ class NodeHost:
     def redirection(self, session: Session, key: bytes) -> CommandError | None:
         """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
         return self._redirection(session, key)
+
+    def redundancy(self) -> Redundancy | None:
+        """Count the copies of the whole cluster; None while the node belongs to none."""
+        return self._redundancy()
 
     def now_unix_us(self) -> int:
         """Read the wall clock."""

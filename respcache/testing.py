@@ -42,7 +42,7 @@ DEFAULTS: Final[dict[str, "Setting"]] = {
     "http_port": 0,
     "environment": "local",
     "lease_s": 2.0,  # the nodes share an event loop, and that a machine with other tests: what stalls one stalls all
-    "rebuild_delay_s": 0.2,  # nobody restarts a node here, and a test that kills two should not wait
+    "rebuild_delay_s": 1.0,  # nobody restarts a node here, and a test that kills two should not wait
 }
 POLL_S: Final = 0.005
 THREAD_TIMEOUT_S: Final = 60.0

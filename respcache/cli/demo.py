@@ -12,9 +12,9 @@ from typing import Final
 
 import click
 
-from respcache.cli.client import Client, Refused, SeenNode, seen_nodes
+from respcache.cli.client import SeenNode
+from respcache.cli.pages import StatusReader
 from respcache.cli.serve import Ready
-from respcache.config import HttpConfig
 from respcache.options import VARIABLE_PREFIX
 
 HOST: Final = "127.0.0.1"
@@ -47,45 +47,61 @@ class Child:
     ready: Ready
 
 
+PORT: Final = click.IntRange(0, 65535 - NODES_MAX)
+
+
 @click.command()
 @click.option("--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True, help="How many to start.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535 - NODES_MAX),
+    type=PORT,
     default=0,
     show_default=True,
+    metavar="PORT",
     help="RESP port of the first node, the others' follow; 0 for free ones.",
 )
+@click.option(
+    "--http-port",
+    type=PORT,
+    default=0,
+    show_default=True,
+    metavar="PORT",
+    help="HTTP port of the first node, the others' follow; 0 for free ones.",
+)
 @click.option("--replica-count", type=click.IntRange(1, 7), default=2, show_default=True, help="Copies of every key.")
-def demo(nodes: int, port: int, replica_count: int) -> None:
+def demo(nodes: int, port: int, http_port: int, replica_count: int) -> None:
     """Start a cluster on this machine, a process a node, until Ctrl-C.
 
-    A line is printed whenever a node joins or leaves: start another one with
+    A line is printed whenever a node joins, leaves or dies: start another one with
     `respcache serve --join`, or stop one of these by its process number.
     """
-    asyncio.run(_demo(nodes, port, replica_count))
+    starts = [
+        _arguments(port + place if port else 0, http_port + place if http_port else 0, replica_count)
+        for place in range(nodes)
+    ]
+    asyncio.run(_demo(starts))
 
 
-def news(before: dict[str, SeenNode], now: dict[str, SeenNode]) -> list[tuple[News, str]]:
+def news(before: dict[str, SeenNode], now: dict[str, SeenNode]) -> list[tuple[News, SeenNode]]:
     """Compare two views of a cluster, nodes by address: what happened, and to which node."""
-    gone = [(News.LEFT, address) for address, node in before.items() if address not in now and node.state != "dead"]
-    come = [(News.JOINED, address) for address, node in now.items() if address not in before and node.state != "dead"]
+    gone = [(News.LEFT, node) for address, node in before.items() if address not in now and node.state != "dead"]
+    come = [(News.JOINED, node) for address, node in now.items() if address not in before and node.state != "dead"]
     changed = [
-        (OF_STATE[node.state], address)
+        (OF_STATE[node.state], node)
         for address, node in now.items()
         if address in before and node.state != before[address].state
     ]
     return gone + come + changed
 
 
-async def _demo(count: int, port: int, replica_count: int) -> None:
+async def _demo(starts: list[list[str]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     processes: list[Process] = []
     try:
-        first, *others = [_arguments(port + place if port else 0, place, replica_count) for place in range(count)]
+        first, *others = starts
         processes.append(await _spawn(first))
         children = [await _child(processes[0])]
         for arguments in others:
@@ -93,15 +109,14 @@ async def _demo(count: int, port: int, replica_count: int) -> None:
             processes.append(await node)  # those before it must be ended if this one fails
         children += await asyncio.gather(*(_child(process) for process in processes[1:]))
         _introduce(children)
-        await _watch([child.ready.resp for child in children], stop)
+        await _watch(children, stop)
     finally:
         with suppress(OSError):  # the terminal may be gone; the nodes must not stay for that
             click.echo("stopping ...")
         await asyncio.gather(*(_end(process) for process in processes))
 
 
-def _arguments(port: int, place: int, replica_count: int) -> list[str]:
-    http_port = HttpConfig().port + place if port else 0
+def _arguments(port: int, http_port: int, replica_count: int) -> list[str]:
     flags = {
         "bind": HOST,
         "port": port,
@@ -110,17 +125,20 @@ def _arguments(port: int, place: int, replica_count: int) -> list[str]:
         "replica-count": replica_count,
         "loglevel": "warning",
     }
-    return [f"--{name}={value}" for name, value in flags.items()]
+    return ["--end-with-stdin", *(f"--{name}={value}" for name, value in flags.items())]
 
 
 async def _spawn(arguments: list[str]) -> Process:
     """Start a node in a session of its own, so that Ctrl-C reaches it through us only.
 
-    The settings in our environment are not for it: they would let all nodes want one port.
+    Its standard input ends when we do, however that comes about, and the node with it. The
+    settings in our environment are not for it: they would let all nodes want one port.
     """
     environment = {name: text for name, text in os.environ.items() if not name.startswith(VARIABLE_PREFIX)}
     program = (sys.executable, "-P", "-m", "respcache", "serve", *arguments)
-    return await asyncio.create_subprocess_exec(*program, stdout=PIPE, start_new_session=True, env=environment)
+    return await asyncio.create_subprocess_exec(
+        *program, stdin=PIPE, stdout=PIPE, start_new_session=True, env=environment
+    )
 
 
 async def _child(process: Process) -> Child:
@@ -149,27 +167,37 @@ def _introduce(children: list[Child]) -> None:
     click.echo("One fewer:     kill <process>\nStop all:      Ctrl-C\n")
 
 
-async def _watch(addresses: list[str], stop: asyncio.Event) -> None:
-    """Print what happens to the cluster until told to stop."""
+async def _watch(children: list[Child], stop: asyncio.Event) -> None:
+    """Print what happens to the cluster until told to stop. Raises ClickException when no process is left."""
+    reader = StatusReader([child.ready.http for child in children])
     known: dict[str, SeenNode] = {}
-    while not stop.is_set():
-        view = await asyncio.to_thread(_view, [*known, *addresses])
-        for happened, address in news(known, view) if known and view else []:
-            told, colour = happened.value
-            alive = sum(node.state == "alive" for node in view.values())
-            click.secho(f"{told.format(address)}; nodes: {alive}", fg=colour)
-        known = view or known
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
-                await stop.wait()
+    running = children
+    try:
+        while not stop.is_set():
+            running = _still(running)
+            if not running:
+                raise click.ClickException("no node is left")
+            view = await asyncio.to_thread(reader.members)
+            for happened, node in news(known, view) if known and view else []:
+                told, colour = happened.value
+                alive = sum(node.state == "alive" for node in view.values())
+                click.secho(f"{told.format(node)}; nodes: {alive}", fg=colour)
+            known = view or known
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await stop.wait()
+    finally:
+        reader.close()
 
 
-def _view(addresses: list[str]) -> dict[str, SeenNode]:
-    """Ask the first node that answers; nothing if none does."""
-    for address in addresses:
-        with suppress(OSError, Refused), Client(address) as client:
-            return {node.address: node for node in seen_nodes(client)}
-    return {}
+def _still(running: list[Child]) -> list[Child]:
+    """Tell which processes have ended since the last time, and return the others."""
+    for child in running:
+        status = child.process.returncode
+        if status is not None:
+            how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
+            click.secho(f"process {child.process.pid} {how}: node {child.ready.resp}", fg="red" if status else "yellow")
+    return [child for child in running if child.process.returncode is None]
 
 
 async def _end(process: Process) -> None:

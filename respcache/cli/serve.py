@@ -6,12 +6,15 @@ import logging
 import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
 
 import click
 
+from respcache.cli.client import join_address
 from respcache.cli.flags import config_flags, given
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout
@@ -25,12 +28,18 @@ LEVELS: Final = {
     "warning": logging.WARNING,
 }
 READY: Final = "ready"
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+READ_BYTES: Final = 4096
+LOG_FORMAT: Final = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
+
+log: Final = logging.getLogger(__name__)
 
 
 @click.command()
 @config_flags
-def serve(config: Path | None, **flags: str | None) -> None:
+@click.option(
+    "--end-with-stdin", is_flag=True, help="Leave when standard input ends: so no node outlives who started it."
+)
+def serve(config: Path | None, end_with_stdin: bool, **flags: str | None) -> None:  # noqa: FBT001 # click's calling
     """Run one node until SIGTERM or Ctrl-C; then it hands its keys over and leaves.
 
     Settings come from the file, from variables such as RESPCACHE_SERVER__PORT, and from
@@ -39,7 +48,7 @@ def serve(config: Path | None, **flags: str | None) -> None:
     try:
         settings = load(file=config, environment=os.environ, flags=given(flags))
         logging.basicConfig(stream=sys.stderr, level=LEVELS[settings.server.loglevel], format=LOG_FORMAT)
-        _run(settings)
+        _run(settings, end_with_stdin=end_with_stdin)
     except (ConfigError, JoinTimeout, OSError) as problem:
         raise click.ClickException(str(problem)) from problem
 
@@ -66,25 +75,29 @@ class Ready:
         return cls(**dict(place.split("=", 1) for place in places))
 
 
-def _run(settings: Config) -> None:
+def _run(settings: Config, *, end_with_stdin: bool) -> None:
+    serving = _serve(settings, end_with_stdin=end_with_stdin)
     if sys.platform == "win32":
-        asyncio.run(_serve(settings))
+        asyncio.run(serving)
         return
     import uvloop  # noqa: PLC0415 # there is none on Windows
 
-    uvloop.run(_serve(settings))
+    uvloop.run(serving)
 
 
-async def _serve(settings: Config) -> None:
+async def _serve(settings: Config, *, end_with_stdin: bool) -> None:
     node = Node(settings)
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
+        log.info("%s: leaving", number.name)
         node.stopping.set()
         loop.remove_signal_handler(number)  # the second one ends the process at once
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
+    if end_with_stdin:
+        threading.Thread(target=_await_end, args=(loop, node.stopping), daemon=True, name="standard-input").start()
     if not await _start(node):
         return
     try:
@@ -94,7 +107,16 @@ async def _serve(settings: Config) -> None:
         click.echo(_ready(node))
         await node.stopping.wait()
     finally:
-        await node.close()
+        complete = await node.close()
+        log.info("left%s", "" if complete else "; not everything was handed over")
+
+
+def _await_end(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    """Read standard input to its end, then tell the loop. In a thread, since a loop can watch pipes but no files."""
+    while os.read(sys.stdin.fileno(), READ_BYTES):
+        pass
+    with suppress(RuntimeError):  # the loop has ended by itself
+        loop.call_soon_threadsafe(stopping.set)
 
 
 async def _start(node: Node) -> bool:
@@ -113,10 +135,5 @@ async def _start(node: Node) -> bool:
 
 def _ready(node: Node) -> Ready:
     http_port = next(view.http_port for view in node.members() if view.myself)
-    http = _joined((node.address[0], http_port)) if http_port else ""
-    return Ready(resp=_joined(node.address), cluster=_joined(node.cluster_address), http=http)
-
-
-def _joined(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    http = join_address(node.address[0], http_port) if http_port else ""
+    return Ready(resp=join_address(*node.address), cluster=join_address(*node.cluster_address), http=http)

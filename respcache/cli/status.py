@@ -1,24 +1,34 @@
 """`respcache status`: the nodes of a running cluster, their slots and keys, as a table."""
 
 import os
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import click
 
-from respcache.cli.client import Client, Refused, SeenNode, parse_info, seen_nodes
+from respcache.cli.client import (
+    PASSWORD_VARIABLE,
+    Client,
+    Refused,
+    SeenNode,
+    diagnosed,
+    explained,
+    parse_info,
+    seen_nodes,
+)
+from respcache.cluster.ownership.slots import PARTITIONS
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:6379"
-PASSWORD_VARIABLE: Final = "RESPCACHE_SERVER__REQUIREPASS"  # noqa: S105 # where a password stands, not one
 COLOURS: Final = {"alive": "green", "suspect": "yellow", "dead": "red"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One node in the table."""
+    """One node in the table. The name of a node that was given none is its address."""
 
     node: str = "NODE"
+    name: str = "NAME"
     state: str = "STATE"
     slots: str = "SLOTS"
     keys: str = "KEYS"
@@ -43,16 +53,32 @@ def status(address: str, requirepass_file: Path | None) -> None:
     try:
         with Client(address, password) as client:
             overview = parse_info(client.text("CLUSTER", "INFO"))
+            overview |= parse_info(client.text("INFO", "CLUSTER"))
             found = seen_nodes(client)
     except (OSError, ValueError, Refused) as problem:
-        raise click.ClickException(f"{address}: {problem}") from problem
+        raise click.ClickException(f"{address}: {explained(diagnosed(address, problem))}") from problem
     rows = [_row(node, password) for node in sorted(found, key=lambda node: node.address)]
-    click.echo(
-        f"cluster {overview['cluster_state']}, {overview['cluster_known_nodes']} nodes, "
-        f"{overview['cluster_slots_assigned']} of 16384 slots served"
-    )
+    for line in summary(overview, found):
+        click.echo(line)
     for line in table(rows):
         click.echo(line)
+
+
+def summary(overview: dict[str, str], nodes: list[SeenNode]) -> list[str]:
+    """Say how the cluster is, and what endangers it. `overview` has the fields of CLUSTER INFO and INFO CLUSTER."""
+    served = f"{overview['cluster_slots_assigned']} of 16384 slots served"
+    lines = [f"cluster {overview['cluster_state']}, {overview['cluster_known_nodes']} nodes, {served}"]
+    copies, wanted = overview.get("cluster_replica_count", "1"), overview.get("cluster_copies_wanted", "1")
+    missing = int(overview.get("cluster_copies_missing", "0"))
+    if missing:
+        partitions = int(wanted) * PARTITIONS
+        lines.append(click.style(f"{missing} of {partitions} copies missing: one more death can lose keys", fg="red"))
+    if int(wanted) < int(copies):
+        lines.append(click.style(f"too few nodes for {copies} copies of each key: there are {wanted}", fg="yellow"))
+    silent = [str(node) for node in nodes if node.state == "suspect"]
+    if silent:
+        lines.append(click.style(f"no answer from {', '.join(silent)}", fg="yellow"))
+    return lines
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -60,11 +86,11 @@ def table(rows: list[Row]) -> list[str]:
     cells = [tuple(map(str, astuple(row))) for row in (Row(), *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [_coloured(line, row[1]) for line, row in zip(lines, cells, strict=True)]
+    return [_coloured(line, row[2]) for line, row in zip(lines, cells, strict=True)]
 
 
 def _row(node: SeenNode, password: str) -> Row:
-    row = Row(node.address, node.state, str(node.slots), "-", "-", "-", "-")
+    row = Row(node.address, node.name, node.state, str(node.slots), "-", "-", "-", "-")
     if node.state == "dead":
         return row
     try:
@@ -72,10 +98,8 @@ def _row(node: SeenNode, password: str) -> Row:
             figures = parse_info(client.text("INFO"))
     except (OSError, Refused):
         return row
-    return Row(
-        node=node.address,
-        state=node.state,
-        slots=str(node.slots),
+    return replace(
+        row,
         keys=figures.get("cluster_served_keys", "-"),
         copies=figures.get("cluster_copied_keys", "-"),
         memory=figures.get("used_memory_human", "-"),

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from respcache.cluster.topology import NodeView
 from respcache.commands.connection import REDIS_VERSION
 from respcache.commands.registry import ROWS, Command, Flags, command
 from respcache.commands.session import Host, Session
+from respcache.errors import echoed
 from respcache.reply import Reply, Verbatim
 from respcache.stats import DURATION_BUCKETS
 from respcache.store.keyspace import Keyspace
@@ -39,9 +41,9 @@ def info(session: Session, argv: Argv) -> Reply:
     """Return the figures of this node, all or those of the given sections."""
     wanted = {argument.lower().decode("utf-8", "replace") for argument in argv[1:]} or {"default"}
     if wanted & {"all", "everything"}:
-        names = set(SECTIONS)
+        names = wanted | (set(SECTIONS) - OWN)
     else:
-        names = wanted | (set(SECTIONS) - RARE if "default" in wanted else set())
+        names = wanted | (set(SECTIONS) - RARE - OWN if "default" in wanted else set())
     texts = [_section(name, fields(session.host)) for name, fields in SECTIONS.items() if name in names]
     return Verbatim("\r\n".join(texts).encode())
 
@@ -223,14 +225,35 @@ def _cluster(host: Host) -> Fields:
     served = sum(len(partition.values) for space in host.store.used() for partition in space.served())
     held = sum(len(partition.values) for space in host.store.used() for partition in space.partitions)
     name = next((node.name for node in host.topology() if node.myself), host.config.cluster.name)
+    redundancy = host.redundancy()
+    copies: Fields = {}
+    if redundancy is not None:
+        copies = {
+            "cluster_copies_wanted": redundancy.wanted,
+            "cluster_copies_missing": redundancy.missing,
+            "cluster_copies_under_way": redundancy.under_way,
+        }
     return {
         "cluster_enabled": 1,
         "cluster_node_name": name,
         "cluster_node_zone": host.config.cluster.zone,
-        "cluster_replica_count": host.config.cluster.replica_count,
+        "cluster_replica_count": host.config.cluster.replica_count if redundancy is None else redundancy.replica_count,
         "cluster_served_keys": served,
         "cluster_copied_keys": held - served,
+        **copies,
     }
+
+
+def _members(host: Host) -> Fields:
+    """Describe a node a line, as Redis does its replicas. The name stands last: it may have commas."""
+    known = [node for node in host.topology() if node.state != "left"]
+    return {f"member{number}": _member(node) for number, node in enumerate(known)}
+
+
+def _member(node: NodeView) -> str:
+    address = f"[{node.host}]:{node.port}" if ":" in node.host else f"{node.host}:{node.port}"
+    slots = sum(last - first + 1 for first, last in node.slots)
+    return f"address={address},state={node.state},slots={slots},name={echoed(node.name.encode())}"
 
 
 def _keyspace(host: Host) -> Fields:
@@ -265,6 +288,7 @@ SECTIONS: Final[dict[str, Callable[[Host], Fields]]] = {
     "errorstats": _errorstats,
     "latencystats": _latencystats,
     "cluster": _cluster,
+    "members": _members,
     "keyspace": _keyspace,
 }
 """All sections, in Redis' order."""
@@ -273,6 +297,8 @@ TITLES: Final = {"cpu": "CPU"}
 
 RARE: Final = {"commandstats", "latencystats"}
 """Sections that are given only if asked for."""
+OWN: Final = {"members"}
+"""Sections that Redis does not have: ALL does not stand for them."""
 
 
 def _resident_bytes() -> tuple[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from respcache.cluster.health import Health
+from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
 from respcache.config import Config
 from respcache.errors import CommandError
@@ -89,6 +90,9 @@ class Host(Protocol):
 
     def redirection(self, session: "Session", key: bytes) -> CommandError | None:
         """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
+
+    def redundancy(self) -> Redundancy | None:
+        """Count the copies of the whole cluster; None while the node belongs to none."""
 
     def now_unix_us(self) -> int:
         """Read the wall clock."""

@@ -127,6 +127,7 @@ class Runtime:
             meet=lambda host, port: self.search.add(seeds.HostSeed(host, port)),
             forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
             redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
+            redundancy=lambda: self.keeper.redundancy(self._loop.time()),
             shut_down=shut_down,
             health=lambda: self.keeper.health(self._loop.time()),
             take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below
@@ -242,6 +243,7 @@ class Runtime:
             if self.conflict is not None:
                 holder = "{}:{}".format(*self.conflict.address)
                 raise ConfigError(f"another live node, at {holder}, has the name {self.name}")
+        log.info("%s (%s:%d) is part of the cluster", self.name, *self.address)
 
     async def leave(self, timeout_s: float) -> None:
         """Hand everything over, say good-bye, stop."""
@@ -331,8 +333,9 @@ class Runtime:
         self.announcer.heard(event)
         match event:
             case Joined(member):
-                log.info("%s joined", member.name)
                 if member.name != self.name:
+                    news = "joined" if self.keeper.joined else "is there"
+                    log.info("%s (%s:%d) %s", member.name, member.address[0], member.meta.client_port, news)
                     self.replicator.member_up(member)
             case Died(member):
                 log.warning("%s is dead", member.name)

@@ -1,5 +1,6 @@
 """What the commands that look at a cluster read."""
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,12 +8,22 @@ from contextlib import contextmanager
 
 import pytest
 
-from respcache.cli.client import Client, Refused, SeenNode, parse_info, seen_nodes, split_address
+from respcache.cli.client import (
+    Client,
+    ClusterPort,
+    Refused,
+    SeenNode,
+    diagnosed,
+    explained,
+    parse_info,
+    seen_nodes,
+    split_address,
+)
 
 NODES = (
-    b"aaaa 127.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-99 200\n"
-    b"bbbb 127.0.0.1:7002@17002 master,fail? - 0 0 1 connected 100-199\n"
-    b"cccc ::1:7003@17003 master,fail - 0 0 1 disconnected\n"
+    b"# Members\r\n"
+    b"member0:address=127.0.0.1:7001,state=alive,slots=101,name=127.0.0.1:7001\r\n"
+    b"member1:address=[::1]:7002,state=suspect,slots=0,name=a, b=c\r\n"
 )
 
 
@@ -41,6 +52,8 @@ def answering(wire: bytes) -> Iterator[str]:
         ("[::1]:2", ("::1", 2)),
         ("::1", ("::1", 6379)),
         ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("6381", ("127.0.0.1", 6381)),
+        (":6381", ("127.0.0.1", 6381)),
     ],
 )
 def test_addresses_are_cut_where_the_port_begins(address: str, expected: tuple[str, int]) -> None:
@@ -48,10 +61,10 @@ def test_addresses_are_cut_where_the_port_begins(address: str, expected: tuple[s
     assert split_address(address) == expected
 
 
-@pytest.mark.parametrize("address", ["host:", "host:x", "host:-1"])
+@pytest.mark.parametrize("address", ["host:", "host:x", "host:-1", "127.0.0.1:99999", "99999", "h:\u0661"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     """Before anything is connected."""
-    with pytest.raises(ValueError, match="is no host:port"):
+    with pytest.raises(ValueError, match="no address: it must be host:port, with a port up to 65535"):
         split_address(address)
 
 
@@ -61,13 +74,48 @@ def test_info_is_read_by_name() -> None:
 
 
 def test_nodes_are_read_from_their_lines() -> None:
-    """State by the last flag, slots counted over all ranges."""
+    """The name may have anything in it, and is told beside the address if it is another one."""
     with answering(b"$%d\r\n%b\r\n" % (len(NODES), NODES)) as address, Client(address) as client:
-        assert seen_nodes(client) == [
-            SeenNode("aaaa", "127.0.0.1:7001", "alive", 101),
-            SeenNode("bbbb", "127.0.0.1:7002", "suspect", 100),
-            SeenNode("cccc", "::1:7003", "dead", 0),
-        ]
+        nodes = seen_nodes(client)
+    assert nodes == [
+        SeenNode("127.0.0.1:7001", "127.0.0.1:7001", "alive", 101),
+        SeenNode("a, b=c", "[::1]:7002", "suspect", 0),
+    ]
+    assert list(map(str, nodes)) == ["127.0.0.1:7001", "a, b=c ([::1]:7002)"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "Connection refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "there is no host of that name"),
+        (TimeoutError("timed out"), "no answer in time"),
+        (Refused("NOAUTH Authentication required."), "wants a password: give --requirepass-file, or set RESPCACHE_SER"),
+        (Refused("WRONGPASS invalid"), "the password is not that of the node"),
+        (Refused("ERR other"), "ERR other"),
+    ],
+)
+def test_a_problem_is_told_in_words(problem: Exception, told: str) -> None:
+    """Without error numbers, and with what may help."""
+    assert told in explained(problem)
+    assert "[Errno" not in explained(problem)
+
+
+def test_a_node_that_hangs_up_may_have_been_asked_on_its_cluster_port() -> None:
+    """That port answers where to join and nothing else; whoever does not answer even that is something else."""
+    hung_up = ConnectionError("the node closed the connection")
+    with answering(b"$15\r\n127.0.0.1:16380\r\n") as address:
+        assert isinstance(diagnosed(address, hung_up), ClusterPort)
+    with answering(b"") as address:
+        assert diagnosed(address, hung_up) is hung_up
+    refused = Refused("ERR other")
+    assert diagnosed("127.0.0.1:1", refused) is refused
+
+
+def test_the_likely_resp_port_is_told() -> None:
+    """It is 10000 lower, where there is such a port."""
+    assert "ask the RESP port, which is 6380 unless cluster-port was set" in str(ClusterPort("h:16380"))
+    assert "which is" not in str(ClusterPort("h:7001"))
 
 
 def test_an_error_is_raised_with_its_text() -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from respcache.cluster.health import Health
+from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Answer
@@ -53,6 +54,7 @@ class Front:
         self.asked_of_membership: list[tuple[object, ...]] = []
         self.shutdowns = self.takeovers = 0
         self.health: Health | None = None
+        self.redundancy: Redundancy | None = None
         self.host: Final = NodeHost(
             settings=LiveSettings(config or Config(), lambda _config: None),
             stats=Stats(len(ROWS)),
@@ -64,6 +66,7 @@ class Front:
             meet=lambda host, port: self.asked_of_membership.append(("meet", host, port)),
             forget=lambda name: self.asked_of_membership.append(("forget", name)),
             redirection=lambda _session, _key: None,
+            redundancy=lambda: self.redundancy,
             shut_down=self._shut_down,
             health=lambda: self.health,
             take_over=self._take_over,

@@ -1,16 +1,18 @@
 """The figures of a node, as monitors parse them."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.commands.info import SECTIONS, percentile_us
+from respcache.cluster.ownership.redundancy import Redundancy
+from respcache.commands.info import OWN, SECTIONS, percentile_us
 from respcache.commands.registry import lookup
 from respcache.config import ClusterConfig, Config
 from respcache.reply import Verbatim
-from unit.commands.front import NOW_UNIX_MS, Front
+from unit.commands.front import NOW_UNIX_MS, Front, view
 
 
 def text(front: Front, *sections: bytes) -> str:
@@ -47,7 +49,7 @@ def test_every_line_is_a_field_or_a_head() -> None:
     front.host.stats.calls[0] = 1
     answer = text(front, b"all")
     assert answer.endswith("\r\n")
-    assert answer.count("\r\n\r\n") == len(SECTIONS) - 1
+    assert answer.count("\r\n\r\n") == len(SECTIONS) - len(OWN) - 1
     for line in answer.split("\r\n"):
         assert re.fullmatch(r"(# \w+|[\w|.-]+:.*|)", line), line
 
@@ -88,6 +90,27 @@ def test_command_figures_have_the_shapes_that_exporters_parse() -> None:
     assert "cmdstat_get:calls=4,usec=10,usec_per_call=2.50,rejected_calls=1,failed_calls=2\r\n" in answer
     assert "errorstat_WRONGTYPE:count=1\r\n" in answer
     assert "latency_percentiles_usec_get:p50=4.000,p99=4.000,p99.9=4.000\r\n" in answer
+
+
+def test_members_are_listed_if_asked_for() -> None:
+    """A line each, the name last and on that line whatever it holds; those that have left are gone."""
+    odd = replace(view("b", ((0, 99), (200, 200)), state="suspect"), name="b,=\r\n", host="::1")
+    front = Front(nodes=(view("a", ((100, 199),), myself=True), odd, view("c", (), state="left")))
+    assert text(front, b"members").split("\r\n")[1:-1] == [
+        "member0:address=127.0.0.1:7097,state=alive,slots=100,name=a",
+        "member1:address=[::1]:7098,state=suspect,slots=101,name=b,=  ",
+    ]
+    assert "member0" not in text(front) + text(front, b"all")
+
+
+def test_copies_are_counted_as_the_cluster_has_agreed() -> None:
+    """Not as this node was configured; nothing is said before there is a cluster."""
+    front = Front(Config(cluster=ClusterConfig(replica_count=3)))
+    assert "cluster_replica_count:3\r\n" in text(front, b"cluster")
+    assert "cluster_copies" not in text(front, b"cluster")
+    front.redundancy = Redundancy(replica_count=2, wanted=2, missing=5, partitions_short=5, under_way=1)
+    told = set(text(front, b"cluster").split("\r\n"))
+    assert {"cluster_replica_count:2", "cluster_copies_wanted:2", "cluster_copies_missing:5"} <= told
 
 
 def test_hits_and_misses_are_the_ledgers() -> None:
