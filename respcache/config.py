@@ -71,7 +71,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     pubsub_memory_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 256 * 1024 * 1024
     """Memory for all subscriptions of the clients of this node, estimated; further ones are refused."""
     redirect: Literal["auto", "always", "never"] = "auto"
-    """Who gets MOVED for a key of another node: clients that asked for the slot table, all, none."""
+    """Who gets MOVED for a key of another node: auto: clients that asked for the slot table; always: all, and SCAN,
+    KEYS and DBSIZE are about one node then, as in Redis Cluster; never: none."""
     slowlog_log_slower_than_us: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = 10_000
     """Commands that take longer are slow, and logged; 0 for all, -1 for none."""
     slowlog_max_len: Annotated[int, Meta(ge=0, le=100_000)] = 128

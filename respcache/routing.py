@@ -38,6 +38,8 @@ from respcache.store.partition import Argv, Log, Partition
 from respcache.transaction import COMMIT, LOCK, Participant, Transaction
 
 EVERYWHERE: Final = tuple(range(PARTITIONS))
+ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})
+"""Of commands on whole databases, those whose replies a client of all nodes puts together: DBSIZE, KEYS, SCAN."""
 
 
 class Peers(Protocol):
@@ -115,7 +117,12 @@ class Router:
         keys = row.keys.of(argv) if row.keys.names_keys else []
         if row.keys.names_keys and not keys:
             return self._without_keys(session, row, argv)
-        partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else EVERYWHERE
+        if keys:
+            partitions = tuple(sorted({partition_of(key) for key in keys}))
+        elif row.merge in ADDS_UP and (session.node_scope or self._redirect == "always"):
+            partitions = tuple(number for number in EVERYWHERE if self._table.primary[number] == self._name)
+        else:
+            partitions = EVERYWHERE
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
@@ -251,7 +258,7 @@ class Router:
             return
         primary = self._table.primary
         owners = {primary[number] for number in order.partitions}
-        if owners == {self._name}:
+        if owners == {self._name} or not (owners or order.relayed):
             self._run(order)
         elif order.relayed:
             if self._table.behind(order.version):

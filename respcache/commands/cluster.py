@@ -30,16 +30,17 @@ MARKS: Final = {"alive": "master", "suspect": "master,fail?", "dead": "master,fa
 
 @command("READONLY", arity=1, flags=_MODE, since="3.0.0")
 def readonly(session: Session, argv: Argv) -> Reply:
-    """Say that the client knows the slot table; copies are not read from."""
+    """Say that the client knows the slot table and asks each node for its part; copies are not read from."""
     del argv
-    session.cluster_aware = True
+    session.cluster_aware = session.node_scope = True
     return OK
 
 
 @command("READWRITE", arity=1, flags=_MODE, since="3.0.0")
 def readwrite(session: Session, argv: Argv) -> Reply:
-    """Take READONLY back, as far as it meant anything."""
-    del session, argv
+    """Take back what READONLY said of parts."""
+    del argv
+    session.node_scope = False
     return OK
 
 
@@ -75,9 +76,10 @@ def cluster_shards(session: Session, argv: Argv) -> Reply:
 
 @command("CLUSTER|NODES", arity=2, flags=Flags.STALE, since="3.0.0")
 def cluster_nodes(session: Session, argv: Argv) -> Reply:
-    """Describe the nodes, a line each."""
+    """Describe the nodes, a line each; tools that ask for this go on to look at each of them."""
     del argv
     session.cluster_aware = True
+    session.node_scope = not session.interactive
     return Verbatim(b"".join(_node_line(node) for node in listed(session.host.topology())))
 
 

@@ -57,7 +57,7 @@ def command_info(session: Session, argv: Argv) -> Reply:
 @command("COMMAND|DOCS", arity=-2, flags=_TABLE, since="7.0.0")
 def command_docs(session: Session, argv: Argv) -> Reply:
     """Explain the named commands, or all."""
-    del session
+    session.interactive = True
     rows = commands() if len(argv) == 2 else [row for name in argv[2:] if (row := named(name)) is not None]
     return {row.name.lower().encode(): _docs(row) for row in rows}
 

@@ -120,6 +120,7 @@ class Session:
         "connected_unix_s",
         "database",
         "host",
+        "interactive",
         "killed",
         "last_active_unix_s",
         "last_command",
@@ -129,6 +130,7 @@ class Session:
         "name",
         "no_evict",
         "no_touch",
+        "node_scope",
         "protocol",
         "relayed",
         "restricted",
@@ -159,6 +161,10 @@ class Session:
         """Whether commands must be looked at one by one before they run; see `restrict`."""
         self.cluster_aware = False
         """Whether the client knows the slot table, and wants MOVED rather than relaying."""
+        self.node_scope = False
+        """Whether DBSIZE, KEYS and SCAN are about this node alone: the client asks each node for its part."""
+        self.interactive = False
+        """Whether a person types: the client has asked for the texts of COMMAND DOCS."""
         self.barrier: Pending | None = None
         """A command under way whose keys have several owners: the next ones wait until it is done, because
         they would overtake it at the owners of their keys."""
@@ -195,4 +201,4 @@ class Session:
         self.protocol = 2
         self.authenticated = not self.host.config.server.requirepass
         self.restrict()
-        self.cluster_aware = self.no_evict = self.no_touch = False
+        self.cluster_aware = self.node_scope = self.no_evict = self.no_touch = False

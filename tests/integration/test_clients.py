@@ -1,6 +1,8 @@
 """That redis-py in all its forms takes a node, or the cluster, for Redis."""
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,10 +10,11 @@ import pytest
 import redis
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
-from redis.cluster import ClusterNode, RedisCluster
+from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
 
 from integration.clients import command, until
 from integration.stores import owner, settled
+from respcache.cli.client import Client
 from respcache.testing import Cluster, LocalCluster
 
 pytestmark = pytest.mark.integration
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.integration
 def cluster() -> Iterator[LocalCluster]:
     """Run three nodes for all tests of this module."""
     with LocalCluster(nodes=3) as running:
+        running.wait_for_copies()  # owners stay who they are from now on
         yield running
 
 
@@ -95,6 +99,40 @@ def test_a_cluster_client_goes_straight_to_the_owners(cluster: LocalCluster, pro
             for number in range(100):
                 pipe.set(f"direct:{number}", number)
             assert pipe.execute() == [True] * 100
+
+
+def test_a_cluster_client_that_asks_node_by_node_gets_each_key_once(cluster: LocalCluster) -> None:
+    """If its connections say READONLY; without, each node answers for the cluster, and no key is missed."""
+    host, port = cluster.addresses[0]
+    readonly = LoadBalancingStrategy.ROUND_ROBIN
+    with (
+        RedisCluster(host=host, port=port) as plain,
+        RedisCluster(host, port, load_balancing_strategy=readonly) as aware,
+    ):
+        plain.flushall()
+        for number in range(50):
+            aware.set(f"once:{number}", number)
+        walked = list(aware.scan_iter())
+        assert len(walked) == len(set(walked)) == 50
+        assert sum(len(aware.keys(target_nodes=node)) for node in aware.get_nodes()) == 50
+        assert set(plain.scan_iter()) == set(walked)
+
+
+@pytest.mark.skipif(shutil.which("redis-cli") is None, reason="needs redis-cli on PATH")
+def test_the_cluster_tools_of_redis_cli_count_each_key_once(cluster: LocalCluster) -> None:
+    """They ask each node for its keys and add up; a person who types the same commands sees the whole cluster."""
+    host, port = cluster.addresses[0]
+    with redis.Redis.from_url(cluster.url) as client:
+        client.flushall()
+        client.mset({f"once:{number}": number for number in range(50)})
+    told = subprocess.run(
+        ["redis-cli", "--cluster", "info", f"{host}:{port}"], check=True, capture_output=True, text=True
+    ).stdout
+    assert "50 keys in 3 masters" in told
+    with Client(f"{host}:{port}") as person:
+        person.ask("COMMAND", "DOCS", "GET")
+        person.ask("CLUSTER", "NODES")
+        assert person.ask("DBSIZE") == 50
 
 
 def test_an_asyncio_cluster_client_goes_straight_to_the_owners(cluster: LocalCluster) -> None:
