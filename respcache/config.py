@@ -9,7 +9,7 @@ import math
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
 from respcache.errors import ConfigError
 
@@ -36,9 +36,9 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             value = getattr(self, field.name)
             try:
                 msgspec.convert(value, field.type)
-            except msgspec.ValidationError as problem:
+            except msgspec.ValidationError:
                 shown = "(hidden)" if field.name in SECRETS else repr(value)
-                raise ConfigError(f"{field.name} = {shown}: {problem}") from None
+                raise ConfigError(f"{field.name} = {shown}: must be {_rule(inspect.type_info(field.type))}") from None
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{field.name} = {value}: the number must be finite")
 
@@ -184,6 +184,29 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     cluster: ClusterConfig = ClusterConfig()
     gossip: GossipSettings = GossipSettings()
     http: HttpConfig = HttpConfig()
+
+
+def _rule(kind: inspect.Type) -> str:
+    """Say in words what values a type allows."""
+    match kind:
+        case inspect.BoolType():
+            return "True or False"
+        case inspect.LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case inspect.VarTupleType():
+            return "a tuple of texts such as 'host:6379', which str(node.address) gives"
+        case inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case inspect.FloatType(ge=low, le=high):
+            return f"a number from {low} to {high}"
+        case inspect.UnionType(types=types):
+            return " or ".join(_rule(part) for part in types)
+        case inspect.NoneType():
+            return "None"
+        case inspect.StrType(max_length=limit):
+            return "text" if limit is None else f"text of at most {limit} characters"
+        case _:
+            raise AssertionError(f"no setting is of type {kind}")
 
 
 __all__ = ["ClusterConfig", "Config", "ConfigError", "GossipSettings", "HttpConfig", "Section", "ServerConfig"]

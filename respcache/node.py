@@ -3,9 +3,9 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import hiredis
 
@@ -19,6 +19,16 @@ from respcache.pending import Pending
 
 Argument: TypeAlias = bytes | str | int | float
 Answer: TypeAlias = "bytes | str | int | float | bool | list[Answer] | dict[Answer, Answer] | None"
+
+
+class Address(NamedTuple):
+    """Where to reach a node; as text it is host:port, which is what `join` takes."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Node:
@@ -69,7 +79,7 @@ class Node:
             await runtime.close()
             self.state = "left"
             if isinstance(failure, TimeoutError):
-                raise JoinTimeout(f"no cluster answered at {', '.join(self.config.cluster.join)}") from None
+                raise JoinTimeout(self._in_vain(runtime.search.tried)) from None
             raise
         self._session = runtime.host.session("embedded", "embedded")
         self._session.protocol = 3
@@ -95,14 +105,14 @@ class Node:
         return self._running().name
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and RESP port, for clients, and for other nodes to join."""
-        return self._running().address
+    def address(self) -> Address:
+        """Host and RESP port, for clients, and (as text) for other nodes to join."""
+        return Address(*self._running().address)
 
     @property
-    def cluster_address(self) -> tuple[str, int]:
+    def cluster_address(self) -> Address:
         """Host and cluster port, TCP and UDP."""
-        return self._running().cluster_address
+        return Address(*self._running().cluster_address)
 
     @property
     def http_address(self) -> tuple[str, int] | None:
@@ -134,7 +144,8 @@ class Node:
     async def execute(self, command: Argument, *arguments: Argument) -> Answer:
         """Run any command and return its reply as Python values: bytes for strings, None for null.
 
-        Raises ReplyError with the error reply's text, NodeClosed if the node does not run.
+        Raises ReplyError with the error reply's text, NodeClosed if the node does not run, TypeError for an
+        argument that is neither bytes nor text nor a number: nothing is done then.
         """
         runtime, session = self._running(), self._session
         if session is None or self.state not in {"serving", "draining"}:
@@ -151,17 +162,23 @@ class Node:
         return value
 
     async def set(self, key: bytes | str, value: Argument, *, ttl_s: float | None = None) -> None:
-        """Write a string; it expires after `ttl_s` seconds, if given."""
+        """Write a string; it expires after `ttl_s` seconds, if given. Raises ReplyError unless these are above 0."""
         if ttl_s is None:
             await self.execute("SET", key, value)
         else:
-            await self.execute("SET", key, value, "PX", max(1, round(ttl_s * 1000)))
+            ttl_ms = max(1, round(ttl_s * 1000)) if ttl_s > 0 else 0
+            await self.execute("SET", key, value, "PX", ttl_ms)
 
     async def delete(self, *keys: bytes | str) -> int:
         """Delete keys and return how many there were."""
         deleted = await self.execute("DEL", *keys)
         assert isinstance(deleted, int)
         return deleted
+
+    def _in_vain(self, tried: Mapping[str, str]) -> str:
+        """Say why there is no cluster to be part of. `tried` has a sentence for each join address that was tried."""
+        reasons = "; ".join(tried.values()) or f"none of {', '.join(self.config.cluster.join)} has been reached"
+        return f"no cluster within {self.config.cluster.join_timeout_s:g} s (join-timeout): {reasons}"
 
     async def _stop(self, *, drain: bool) -> bool:
         runtime = self._runtime
@@ -188,8 +205,13 @@ class Node:
 
 
 def _encoded(argument: Argument) -> bytes:
+    """Write an argument as Redis' clients do. Raises TypeError for what has no one way to be written."""
     if isinstance(argument, bytes):
         return argument
+    if isinstance(argument, bool) or not isinstance(argument, str | int | float):
+        raise TypeError(
+            f"an argument must be bytes, str, int or float, not {type(argument).__name__}: {argument!r:.80}"
+        )
     return argument.encode() if isinstance(argument, str) else repr(argument).encode()
 
 

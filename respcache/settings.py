@@ -5,7 +5,7 @@ the node runs; and facts, names from redis.conf that clients and monitors ask fo
 value follows from what this server is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -94,6 +94,13 @@ class LiveSettings:
     def __init__(self, config: Config, on_change: Callable[[Config], None]) -> None:
         self.config = config
         self._on_change: Final = on_change
+
+    def settle(self, values: Mapping[str, object]) -> None:
+        """Take up what became of settings that left it open, such as port 0, or that others have decided on."""
+        for name, value in values.items():
+            option = BY_NAME[name]
+            section = msgspec.structs.replace(getattr(self.config, option.section), **{option.field: value})
+            self.config = msgspec.structs.replace(self.config, **{option.section: section})
 
     def names(self) -> Sequence[str]:
         """List all names, ascending."""

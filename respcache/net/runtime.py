@@ -113,6 +113,14 @@ class Runtime:
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
 
         self.settings: Final = LiveSettings(config, self._take_settings)
+        self.settings.settle(
+            {
+                "port": port,
+                "cluster-port": self.cluster_address[1],
+                "http-port": http_port or config.http.port,
+                "name": self.name,
+            }
+        )
         self.stats: Final = Stats(len(families.ROWS))
         self.store: Final = Store(server.databases, ledger=Ledger(rng))
         self.exchange: Final = Exchange(run, memory_max_bytes=server.pubsub_memory_max_bytes)
@@ -141,7 +149,13 @@ class Runtime:
             name=self.name,
             address=self.cluster_address,
             meta=Meta(
-                client_port=port, http_port=http_port, zone=cluster.zone, weight=cluster.weight, version=__version__
+                client_port=port,
+                http_port=http_port,
+                zone=cluster.zone,
+                weight=cluster.weight,
+                version=__version__,
+                databases=server.databases,
+                guarded=bool(server.requirepass),
             ),
             profile=profile,
             rng=rng,
@@ -218,8 +232,8 @@ class Runtime:
             locks.close(number)
         self.handed_over = True
         """Whether leaving ended with everything handed over."""
-        self.conflict: NameConflict | None = None
-        """Set once another live node turned out to have this one's name: this one has to go."""
+        self.refusal: ConfigError | None = None
+        """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
         self._sweep_at = 0
         self._housekeeping: asyncio.TimerHandle | None = None
         self._searching: asyncio.Task[None] | None = None
@@ -231,18 +245,25 @@ class Runtime:
         await self.membership.open(self._ports.datagram, self._ports.stream)
         await self.server.listen(self._ports.client)
         self.replicator.start()
+        if self.search.only_itself:
+            raise ConfigError(f"join names only this node itself: {', '.join(self.settings.config.cluster.join)}")
         self._searching = self._loop.create_task(self.search.run())
         self._housekeep()
 
     async def joined(self) -> None:
-        """Wait until this node belongs to a cluster. Raises ConfigError if its name is taken there."""
+        """Wait until this node belongs to a cluster. Raises ConfigError if its name or its settings keep it out."""
         changed = self.replicator.changed
         while not self.keeper.joined:
             changed.clear()
             await changed.wait()
-            if self.conflict is not None:
-                holder = "{}:{}".format(*self.conflict.address)
-                raise ConfigError(f"another live node, at {holder}, has the name {self.name}")
+            if self.refusal is not None:
+                raise self.refusal
+        redundancy = self.keeper.redundancy(self._loop.time())
+        assert redundancy is not None  # it has joined
+        own, agreed = self.settings.config.cluster.replica_count, redundancy.replica_count
+        if own != agreed:
+            log.warning("replica-count = %d is ignored: the cluster has been formed with %d", own, agreed)
+            self.settings.settle({"replica-count": agreed})
         log.info("%s (%s:%d) is part of the cluster", self.name, *self.address)
 
     async def leave(self, timeout_s: float) -> None:
@@ -334,6 +355,7 @@ class Runtime:
         match event:
             case Joined(member):
                 if member.name != self.name:
+                    self._compare(member)
                     news = "joined" if self.keeper.joined else "is there"
                     log.info("%s (%s:%d) %s", member.name, member.address[0], member.meta.client_port, news)
                     self.replicator.member_up(member)
@@ -352,8 +374,9 @@ class Runtime:
             case Updated(member):
                 self._updated(member)
             case NameConflict():
-                log.error("another live node, at %s:%d, has the name %s", *event.address, event.name)
-                self.conflict = event
+                told = "another live node, at {}:{}, has the name {}".format(*event.address, event.name)
+                log.error("%s", told)
+                self.refusal = ConfigError(told)
                 self.replicator.changed.set()
             case PartitionSuspected(suspects, members):
                 log.warning(
@@ -366,7 +389,28 @@ class Runtime:
 
     def _updated(self, member: Member) -> None:
         if member.name != self.name:
+            self._compare(member)
             self.replicator.member_up(member)
+
+    def _compare(self, member: Member) -> None:
+        """Notice settings of another node that should be those of this one. The newcomer goes if they must be."""
+        server, theirs = self.settings.config.server, member.meta
+        if theirs.databases not in {0, server.databases}:
+            told = (
+                f"databases = {server.databases}, but {theirs.databases} on {member.name}: "
+                "all nodes of a cluster must have as many"
+            )
+            if self.keeper.joined:
+                log.error("%s", told)
+            elif self.refusal is None:
+                self.refusal = ConfigError(told)
+                self.replicator.changed.set()
+        if theirs.guarded != bool(server.requirepass):
+            log.warning(
+                "%s lets clients in %s a password, this node %s: all nodes give access to all keys",
+                member.name,
+                *(("with", "without") if theirs.guarded else ("without", "with")),
+            )
 
     def _housekeep(self) -> None:
         """Do the background work of one round: expiry, idle clients, deadlines, rates."""

@@ -11,6 +11,7 @@ from respcache.cluster.membership.snapshot import MembershipSnapshot
 from respcache.errors import ConfigError
 from respcache.net.names import Names
 from respcache.net.seeds import DnsSeed, FileSeed, HostSeed, Seed, discover, read_seeds
+from respcache.net.sockets import reason_of
 
 ADDRESSES_MAX: Final = 64
 """Addresses of one name that are asked in one attempt, drawn at random; a node that is in knows all others."""
@@ -56,6 +57,15 @@ class Search:
         self._told: Final[set[str]] = set()
         self._called: set[Address] = set()
         self._more: Final = asyncio.Event()
+        self.tried: Final[dict[str, str]] = {}
+        """What became of the last attempt at each address, or seed: a sentence each."""
+
+    @property
+    def only_itself(self) -> bool:
+        """Whether there are seeds, and all of them are this node's own addresses."""
+        return bool(self._seeds) and all(
+            isinstance(seed, HostSeed) and (seed.host, seed.port) in self._own for seed in self._seeds
+        )
 
     def add(self, seed: Seed) -> None:
         """Look for one more, at once, until the node ends."""
@@ -98,6 +108,7 @@ class Search:
                 listed += read_seeds(seed.path, default_port=self._default_port)
             except ConfigError as reason:
                 self._tell(f"join address ignored: {reason}")
+                self._note(seed, str(reason))
         return list(dict.fromkeys(listed))[:SEEDS_MAX]
 
     async def _find(self, seed: HostSeed | DnsSeed) -> set[Address]:
@@ -107,8 +118,10 @@ class Search:
             addresses = await self._names.look_up(host, seed.port)
         except ConfigError as reason:
             self._tell(f"join address ignored: {reason}")
+            self._note(seed, str(reason))
             return set()
-        except OSError:
+        except OSError as reason:
+            self._note(seed, f"{seed}: {reason_of(reason)}")
             return set()
         if isinstance(seed, DnsSeed):
             drawn = self._rng.sample(addresses, min(len(addresses), ADDRESSES_MAX))
@@ -120,19 +133,32 @@ class Search:
 
     async def _ask(self, address: Address) -> set[Address]:
         """Ask who is at an address, unless that is known."""
+        place = "{}:{}".format(*address)
         if address in self._own:
+            self._note(place, f"{place} is this node itself")
             return set()
         for member in self._known().members.values():
             host, port = member.address
             if member.live and address in {(host, port), (host, member.meta.client_port)}:
                 return {member.address} - self._own
         try:
-            return {await discover(address)} - self._own
+            there = {await discover(address)} - self._own
         except ConfigError as reason:
             self._tell(f"join address ignored: {reason}")
-        except OSError:
-            pass
+            self._note(place, str(reason))
+        except OSError as reason:
+            self._note(place, f"{place}: {reason_of(reason)}")
+        else:
+            self._note(
+                place, f"{place} " + ("answered, but has not let this node in" if there else "is this node itself")
+            )
+            return there
         return set()
+
+    def _note(self, place: object, sentence: str) -> None:
+        if len(self.tried) >= TOLD_MAX:
+            self.tried.clear()
+        self.tried[str(place)] = sentence
 
     def _tell(self, line: str) -> None:
         """Log a line once."""

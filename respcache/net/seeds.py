@@ -130,7 +130,7 @@ async def discover(seed: Address) -> Address:
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as reason:
         raise ConfigError(f"{told} is no respcache node: it hangs up") from reason
     except TimeoutError as reason:
-        raise OSError(f"{told} does not answer") from reason
+        raise OSError("no answer in time") from reason
     address = _address(body.decode("ascii", "replace")) if head.startswith(b"$") else None
     if address is None or len(body) > REPLY_MAX_BYTES:
         raise ConfigError(f"{told} is no respcache node: it answers {head[:80]!r}")

@@ -1,5 +1,6 @@
 """Sockets that are bound before anybody listens on them, so that ports are known early."""
 
+import os
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -106,8 +107,14 @@ def _bind(kind: socket.SocketKind, host: str, port: int, setting: str) -> socket
             bound.listen()  # until then another program that does not either could bind the same port
     except OSError as reason:
         bound.close()
-        raise ConfigError(f"cannot listen on {host}:{port} ({setting}): {reason.strerror or reason}") from reason
+        raise ConfigError(f"cannot listen on {host}:{port} ({setting}): {reason_of(reason)}") from reason
     return bound
+
+
+def reason_of(problem: OSError) -> str:
+    """Say what the system says of a failure, without numbers and what was called."""
+    number = problem.errno or 0
+    return os.strerror(number) if number > 0 else problem.strerror or str(problem)
 
 
 def routable_host(bound: str) -> str:

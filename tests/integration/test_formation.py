@@ -140,6 +140,33 @@ async def test_a_name_that_a_live_node_has_is_refused() -> None:
         await cluster.member(0).set("key", "value")
 
 
+async def test_a_node_with_other_databases_is_kept_out() -> None:
+    """Keys of a database that one node lacks would have no copies there; nothing happens to the cluster."""
+    async with Cluster() as cluster:
+        first = await cluster.add_member()
+        with pytest.raises(ConfigError, match=f"databases = 4, but 16 on {first.name}: all nodes .* must have as many"):
+            await cluster.add_member(databases=4)
+        await first.set("key", "value")
+        assert await first.get("key") == b"value"
+
+
+async def test_a_node_takes_over_what_the_cluster_has_agreed_on(caplog: pytest.LogCaptureFixture) -> None:
+    """Its own number of copies does not count, and is not shown; ports and name are shown as they became."""
+    async with Cluster() as cluster:
+        await cluster.add_member()
+        second = await cluster.add_member(replica_count=3, requirepass="secret")
+        assert "replica-count = 3 is ignored: the cluster has been formed with 2" in caplog.text
+        assert "all nodes give access to all keys" in caplog.text
+        shown = await second.execute("CONFIG", "GET", "replica-count", "name", "port", "cluster-port", "http-port")
+        assert shown == {
+            b"replica-count": b"2",
+            b"name": second.name.encode(),
+            b"port": b"%d" % second.address[1],
+            b"cluster-port": b"%d" % second.cluster_address[1],
+            b"http-port": b"%d" % second.http_address[1],  # type: ignore[index] # there is one
+        }
+
+
 async def test_a_taken_port_is_named() -> None:
     """Two nodes cannot have one port, and the second one says which."""
     async with Cluster(nodes=1) as cluster:

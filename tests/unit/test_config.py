@@ -45,6 +45,27 @@ def test_a_value_out_of_range_is_refused_by_name(structure: type, field: str, va
         structure(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("structure", "field", "value", "rule"),
+    [
+        (ClusterConfig, "join", "h:1", "a tuple of texts such as 'host:6379', which str(node.address) gives"),
+        (ClusterConfig, "join", (("h", 1),), "a tuple of texts such as 'host:6379', which str(node.address) gives"),
+        (ClusterConfig, "replica_count", 9, "a whole number from 1 to 7"),
+        (ClusterConfig, "port", "x", "a whole number from 0 to 65535 or None"),
+        (ClusterConfig, "environment", "mars", "one of lan, local, wan"),
+        (ClusterConfig, "name", "x" * 65, "text of at most 64 characters"),
+        (ClusterConfig, "weight", None, "a number from 0.01 to 100"),
+        (ServerConfig, "bind", 1, "text"),
+        (ServerConfig, "protected_mode", "yes", "True or False"),
+    ],
+)
+def test_a_refusal_is_in_words(structure: type, field: str, value: object, rule: str) -> None:
+    """Which setting, which value, and what it must be."""
+    with pytest.raises(ConfigError) as refusal:
+        structure(**{field: value})
+    assert str(refusal.value) == f"{field} = {value!r}: must be {rule}"
+
+
 def test_a_refused_password_is_not_shown() -> None:
     """Error messages end up in logs."""
     with pytest.raises(ConfigError) as refusal:

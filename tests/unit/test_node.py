@@ -6,11 +6,12 @@ from contextlib import suppress
 
 import pytest
 
+from loopback import free_ports
 from respcache.cluster.ownership.slots import partition_of
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
 from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
 from respcache.net.sockets import bind_stream
-from respcache.node import Node
+from respcache.node import Address, Node
 
 Scenario = Callable[[Node], Awaitable[None]]
 
@@ -113,12 +114,83 @@ def test_a_node_that_finds_nobody_stops_again() -> None:
     async def main() -> None:
         with bind_stream("127.0.0.1", 0) as silent:
             node = Node(config(join=(f"127.0.0.1:{silent.getsockname()[1]}",), join_timeout_s=0.05))
-            with pytest.raises(JoinTimeout, match=r"no cluster answered at 127\.0\.0\.1"):
+            with pytest.raises(JoinTimeout, match=r"no cluster within 0\.05 s \(join-timeout\): none of 127"):
                 await node.start()
             assert node.state == "left"
             bind_stream(*node.address).close()
 
     asyncio.run(main())
+
+
+def test_a_node_says_why_nobody_let_it_in() -> None:
+    """What stood at each address: nobody, another program."""
+
+    async def main() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"MEETINGPOINT\r\n")
+            writer.write(b"-ERR no\r\n")
+            writer.close()
+            await writer.wait_closed()
+
+        port = free_ports(1)[0]
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as other:
+            foreign = "{}:{}".format(*other.sockets[0].getsockname())
+            node = Node(config(join=(foreign, f"127.0.0.1:{port}"), join_timeout_s=2.0))
+            with pytest.raises(JoinTimeout) as caught:
+                await node.start()
+        assert f"{foreign} is no respcache node: it answers b'-ERR no\\r\\n'" in str(caught.value)
+        assert f"127.0.0.1:{port}: Connection refused" in str(caught.value)
+
+    asyncio.run(main())
+
+
+def test_a_node_that_is_to_join_itself_is_told_at_once() -> None:
+    """It would wait in vain."""
+
+    async def main() -> None:
+        port = free_ports(1)[0]
+        with pytest.raises(ConfigError, match=f"join names only this node itself: 127.0.0.1:{port}"):
+            await Node(config(join=(f"127.0.0.1:{port}",), port=port)).start()
+
+    asyncio.run(main())
+
+
+def test_an_address_is_a_pair_and_as_text_what_join_takes() -> None:
+    """IPv6 hosts stand in brackets."""
+
+    async def scenario(node: Node) -> None:
+        host, port = node.address
+        assert str(node.address) == f"{host}:{port}"
+        async with Node(config(join=(str(node.address),))) as other:
+            assert len(other.members()) == 2
+
+    run(scenario)
+    assert str(Address("::1", 2)) == "[::1]:2"
+
+
+@pytest.mark.parametrize("argument", [None, [1], True, {"a": 1}, bytearray(b"x")])
+def test_an_argument_that_is_no_text_or_number_is_refused(argument: object) -> None:
+    """Rather than written as Python happens to print it."""
+
+    async def scenario(node: Node) -> None:
+        with pytest.raises(TypeError, match=f"must be bytes, str, int or float, not {type(argument).__name__}"):
+            await node.execute("SET", "k", argument)  # type: ignore[arg-type] # that is what is refused
+        assert await node.get("k") is None
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("ttl_s", [0, -1, -0.0001])
+def test_a_value_cannot_live_for_no_time(ttl_s: float) -> None:
+    """As with SET; nothing is written. The shortest time is a millisecond."""
+
+    async def scenario(node: Node) -> None:
+        with pytest.raises(ReplyError, match="invalid expire time"):
+            await node.set("k", "v", ttl_s=ttl_s)
+        assert await node.get("k") is None
+        await node.set("k", "v", ttl_s=0.0001)
+
+    run(scenario)
 
 
 def test_a_killed_node_is_left_at_once() -> None:

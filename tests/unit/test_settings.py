@@ -37,6 +37,14 @@ def test_what_can_be_changed_can_be_set_to_what_it_is(name: str) -> None:
     assert settings.config == Config()
 
 
+def test_what_was_left_open_is_shown_as_it_became() -> None:
+    """A free port, a name made from it, what the cluster has agreed on; nobody asked for a change."""
+    settings, announced = live()
+    settings.settle({"port": 7001, "cluster-port": 17001, "name": "h:7001", "replica-count": 3})
+    assert [settings.get(name) for name in ("port", "cluster-port", "name")] == ["7001", "17001", "h:7001"]
+    assert (settings.config.cluster.replica_count, settings.get("replica-count"), announced) == (3, "3", [])
+
+
 @pytest.mark.parametrize("changes", [{"timeout": "5", "port": "1"}, {"timeout": "5", "hz": "0"}])
 def test_a_refused_change_leaves_all_as_it_was(changes: dict[str, str]) -> None:
     """Also those named before the one at fault, and nobody is told of anything."""

@@ -56,6 +56,10 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Version of the program, for people."""
     features: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=64)] = ()
     """Names of optional abilities that the others may rely on."""
+    databases: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 0
+    """Databases that SELECT reaches, which must be as many on all nodes; 0 where nothing is said of it."""
+    guarded: bool = False
+    """Whether clients have to give a password."""
 
 
 @dataclass(frozen=True, slots=True)
