@@ -8,8 +8,9 @@ dashes, as in redis.conf: `tcp_keepalive_s` is `tcp-keepalive`. It is written
     --tcp-keepalive 60                                        as a flag
     CONFIG GET tcp-keepalive                                  at run time
 
-and a later one of these outweighs the earlier ones. A secret can stand in a file of its
-own, which `requirepass-file` names. Whatever is not understood is a ConfigError.
+and a later one of these outweighs the earlier ones. Files may have underscores for dashes. A
+secret can stand in a file of its own, which `requirepass-file` names. Whatever is not
+understood is a ConfigError.
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ from respcache.errors import ConfigError
 UNITS: Final = ("_bytes", "_s", "_us")
 VARIABLE_PREFIX: Final = "RESPCACHE_"
 FILE_SUFFIX: Final = "-file"
+EXAMPLE: Final = "port = 6379 below [server]"
 SECTIONS: Final[dict[str, type[Section]]] = {
     "server": ServerConfig,
     "cluster": ClusterConfig,
@@ -101,9 +103,9 @@ class Option:
             case inspect.BoolType():
                 return _yes_or_no(text)
             case inspect.LiteralType(values=values):
-                if text not in values:
+                if text.lower() not in values:
                     raise ConfigError(f"argument(s) must be one of the following: {', '.join(map(str, values))}")
-                return text
+                return text.lower()
             case inspect.VarTupleType():
                 return tuple(text.replace(",", " ").split())
             case inspect.IntType() | inspect.FloatType():
@@ -262,10 +264,14 @@ def _in_file(path: Path | None) -> list[_Written]:
     source = str(path)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise ConfigError(f"{source}: {problem}") from None
+    except OSError as problem:
+        raise ConfigError(f"{source}: {problem.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise ConfigError(f"{source} is no TOML, with settings such as {EXAMPLE}: {problem}") from None
     written = []
     for section, table in tables.items():
+        if not isinstance(table, dict) and section not in SECTIONS:
+            raise _misplaced(section, source)
         if section not in SECTIONS or not isinstance(table, dict):
             raise unknown("section", section, SECTIONS, source)
         known = _spellings(option for option in OPTIONS if option.section == section)
@@ -275,6 +281,15 @@ def _in_file(path: Path | None) -> list[_Written]:
                 raise unknown(f"key in [{section}]:", key, known, source)
             written.append(_Written(found[0], given, source, is_path=found[1]))
     return written
+
+
+def _misplaced(key: str, source: str) -> ConfigError:
+    """Make the error for a setting outside all sections, with the one that it belongs to."""
+    name = key.replace("_", "-")
+    option = BY_NAME.get(name) or next((option for option in OPTIONS if option.key == name), None)
+    if option is None:
+        return unknown("setting", key, BY_NAME, source)
+    return ConfigError(f"{source}: {key} stands outside of all sections; put {option.key} under [{option.section}]")
 
 
 def _in_environment(environment: Mapping[str, str]) -> list[_Written]:

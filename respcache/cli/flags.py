@@ -5,7 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import click
 import msgspec
@@ -22,6 +22,8 @@ METAVARS: Final[dict[type, str]] = {
     msgspec.inspect.FloatType: "NUMBER",
     msgspec.inspect.VarTupleType: "LIST",
 }
+UNIT_METAVARS: Final = {"_bytes": "SIZE", "_s": "SECONDS", "_us": "MICROSECONDS"}
+"""By the unit in the name of the field: the flag does not show it."""
 
 
 def config_flags(function: Function) -> Function:
@@ -30,7 +32,9 @@ def config_flags(function: Function) -> Function:
     for option in reversed(OPTIONS):
         text = help_of[option.section][option.field]
         if option.is_secret:
-            function = _flag(option.name + FILE_SUFFIX, "PATH", f"File that holds it: {text}")(function)
+            function = _flag(option.name + FILE_SUFFIX, "PATH", f"File with what --{option.name} would be given.")(
+                function
+            )
         shown = option.text(option.default)
         function = _flag(option.name, _metavar(option), f"{text}  [default: {shown}]" if shown else text)(function)
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -62,5 +66,14 @@ def _flag(name: str, metavar: str, text: str) -> Callable[[Function], Function]:
 
 def _metavar(option: Option) -> str:
     if isinstance(option.type, msgspec.inspect.LiteralType):
-        return "|".join(map(str, option.type.values))
+        return "|".join(_choices(option))
+    for unit, metavar in UNIT_METAVARS.items():
+        if option.field.endswith(unit):
+            return metavar
     return METAVARS.get(type(option.type), "TEXT")
+
+
+def _choices(option: Option) -> list[str]:
+    """List the words that a setting may be, in the order in which they are declared; msgspec sorts them."""
+    fields = msgspec.structs.fields(SECTIONS[option.section])
+    return list(map(str, next(get_args(field.type) for field in fields if field.name == option.field)))

@@ -43,7 +43,8 @@ def serve(config: Path | None, end_with_stdin: bool, **flags: str | None) -> Non
     """Run one node until SIGTERM or Ctrl-C; then it hands its keys over and leaves.
 
     Settings come from the file, from variables such as RESPCACHE_SERVER__PORT, and from
-    these flags; the later outweigh the earlier.
+    these flags; the later outweigh the earlier. A SIZE is in bytes, or like 100mb and 1gb; a LIST
+    has commas between its parts.
     """
     try:
         settings = load(file=config, environment=os.environ, flags=given(flags))

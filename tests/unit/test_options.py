@@ -56,10 +56,15 @@ def test_a_file_may_write_dashes_or_underscores_units_and_words(tmp_path: Path) 
     [
         ("[server]\nprot = 1", r"respcache.toml: unknown key in \[server\]: prot; did you mean port\?"),
         ("[sever]\nport = 1", r"respcache.toml: unknown section sever; did you mean server\?"),
-        ("port = 1", r"respcache.toml: unknown section port"),
+        ("port = 1", r"respcache.toml: port stands outside of all sections; put port under \[server\]"),
+        ("replica_count = 1", r"replica_count stands outside .*; put replica-count under \[cluster\]"),
+        ("http-port = 1", r"http-port stands outside of all sections; put port under \[http\]"),
+        ("prot = 1", r"respcache.toml: unknown setting prot; did you mean port\?"),
+        ("server = 1", r"respcache.toml: unknown section server"),
+        ("port 6379\nsave ''", r"respcache.toml is no TOML, with settings such as port = 6379 below \[server\]: "),
         ("[server]\nport = 65536", r"server.port = 65536 \(.*respcache.toml\): argument must be between 0 and 65535"),
         ("[server]\nport = true", r"server.port = True \(.*respcache.toml\): argument couldn't be parsed into an"),
-        ("[server]\nport", r"respcache.toml: "),
+        ("[server]\nport", r"respcache.toml is no TOML"),
         ("[server]\ntcp-keepalive = 1\ntcp_keepalive = 1", r"respcache.toml: tcp-keepalive is given twice"),
     ],
 )
@@ -208,6 +213,12 @@ def test_what_is_no_integer_is_refused(text: str) -> None:
     """Even where Python would take it for one."""
     with pytest.raises(ConfigError, match="argument couldn't be parsed into an integer"):
         BY_NAME["timeout"].parse(text)
+
+
+@pytest.mark.parametrize("text", ["debug", "DEBUG", "Debug"])
+def test_words_are_taken_in_any_case(text: str) -> None:
+    """As in redis.conf."""
+    assert BY_NAME["loglevel"].parse(text) == "debug"
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e10"])

@@ -24,7 +24,12 @@ def test_every_setting_is_a_flag_of_serve() -> None:
         assert re.search(rf"^  --{re.escape(option.name)} ", told, re.MULTILINE), option.name
     assert "--config FILE" in told
     assert f"--requirepass{FILE_SUFFIX} PATH" in told
-    assert re.search(r"--environment lan\|local\|wan +Profile of the failure detector.  \[default: lan\]", told)
+    assert re.search(r"--redirect auto\|always\|never +Who gets MOVED .* auto: .* always: .* never: ", told)
+    assert "--client-query-buffer-limit SIZE" in told
+    assert "--shutdown-timeout SECONDS" in told
+    assert "--slowlog-log-slower-than MICROSECONDS" in told
+    assert "File with what --requirepass would be given." in told
+    assert re.search(r"--environment local\|lan\|wan +Profile of the failure detector.  \[default: lan\]", told)
 
 
 def test_only_given_flags_count() -> None:
