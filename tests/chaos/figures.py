@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-FILE: Final = "RESPCACHE_FIGURES"
+FILE: Final = "RESPCACHE_TEST_FIGURES"
 """The variable with the path of the JSON file; without it nothing is kept."""
 
 
