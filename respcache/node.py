@@ -141,6 +141,13 @@ class Node:
         redundancy = runtime.keeper.redundancy(asyncio.get_running_loop().time())
         return 0 if redundancy is None else max(redundancy.missing, redundancy.under_way)
 
+    @property
+    def voters_spare(self) -> int:
+        """How many voters in reach may die before nobody can decide on owners; negative if that is so already."""
+        runtime = self._running()
+        health = runtime.keeper.health(asyncio.get_running_loop().time())
+        return -1 if health is None else health.voters_spare
+
     async def execute(self, command: Argument, *arguments: Argument) -> Answer:
         """Run any command and return its reply as Python values: bytes for strings, None for null.
 

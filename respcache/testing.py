@@ -36,6 +36,8 @@ Setting: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 Result = TypeVar("Result")
 
 SLOTS: Final = 16384
+DECIDING: Final = 3
+"""Members from which on a majority can do without one of them."""
 CONVERGENCE_TIMEOUT_S: Final = 30.0
 DEFAULTS: Final[dict[str, "Setting"]] = {
     "port": 0,
@@ -148,14 +150,19 @@ class Cluster:
         await self._until(lambda: all(_sees(node, wanted) for node in self.members()), timeout_s, f"{wanted} members")
 
     async def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
-        """Wait until all running nodes agree on who runs, and every key has all of its copies: one more may die then.
+        """Wait until any one more node may die.
 
-        Raises NotConverged.
+        That is when all running nodes agree on who runs, every key has all of its copies, and
+        three nodes or more could decide on owners without one of them. Raises NotConverged.
         """
 
         def complete() -> bool:
             running = self.members()
-            return all(_sees(node, len(running)) and node.copies_missing == 0 for node in running)
+            spare = int(len(running) >= DECIDING)
+            return all(
+                _sees(node, len(running)) and node.copies_missing == 0 and node.voters_spare >= spare
+                for node in running
+            )
 
         await self._until(complete, timeout_s, "all copies")
 
@@ -314,7 +321,9 @@ def _view(index: int, node: "Node") -> str:
         f"{member.name} {member.state} with {sum(last - first + 1 for first, last in member.slots)} slots"
         for member in node.members()
     )
-    return f"{index}: {node.name} sees {seen}; {node.copies_missing} copies missing"
+    return (
+        f"{index}: {node.name} sees {seen}; {node.copies_missing} copies missing, {node.voters_spare} voters to spare"
+    )
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

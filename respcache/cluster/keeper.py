@@ -1,12 +1,10 @@
 """The keeper of partitions: everything distributed about the data of one node, in one machine without I/O.
 
-It composes register (what is agreed), planner (what should be agreed next), tenure (whether this node
-may serve) and holdings (what it does about all that), and speaks with the keepers of other nodes over
-one ordered link each. The driver owns clocks, sockets and dice:
+It composes register (what is agreed), planner (what should be agreed next), tenure (whether this node may serve) and
+holdings (what it does about all that), speaks with other keepers over one ordered link each. The driver has the rest:
 
-- membership tells of lives (`member_up`, `member_down`, `member_left`);
-- the net tells of links (`peer_connected`, `peer_disconnected`) and hands in whole
-  frames (`receive`); a frame is delivered once and in order, or the link is broken;
+- membership tells of lives (`member_up`, `member_down`, `member_left`), the net of links (`peer_connected`,
+  `peer_disconnected`); whole frames (`receive`) come once and in order, or the link is broken;
 - `tick` is due at `deadline`, or as soon as the lease is found to have ended, and `flush` at the end of every
   turn of the event loop in which anything was put in or any effect was appended: it sends effects and acks;
 - `suspended` is due, before anything else, when the driver finds that the machine was asleep;
@@ -16,10 +14,9 @@ one ordered link each. The driver owns clocks, sockets and dice:
       if log is None:      relay to keeper.table.primary[partition], or, where that is this
                            node or nobody, wait for RoutesChanged and look again
       execute; for each effect:  if log.streams: log.append(database, argv)
-      gate = keeper.gate(logs of the batch)
-      if gate is not None: hold the replies back until Resolved brings the gate
+      if (gate := keeper.gate(logs of the batch)): hold the replies back until Resolved brings the gate
 
-`now` is monotonic seconds, read when the input came in. Every input returns effects to be carried out in order.
+`now` is monotonic seconds, as of the input. Every input returns effects to be carried out in order.
 """
 
 import math
