@@ -11,6 +11,7 @@ import pytest
 from respcache.cluster.membership import LOCAL, Address, Event, Joined, Meta, Swim
 from respcache.errors import ProtocolError
 from respcache.net import frames
+from respcache.net.door import Door
 from respcache.net.gossip import Gossip, exchange
 from respcache.net.sockets import bind_pair
 
@@ -36,17 +37,20 @@ class Gossiper:
             epoch_unix_ms=1,
         )
         self.gossip: Final = Gossip(self.swim, self._take)
+        self._door: Final = Door(
+            meeting_point=b"", gossip=self.gossip.stream, pass_on=lambda connection, _: connection.close()
+        )
 
     async def open(self) -> None:
         """Listen."""
         await self.gossip.open(self._datagram)
-        self._listener = await asyncio.start_server(self._answer, sock=self._stream)
+        self._door.open(self._stream)
 
     async def close(self) -> None:
         """Stop."""
-        self._listener.close()
-        await self._listener.wait_closed()
+        await self._door.close()
         await self.gossip.close()
+        self._stream.close()
 
     async def meets(self, *names: str) -> None:
         """Wait until these are known."""
@@ -54,13 +58,6 @@ class Gossiper:
             while {event.member.name for event in self.events if isinstance(event, Joined)} < set(names):
                 self._news.clear()
                 await self._news.wait()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        cutter = frames.FrameReader()
-        while not (found := cutter.feed(await reader.read(1000))):
-            pass
-        writer.write(frames.frame(frames.GOSSIP, self.gossip.stream(found[0][1])))
-        writer.close()
 
     def _take(self, news: list[Event]) -> None:
         self.events.extend(news)
