@@ -172,14 +172,15 @@ class Connection:
         self._transport.abort()
 
     @property
-    def descriptor(self) -> int:
-        """The descriptor of its socket; -1 when it has none, or has it no more."""
-        return self._descriptor
+    def transport(self) -> asyncio.Transport:
+        """What it is connected by."""
+        return self._transport
 
     @property
-    def busy(self) -> bool:
-        """Whether a request has come in by half, or replies are still to come."""
-        return bool(self._queue) or self._decoder.unfinished_bytes > 0
+    def unfinished(self) -> bool:
+        """Whether of what has come in something is still to be run, or a request is here by half."""
+        session = self.session
+        return session.stalled or session.barrier is not None or self._decoder.unfinished_bytes > 0
 
     @property
     def waits(self) -> bool:
@@ -274,5 +275,17 @@ class Connection:
         self.end("output_limit")
 
     def _close(self) -> None:
+        """Hang up, and tell the client at once if it has all replies.
+
+        The transport closes a turn of the loop later. What a client sends meanwhile would get it a
+        reset, and leave it in doubt; one that looks at its socket before it sends now knows.
+        """
+        descriptor = self._descriptor
         self._closing, self._descriptor = True, -1
+        if descriptor >= 0 and not self._transport.get_write_buffer_size():
+            try:
+                with socket.socket(fileno=os.dup(descriptor)) as client:
+                    client.shutdown(socket.SHUT_WR)
+            except OSError:  # it has hung up itself
+                pass
         self._transport.close()

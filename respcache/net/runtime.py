@@ -275,12 +275,11 @@ class Runtime:
         except TimeoutError:
             self.handed_over = False
             log.warning("not everything was handed over within %s s", timeout_s)
-        # Requests and replies are under way, some over links that the others cut as soon as they hear of the leave.
-        give_up = self._loop.time() + FAREWELL_S
+        # Replies are still to come over links, which the others cut as soon as they hear of the leave.
         self.server.wind_down()
-        while self.server.sessions() and self._loop.time() < give_up:
+        give_up = self._loop.time() + FAREWELL_S
+        while self.server.sessions() and self._loop.time() < give_up:  # noqa: ASYNC110 # sessions have no events
             await asyncio.sleep(FAREWELL_POLL_S)
-            self.server.wind_down()
         self.server.close()
         await self.membership.leave(FAREWELL_S)
         await self.close()

@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import logging
-import selectors
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -108,16 +107,10 @@ class Server:
                 connection.end("idle")
 
     def wind_down(self) -> None:
-        """Refuse new clients, and end the connections on which nothing is under way.
-
-        To be called again until there is none left. A request that has come in, read or not, is
-        answered first, for its client cannot tell one that was not read from one whose reply was lost.
-        """
+        """Refuse new clients, and hang up on each of the others right behind the reply to what it sends next."""
         self._refuse()
-        unread = self._unread()
-        for connection in list(self._connections):
-            if not connection.busy and connection not in unread:
-                _drain(connection)
+        for connection in self._connections:
+            connection.transport.set_protocol(Parting(connection))
 
     def output_limit_bytes(self, session: Session) -> int:
         """Tell how much a client may leave unread: it depends on whether it is subscribed."""
@@ -143,14 +136,6 @@ class Server:
             self._listener.close()
             self._listener = None
 
-    def _unread(self) -> set[Connection]:
-        """Find the connections on which something has come in that the event loop has not seen yet."""
-        with selectors.DefaultSelector() as selector:
-            for connection in self._connections:
-                if connection.descriptor >= 0:
-                    selector.register(connection.descriptor, selectors.EVENT_READ, connection)
-            return {key.data for key, _ in selector.select(0)}
-
     def _connect(self) -> asyncio.BaseProtocol:
         return cast("asyncio.BaseProtocol", Connection(self))  # which it is by its methods
 
@@ -160,6 +145,41 @@ class Server:
         if self.config.protected_mode and not self.config.requirepass and not _is_local(transport):
             return "protected", PROTECTED
         return "", None
+
+
+class Parting(asyncio.Protocol):
+    """Takes the place of a connection whose node leaves: what comes next is answered, then the node hangs up.
+
+    A client that waits for each reply has nothing under way at that moment, so nothing of it is
+    cut off. At any other moment it may just have sent a request, and would not be able to tell
+    whether that was run. One that says nothing is hung up on in the end.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Final = connection
+
+    def data_received(self, data: bytes) -> None:
+        """Run what has come in, and hang up behind the replies unless there is more to be run."""
+        connection = self._connection
+        connection.data_received(data)
+        if not connection.unfinished:
+            _drain(connection)
+
+    def eof_received(self) -> bool:
+        """End with the client."""
+        return self._connection.eof_received()
+
+    def pause_writing(self) -> None:
+        """Pass it on."""
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on."""
+        self._connection.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass it on."""
+        self._connection.connection_lost(exc)
 
 
 def _drain(connection: Connection) -> None:

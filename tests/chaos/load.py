@@ -12,6 +12,7 @@ with a list of addresses does, and looks after its home again a little later.
 
 import asyncio
 import random
+import select
 import sys
 import time
 from collections import Counter
@@ -172,7 +173,7 @@ class Client(asyncio.Protocol):
         self._loop.call_at(self._due_s, self._send, self._transport)
 
     def _send(self, transport: asyncio.Transport | None) -> None:
-        if transport is not self._transport or transport is None:
+        if transport is not self._transport or transport is None or hung_up(transport):
             return
         if self.stopping:
             self.idle.set()
@@ -231,6 +232,14 @@ class Client(asyncio.Protocol):
         elif kind == "WRITE":
             words = [b"SET", key, argument, *([b"EX", b"36000"] if self._written % 3 == 0 else [])]
         return Sent(self._number, self._node, kind, key, argument, now), packed(words)
+
+
+def hung_up(transport: asyncio.Transport) -> bool:
+    """Look whether the node has closed its end; clients with pools do so before they send."""
+    if transport.is_closing():
+        return True
+    readable, _, _ = select.select([transport.get_extra_info("socket").fileno()], [], [], 0)
+    return bool(readable)
 
 
 def packed(words: list[bytes]) -> bytes:
