@@ -45,6 +45,8 @@ def figures_of(judgement: Judgement, rounds: int, unclean: int, *, warned: bool)
     ]
     if warned:
         figures.append(at_most("commands cut off", 0, cut_off, promise=4))
+    else:
+        figures.append(Figure("commands cut off by the end of their connection", "-", f"{cut_off:,}", met=True))
     return figures
 
 
