@@ -1,0 +1,1 @@
+"""Keeps outsiders out: what nodes say to each other is sealed with keys that only they have. Pure."""
