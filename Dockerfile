@@ -19,7 +19,8 @@ USER 10001:10001
 WORKDIR /tmp
 # Clients, nodes (TCP and UDP), and HTTP for metrics and probes.
 EXPOSE 6379 16379 16379/udp 9379
-# Listens on all addresses; clients from elsewhere need a password, or protected-mode off.
+# Listens on all addresses: nodes need keys (RESPCACHE_CLUSTER__KEYS_FILE, a mounted secret), or
+# RESPCACHE_CLUSTER__PLAINTEXT=yes; clients from elsewhere need a password, or protected-mode off.
 ENV RESPCACHE_SERVER__BIND=0.0.0.0
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=35s \

@@ -23,8 +23,8 @@ BufferBytes = Annotated[int, Meta(ge=1024 * 1024, le=2**63 - 1)]
 CLUSTER_PORT_OFFSET = 10_000
 """From the RESP port to the cluster port, as in Redis Cluster."""
 
-SECRETS: Final = frozenset({"requirepass"})
-"""Fields whose values no message shows."""
+SECRETS: Final = frozenset({"requirepass", "keys"})
+"""Fields whose values no message and no repr shows."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,6 +42,15 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{field.name} = {value}: the number must be finite")
 
+    def __repr__(self) -> str:
+        """Show all fields; of the secrets only whether there are any."""
+        shown = ", ".join(
+            f"{field.name}={'(hidden)' if field.name in SECRETS and value else repr(value)}"
+            for field in msgspec.structs.fields(type(self))
+            for value in (getattr(self, field.name),)
+        )
+        return f"{type(self).__name__}({shown})"
+
 
 class ServerConfig(Section, frozen=True, kw_only=True):
     """How clients are served."""
@@ -58,6 +67,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Refuse clients from other machines while there is no password."""
     maxclients: Positive = 10_000
     """Connections open at once; one more is refused with an error."""
+    enable_keys_command: Literal["no", "local", "yes"] = "local"
+    """Who may change the keys of the cluster with CLUSTER KEYS: nobody, clients on this machine, all clients."""
     timeout_s: NotNegative = 0
     """A client that is silent for so long is disconnected; 0 for never."""
     tcp_keepalive_s: NotNegative = 300
@@ -90,6 +101,14 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(max_length=64)] = ""
     """Unique among the nodes; empty for one made of host and port."""
+    label: Annotated[str, Meta(max_length=64)] = ""
+    """Name of the cluster: nodes of another one are not talked to, even under the same keys."""
+    keys: tuple[str, ...] = ()
+    """Keys that seal what nodes say to each other, the one to seal with first; better in a file."""
+    keys_file: str = ""
+    """File with the keys, as `respcache keys generate` writes them; the node writes it anew when they change."""
+    plaintext: bool = False
+    """Let nodes talk without keys beyond this machine; with keys: to nodes that have none yet, too."""
     join: tuple[str, ...] = ()
     """Where other nodes may be: host:port (either port), dns:name[:port] (all its addresses) or file:path (one
     of these a line). Nodes that are given any never form a cluster alone."""

@@ -11,7 +11,7 @@ from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import TABLE, Command, Merge, lookup
+from respcache.commands.registry import TABLE, Command, Flags, Merge, lookup
 from respcache.commands.session import Session
 from respcache.errors import CommandError, UnknownCommand, WrongArity
 from respcache.pending import Pending
@@ -315,6 +315,8 @@ class Executor:
         stats.durations[index][bucket if bucket < DURATION_BUCKETS else -1] += count
         if each_us >= self.slow_us >= 0:
             stats.slow_commands += count
+            if Flags.SKIP_SLOWLOG in row.flags:
+                return
             session.host.slowlog.record(
                 last,
                 duration_us=each_us,

@@ -6,10 +6,12 @@ from typing import Final
 
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
+from respcache.cluster.sealing.rotation import Verb
 from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import CommandError
+from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Rates
 from respcache.settings import LiveSettings
@@ -49,6 +51,8 @@ class NodeHost:
         self.started_unix_s: Final = time_ns() // 1_000_000_000
         self.port = 0
         self.cluster_address = ("", 0)
+        self.rotate: Callable[[Verb, str, int], Pending] = _refuse
+        """Takes a step of a rotation, to be told in a version of RESP; a node with keys sets it."""
         self._sessions: Final = sessions
         self._topology: Final = topology
         self._meet: Final = meet
@@ -97,6 +101,10 @@ class NodeHost:
         """Count the copies of the whole cluster; None while the node belongs to none."""
         return self._redundancy()
 
+    def change_keys(self, verb: str, subject: str, protocol: int) -> Pending:
+        """Take a step with the keys of the cluster on all its nodes. Raises CommandError where there are no keys."""
+        return self.rotate(Verb(verb), subject, protocol)
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
         return time_ns() // 1000
@@ -112,3 +120,7 @@ class NodeHost:
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""
         self._shut_down()
+
+
+def _refuse(_verb: Verb, _subject: str, _protocol: int) -> Pending:
+    raise CommandError("this node has no keys: it was started without cluster-keys-file")

@@ -79,7 +79,7 @@ class Node:
             await runtime.close()
             self.state = "left"
             if isinstance(failure, TimeoutError):
-                raise JoinTimeout(self._in_vain(runtime.search.tried)) from None
+                raise JoinTimeout(self._in_vain(runtime.search.tried, keyed=runtime.sealing is not None)) from None
             raise
         self._session = runtime.host.session("embedded", "embedded")
         self._session.protocol = 3
@@ -182,10 +182,11 @@ class Node:
         assert isinstance(deleted, int)
         return deleted
 
-    def _in_vain(self, tried: Mapping[str, str]) -> str:
+    def _in_vain(self, tried: Mapping[str, str], *, keyed: bool) -> str:
         """Say why there is no cluster to be part of. `tried` has a sentence for each join address that was tried."""
+        with_keys = ", or none that has this node's keys" if keyed else ""
         reasons = "; ".join(tried.values()) or f"none of {', '.join(self.config.cluster.join)} has been reached"
-        return f"no cluster within {self.config.cluster.join_timeout_s:g} s (join-timeout): {reasons}"
+        return f"no cluster within {self.config.cluster.join_timeout_s:g} s{with_keys} (join-timeout): {reasons}"
 
     async def _stop(self, *, drain: bool) -> bool:
         runtime = self._runtime

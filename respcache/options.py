@@ -9,8 +9,8 @@ dashes, as in redis.conf: `tcp_keepalive_s` is `tcp-keepalive`. It is written
     CONFIG GET tcp-keepalive                                  at run time
 
 and a later one of these outweighs the earlier ones. Files may have underscores for dashes. A
-secret can stand in a file of its own, which `requirepass-file` names. Whatever is not
-understood is a ConfigError.
+secret can stand in a file of its own, which `requirepass-file` or `cluster-keys-file` names.
+Whatever is not understood is a ConfigError.
 """
 
 import dataclasses
@@ -38,7 +38,15 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "gossip": GossipSettings,
     "http": HttpConfig,
 }
-QUALIFIED: Final = {("cluster", "port"), ("http", "port"), ("http", "enabled")}
+QUALIFIED: Final = {
+    ("cluster", "label"),
+    ("cluster", "keys"),
+    ("cluster", "keys_file"),
+    ("cluster", "plaintext"),
+    ("cluster", "port"),
+    ("http", "port"),
+    ("http", "enabled"),
+}
 """Fields whose bare names would not say what they mean outside their section; all of [gossip] are such."""
 NO_SETTINGS: Final = re.compile(
     r"RESPCACHE_(PURE|(TEST|SIM)_\w+)=.*"  # of the build, and of the tests
@@ -94,8 +102,13 @@ class Option:
 
     @property
     def is_secret(self) -> bool:
-        """Whether messages hide the value, and a file may hold it."""
+        """Whether messages hide the value."""
         return self.field in SECRETS
+
+    @property
+    def may_be_in_a_file(self) -> bool:
+        """Whether another option, with FILE_SUFFIX, names a file that holds the value."""
+        return self.is_secret and f"{self.field}_file" not in SECTIONS[self.section].__struct_fields__
 
     def parse(self, text: str) -> object:
         """Read a value. Raises ConfigError with the rule that it breaks, in Redis' words."""
@@ -313,7 +326,7 @@ def _in_environment(environment: Mapping[str, str]) -> list[_Written]:
 
 def _in_flags(flags: Mapping[str, str]) -> list[_Written]:
     known = {option.name: (option, False) for option in OPTIONS}
-    known |= {option.name + FILE_SUFFIX: (option, True) for option in OPTIONS if option.is_secret}
+    known |= {option.name + FILE_SUFFIX: (option, True) for option in OPTIONS if option.may_be_in_a_file}
     written = []
     for name, given in flags.items():
         if name not in known:
@@ -328,6 +341,6 @@ def _spellings(options: Iterable[Option]) -> dict[str, tuple[Option, bool]]:
     found = {}
     for option in options:
         found[option.key] = (option, False)
-        if option.is_secret:
+        if option.may_be_in_a_file:
             found[option.key + FILE_SUFFIX] = (option, True)
     return found

@@ -62,6 +62,10 @@ FACTS: Final = {
     "unixsocket": "",
 }
 
+UNSHOWN: Final = frozenset({"keys"})
+"""Fields that not even CONFIG GET shows: whoever may read settings need not be able to become a node."""
+HIDDEN: Final = "(hidden)"
+
 OUTPUT_LIMIT: Final = "client-output-buffer-limit"
 PUBSUB_OUTPUT_LIMIT: Final = "pubsub-output-buffer-limit"
 OUTPUT_CLASSES: Final = {
@@ -117,7 +121,10 @@ class LiveSettings:
 
     def _text(self, name: str) -> str:
         option = BY_NAME[name]
-        return option.text(getattr(getattr(self.config, option.section), option.field))
+        value = getattr(getattr(self.config, option.section), option.field)
+        if option.field in UNSHOWN:
+            return HIDDEN if value else ""
+        return option.text(value)
 
     def set(self, changes: dict[str, str]) -> None:
         """Change settings together, or none. Raises Refused or UnknownSetting."""

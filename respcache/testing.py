@@ -14,8 +14,8 @@ Installing the package gives every pytest run the fixtures `respcache_cluster`, 
 clusters of the first kind, and `respcache_local_cluster`, a started one of the second.
 
 A setting is the name of a field of `respcache.config`, such as `replica_count` or
-`shutdown_timeout_s`; those whose names would not say enough have their section in front:
-`cluster_port`, `http_port`, `http_enabled`.
+`shutdown_timeout_s`; those whose names would not say enough have their section in front, such
+as `cluster_port`, `cluster_keys`, `http_port`.
 """
 
 import asyncio

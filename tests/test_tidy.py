@@ -50,6 +50,7 @@ LAYERS: Final = {
     "pending": "a reply that is not there yet",
     "stats": "plain counters of one node",
     "config": "the settings as values",
+    "addresses": "what an address says about where it leads",
     "reply": "the values that commands reply with",
     "errors": "everything that can be refused",
     "version": "the version",

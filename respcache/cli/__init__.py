@@ -3,6 +3,7 @@
 import click
 
 from respcache.cli.demo import demo
+from respcache.cli.keys import keys
 from respcache.cli.serve import serve
 from respcache.cli.status import status
 from respcache.version import __version__
@@ -17,3 +18,4 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(demo)
 main.add_command(status)
+main.add_command(keys)

@@ -1,9 +1,12 @@
 """A small blocking client: one request, one reply. For the commands that look at a running node."""
 
+import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
+import click
 import hiredis
 
 from respcache.config import CLUSTER_PORT_OFFSET
@@ -13,8 +16,25 @@ TIMEOUT_S: Final = 5.0
 READ_BYTES: Final = 64 * 1024
 DEFAULT_PORT: Final = 6379
 LOCALHOST: Final = "127.0.0.1"
+DEFAULT_ADDRESS: Final = f"{LOCALHOST}:{DEFAULT_PORT}"
 PORT_MAX: Final = 65535
 PASSWORD_VARIABLE: Final = "RESPCACHE_SERVER__REQUIREPASS"  # noqa: S105 # where a password stands, not one
+
+
+password_flag: Final = click.option(
+    "--requirepass-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help=f"File with the password; without it {PASSWORD_VARIABLE} counts.",
+)
+"""Gives a command the file for `password_of`."""
+
+
+def password_of(file: Path | None) -> str:
+    """Find the password to give to nodes; empty for none."""
+    if file is None:
+        return os.environ.get(PASSWORD_VARIABLE, "")
+    return file.read_text(encoding="utf-8").rstrip("\r\n")
 
 
 class Refused(Exception):
@@ -35,11 +55,11 @@ class ClusterPort(Refused):
 class Client:
     """One connection; a context manager."""
 
-    def __init__(self, address: str, password: str = "") -> None:
+    def __init__(self, address: str, password: str = "", *, timeout_s: float = TIMEOUT_S) -> None:
         """Connect to host:port. Raises OSError, Refused, or ValueError for what is no address."""
         host, port = split_address(address)
         self._reader: Final = hiredis.Reader()
-        self._socket: Final = socket.create_connection((host, port), timeout=TIMEOUT_S)
+        self._socket: Final = socket.create_connection((host, port), timeout=timeout_s)
         try:
             if password:
                 self.ask("AUTH", password)

@@ -31,7 +31,7 @@ def config_flags(function: Function) -> Function:
     help_of = {section: field_docs(structure) for section, structure in SECTIONS.items()}
     for option in reversed(OPTIONS):
         text = help_of[option.section][option.field]
-        if option.is_secret:
+        if option.may_be_in_a_file:
             function = _flag(option.name + FILE_SUFFIX, "PATH", f"File with what --{option.name} would be given.")(
                 function
             )
@@ -43,7 +43,9 @@ def config_flags(function: Function) -> Function:
 
 def given(parameters: dict[str, Any]) -> dict[str, str]:
     """Pick the settings out of a click command's parameters, by the names of the flags."""
-    names = [option.name for option in OPTIONS] + [option.name + FILE_SUFFIX for option in OPTIONS if option.is_secret]
+    names = [option.name for option in OPTIONS] + [
+        option.name + FILE_SUFFIX for option in OPTIONS if option.may_be_in_a_file
+    ]
     found = {name: parameters.get(name.replace("-", "_")) for name in names}
     return {name: text for name, text in found.items() if text is not None}
 

@@ -1,25 +1,28 @@
 """`respcache status`: the nodes of a running cluster, their slots and keys, as a table."""
 
-import os
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import click
 
 from respcache.cli.client import (
-    PASSWORD_VARIABLE,
+    DEFAULT_ADDRESS,
     Client,
     Refused,
     SeenNode,
     diagnosed,
     explained,
     parse_info,
+    password_flag,
+    password_of,
     seen_nodes,
 )
+from respcache.cli.tables import table
 from respcache.cluster.ownership.slots import PARTITIONS
 
-DEFAULT_ADDRESS: Final = "127.0.0.1:6379"
+STATE: Final = 2
+"""The column of a node's state, which COLOURS are for."""
 COLOURS: Final = {"alive": "green", "suspect": "yellow", "dead": "red"}
 
 
@@ -39,17 +42,10 @@ class Row:
 
 @click.command()
 @click.argument("address", default=DEFAULT_ADDRESS)
-@click.option(
-    "--requirepass-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="PATH",
-    help=f"File with the password; without it {PASSWORD_VARIABLE} counts.",
-)
+@password_flag
 def status(address: str, requirepass_file: Path | None) -> None:
     """Show the cluster that the node at ADDRESS (host:port) belongs to."""
-    password = os.environ.get(PASSWORD_VARIABLE, "")
-    if requirepass_file is not None:
-        password = requirepass_file.read_text(encoding="utf-8").rstrip("\r\n")
+    password = password_of(requirepass_file)
     try:
         with Client(address, password) as client:
             overview = parse_info(client.text("CLUSTER", "INFO"))
@@ -60,7 +56,7 @@ def status(address: str, requirepass_file: Path | None) -> None:
     rows = [_row(node, password) for node in sorted(found, key=lambda node: node.address)]
     for line in summary(overview, found):
         click.echo(line)
-    for line in table(rows):
+    for line in table(Row(), rows, COLOURS, colour_by=STATE):
         click.echo(line)
 
 
@@ -81,14 +77,6 @@ def summary(overview: dict[str, str], nodes: list[SeenNode]) -> list[str]:
     return lines
 
 
-def table(rows: list[Row]) -> list[str]:
-    """Lay the rows out below a head, in columns as wide as they need."""
-    cells = [tuple(map(str, astuple(row))) for row in (Row(), *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [_coloured(line, row[2]) for line, row in zip(lines, cells, strict=True)]
-
-
 def _row(node: SeenNode, password: str) -> Row:
     row = Row(node.address, node.name, node.state, str(node.slots), "-", "-", "-", "-")
     if node.state == "dead":
@@ -105,7 +93,3 @@ def _row(node: SeenNode, password: str) -> Row:
         memory=figures.get("used_memory_human", "-"),
         clients=figures.get("connected_clients", "-"),
     )
-
-
-def _coloured(line: str, state: str) -> str:
-    return click.style(line, fg=COLOURS[state]) if state in COLOURS else line

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
+from respcache.addresses import is_loopback
 from respcache.cluster.ownership.slots import SLOTS, SLOTS_PER_PARTITION, slot_of
 from respcache.cluster.topology import NodeView
 from respcache.commands.arguments import integer
 from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, NotAnInteger, echoed
+from respcache.pending import Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
 
@@ -24,6 +26,7 @@ _OPERATOR: Final = Flags.ADMIN | Flags.STALE
 _MODE: Final = Flags.LOADING | Flags.STALE | Flags.FAST
 
 MEET_ARGC_MAX: Final = 5
+KEY_VERBS: Final = frozenset({"list", "install", "use", "remove"})
 MARKS: Final = {"alive": "master", "suspect": "master,fail?", "dead": "master,fail"}
 """How CLUSTER NODES says what is known of a node; one that has left is not listed."""
 
@@ -242,6 +245,35 @@ def cluster_replicas(session: Session, argv: Argv) -> Reply:
     """List nothing, for a known node: every node is a master."""
     _known(session, argv[2])
     return []
+
+
+@command("CLUSTER|KEYS", arity=-3, flags=_OPERATOR | Flags.NOSCRIPT | Flags.SKIP_SLOWLOG, since="7.0.0")
+def cluster_keys(session: Session, argv: Argv) -> Pending:
+    """List the keys of the nodes, or replace them on all: LIST, INSTALL key, USE fingerprint, REMOVE fingerprint."""
+    verb = argv[2].lower().decode("ascii", "replace")
+    if verb not in KEY_VERBS or len(argv) != 3 + (verb != "list"):
+        raise CommandError("Try CLUSTER KEYS LIST | INSTALL <key> | USE <fingerprint> | REMOVE <fingerprint>")
+    if verb != "list":
+        _permit_keys(session)
+    subject = argv[3].decode("ascii", "replace") if len(argv) > 3 else ""
+    return session.host.change_keys(verb, subject if verb == "install" else subject.lower(), session.protocol)
+
+
+def _permit_keys(session: Session) -> None:
+    """Refuse clients that may not change keys: what they send can be read on its way from another machine."""
+    permitted = session.host.config.server.enable_keys_command
+    if permitted == "no" or (permitted == "local" and not _is_local(session.address)):
+        raise CommandError(
+            'CLUSTER KEYS command not allowed. If the enable-keys-command option is set to "local", '
+            'you can run it from a local connection, otherwise you need to set this option to "yes" '
+            "in the configuration, and then restart the server."
+        )
+
+
+def _is_local(address: str) -> bool:
+    """Tell whether a client is on this machine: by TCP, by a Unix socket, or in the process of the node."""
+    host, _, _ = address.rpartition(":")
+    return not host or is_loopback(host.strip("[]"))
 
 
 def listed(nodes: Sequence[NodeView]) -> list[NodeView]:

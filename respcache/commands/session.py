@@ -94,6 +94,9 @@ class Host(Protocol):
     def redundancy(self) -> Redundancy | None:
         """Count the copies of the whole cluster; None while the node belongs to none."""
 
+    def change_keys(self, verb: str, subject: str, protocol: int) -> Pending:
+        """Take a step with the keys of the cluster on all its nodes. Raises CommandError where there are no keys."""
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
 

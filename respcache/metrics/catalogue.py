@@ -25,6 +25,7 @@ from respcache.metrics.metric import (
 )
 from respcache.metrics.ownership import OWNERSHIP
 from respcache.metrics.pubsub import PUBSUB
+from respcache.metrics.sealing import SEALING
 from respcache.metrics.sources import SENTENCES, Snapshot
 
 ERROR_CODES: Final = (
@@ -67,7 +68,7 @@ def _build_info(now: Snapshot) -> Points:
 
 
 def _node_info(now: Snapshot) -> Points:
-    return {(now.sources.name, now.config.cluster.name, now.config.cluster.zone): 1}
+    return {(now.sources.name, now.config.cluster.label, now.config.cluster.zone): 1}
 
 
 def _node_state(now: Snapshot) -> Points:
@@ -131,7 +132,7 @@ NODE: Final = Section(
         gauges(
             "node_info",
             "What this node is called; always 1. To be joined with `* on (instance) group_left (node)`.",
-            {"node": "name in the cluster", "cluster": "the configured name", "zone": "the configured zone"},
+            {"node": "name in the cluster", "cluster": "the configured label", "zone": "the configured zone"},
             _node_info,
         ),
         gauges("node_state", "1 for the state that the node is in.", {"state": ", ".join(SENTENCES)}, _node_state),
@@ -348,7 +349,7 @@ RELAYING: Final = Section(
     ),
 )
 
-CATALOGUE: Final = (NODE, CLIENTS, PUBSUB, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING)
+CATALOGUE: Final = (NODE, CLIENTS, PUBSUB, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING, SEALING)
 """All sections, in the order of the documentation."""
 
 

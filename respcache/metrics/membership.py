@@ -6,6 +6,7 @@ from typing import Final
 from respcache.cluster.membership.member import MemberState
 from respcache.metrics.histogram import COARSE, distribution
 from respcache.metrics.metric import Points, Section, by, counter, counters, gauge, gauges, histogram
+from respcache.metrics.sealing import DROPPED_REASONS, dropped
 from respcache.metrics.sources import Snapshot
 
 
@@ -103,11 +104,8 @@ MEMBERSHIP: Final = Section(
         counters(
             "gossip_dropped_total",
             "What was dropped unread.",
-            {
-                "reason": "decode (no packet), oversize (too long for one), label (of another cluster), stale (under "
-                "this node's own name), full (of more members than there may be), queue (rumours of too many members)"
-            },
-            lambda now: by(now.membership.stats.dropped),
+            {"reason": DROPPED_REASONS},
+            dropped,
         ),
         counters(
             "gossip_syncs_total",

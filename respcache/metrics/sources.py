@@ -1,11 +1,12 @@
 """What the metrics need of a node, and what they make of it once a scrape."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, Self
 
 from respcache.cluster.membership.snapshot import MembershipSnapshot
 from respcache.cluster.membership.tally import Tally
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
@@ -80,6 +81,10 @@ class Sources:
     traffic: Callable[[], GossipTraffic]
     tally: Tally
     links: PeerLinks
+    sealing: Sealing | None
+    """None for a node without keys."""
+    rejected: Callable[[], Mapping[str, int]]
+    """Connections on the cluster port that were cut for what came in over them, by the reason."""
     topology: Callable[[], Sequence[NodeView]]
 
 

@@ -6,9 +6,12 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from respcache.cluster.sealing.channel import REASONS
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
-from respcache.net.frames import HEAD_BYTES, FrameReader
+from respcache.net.frames import HEAD_BYTES
+from respcache.net.sealed import Wire, reason_of
 from respcache.net.seeds import QUESTION
 
 BACKLOG: Final = 100
@@ -29,15 +32,28 @@ class Door:
     """A listening socket that answers what is short by itself, and passes the rest on.
 
     accepted --RESP question----> answered, closed
-        |-----GOSSIP------------> answered, closed
-        |-----HELLO-------------> passed on, with what was read of it
+        |-----GOSSIP, INQUIRY---> answered, closed
+        |-----HELLO, HAIL-------> passed on, with what was read of it
         `-----anything else-----> closed
 
     It runs on whichever event loop opens it, and does nothing on another.
     """
 
-    def __init__(self, *, meeting_point: bytes, gossip: Callable[[bytes], bytes], pass_on: PassOn) -> None:
-        """`gossip` answers a message of the membership protocol; `pass_on` gets the socket of a link-to-be."""
+    def __init__(
+        self,
+        *,
+        meeting_point: bytes,
+        gossip: Callable[[bytes], bytes],
+        pass_on: PassOn,
+        sealing: Sealing | None = None,
+    ) -> None:
+        """`gossip` answers a message of the membership protocol; `pass_on` gets the socket of a link-to-be.
+
+        Without `sealing` they come in plain.
+        """
+        self.rejected: Final = dict.fromkeys(REASONS, 0)
+        """Connections that were cut for what came in over them, by the reason."""
+        self._sealing: Final = sealing
         self._meeting_point: Final = meeting_point
         self._gossip: Final = gossip
         self._pass_on: Final = pass_on
@@ -80,8 +96,9 @@ class Door:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 passed_on = await self._serve(connection)
-        except ProtocolError as reason:
-            log.warning("a connection to the cluster port was cut: %s", reason)
+        except ProtocolError as problem:
+            self.rejected[reason_of(problem)] += 1
+            log.warning("a connection to the cluster port was cut: %s", problem)
         except (OSError, EOFError, TimeoutError):
             pass  # whoever it was has gone, or never spoke
         finally:
@@ -102,17 +119,27 @@ class Door:
         while len(received) < HEAD_BYTES:
             received += await _read(connection)
         kind = received[HEAD_BYTES - 1]
-        if kind == frames.HELLO:
+        if kind in {frames.HELLO, frames.HAIL}:
             self._pass_on(connection, received)
             return True
-        if kind != frames.GOSSIP:
+        if kind not in {frames.GOSSIP, frames.INQUIRY}:
             raise ProtocolError("no greeting")
-        cutter = FrameReader()
-        cutter.body_max_bytes = frames.GOSSIP_MAX_BYTES
-        while not (complete := cutter.feed(received)):
-            received = await _read(connection)
-        await loop.sock_sendall(connection, frames.frame(frames.GOSSIP, self._gossip(complete[0][1])))
+        await self._answer(connection, received)
         return False
+
+    async def _answer(self, connection: socket.socket, received: bytes) -> None:
+        """Answer a message of the membership protocol."""
+        loop = asyncio.get_running_loop()
+        wire = Wire(self._sealing)
+        wire.trust(frames.GOSSIP_MAX_BYTES)
+        while not (complete := wire.feed(received)):
+            if answer := wire.take():
+                await loop.sock_sendall(connection, answer)
+            received = await _read(connection)
+        kind, body = complete[0]
+        if kind != frames.GOSSIP:
+            raise ProtocolError(f"a frame of kind {kind}")
+        await loop.sock_sendall(connection, wire.seal(frames.frame(frames.GOSSIP, self._gossip(body))))
 
 
 async def _read(connection: socket.socket) -> bytes:

@@ -2,7 +2,8 @@
 
 A frame is four bytes of length, one of kind, and a body. A connection begins with a
 HELLO (a link between two nodes), with a GOSSIP (one question, one answer), or with a
-RESP request (somebody asks where to join; see `seeds`).
+RESP request (somebody asks where to join; see `seeds`). Where nodes have keys it begins
+with a HAIL or an INQUIRY, and all frames are in sealed records (see `sealed`).
 """
 
 from typing import Annotated, Final
@@ -24,6 +25,19 @@ ANSWER: Final = 4
 PUBSUB: Final = 5
 """One message between the exchanges of two nodes."""
 
+HAIL: Final = 32
+"""Begins a sealed link; those from here on are of `cluster.sealing`."""
+INQUIRY: Final = 33
+"""Begins a sealed connection for a GOSSIP."""
+WELCOME: Final = 34
+"""The answer to a HAIL or an INQUIRY."""
+RECORD: Final = 35
+"""Sealed bytes of frames."""
+REKEY: Final = 36
+"""The sender goes on under another key."""
+KEYS: Final = 37
+"""A step of a rotation of keys, or the report on one. Within records only."""
+
 HEAD_BYTES: Final = 5
 BODY_MAX_BYTES: Final = 1024 * 1024 * 1024
 """A single value may be as large as 512 MiB, and travels whole."""
@@ -35,6 +49,10 @@ GOSSIP_MAX_BYTES: Final = 8 * 1024 * 1024
 
 _ANSWER_ID_BYTES: Final = 8
 _BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Oversize(ProtocolError):
+    """A frame is announced that is larger than it may be."""
 
 
 class Greeting(msgspec.Struct, frozen=True, array_like=True):
@@ -128,7 +146,7 @@ class FrameReader:
         while len(buffer) - position >= HEAD_BYTES:
             length = int.from_bytes(buffer[position : position + 4], "big")
             if length > self.body_max_bytes:
-                raise ProtocolError(f"a frame of {length} bytes")
+                raise Oversize(f"a frame of {length} bytes")
             end = position + HEAD_BYTES + length
             if end > len(buffer):
                 break

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from respcache.cluster.membership import Address, Effect, Event, Send, SendStream, Swim
+from respcache.cluster.sealing.channel import ChannelBroken
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
-from respcache.net.frames import FrameReader
 from respcache.net.names import AddressBook, Names
+from respcache.net.sealed import Wire
 
 STREAM_TIMEOUT_S: Final = 2.0
 READ_BYTES: Final = 64 * 1024
 LAG_MAX_MS: Final = 2**31
 """The message has no room for more; 25 days."""
+HANGS_UP: Final = "it hangs up on this node: it has other keys, or none, or belongs to another cluster"
 
 log: Final = logging.getLogger(__name__)
 
@@ -40,20 +43,25 @@ class Gossip(asyncio.DatagramProtocol):
         on_turn: Callable[[list[Event]], None],
         *,
         lag_s: Callable[[float], float] = lambda _now: 0.0,
+        sealing: Sealing | None = None,
     ) -> None:
         """`on_turn` is given the news, if any, after every input.
 
         `lag_s` tells how late the node's own event loop is, in seconds: the others are told, too.
+        Without `sealing`, everything is said in plain.
         """
         self.swim: Final = swim
         self._on_turn: Final = on_turn
         self._lag_s: Final = lag_s
+        self._sealing: Final = sealing
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._quiet: Final = asyncio.Event()
         self._book: Final = AddressBook(Names(), self._start)
+        self._told: Final[set[Address]] = set()
+        """The nodes of which it was logged that there is no talking to them."""
         self._loop: asyncio.AbstractEventLoop
         self.traffic: Final = Traffic()
         self.record_version = 0
@@ -73,8 +81,16 @@ class Gossip(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         """Hand a datagram to the machine, which refuses what is none of its own."""
         self.traffic.datagrams_in += len(data)
+        source, payload = (addr[0], addr[1]), data
+        if self._sealing is not None:
+            opened = self._sealing.datagrams.open(source, data)
+            for address, answer in opened.answers:
+                self._put(address, answer)
+            if opened.payload is None:
+                return
+            payload = opened.payload
         now = self._show()
-        self.perform(self.swim.datagram(now, (addr[0], addr[1]), data))
+        self.perform(self.swim.datagram(now, source, payload))
 
     def error_received(self, exc: Exception) -> None:
         """Ignore: a datagram that could not be delivered is a lost one."""
@@ -129,10 +145,15 @@ class Gossip(asyncio.DatagramProtocol):
         return now
 
     def _send(self, address: Address, payload: bytes) -> None:
+        sealed = [payload] if self._sealing is None else self._sealing.datagrams.seal(address, payload)
+        for datagram in sealed:
+            self._put(address, datagram)
+
+    def _put(self, address: Address, datagram: bytes) -> None:
         place = self._book.find(self._loop.time(), address)
         if self._transport is not None and place is not None:
-            self.traffic.datagrams_out += len(payload)
-            self._transport.sendto(payload, place)  # which would wait for a name to be resolved
+            self.traffic.datagrams_out += len(datagram)
+            self._transport.sendto(datagram, place)  # which would wait for a name to be resolved
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -143,11 +164,15 @@ class Gossip(asyncio.DatagramProtocol):
         self.traffic.streams_out += len(payload)
         try:
             async with asyncio.timeout(STREAM_TIMEOUT_S):
-                reply = await exchange(address, payload)
-        except (OSError, TimeoutError, EOFError, ProtocolError):
+                reply = await exchange(address, payload, self._sealing)
+        except (OSError, TimeoutError, EOFError, ProtocolError) as problem:
+            if isinstance(problem, ChannelBroken) and address not in self._told:
+                self._told.add(address)
+                log.warning("%s:%d is not understood: %s", *address, problem)
             effects = self.swim.stream_failed(self._loop.time(), address)
         else:
             self.traffic.streams_in += len(reply)
+            self._told.discard(address)
             effects = self.swim.stream_reply(self._loop.time(), address, reply)
         self.perform(effects)
 
@@ -166,19 +191,33 @@ class Gossip(asyncio.DatagramProtocol):
         self.perform(self.swim.tick(max(due, self._show())))
 
 
-async def exchange(address: Address, payload: bytes) -> bytes:
+async def exchange(address: Address, payload: bytes, sealing: Sealing | None = None) -> bytes:
     """Send one gossip message over TCP and return the reply. Raises OSError, EOFError, ProtocolError."""
+    try:
+        return await _exchanged(address, payload, Wire(sealing, dialled=address))
+    except (OSError, EOFError, ProtocolError):
+        if sealing is None or not sealing.plaintext:
+            raise
+        return await _exchanged(address, payload, Wire(sealing, dialled=address))  # the other way, of two
+
+
+async def _exchanged(address: Address, payload: bytes, wire: Wire) -> bytes:
+    understood = asked = False
+    wire.trust(frames.GOSSIP_MAX_BYTES)
     reader, writer = await asyncio.open_connection(*address)
     try:
-        writer.write(frames.frame(frames.GOSSIP, payload))
-        cutter = FrameReader()
-        cutter.body_max_bytes = frames.GOSSIP_MAX_BYTES
+        writer.write(wire.begin(frames.INQUIRY))
         while True:
+            if not asked and wire.is_ready:
+                asked = True
+                writer.write(wire.seal(frames.frame(frames.GOSSIP, payload)))
             chunk = await reader.read(READ_BYTES)
             if not chunk:
-                raise EOFError
-            complete = cutter.feed(chunk)
+                raise EOFError if wire.is_ready else ChannelBroken("key", HANGS_UP)
+            complete = wire.feed(chunk)
+            understood = wire.is_ready
             if complete:
                 return complete[0][1]
     finally:
+        wire.ended(understood=understood)
         writer.close()

@@ -2,7 +2,8 @@
 
 Of two nodes the one with the smaller name dials, again and again while the other lives; at
 the other end the connection comes in through the door (see `door`).
-What is sent within one turn of the event loop goes out in one write.
+What is sent within one turn of the event loop goes out in one write, and where the node has
+keys in one sealed record.
 """
 
 import asyncio
@@ -11,9 +12,13 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+from respcache.cluster.membership import Address
+from respcache.cluster.sealing.channel import REASONS
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
-from respcache.net.frames import Ask, FrameReader, Greeting
+from respcache.net.frames import Ask, Greeting
+from respcache.net.sealed import Wire, reason_of
 from respcache.order import Order
 
 DIAL_TIMEOUT_S: Final = 2.0
@@ -61,12 +66,18 @@ class Link(asyncio.Protocol):
     new --HELLO--> up ---> closed
     """
 
-    def __init__(self, links: "Links", *, dialled: str = "", received: bytes = b"") -> None:
-        """`received` is what was read already of a connection that came in."""
+    def __init__(
+        self, links: "Links", *, dialled: str = "", address: Address | None = None, received: bytes = b""
+    ) -> None:
+        """`dialled` is the node that is expected at `address`; without them the connection came in.
+
+        `received` is what was read already of one that came in.
+        """
         self._links: Final = links
         self._dialled: Final = dialled
         self._received: Final = received
-        self._reader: Final = FrameReader()
+        self._wire: Final = Wire(links.sealing, dialled=address)
+        self._greeted_it = False
         self._out: list[bytes] = []
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
@@ -88,17 +99,25 @@ class Link(asyncio.Protocol):
         self._links.opened(self)
         self._patience = asyncio.get_running_loop().call_later(GREETING_TIMEOUT_S, self.cut)
         if self._dialled:
-            self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
+            if hail := self._wire.begin():
+                self._transport.write(hail)
+            self._greet()
         elif self._received:
             self.data_received(self._received)
 
     def data_received(self, data: bytes) -> None:
         """Take in what the peer sent; whatever is no frame ends the connection."""
         try:
-            for kind, body in self._reader.feed(data):
+            arrived = self._wire.feed(data)
+            if answer := self._wire.take():
+                self._transport.write(answer)
+            if self._dialled:
+                self._greet()
+            for kind, body in arrived:
                 self._take(kind, body)
-        except ProtocolError as reason:
-            log.warning("link to %s cut: %s", self.peer or self._transport.get_extra_info("peername"), reason)
+        except ProtocolError as problem:
+            self._links.rejected[reason_of(problem)] += 1
+            log.warning("link to %s cut: %s", self.peer or self._transport.get_extra_info("peername"), problem)
             self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
@@ -106,6 +125,7 @@ class Link(asyncio.Protocol):
         if self.gone.is_set():
             return  # it was abandoned before
         self._patience.cancel()
+        self._wire.ended(understood=bool(self.peer))
         asked = list(self._asked.values())
         self._asked.clear()
         self._links.closed(self)
@@ -144,14 +164,36 @@ class Link(asyncio.Protocol):
         out, self._out = self._out, []
         if self.gone.is_set() or self._transport.is_closing():
             return
-        self._transport.write(b"".join(out))
+        self._transport.write(self._wire.seal(b"".join(out)))
         if self._transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
             log.warning("link to %s cut: it leaves too much unread", self.peer)
             self.cut()
 
+    def rekey(self) -> None:
+        """Seal with the node's primary key from now on."""
+        self._links.flush(self)  # what was sent before goes under the key before
+        if not self._transport.is_closing() and (told := self._wire.rekey()):
+            self._transport.write(told)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nobody can read along."""
+        return self._wire.peer is not None
+
+    @property
+    def key_ids(self) -> frozenset[bytes]:
+        """The keys that it rests on; none where it is not sealed."""
+        return self._wire.key_ids
+
     def cut(self) -> None:
         """End the connection at once."""
         self._transport.abort()
+
+    def _greet(self) -> None:
+        """Say who this node is, as soon as that can be said."""
+        if not self._greeted_it and self._wire.is_ready:
+            self._greeted_it = True
+            self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
 
     def _take(self, kind: int, body: bytes) -> None:
         node = self._links.node
@@ -170,6 +212,8 @@ class Link(asyncio.Protocol):
             order = self._asked.pop(number, None)
             if order is not None:
                 node.answered(order, served=served, wire=wire)
+        elif kind == frames.KEYS:
+            self._links.on_keys(self, body)
         else:
             raise ProtocolError(f"a frame of kind {kind}")
 
@@ -184,20 +228,26 @@ class Link(asyncio.Protocol):
     def _greeted(self, greeting: Greeting) -> None:
         if self._dialled and greeting.name != self._dialled:
             raise ProtocolError(f"{self._dialled} was dialled, {greeting.name} answers")
+        proved = self._wire.peer
+        if proved is not None and (proved.name, proved.run) != (greeting.name, greeting.run):
+            raise ProtocolError(f"{proved.name} has proved a key, {greeting.name} greets")
         self._patience.cancel()
         self.peer, self.run = greeting.name, greeting.run
-        self._reader.body_max_bytes = frames.BODY_MAX_BYTES
-        if not self._dialled:
-            self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
+        self._wire.trust()
+        self._greet()
         self._links.greeted(self)
 
 
 class Links:
     """All links of one node."""
 
-    def __init__(self, node: Node, greeting: Greeting) -> None:
+    def __init__(self, node: Node, greeting: Greeting, sealing: Sealing | None = None) -> None:
+        """Without `sealing`, links are plain."""
         self.node: Final = node
         self.greeting: Final = greeting
+        self.sealing: Final = sealing
+        self.on_keys: Callable[[Link, bytes], None] = _refuse_keys
+        """Takes messages about keys; a node that has some sets it."""
         self._up: Final[dict[str, Link]] = {}
         self._all: Final[set[Link]] = set()
         self._dirty: list[Link] = []
@@ -206,6 +256,8 @@ class Links:
         self._waking = False
         self.reconnects = 0
         """Links that were dialled anew after a break."""
+        self.rejected: Final = dict.fromkeys(REASONS, 0)
+        """Connections that were cut for what came in over them, by the reason."""
 
     def adopt(self, connection: socket.socket, received: bytes) -> None:
         """Take in a connection that came in, and what was read of it already."""
@@ -232,6 +284,10 @@ class Links:
         """Find the link that stands."""
         return self._up.get(name)
 
+    def standing(self) -> list[Link]:
+        """List the links that stand."""
+        return list(self._up.values())
+
     def __len__(self) -> int:
         """Count the links that stand."""
         return len(self._up)
@@ -255,6 +311,12 @@ class Links:
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def flush(self, link: Link) -> None:
+        """Flush a link now, if anything is waiting to be sent over it."""
+        if link in self._dirty:
+            self._dirty.remove(link)
+            link.flush()
 
     def _flush(self) -> None:
         self._waking = False
@@ -298,10 +360,14 @@ class Links:
 
     async def _connect(self, name: str, host: str, port: int) -> Link:
         """Dial once. Raises OSError."""
-        link = Link(self, dialled=name)
+        link = Link(self, dialled=name, address=(host, port))
         try:
             await asyncio.get_running_loop().create_connection(lambda: link, host, port)
         except asyncio.CancelledError:
             link.abandoned()
             raise
         return link
+
+
+def _refuse_keys(_link: Link, _body: bytes) -> None:
+    raise ProtocolError("this node has no keys")

@@ -28,12 +28,13 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Final
 
 from respcache.cluster.membership import Address, Event, Member, Swim
 from respcache.cluster.membership.snapshot import MembershipSnapshot
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.net.door import Door
 from respcache.net.gossip import Gossip, Traffic
 from respcache.net.pulse import Pulse
@@ -64,8 +65,9 @@ class Membership:
         *,
         on_event: Callable[[Event], None],
         on_link: Callable[[socket.socket, bytes], None],
+        sealing: Sealing | None = None,
     ) -> None:
-        """`on_event` and `on_link` are called on the running event loop."""
+        """`on_event` and `on_link` are called on the running event loop. Without `sealing`, all is said in plain."""
         self.snapshot = MembershipSnapshot.of(swim)
         """What is known now; replaced, never changed."""
         self.traffic = Traffic()
@@ -82,9 +84,12 @@ class Membership:
         self._thread: threading.Thread | None = None
         self._closed = False
         # On the thread, from here on.
-        self._gossip: Final = Gossip(swim, self._took_turn, lag_s=self._lag_s)
+        self._gossip: Final = Gossip(swim, self._took_turn, lag_s=self._lag_s, sealing=sealing)
         self._door: Final = Door(
-            meeting_point=meeting_point(swim.me.address), gossip=self._gossip.stream, pass_on=self._arrived
+            meeting_point=meeting_point(swim.me.address),
+            gossip=self._gossip.stream,
+            pass_on=self._arrived,
+            sealing=sealing,
         )
         self._swim: Final = swim
         self._own_loop: asyncio.AbstractEventLoop
@@ -143,6 +148,11 @@ class Membership:
             else:
                 self._thread.join()
         self._open_mail()
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        """Count the connections that the door has cut, by the reason; to be read only."""
+        return self._door.rejected
 
     def member(self, name: str) -> Member | None:
         """Find a member in any state."""

@@ -27,6 +27,7 @@ from respcache.cluster.ownership.record import Node
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.log import Log as PartitionLog
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import CommandError, ProtocolError
 from respcache.executor import NEVER, resolve
 from respcache.locking import Locks
@@ -60,10 +61,14 @@ class Replicator:
         exchange: Exchange,
         *,
         rerouted: Callable[[Sequence[str]], None],
+        sealing: Sealing | None = None,
     ) -> None:
-        """`rerouted` is given the primaries of all partitions whenever some may have changed."""
+        """`rerouted` is given the primaries of all partitions whenever some may have changed.
+
+        Without `sealing`, links are plain.
+        """
         self.keeper: Final = keeper
-        self.links: Final = Links(self, greeting)
+        self.links: Final = Links(self, greeting, sealing)
         self.messenger: Final = Messenger(exchange, self.links)
         self.drained: Final = asyncio.Event()
         """Set when this node, having asked to leave, holds nothing any more."""

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import logging
 import random
+import secrets
 from collections.abc import Callable, Sequence
 from time import monotonic, time, time_ns
 from typing import Final, assert_never
@@ -42,22 +43,26 @@ from respcache.cluster.membership.snapshot import STRANGER
 from respcache.cluster.membership.tally import Tally
 from respcache.cluster.ownership import record
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
+from respcache.cluster.sealing.channel import Identity
+from respcache.cluster.sealing.keyring import Keyring
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.cluster.topology import NodeView
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
-from respcache.config import Config
+from respcache.config import ClusterConfig, Config
 from respcache.errors import ConfigError
 from respcache.executor import Executor
 from respcache.host import NodeHost
 from respcache.locking import Locks
 from respcache.metrics import LoopLag, Readiness, Sources
-from respcache.net import seeds, sockets
+from respcache.net import keys, seeds, sockets
 from respcache.net.announcer import Announcer
 from respcache.net.frames import Greeting
 from respcache.net.membership import Membership
 from respcache.net.monitor import Monitor
 from respcache.net.names import Names
 from respcache.net.replicator import Replicator
+from respcache.net.rotation import Rotation
 from respcache.net.search import Search
 from respcache.net.server import Server
 from respcache.pubsub.audience import Kind
@@ -88,7 +93,7 @@ SWEEP_PARTITIONS: Final = 64
 class Runtime:
     """Everything that a node consists of while it runs. Must be made within a running event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 # the list of parts
         self, config: Config, rng: random.Random, *, state: Callable[[], str], shut_down: Callable[[], None]
     ) -> None:
         """Bind the ports. Raises ConfigError if one is taken.
@@ -96,6 +101,7 @@ class Runtime:
         `state` gives the state of the node, one of metrics.sources.SENTENCES.
         """
         server, cluster = config.server, config.cluster
+        ring = keys.load_ring(config)
         self._loop: Final = asyncio.get_running_loop()
         default_port = server.port or seeds.DEFAULT_PORT
         joining = [seeds.parse_seed(seed, default_port=default_port) for seed in cluster.join]
@@ -110,6 +116,7 @@ class Runtime:
         self.http_address: Final = (host, http_port) if http_port else None
         self.name: Final = cluster.name or f"{host}:{port}"
         run = time_ns() // 1_000_000
+        self.sealing: Final = None if ring is None else _sealing(ring, Identity(self.name, run), cluster)
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
 
         self.settings: Final = LiveSettings(config, self._take_settings)
@@ -151,6 +158,7 @@ class Runtime:
             meta=Meta(
                 client_port=port,
                 http_port=http_port,
+                label=cluster.label,
                 zone=cluster.zone,
                 weight=cluster.weight,
                 version=__version__,
@@ -166,6 +174,7 @@ class Runtime:
             swim,
             on_event=self._on_event,
             on_link=lambda connection, received: self.replicator.links.adopt(connection, received),  # noqa: PLW0108 # made below
+            sealing=self.sealing,
         )
         self.announcer: Final = Announcer(self.name, member=self.membership.member)
         self.announcer.publish = self.announce
@@ -188,7 +197,9 @@ class Runtime:
             Greeting(self.name, run),
             self.exchange,
             rerouted=self.announcer.routed,
+            sealing=self.sealing,
         )
+        self.rotation: Final = None if self.sealing is None else self._rotation(self.sealing, cluster.keys_file)
         self.router: Final = Router(
             name=self.name,
             store=self.store,
@@ -225,6 +236,8 @@ class Runtime:
                 traffic=lambda: self.membership.traffic,
                 tally=self.tally,
                 links=self.replicator.links,
+                sealing=self.sealing,
+                rejected=self._rejected,
                 topology=self.topology,
             )
         )
@@ -293,6 +306,8 @@ class Runtime:
             await asyncio.gather(self._searching, return_exceptions=True)
         self.server.close()
         self.server.abandon()
+        if self.rotation is not None:
+            await self.rotation.close()
         await self.membership.close()
         await self.replicator.close()
         self.announcer.close()
@@ -324,6 +339,27 @@ class Runtime:
             for met in (known.acquaintances.get(member.name, STRANGER),)
         ]
         return sorted(views, key=lambda view: view.name)
+
+    def _rotation(self, sealing: Sealing, keys_file: str) -> Rotation:
+        """Connect the part that changes keys."""
+
+        def others() -> Sequence[str]:
+            return [node.name for node in self.topology() if node.state in {"alive", "suspect"} and not node.myself]
+
+        rotation = Rotation(
+            sealing,
+            self.replicator.links,
+            members=others,
+            keep=lambda ring: keys.keep(keys_file, ring) if keys_file else keys.IN_MEMORY,
+            kept="" if keys_file else keys.IN_MEMORY,
+        )
+        self.host.rotate = rotation.command
+        return rotation
+
+    def _rejected(self) -> dict[str, int]:
+        """Count the connections on the cluster port that were cut, before and after they were links."""
+        before, after = self.membership.rejected, self.replicator.links.rejected
+        return {reason: before[reason] + after[reason] for reason in after}
 
     def _ranges(self) -> dict[str, list[tuple[int, int]]]:
         """Merge the slots of each primary's neighbouring partitions."""
@@ -447,6 +483,10 @@ def _profile(config: Config) -> GossipConfig:
         return dataclasses.replace(PROFILES[environment], **given)
     except ConfigError as reason:
         raise ConfigError(f"[gossip], with environment = {environment}: {reason}") from None
+
+
+def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:
+    return Sealing(ring, me, label=cluster.label, entropy=secrets.token_bytes, plaintext=cluster.plaintext)
 
 
 def _keeper_config(config: Config) -> KeeperConfig:

@@ -1,7 +1,6 @@
 """The RESP port: listens, admits clients, and knows all that are connected."""
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Callable, Sequence
 from time import time
 from typing import Final, cast
 
+from respcache.addresses import is_loopback
 from respcache.commands.session import Session
 from respcache.config import ServerConfig
 from respcache.executor import Executor
@@ -201,6 +201,4 @@ def _is_local(transport: asyncio.Transport) -> bool:
     name = transport.get_extra_info("peername")
     if not isinstance(name, tuple):
         return True
-    address = ipaddress.ip_address(name[0].partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    return is_loopback(name[0])

@@ -62,9 +62,14 @@ class Server:
             ports.append(f"--cluster-port={self.ready.cluster.rpartition(':')[2]}")
         joining = [f"--join={','.join(join)}"] if join else []
         program = [sys.executable, "-P", str(HERE / "node.py"), str(self._file)]
+        address = [
+            f"--name={self.name}",
+            f"--bind={self.host}",
+            "--cluster-plaintext=yes",
+        ]  # namespaces are not local
         with self._log.open("a") as log:
             self._spare = subprocess.Popen(
-                [*self._inside, *program, f"--name={self.name}", f"--bind={self.host}", *ports, *joining, *self._flags],
+                [*self._inside, *program, *address, *ports, *joining, *self._flags],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -34,12 +34,12 @@ def _block(here: Node, there: Node) -> list[Link]:
     """Keep one node from sending anything to another, or reading what that has sent; return the links concerned."""
     assert here._runtime is not None
     gossip, links = here._runtime.membership._gossip, here._runtime.replicator.links
-    send, exchange, connect = gossip._send, gossip._exchange, links._connect
+    put, exchange, connect = gossip._put, gossip._exchange, links._connect
     blocked, name = there.cluster_address, there.name
 
-    def lossy_send(address: Address, payload: bytes) -> None:
+    def lossy_put(address: Address, datagram: bytes) -> None:
         if address != blocked:
-            send(address, payload)
+            put(address, datagram)
 
     async def lossy_exchange(address: Address, payload: bytes) -> None:
         if address != blocked:
@@ -52,7 +52,7 @@ def _block(here: Node, there: Node) -> list[Link]:
             raise OSError("the cable is pulled")
         return await connect(peer, host, port)
 
-    gossip._send = lossy_send  # type: ignore[method-assign] # a node between real sockets, and a cable to pull
+    gossip._put = lossy_put  # type: ignore[method-assign] # a node between real sockets, and a cable to pull
     gossip._exchange = lossy_exchange  # type: ignore[method-assign] # the same
     links._connect = lossy_connect  # type: ignore[method-assign, assignment] # the same; it is dialled again and again
     link = links.link(name)
@@ -66,5 +66,5 @@ def _unblock(node: Node) -> None:
     """Uncover the methods of the classes again."""
     assert node._runtime is not None
     gossip, links = vars(node._runtime.membership._gossip), vars(node._runtime.replicator.links)
-    for instance, name in ((gossip, "_send"), (gossip, "_exchange"), (links, "_connect")):
+    for instance, name in ((gossip, "_put"), (gossip, "_exchange"), (links, "_connect")):
         instance.pop(name, None)

@@ -4,18 +4,21 @@ import asyncio
 import resource
 import socket
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from integration.clients import client, clients, until
 from respcache.node import Node
 from respcache.resp.encode import request
-from respcache.testing import Cluster
+from respcache.testing import Cluster, Setting
 
 pytestmark = pytest.mark.integration
 
 MIB = 1024 * 1024
 TIMEOUT_S = 10.0
+OPEN: Final[dict[str, Setting]] = {"bind": "0.0.0.0", "advertise": "127.0.0.1", "cluster_plaintext": True}  # noqa: S104 # that is the point
+"""Settings of a node that other machines can reach."""
 
 
 async def test_a_slow_reader_is_waited_for_without_piling_up_its_replies() -> None:
@@ -93,7 +96,7 @@ async def test_a_node_without_password_refuses_clients_from_other_machines() -> 
     if host is None:
         pytest.skip("this machine has no address but the loopback one")
     async with Cluster() as cluster:
-        shut = await cluster.add_member(bind="0.0.0.0", advertise="127.0.0.1")  # noqa: S104 # that is the point
+        shut = await cluster.add_member(**OPEN)
         refusal = await _said((host, shut.address[1]), b"PING\r\n")
         assert refusal.startswith(b"-DENIED this node is in protected mode")
         for remedy in (b"requirepass", b"loopback", b"protected-mode"):
@@ -101,7 +104,7 @@ async def test_a_node_without_password_refuses_clients_from_other_machines() -> 
         assert await _said(("127.0.0.1", shut.address[1]), b"PING\r\nQUIT\r\n") == b"+PONG\r\n+OK\r\n"
     for settings in ({"requirepass": "secret"}, {"protected_mode": False}):
         async with Cluster() as cluster:
-            node = await cluster.add_member(bind="0.0.0.0", advertise="127.0.0.1", **settings)  # noqa: S104 # as above
+            node = await cluster.add_member(**OPEN, **settings)
             said = await _said((host, node.address[1]), b"AUTH secret\r\nPING\r\nQUIT\r\n")
             assert said.endswith(b"+PONG\r\n+OK\r\n")
 

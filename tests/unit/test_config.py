@@ -83,3 +83,16 @@ def test_every_number_of_the_failure_detector_can_be_set() -> None:
     """The section has the fields of the profiles, and leaves to the profile what is not given."""
     assert list(GossipSettings.__struct_fields__) == [field.name for field in dataclasses.fields(GossipConfig)]
     assert set(msgspec.structs.asdict(GossipSettings()).values()) == {None}
+
+
+def test_secrets_are_not_in_a_repr() -> None:
+    """Programs print their configuration; whether there is a secret may be seen."""
+    config = Config(server=ServerConfig(requirepass="swordfish"), cluster=ClusterConfig(keys=("marlin",)))
+    shown = repr(config)
+    assert "swordfish" not in shown
+    assert "marlin" not in shown
+    assert "requirepass=(hidden)" in shown
+    assert "keys=(hidden)" in shown
+    assert "requirepass=''" in repr(Config())
+    with pytest.raises(ConfigError, match=r"keys = \(hidden\)"):
+        ClusterConfig(keys=(b"marlin",))  # type: ignore[arg-type] # that is what is refused

@@ -16,6 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from respcache.cluster.membership import PROFILES, Meta, Swim
 from respcache.cluster.membership.snapshot import MembershipSnapshot
 from respcache.cluster.membership.tally import Tally
+from respcache.cluster.sealing.channel import Identity
+from respcache.cluster.sealing.keyring import Key, Keyring
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.cluster.stats import KeeperFigures
 from respcache.commands.families import ROWS
 from respcache.config import ClusterConfig, Config
@@ -115,6 +118,8 @@ def idle_node() -> Sources:
         traffic=Traffic,
         tally=Tally(),
         links=TwoLinks(),
+        sealing=None,
+        rejected=lambda: {"auth": 3, "key": 0},
         topology=tuple,
     )
 
@@ -381,3 +386,21 @@ def test_status_says_who_and_how() -> None:
 def test_the_documentation_is_what_the_catalogue_says() -> None:
     """docs/metrics.md was generated from this catalogue."""
     assert (REPOSITORY / "docs" / "metrics.md").read_text(encoding="utf-8") == page()
+
+
+def test_what_was_dropped_is_counted_before_and_after_the_seal() -> None:
+    """Under one name: some reasons are known to both."""
+    key = Key.of(bytes(32))
+    sealing = Sealing(Keyring((key,)), Identity("a", 1), label="", entropy=random.Random(1).randbytes)
+    known = idle_node().membership()
+    node = replace(idle_node(), sealing=sealing, membership=lambda: known)
+    sealing.datagrams.dropped["replay"] = 2
+    sealing.datagrams.dropped["stale"] = 3
+    known.stats.dropped["stale"] = 4
+    found = samples(scrape(node))
+    assert found['respcache_gossip_dropped_total{reason="replay"}'] == 2
+    assert found['respcache_gossip_dropped_total{reason="stale"}'] == 7
+    assert found['respcache_gossip_dropped_total{reason="label"}'] == 0
+    assert found['respcache_peer_rejected_total{reason="auth"}'] == 3
+    assert found["respcache_cluster_keys"] == 1
+    assert samples(scrape(idle_node()))["respcache_cluster_keys"] == 0

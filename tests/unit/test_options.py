@@ -175,6 +175,19 @@ def test_a_secret_and_its_file_contradict_each_other(tmp_path: Path) -> None:
     assert config.server.requirepass == "swordfish"
 
 
+def test_keys_come_in_a_list_or_from_a_file_that_the_node_reads_itself(tmp_path: Path) -> None:
+    """It has to know the file, which it writes when the keys change; a mistake shows no key."""
+    config = loaded(flags={"cluster-keys-file": "/run/keys", "cluster-label": "blue", "cluster-plaintext": "yes"})
+    assert (config.cluster.keys, config.cluster.keys_file) == ((), "/run/keys")
+    assert (config.cluster.label, config.cluster.plaintext) == ("blue", True)
+    file = tmp_path / "respcache.toml"
+    file.write_text("[cluster]\nkeys = ['a', 'b']\nkeys-file = 'c'\n")
+    assert (loaded(file=file).cluster.keys, loaded(file=file).cluster.keys_file) == (("a", "b"), "c")
+    assert loaded(environment={"RESPCACHE_CLUSTER__KEYS_FILE": "x"}).cluster.keys_file == "x"
+    assert BY_NAME["cluster-keys"].is_secret
+    assert not BY_NAME["cluster-keys"].may_be_in_a_file
+
+
 def test_names_are_unique() -> None:
     """As flags and in CONFIG, where there are no sections, and in the environment."""
     assert len(BY_NAME) == len(OPTIONS) == len({option.variable for option in OPTIONS})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from respcache.config import Config
+from respcache.config import ClusterConfig, Config
 from respcache.options import BY_NAME
-from respcache.settings import CHANGEABLE, FACTS, LiveSettings, Refused, UnknownSetting
+from respcache.settings import CHANGEABLE, FACTS, HIDDEN, LiveSettings, Refused, UnknownSetting
 
 
 def live() -> tuple[LiveSettings, list[Config]]:
@@ -80,3 +80,13 @@ def test_an_output_limit_that_would_not_hold_is_refused(text: str) -> None:
     settings, _ = live()
     with pytest.raises(Refused, match="client-output-buffer-limit"):
         settings.set({"client-output-buffer-limit": text})
+
+
+def test_keys_are_shown_to_nobody() -> None:
+    """Not even to who may read all settings: they would make him a node. Nor can they be set."""
+    settings = LiveSettings(Config(cluster=ClusterConfig(keys=("marlin",))), lambda _config: None)
+    assert settings.get("cluster-keys") == HIDDEN
+    with pytest.raises(Refused) as refusal:
+        settings.set({"cluster-keys": "swordfish"})
+    assert "swordfish" not in str(refusal.value)
+    assert live()[0].get("cluster-keys") == ""

@@ -18,8 +18,8 @@ anyway. The argument, attack by attack:
   that the attacker can do nothing with: the listener acts on records only, and no record of
   another connection fits its keys. Within a connection records are numbered.
 - *Reflection.* Each direction has a key of its own, and a node refuses a HAIL in its own name.
-- *Changes and downgrades.* Names, runs, versions and the offered keys are all in the hash: if
-  the sides have not seen the same bytes, the confirmation fails. There is nothing weaker to fall
+- *Changes and downgrades.* Purpose, names, runs, versions and the offered keys are all in the hash:
+  if the sides have not seen the same bytes, the confirmation fails. There is nothing weaker to fall
   back to; a node with keys takes no plain frames unless its settings say so.
 - *A member that lies.* Whoever has the key is a member: it can claim any free name. Keys keep
   outsiders out, not members apart.
@@ -152,14 +152,15 @@ class Channel:
         self._me: Final = me
         self._label: Final = label.encode()
         self._entropy: Final = entropy
-        self._hail = b""
+        self._hail = self._purpose = b""
         self._ephemeral: X25519PrivateKey
         self._out: _Direction
         self._in: _Direction
 
-    def hail(self) -> bytes:
-        """Begin, as the one who dialled."""
+    def hail(self, purpose: bytes) -> bytes:
+        """Begin, as the one who dialled; both sides have to mean the same purpose."""
         assert not self._hail
+        self._purpose = purpose
         keys = self._ring().keys
         public = self._public()
         claim = self._claim(VERSION, public, self._me, [key.id for key in keys])
@@ -167,10 +168,11 @@ class Channel:
         self._hail = _encode(_Hail(VERSION, public, self._me.name, self._me.run, offers))
         return self._hail
 
-    def welcome(self, body: bytes) -> bytes:
-        """Answer a HAIL; the channel is open then. Raises ChannelBroken."""
+    def welcome(self, body: bytes, purpose: bytes) -> bytes:
+        """Answer a HAIL that came for a purpose; the channel is open then. Raises ChannelBroken."""
         if self._hail:
             raise ChannelBroken("decode", "a second handshake")
+        self._purpose = purpose
         try:
             hail = _hails.decode(body)
         except _BAD_BYTES as problem:
@@ -259,7 +261,7 @@ class Channel:
         raise ChannelBroken("key", f"{peer.name} has none of this node's keys")
 
     def _claim(self, version: int, public: bytes, who: Identity, key_ids: list[bytes]) -> bytes:
-        return _encode((version, public, who.name, who.run, key_ids, self._label))
+        return _encode((version, self._purpose, public, who.name, who.run, key_ids, self._label))
 
     def _directions(self, key: Key, public: bytes, welcome: bytes) -> tuple[_Direction, _Direction]:
         """Derive both directions: from the dialler, to the dialler. Raises ChannelBroken."""
@@ -267,7 +269,7 @@ class Channel:
             shared = self._ephemeral.exchange(X25519PublicKey.from_public_bytes(public))
         except ValueError:
             raise ChannelBroken("auth", "no ephemeral key") from None
-        seen = sha256(_encode((self._hail, welcome, self._label))).digest()
+        seen = sha256(_encode((self._purpose, self._hail, welcome, self._label))).digest()
         secrets = derive(key.secret + shared, purpose=b"connection", salt=seen, length=2 * KEY_BYTES)
         return _Direction(secrets[:KEY_BYTES], key.id), _Direction(secrets[KEY_BYTES:], key.id)
 

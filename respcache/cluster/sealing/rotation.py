@@ -135,4 +135,6 @@ def check(verb: Verb, subject: str, reports: Mapping[str, Report], silent: Seque
         raise KeyRefused(f"{', '.join(lacking)} lack a key that others use; install it first")
     resting = [name for name, report in reports.items() if subject in report.connections]
     if resting:
-        raise KeyRefused(f"connections of {', '.join(resting)} rest on {subject}; use another key first")
+        raise KeyRefused(
+            f"connections of {', '.join(resting)} rest on {subject}; use another key first, or wait a moment"
+        )

@@ -1,6 +1,5 @@
 """All that seals the traffic of one node: its ring, its datagrams, its connections."""
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -54,11 +53,3 @@ class Sealing:
             del self._plain[address]
         elif len(self._plain) < PEERS_MAX:
             self._plain[address] = None
-
-
-def total(*counts: dict[str, int]) -> dict[str, int]:
-    """Add up counts by reason."""
-    found: Counter[str] = Counter()
-    for count in counts:
-        found.update(count)
-    return dict(found)

@@ -3,7 +3,8 @@
 from click import unstyle
 
 from respcache.cli.client import SeenNode
-from respcache.cli.status import Row, summary, table
+from respcache.cli.status import COLOURS, STATE, Row, summary
+from respcache.cli.tables import table
 
 SOUND = {
     "cluster_state": "ok",
@@ -39,7 +40,7 @@ def test_columns_are_as_wide_as_they_need() -> None:
         Row("127.0.0.1:6379", "four", "alive", "8192", "10", "20", "1.00M", "3"),
         Row("b:1", "b:1", "dead", "0", "-", "-", "-", "-"),
     ]
-    lines = table(rows)
+    lines = table(Row(), rows, COLOURS, colour_by=STATE)
     assert [unstyle(line) for line in lines] == [
         "NODE            NAME  STATE  SLOTS  KEYS  COPIES  MEMORY  CLIENTS",
         "127.0.0.1:6379  four  alive  8192   10    20      1.00M   3",

@@ -1,9 +1,16 @@
 """The slot table as clients see it."""
 
+from typing import Literal
+
 import pytest
 
 from respcache.cluster.health import Health
+from respcache.cluster.sealing.rotation import Verb
+from respcache.commands.registry import Flags
+from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError
+from respcache.executor import resolve
+from respcache.pending import Pending
 from respcache.reply import OK, Verbatim
 from unit.commands.front import Front, view
 
@@ -217,3 +224,57 @@ def test_failover_takes_over_when_told_to_and_does_nothing_else() -> None:
     assert front.takeovers == 0
     assert front.ask(client, b"CLUSTER", b"FAILOVER", b"takeover") is OK
     assert front.takeovers == 1
+
+
+@pytest.mark.parametrize("words", [b"", b"LIST x", b"INSTALL", b"USE a b", b"ROTATE x", b"\xff"])
+def test_steps_with_keys_that_are_none_are_refused(words: bytes) -> None:
+    """With all that there are."""
+    front = Front()
+    refusal = front.wire(front.client(), b"CLUSTER", b"KEYS", *words.split(b" "))
+    assert refusal.startswith((b"-ERR Try CLUSTER KEYS LIST | INSTALL <key>", b"-ERR wrong number of arguments"))
+
+
+def test_a_node_without_keys_says_so() -> None:
+    """Whatever is wanted."""
+    front = Front()
+    for words in (b"LIST", b"INSTALL x", b"USE x", b"REMOVE x"):
+        refusal = front.wire(front.client(), b"CLUSTER", b"KEYS", *words.split(b" "))
+        assert refusal == b"-ERR this node has no keys: it was started without cluster-keys-file\r\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "address", "permitted"),
+    [
+        ("local", "127.0.0.1:5", True),
+        ("local", "[::1]:5", True),
+        ("local", "embedded", True),
+        ("local", "10.0.0.1:5", False),
+        ("local", "[fe80::1]:5", False),
+        ("yes", "10.0.0.1:5", True),
+        ("no", "127.0.0.1:5", False),
+    ],
+)
+def test_who_may_change_keys(
+    setting: Literal["no", "local", "yes"],
+    address: str,
+    permitted: bool,  # noqa: FBT001 # a column of the table
+) -> None:
+    """On the way from another machine a key could be read; a list of fingerprints is no secret."""
+
+    def rotate(verb: Verb, subject: str, protocol: int) -> Pending:
+        raise CommandError(f"taken: {verb.value} {subject} {protocol}")
+
+    front = Front(Config(server=ServerConfig(enable_keys_command=setting)))
+    front.host.rotate = rotate
+    client = front.host.session(address, "127.0.0.1:6379")
+    assert front.wire(client, b"CLUSTER", b"KEYS", b"list") == b"-ERR taken: list  2\r\n"
+    for words, taken in ((b"Install aB=", b"install aB="), (b"use AB", b"use ab"), (b"REMOVE AB", b"remove ab")):
+        reply = front.wire(client, b"CLUSTER", b"KEYS", *words.split(b" "))
+        refusal = b"-ERR CLUSTER KEYS command not allowed."
+        assert reply.startswith(b"-ERR taken: " + taken + b" 2\r\n" if permitted else refusal)
+
+
+def test_a_step_with_a_key_is_not_in_the_slow_log() -> None:
+    """However slow: others may read that log."""
+    row = resolve([b"CLUSTER", b"KEYS", b"INSTALL", b"x"])
+    assert Flags.SKIP_SLOWLOG in row.flags

@@ -1,14 +1,19 @@
 """The cluster port: who comes in, and who is turned away."""
 
 import asyncio
+import random
 import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from respcache.cluster.membership import Address
+from respcache.cluster.sealing.channel import Identity
+from respcache.cluster.sealing.keyring import Key, Keyring
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.net import frames
 from respcache.net.door import STRANGERS_MAX, Door
+from respcache.net.sealed import Wire
 from respcache.net.seeds import QUESTION
 from respcache.net.sockets import bind_stream
 from respcache.resp.encode import bulk
@@ -20,8 +25,15 @@ MEETING = bulk(b"10.0.0.1:16379")
 Passed = list[tuple[socket.socket, bytes]]
 
 
-def with_door(scenario: Callable[[Address, Passed], Awaitable[None]]) -> None:
-    """Run a scenario on a door that answers gossip by turning it around, and keeps what it passes on."""
+def with_door(
+    scenario: Callable[[Address, Passed], Awaitable[None]],
+    sealing: Sealing | None = None,
+    rejected: dict[str, int] | None = None,
+) -> None:
+    """Run a scenario on a door that answers gossip by turning it around, and keeps what it passes on.
+
+    `rejected` is filled with what it has counted.
+    """
 
     async def main() -> None:
         passed: Passed = []
@@ -29,6 +41,7 @@ def with_door(scenario: Callable[[Address, Passed], Awaitable[None]]) -> None:
             meeting_point=MEETING,
             gossip=lambda body: body[::-1],
             pass_on=lambda connection, received: passed.append((connection, received)),
+            sealing=sealing,
         )
         with bind_stream(HOST, 0) as bound:
             door.open(bound)
@@ -37,6 +50,8 @@ def with_door(scenario: Callable[[Address, Passed], Awaitable[None]]) -> None:
                     await scenario(bound.getsockname(), passed)
             finally:
                 await door.close()
+                if rejected is not None:
+                    rejected.update({reason: count for reason, count in door.rejected.items() if count})
                 for connection, _ in passed:
                     connection.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -131,3 +146,76 @@ def test_those_who_say_nothing_leave_no_room_but_do_no_harm() -> None:
         assert await waiting == MEETING
 
     with_door(scenario)
+
+
+def keyed(name: str, secret: bytes = b"k" * 32) -> Sealing:
+    """Give a node a key."""
+    return Sealing(Keyring((Key.of(secret),)), Identity(name, 1), label="", entropy=random.Random(name).randbytes)
+
+
+async def inquire(address: Address, wire: Wire, frame: bytes, *, size: int = 100_000) -> list[tuple[int, bytes]]:
+    """Ask over a sealed connection, in pieces; give the frames that are answered."""
+    reader, writer = await asyncio.open_connection(*address)
+    words = wire.begin(frames.INQUIRY)
+    try:
+        while True:
+            for start in range(0, len(words), size):
+                writer.write(words[start : start + size])
+                await writer.drain()
+            received = await reader.read(100_000)
+            if not received:
+                return []
+            was_ready = wire.is_ready
+            if answered := wire.feed(received):
+                return answered
+            words = b"" if was_ready else wire.seal(frame)
+    except ConnectionError:
+        return []
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(("body", "size"), [(b"abc", 1), (b"a" * 300_000, 100_000)])
+def test_sealed_questions_are_answered_sealed(body: bytes, size: int) -> None:
+    """Whole or in pieces."""
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        wire = Wire(keyed("a"), dialled=address)
+        wire.trust(frames.GOSSIP_MAX_BYTES)
+        question = frames.frame(frames.GOSSIP, body)
+        assert await inquire(address, wire, question, size=size) == [(frames.GOSSIP, body[::-1])]
+        assert passed == []
+
+    with_door(scenario, keyed("b"))
+
+
+def test_a_sealed_link_is_passed_on() -> None:
+    """Like a plain one: its owner knows what to do with either."""
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        hail = Wire(keyed("a"), dialled=address).begin()
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(hail)
+        while not passed:  # noqa: ASYNC110 # the door has no events
+            await asyncio.sleep(0)
+        assert passed[0][1] == hail
+        writer.close()
+
+    with_door(scenario, keyed("b"))
+
+
+def test_a_door_with_keys_opens_for_members_alone() -> None:
+    """Others are cut off without an answer, and counted; anybody may ask where to join."""
+    rejected: dict[str, int] = {}
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        assert await say(address, frames.frame(frames.GOSSIP, b"abc")) == b""
+        assert await say(address, frames.frame(frames.INQUIRY, b"abc")) == b""
+        question = frames.frame(frames.GOSSIP, b"abc")
+        assert await inquire(address, Wire(keyed("a", b"x" * 32), dialled=address), question) == []
+        assert await inquire(address, Wire(keyed("a"), dialled=address), frames.frame(frames.ASK, b"abc")) == []
+        assert await say(address, QUESTION) == MEETING
+        assert passed == []
+
+    with_door(scenario, keyed("b"), rejected)
+    assert rejected == {"plaintext": 1, "decode": 2, "key": 1}

@@ -4,11 +4,15 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Final
 
 import pytest
 
 from respcache.cluster.membership import LOCAL, Address, Event, Joined, Meta, Swim
+from respcache.cluster.sealing.channel import Identity
+from respcache.cluster.sealing.keyring import Key, Keyring
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
 from respcache.net.door import Door
@@ -22,7 +26,7 @@ TIMEOUT_S: Final = 5.0
 class Gossiper:
     """A node that knows nothing but who is there."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, sealing: Callable[[Identity], Sealing] | None = None) -> None:
         self._stream, self._datagram = bind_pair(HOST, 0)
         self.address: Final[Address] = self._stream.getsockname()
         self.events: Final[list[Event]] = []
@@ -36,9 +40,13 @@ class Gossiper:
             now=asyncio.get_running_loop().time(),
             epoch_unix_ms=1,
         )
-        self.gossip: Final = Gossip(self.swim, self._take)
+        self.sealing: Final = None if sealing is None else sealing(Identity(name, 1))
+        self.gossip: Final = Gossip(self.swim, self._take, sealing=self.sealing)
         self._door: Final = Door(
-            meeting_point=b"", gossip=self.gossip.stream, pass_on=lambda connection, _: connection.close()
+            meeting_point=b"",
+            gossip=self.gossip.stream,
+            pass_on=lambda connection, *_: connection.close(),
+            sealing=self.sealing,
         )
 
     async def open(self) -> None:
@@ -64,17 +72,76 @@ class Gossiper:
         self._news.set()
 
 
-def test_nodes_find_each_other_over_one_seed() -> None:
-    """The second and the third know the first alone, and then all know all."""
+def sealed(me: Identity, *, secret: bytes = b"k" * 32, plaintext: bool = False) -> Sealing:
+    """Give a node a key, the same one as all others by default."""
+    dice = random.Random(me.name)
+    return Sealing(Keyring((Key.of(secret),)), me, label="", entropy=dice.randbytes, plaintext=plaintext)
+
+
+@pytest.mark.parametrize("sealing", [None, sealed])
+def test_nodes_find_each_other_over_one_seed(sealing: Callable[[Identity], Sealing] | None) -> None:
+    """The second and the third know the first alone, and then all know all; with keys and without."""
 
     async def main() -> None:
-        nodes = [Gossiper(name) for name in "abc"]
+        nodes = [Gossiper(name, sealing) for name in "abc"]
         for node in nodes:
             await node.open()
         for node in nodes[1:]:
             loop = asyncio.get_running_loop()
             node.gossip.perform(node.swim.join(loop.time(), [nodes[0].address]))
         await asyncio.gather(nodes[0].meets("b", "c"), nodes[1].meets("a", "c"), nodes[2].meets("a", "b"))
+        for node in nodes:
+            await node.close()
+
+    asyncio.run(main())
+
+
+def test_nodes_with_other_keys_do_not_find_each_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither with none; one line says so, however often it is tried."""
+
+    async def main() -> None:
+        node = Gossiper("a", sealed)
+        others = [Gossiper("b", partial(sealed, secret=b"x" * 32)), Gossiper("c")]
+        for each in (node, *others):
+            await each.open()
+        loop = asyncio.get_running_loop()
+        for other in others:
+            for _ in range(2):
+                await other.gossip._exchange(node.address, b"let me in")
+                await node.gossip._exchange(other.address, b"let me in")
+            other.gossip.perform(other.swim.join(loop.time(), [node.address]))
+            other.gossip._send(node.address, b"\x97let me in")
+        async with asyncio.timeout(TIMEOUT_S):
+            assert node.sealing is not None
+            dropped = node.sealing.datagrams.dropped
+            while not (dropped["key"] and dropped["plaintext"]):  # noqa: ASYNC110 # counts have no events
+                await asyncio.sleep(0.01)
+        for each in (node, *others):
+            assert each.events == []
+            await each.close()
+
+    asyncio.run(main())
+    told = [record.getMessage() for record in caplog.records if "is not understood" in record.getMessage()]
+    assert len(told) == 3
+
+
+def test_a_node_that_lets_plain_ones_in_talks_to_both() -> None:
+    """While a cluster moves from no keys to keys."""
+
+    async def main() -> None:
+        nodes = [Gossiper("a"), *(Gossiper(name, partial(sealed, plaintext=True)) for name in "bc"), Gossiper("d")]
+        for node in nodes:
+            await node.open()
+        loop = asyncio.get_running_loop()
+        for node in nodes[1:]:
+            node.gossip.perform(node.swim.join(loop.time(), [nodes[0].address]))
+        await asyncio.gather(*(node.meets(*({"a", "b", "c", "d"} - {node.swim.me.name})) for node in nodes))
+        async with asyncio.timeout(TIMEOUT_S):
+            sealing = nodes[1].sealing
+            assert sealing is not None
+            while nodes[2].address not in sealing.datagrams._peers:  # noqa: ASYNC110 # nor has this
+                await asyncio.sleep(0.01)
+        assert sealing.datagrams._peers.keys() == {nodes[2].address}
         for node in nodes:
             await node.close()
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from respcache.cluster.sealing.sealing import Sealing
 from respcache.commands.families import ROWS
 from respcache.errors import ProtocolError
 from respcache.net import frames
@@ -24,9 +25,9 @@ GET: Final = next(row for row in ROWS if row.name == "GET")
 class NotedNode:
     """Notes what its links tell it, and answers every command with the key."""
 
-    def __init__(self, name: str) -> None:
-        self.links: Final = Links(self, Greeting(name, 1))
-        self.door: Final = Door(meeting_point=b"", gossip=bytes, pass_on=self.links.adopt)
+    def __init__(self, name: str, sealing: Sealing | None = None) -> None:
+        self.links: Final = Links(self, Greeting(name, 1), sealing)
+        self.door: Final = Door(meeting_point=b"", gossip=bytes, pass_on=self.links.adopt, sealing=sealing)
         self.told: Final[list[tuple[object, ...]]] = []
         self.address = (HOST, 0)
         self._news: Final = asyncio.Event()

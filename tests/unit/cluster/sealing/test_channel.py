@@ -13,6 +13,7 @@ from respcache.cluster.sealing.keyring import Key, Keyring
 
 OLD, NEW, FOREIGN = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
 A, B = Identity("a", 1), Identity("b", 2)
+LINK, QUESTION = b"link", b"question"
 
 
 class End:
@@ -28,7 +29,7 @@ class End:
 def connected(a: End | None = None, b: End | None = None) -> tuple[End, End]:
     """Connect two ends; the first one dials."""
     a, b = a or End(A), b or End(B)
-    a.channel.welcomed(b.channel.welcome(a.channel.hail()))
+    a.channel.welcomed(b.channel.welcome(a.channel.hail(LINK), LINK))
     return a, b
 
 
@@ -67,29 +68,29 @@ def test_records_are_of_limited_size(size: int) -> None:
 def test_who_does_not_belong_here_is_refused_at_once(stranger: End, reason: str) -> None:
     """Another key, another cluster, this node itself; nothing is answered."""
     with broken(reason):
-        End(B).channel.welcome(stranger.channel.hail())
+        End(B).channel.welcome(stranger.channel.hail(LINK), LINK)
 
 
 def test_an_offer_of_a_key_that_one_does_not_have_is_refused() -> None:
     """The fingerprint of a key is no secret; the proof counts."""
     liar = End(A, Key(FOREIGN.secret, OLD.id))
     with broken("auth"):
-        End(B).channel.welcome(liar.channel.hail())
+        End(B).channel.welcome(liar.channel.hail(LINK), LINK)
     a, liar = End(A), End(B, Key(FOREIGN.secret, OLD.id))
     liar.channel._agreed = lambda hail, peer: liar.ring.primary  # type: ignore[method-assign] # noqa: ARG005 # it does not care
     with broken("auth"):
-        a.channel.welcomed(liar.channel.welcome(a.channel.hail()))
+        a.channel.welcomed(liar.channel.welcome(a.channel.hail(LINK), LINK))
 
 
 def test_a_recorded_beginning_leads_nowhere() -> None:
     """It is answered, for it is authentic; but no recorded word fits the new connection."""
     a, b = End(A), End(B)
-    hail = a.channel.hail()
-    a.channel.welcomed(b.channel.welcome(hail))
+    hail = a.channel.hail(LINK)
+    a.channel.welcomed(b.channel.welcome(hail, LINK))
     recorded = a.channel.seal(b"do it")
     assert b.channel.open(recorded[0]) == b"do it"
     again = End(B, seed=1)
-    again.channel.welcome(hail)
+    again.channel.welcome(hail, LINK)
     with broken("auth"):
         again.channel.open(recorded[0])
 
@@ -97,9 +98,9 @@ def test_a_recorded_beginning_leads_nowhere() -> None:
 def test_a_recorded_answer_leads_nowhere() -> None:
     """Whoever poses as a node that was once dialled is found out by the confirmation."""
     a, b = End(A), End(B)
-    recorded = b.channel.welcome(a.channel.hail())
+    recorded = b.channel.welcome(a.channel.hail(LINK), LINK)
     later = End(A, seed=1)
-    later.channel.hail()
+    later.channel.hail(LINK)
     with broken("auth"):
         later.channel.welcomed(recorded)
 
@@ -120,10 +121,10 @@ def test_records_cannot_be_repeated_left_out_swapped_or_sent_back() -> None:
 def test_no_change_of_the_handshake_gets_through(data: st.DataObject) -> None:
     """Any flipped bit or missing byte, on either way, and the connection is not made."""
     a, b = End(A), End(B)
-    hail = a.channel.hail()
+    hail = a.channel.hail(LINK)
     at_hail = data.draw(st.booleans())
     with pytest.raises(ChannelBroken):
-        a.channel.welcomed(_changed(data, b.channel.welcome(_changed(data, hail) if at_hail else hail)))
+        a.channel.welcomed(_changed(data, b.channel.welcome(_changed(data, hail) if at_hail else hail, LINK)))
 
 
 def _changed(data: st.DataObject, body: bytes) -> bytes:
@@ -136,25 +137,36 @@ def _changed(data: st.DataObject, body: bytes) -> bytes:
 def test_every_single_bit_of_the_handshake_counts() -> None:
     """Names, runs, versions and offers are bound to the keys of the connection."""
     a = End(A, OLD, NEW)
-    hail = a.channel.hail()
+    hail = a.channel.hail(LINK)
     for bit in range(8 * len(hail)):
         changed = hail[: bit // 8] + bytes([hail[bit // 8] ^ 1 << bit % 8]) + hail[bit // 8 + 1 :]
         with pytest.raises(ChannelBroken):
-            a.channel.welcomed(End(B).channel.welcome(changed))
+            a.channel.welcomed(End(B).channel.welcome(changed, LINK))
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_will_do_no_harm(garbage: bytes) -> None:
     """At any stage: the connection ends."""
     a, b = End(A), End(B)
-    a.channel.hail()
-    for take in (a.channel.welcomed, b.channel.welcome, a.channel.open, b.channel.open, b.channel.rekeyed):
+    a.channel.hail(LINK)
+    for take in (a.channel.welcomed, a.channel.open, b.channel.open, b.channel.rekeyed):
         with pytest.raises(ChannelBroken):
             take(garbage)
+    with pytest.raises(ChannelBroken):
+        b.channel.welcome(garbage, LINK)
     a, b = connected()
-    for take in (a.channel.open, a.channel.rekeyed, b.channel.welcome, a.channel.welcomed, a.channel.welcome):
+    for take in (a.channel.open, a.channel.rekeyed, a.channel.welcomed):
         with pytest.raises(ChannelBroken):
             take(garbage)
+    for end in (a, b):
+        with pytest.raises(ChannelBroken):
+            end.channel.welcome(garbage, LINK)
+
+
+def test_both_sides_have_to_mean_the_same_purpose() -> None:
+    """What was said for one thing cannot be turned into the beginning of another."""
+    with broken("auth"):
+        End(B).channel.welcome(End(A).channel.hail(QUESTION), LINK)
 
 
 def test_an_ephemeral_key_of_small_order_is_refused() -> None:
@@ -162,7 +174,7 @@ def test_an_ephemeral_key_of_small_order_is_refused() -> None:
     a, b = End(A), End(B)
     a.channel._public = lambda: bytes(32)  # type: ignore[method-assign] # a point that makes every exchange zero
     with broken("auth"):
-        b.channel.welcome(a.channel.hail())
+        b.channel.welcome(a.channel.hail(LINK), LINK)
 
 
 def test_the_same_words_are_sealed_differently_on_every_connection() -> None:
