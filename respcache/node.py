@@ -138,7 +138,7 @@ class Node:
     def copies_missing(self) -> int:
         """How many copies of partitions the cluster lacks or still makes, as this node sees it; 0: any node may die."""
         runtime = self._running()
-        redundancy = runtime.keeper.redundancy(asyncio.get_running_loop().time())
+        redundancy = runtime.redundancy()
         return 0 if redundancy is None else max(redundancy.missing, redundancy.under_way)
 
     @property

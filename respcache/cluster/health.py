@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from respcache.cluster.ownership.planner import unowned
 from respcache.cluster.ownership.record import PAIR, Record, Standing, majority
+from respcache.cluster.ownership.redundancy import Redundancy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Health:
     """How many of these may go before nothing can be decided; negative if that is so already."""
     splits: bool
     """Whether each side of a split goes on alone."""
+    redundancy: Redundancy
+    """The copies of the whole cluster."""
 
     @property
     def restart_is_safe(self) -> bool:
@@ -59,4 +62,5 @@ def examine(record: Record, live: Mapping[str, int], reached: Collection[str], *
         voters_reached=len(voters),
         voters_spare=len(voters) - majority(len(record.voters)),
         splits=record.splits,
+        redundancy=Redundancy.of(record, live),
     )

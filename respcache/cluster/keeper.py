@@ -44,7 +44,6 @@ from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Reti
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
 from respcache.cluster.ownership.record import NOTHING, Life, Node
-from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
@@ -123,8 +122,9 @@ class Keeper:
 
     def health(self, now: float) -> Health | None:
         """Judge how the cluster is; None while this node belongs to none."""
-        record, reached = self._register.record, self._peers.linked(now) | {self.me.name}
-        return None if record is None else examine(record, self._peers.live(now), reached, leased=self.leased(now))
+        record, peers = self._register.record, self._peers
+        reached = peers.linked(now) | {self.me.name}
+        return None if record is None else examine(record, peers.live(now), reached, leased=self.leased(now))
 
     # Inputs
 
@@ -264,6 +264,7 @@ class Keeper:
             case Renew():
                 tenure.grant(now, (peer, run), message)
                 fencing.knows(now, (peer, run), message.version)
+                return self._unfence(now) if self._holdings.takeovers else self._take_effects()
             case Granted():
                 tenure.lease.granted((peer, run), message.number, message.version)
                 if self.table.behind(message.version):
@@ -275,9 +276,12 @@ class Keeper:
             case Fenced():
                 left = [((name, life_run), micros / MICROSECONDS) for name, life_run, micros in message.lives]
                 fencing.answered(now, (peer, run), message.version, left)
-                self._holdings.unfence(now)
-                return self._finish(now)
+                return self._unfence(now)
         return self._take_effects()
+
+    def _unfence(self, now: float) -> list[Effect]:
+        self._holdings.unfence(now)
+        return self._finish(now)
 
     def _in_turn(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
         """Take a message that goes by a record: at once, or when that record is here; in order either way."""
@@ -402,11 +406,6 @@ class Keeper:
     def _force(self, now: float, members: Sequence[Life]) -> None:
         self._effects.append(Forced(tuple(name for name, _ in members)))
         self._heed(now, self._register.force(now, members))
-
-    def redundancy(self, now: float) -> Redundancy | None:
-        """Count the copies of the whole cluster; None while this node belongs to none."""
-        record = self._register.record
-        return None if record is None else Redundancy.of(record, self._peers.live(now))
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""

@@ -42,11 +42,12 @@ from respcache.cluster.membership import (
 from respcache.cluster.membership.snapshot import STRANGER
 from respcache.cluster.membership.tally import Tally
 from respcache.cluster.ownership import record
-from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
+from respcache.cluster.ownership.redundancy import Redundancy
+from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.sealing.channel import Identity
 from respcache.cluster.sealing.keyring import Keyring
 from respcache.cluster.sealing.sealing import Sealing
-from respcache.cluster.topology import NodeView
+from respcache.cluster.topology import NodeView, slot_ranges
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
 from respcache.config import ClusterConfig, Config
@@ -142,7 +143,7 @@ class Runtime:
             meet=lambda host, port: self.search.add(seeds.HostSeed(host, port)),
             forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
             redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
-            redundancy=lambda: self.keeper.redundancy(self._loop.time()),
+            redundancy=self.redundancy,
             shut_down=shut_down,
             health=lambda: self.keeper.health(self._loop.time()),
             take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below
@@ -271,7 +272,7 @@ class Runtime:
             await changed.wait()
             if self.refusal is not None:
                 raise self.refusal
-        redundancy = self.keeper.redundancy(self._loop.time())
+        redundancy = self.redundancy()
         assert redundancy is not None  # it has joined
         own, agreed = self.settings.config.cluster.replica_count, redundancy.replica_count
         if own != agreed:
@@ -315,9 +316,14 @@ class Runtime:
             await self.monitor.close()
         self._ports.close()
 
+    def redundancy(self) -> Redundancy | None:
+        """Count the copies of the whole cluster; None while this node belongs to none."""
+        health = self.keeper.health(self._loop.time())
+        return None if health is None else health.redundancy
+
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""
-        ranges, known = self._ranges(), self.membership.snapshot
+        ranges, known = slot_ranges(self.keeper.table.primary), self.membership.snapshot
         epoch = self.keeper.table.version[1]
         views = [
             NodeView(
@@ -360,20 +366,6 @@ class Runtime:
         """Count the connections on the cluster port that were cut, before and after they were links."""
         before, after = self.membership.rejected, self.replicator.links.rejected
         return {reason: before[reason] + after[reason] for reason in after}
-
-    def _ranges(self) -> dict[str, list[tuple[int, int]]]:
-        """Merge the slots of each primary's neighbouring partitions."""
-        ranges: dict[str, list[tuple[int, int]]] = {}
-        before = ""
-        for number, owner in enumerate(self.keeper.table.primary):
-            first = number * SLOTS_PER_PARTITION
-            last = first + SLOTS_PER_PARTITION - 1
-            if owner and owner == before:
-                ranges[owner][-1] = (ranges[owner][-1][0], last)
-            elif owner:
-                ranges.setdefault(owner, []).append((first, last))
-            before = owner
-        return ranges
 
     def announce(self, channel: bytes, payload: bytes) -> None:
         """Tell the clients of this node that listen to a channel, and no others."""

@@ -43,8 +43,9 @@ def _wish(record: Record, present: Mapping[str, int], heard: Collection[str]) ->
     if len(record.voters) > seats:
         return Dismiss(max(voter.life[::-1] for voter in record.voters)[::-1])
     names = {voter.name for voter in record.voters}
+    staying = sum(voter.life in lives for voter in record.voters)  # the only voter may be on its way out
     eligible = [node for node in members if node.name in heard and node.name not in names]
-    return Enrol(_first(record, eligible).life) if eligible and len(names) < seats else None
+    return Enrol(_first(record, eligible).life) if eligible and staying < seats else None
 
 
 def _first(record: Record, eligible: list[Node]) -> Node:

@@ -32,7 +32,10 @@ class Fencing:
     def __init__(self, lease_s: float) -> None:
         self._wait_s = lease_s * (1 + DRIFT)
         self._rivals: dict[Life, _Rival] = {}
-        self._deposed: defaultdict[int, set[Life]] = defaultdict(set)
+        self._deposed: defaultdict[int, dict[Life, Version]] = defaultdict(dict)
+        """By partition: the record that made each former primary one."""
+        self._known: dict[Life, Version] = {}
+        """The newest record that a rival says it goes by: of what that took from it, it serves nothing any more."""
         self._all_harmless_s = -math.inf
         self._voters: frozenset[Life] = frozenset()
         self._voters_changed: deque[float] = deque((-math.inf, -math.inf), maxlen=2)
@@ -50,9 +53,11 @@ class Fencing:
         over = [life for life, rival in self._rivals.items() if rival.harmless_s <= now]
         for life in over:
             del self._rivals[life]
+            self._known.pop(life, None)
         if over:
             for partition in list(self._deposed):
-                self._deposed[partition] &= self._rivals.keys()
+                for life in self._deposed[partition].keys() - self._rivals.keys():
+                    del self._deposed[partition][life]
                 if not self._deposed[partition]:
                     del self._deposed[partition]
 
@@ -61,11 +66,12 @@ class Fencing:
         rival = self._rivals.get(life)
         if rival is None or rival.version < version:
             self._rivals[life] = _Rival(version, now + self._wait_s)
-        self._deposed[partition].add(life)
+        self._deposed[partition][life] = version
 
     def rivals(self, partition: int) -> set[Life]:
         """Return who may still take itself for the primary."""
-        return self._deposed.get(partition, set())
+        deposed = self._deposed.get(partition, {})
+        return {life for life, version in deposed.items() if self._known.get(life, NOTHING) < version}
 
     def ask(self, partition: int) -> None:
         """Have the voters asked about the rivals for a partition."""
@@ -89,7 +95,10 @@ class Fencing:
     def knows(self, now: float, life: Life, version: Version) -> None:
         """Take note that a node knows a record, and goes by it."""
         rival = self._rivals.get(life)
-        if rival is not None and rival.version <= version:
+        if rival is None:
+            return
+        self._known[life] = max(version, self._known.get(life, NOTHING))
+        if rival.version <= version:
             rival.harmless_s = min(rival.harmless_s, now)
 
     def harmless_s(self, partition: int) -> float:

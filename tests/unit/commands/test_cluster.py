@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 
 from respcache.cluster.health import Health
+from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.sealing.rotation import Verb
 from respcache.commands.registry import Flags
 from respcache.config import Config, ServerConfig
@@ -207,6 +208,7 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
         voters_reached=3,
         voters_spare=1,
         splits=False,
+        redundancy=Redundancy(replica_count=2, wanted=2, missing=0, partitions_short=0, under_way=0),
     )
     reply = front.ask(client, b"CLUSTER", b"HEALTH")
     assert isinstance(reply, Verbatim)

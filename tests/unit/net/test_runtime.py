@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from respcache.cluster.membership import PROFILES
-from respcache.cluster.ownership.slots import PARTITIONS, SLOTS, SLOTS_PER_PARTITION
+from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
 from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, _profile, node_id
@@ -116,20 +116,6 @@ def test_http_can_be_switched_off() -> None:
         assert runtime.http_address is None
 
     run(scenario, config(http=False))
-
-
-def test_slots_are_listed_by_their_owner() -> None:
-    """Neighbours in one range; what nobody owns in none."""
-
-    async def scenario(runtime: Runtime) -> None:
-        await runtime.joined()
-        primary = runtime.keeper.table.primary
-        primary[:] = ["a"] * 2 + [""] + ["b"] + ["a"] * (PARTITIONS - 4)
-        last = SLOTS_PER_PARTITION
-        assert runtime._ranges() == {"a": [(0, 2 * last - 1), (4 * last, SLOTS - 1)], "b": [(3 * last, 4 * last - 1)]}
-        primary[:] = [runtime.name] * PARTITIONS
-
-    run(scenario)
 
 
 def test_settings_take_effect_while_the_node_runs() -> None:

@@ -50,6 +50,14 @@ def test_who_leaves_votes_no_more() -> None:
     assert next_voter_change(record, present("abcd"), "abcd") == Dismiss(("b", 1))
 
 
+def test_the_only_voter_finds_another_before_it_leaves() -> None:
+    """A second node may have come so lately that it has no vote yet."""
+    record = Retire("a", 1).apply(members("ab", "a"))
+    change = next_voter_change(record, present("ab"), "ab")
+    assert change == Enrol(("b", 1))
+    assert next_voter_change(change.apply(record), present("ab"), "ab") == Dismiss(("a", 1))
+
+
 def test_zones_share_the_votes() -> None:
     """A zone that has none comes before one that has."""
     record = members("abcd", "ac")

@@ -44,7 +44,19 @@ def test_it_is_harmless_as_soon_as_it_knows() -> None:
     fencing.knows(10.1, A, (1, 4))
     assert fencing.harmless_s(7) == 10.0 + WAIT_S
     fencing.knows(10.2, A, AT)
-    assert fencing.harmless_s(7) == 10.2
+    assert fencing.harmless_s(7) <= 10.2
+    assert fencing.rivals(7) == set()
+
+
+def test_what_is_taken_from_it_later_does_not_hold_up_what_it_knows_of() -> None:
+    """Partitions move one after the other, and each waits for its own record to be known."""
+    fencing = fenced()
+    fencing.depose(10.1, 8, A, (1, 6))
+    fencing.knows(10.2, A, AT)
+    assert fencing.harmless_s(7) <= 10.2
+    assert fencing.harmless_s(8) == 10.1 + WAIT_S
+    fencing.knows(10.3, A, (1, 6))
+    assert fencing.harmless_s(8) <= 10.3
 
 
 def test_it_is_harmless_once_what_a_majority_granted_has_ended() -> None:
