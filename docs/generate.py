@@ -2,10 +2,12 @@
 
 The table of commands in README.md, between its two markers, is made of the command table;
 docs/metrics.md of the catalogue of metrics; the tables in docs/reliability.md of what
-`task chaos` measured, which it leaves in docs/reliability.json. With `--check` nothing is written, and what is
-out of date is an error.
+`task chaos` measured, which it leaves in docs/reliability.json; those in docs/membership.md, and
+its plot, of the profiles and of what `task sim:figures` left in docs/membership.json. With
+`--check` nothing is written, and what is out of date is an error.
 """
 
+import math
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -14,15 +16,21 @@ from typing import Final
 
 import msgspec
 
+from respcache.cli.flags import field_docs
+from respcache.cluster.membership import PROFILES, GossipConfig
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Command
 from respcache.metrics import reference
+from respcache.options import OPTIONS
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"
 METRICS: Final = ROOT / "docs" / "metrics.md"
 RELIABILITY: Final = ROOT / "docs" / "reliability.md"
 FIGURES: Final = ROOT / "docs" / "reliability.json"
+MEMBERSHIP: Final = ROOT / "docs" / "membership.md"
+MEMBERSHIP_FIGURES: Final = ROOT / "docs" / "membership.json"
+MEMBERSHIP_PLOT: Final = ROOT / "docs" / "membership-cost.svg"
 BEGIN: Final = "<!-- {}: begin (written by docs/generate.py) -->\n"
 END: Final = "<!-- {}: end -->\n"
 
@@ -48,6 +56,52 @@ class Scenario(msgspec.Struct, frozen=True):
     """The day."""
     build: str
     figures: list[Figure]
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What an idle node costs per second, and what memberlist would send."""
+
+    nodes: int
+    datagrams: float
+    bytes: float
+    cpu_s: float
+    memberlist_bytes: float
+
+
+class Rumor(msgspec.Struct, frozen=True):
+    """How long news takes to 99 % of the nodes."""
+
+    nodes: int
+    runs: int
+    mean_s: float
+    most_s: float
+
+
+class Death(msgspec.Struct, frozen=True):
+    """How soon deaths are noticed."""
+
+    environment: str
+    nodes: int
+    runs: int
+    first_intervals: float
+    half_s: float
+    nearly_all_s: float
+
+
+class Healing(msgspec.Struct, frozen=True):
+    """How some trouble ends."""
+
+    what: str
+    figure: str
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """All that was measured of the membership protocol."""
+
+    costs: list[Cost]
+    rumors: list[Rumor]
+    deaths: list[Death]
+    healing: list[Healing]
 
 
 def command_table() -> str:
@@ -98,26 +152,136 @@ def _scenario(name: str, scenario: Scenario) -> Iterator[str]:
     yield ""
 
 
+def settings_table() -> str:
+    """Write the numbers of the failure detector: what they are in each environment, and what they do."""
+    docs = field_docs(GossipConfig)
+    rows = [f"| `[gossip]` | {' | '.join(f'`{name}`' for name in PROFILES)} | |", "|---" * (2 + len(PROFILES)) + "|"]
+    for option in OPTIONS:
+        if option.section == "gossip":
+            values = (f"{getattr(profile, option.field):.4g}" for profile in PROFILES.values())
+            rows.append(f"| `{option.key}` | {' | '.join(values)} | {docs[option.field]} |")
+    return "\n".join([*rows, ""])
+
+
+def measured_tables(figures: Membership) -> str:
+    """Write how soon deaths and news are known, and how trouble ends."""
+    return "\n".join(
+        [
+            "| a node dies | first suspected, in probe intervals | half of the others hold it dead | 99 % do | runs |",
+            "|---|---|---|---|---|",
+            *(
+                f"| `{each.environment}`, {each.nodes} nodes | {each.first_intervals:.2f} | {each.half_s:.2f} s "
+                f"| {each.nearly_all_s:.2f} s | {each.runs} |"
+                for each in figures.deaths
+            ),
+            "",
+            "| news reaches 99 % of | in the mean | at most | runs |",
+            "|---|---|---|---|",
+            *(
+                f"| {each.nodes:,} nodes | {each.mean_s:.2f} s | {each.most_s:.2f} s | {each.runs} |"
+                for each in figures.rumors
+            ),
+            "",
+            "| | |",
+            "|---|---|",
+            *(f"| {each.what} | {each.figure} |" for each in figures.healing),
+            "",
+        ]
+    )
+
+
+def cost_table(costs: list[Cost]) -> str:
+    """Write what an idle node costs."""
+    return "\n".join(
+        [
+            "| nodes | datagrams a second | bytes a second | CPU time a second | memberlist, bytes a second |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {each.nodes:,} | {each.datagrams:.1f} | {each.bytes:.0f} | {1e3 * each.cpu_s:.2f} ms "
+                f"| {each.memberlist_bytes:,.0f} |"
+                for each in costs
+            ),
+            "",
+        ]
+    )
+
+
+def cost_plot(costs: list[Cost]) -> str:
+    """Draw bytes by nodes, both on logarithmic scales."""
+    left, top, width, height = 70, 30, 560, 240
+    most = 10_000
+
+    def place(nodes: float, size: float) -> str:
+        across = left + width * math.log10(nodes) / math.log10(most)
+        return f"{across:.1f},{top + height - height * math.log10(size / 10) / math.log10(most / 10):.1f}"
+
+    def line(points: list[str], colour: str) -> list[str]:
+        dots = (point.split(",") for point in points)
+        return [
+            f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"/>',
+            *(f'<circle cx="{across}" cy="{down}" r="3.5" fill="{colour}"/>' for across, down in dots),
+        ]
+
+    def label(point: str, text: str, shift: tuple[int, int], anchor: str = "middle") -> str:
+        across, down = map(float, point.split(","))
+        return f'<text x="{across + shift[0]:.1f}" y="{down + shift[1]:.1f}" text-anchor="{anchor}">{text}</text>'
+
+    decades = (1, 10, 100, 1_000, 10_000)
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 320" font-family="sans-serif" font-size="13">',
+        "<title>Bytes a second that an idle node sends, by the number of nodes</title>",
+        '<rect width="760" height="320" fill="#ffffff"/>',
+        *(f'<polyline points="{place(each, 10)} {place(each, most)}" stroke="#dde"/>' for each in decades),
+        *(f'<polyline points="{place(1, each)} {place(most, each)}" stroke="#dde"/>' for each in decades[1:]),
+        *(label(place(each, 10), f"{each:,}", (0, 18)) for each in decades),
+        *(label(place(1, each), f"{each:,}", (-8, 4), "end") for each in decades[1:]),
+        *line([place(each.nodes, each.bytes) for each in costs], "#2563a8"),
+        *line([place(each.nodes, each.memberlist_bytes) for each in costs], "#b3541e"),
+        label(place(costs[-1].nodes, costs[-1].bytes), "respcache", (12, 4), "start"),
+        label(place(costs[-1].nodes, costs[-1].memberlist_bytes), "memberlist", (12, 4), "start"),
+        label(place(100, 10), "nodes", (0, 36)),
+        label(place(1, most), "bytes a second", (-8, -14), "start"),
+        "</svg>",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def membership_page(figures: Membership) -> str:
+    """Put all generated parts of docs/membership.md in their places."""
+    text = MEMBERSHIP.read_text(encoding="utf-8")
+    text = put(text, "measured", measured_tables(figures))
+    text = put(text, "costs", cost_table(figures.costs))
+    return put(text, "settings", settings_table())
+
+
 def between_marks(path: Path, name: str, part: str) -> str:
     """Return the text of a page with what lies between two markers replaced. Raises ValueError unless it has both."""
-    text = path.read_text(encoding="utf-8")
+    return put(path.read_text(encoding="utf-8"), name, part)
+
+
+def put(text: str, name: str, part: str) -> str:
+    """Replace what lies between two markers. Raises ValueError unless both are there."""
     begin, end = BEGIN.format(name), END.format(name)
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
-        raise ValueError(f"{path.name} lacks a line {begin if not found_begin else end}")
+        raise ValueError(f"a page lacks the line {begin if not found_begin else end}")
     return f"{before}{begin}\n{part}\n{end}{after}"
 
 
 def main(*, check: bool) -> int:
     """Write the pages, or name those that are out of date; return the exit status."""
     figures = msgspec.json.decode(FIGURES.read_bytes(), type=dict[str, Scenario])
+    membership = msgspec.json.decode(MEMBERSHIP_FIGURES.read_bytes(), type=Membership)
     pages = {
         README: between_marks(README, "commands", command_table()),
         METRICS: reference.page(),
+        MEMBERSHIP: membership_page(membership),
+        MEMBERSHIP_PLOT: cost_plot(membership.costs),
         RELIABILITY: between_marks(RELIABILITY, "figures", figure_tables(figures)),
     }
-    stale = [path for path, text in pages.items() if path.read_text(encoding="utf-8") != text]
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if not check:
             path.write_text(pages[path], encoding="utf-8")

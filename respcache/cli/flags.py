@@ -50,7 +50,7 @@ def given(parameters: dict[str, Any]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
-def field_docs(structure: type[msgspec.Struct]) -> dict[str, str]:
+def field_docs(structure: type) -> dict[str, str]:
     """Read the docstrings that stand below the fields of a structure."""
     body = ast.parse(textwrap.dedent(inspect.getsource(structure))).body[0]
     assert isinstance(body, ast.ClassDef)  # the source of a class is one

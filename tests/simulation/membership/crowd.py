@@ -41,6 +41,9 @@ class AllBut(Sequence[str]):
         assert isinstance(name, str)
         return self._numbers.get(name, self._number) != self._number
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names[: self._number] + self._names[self._number + 1 :])
+
     def __len__(self) -> int:
         return len(self._names) - 1
 
