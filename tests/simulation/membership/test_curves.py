@@ -7,6 +7,9 @@ import pytest
 from respcache.cluster.membership import LAN, LOCAL, GossipConfig
 from simulation.membership import measure
 
+pytestmark = pytest.mark.timeout(600)
+"""Seconds of CPU on a quiet machine; one that is busy with other things may take many times that."""
+
 
 def test_a_rumor_reaches_nearly_all_in_time() -> None:
     """99 % know within 0.9 s of 100 nodes and 1.1 s of 1,000; ten times the nodes take about the same time longer."""

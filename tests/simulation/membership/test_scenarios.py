@@ -13,6 +13,9 @@ from simulation import sim
 from simulation.membership.scenarios import SCENARIOS, Run, play
 from simulation.replay import seeds
 
+pytestmark = pytest.mark.timeout(600)
+"""Seconds of CPU on a quiet machine; one that is busy with other things may take many times that."""
+
 SEEDS: Final = 500
 CHUNK: Final = 100
 """Seeds of one test: a failure stops the rest of its chunk only."""

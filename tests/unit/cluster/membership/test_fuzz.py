@@ -26,6 +26,9 @@ from respcache.cluster.membership.wire import (
 )
 from unit.cluster.membership.nodes import META, address, alive, member_of, packet
 
+pytestmark = pytest.mark.timeout(600)
+"""Seconds of CPU on a quiet machine; one that is busy with other things may take many times that."""
+
 PACKETS: Final = 1_000_000
 """Mutated packets in all."""
 CHUNKS: Final = 5
