@@ -28,12 +28,15 @@ def test_a_rumor_reaches_nearly_all_in_time(count: int, within_s: float, seeds: 
     [
         pytest.param(LOCAL, 100, 150, 1.5, id="local-100"),
         pytest.param(LAN, 100, 150, 4.9, id="lan-100"),
-        pytest.param(LOCAL, 1_000, 3, 2.2, id="local-1000"),
-        pytest.param(LAN, 1_000, 3, 7.2, id="lan-1000"),
+        pytest.param(LOCAL, 1_000, 3, 2.5, id="local-1000"),
+        pytest.param(LAN, 1_000, 3, 8.0, id="lan-1000"),
     ],
 )
 def test_a_death_is_noticed_in_time(profile: GossipConfig, count: int, deaths: int, half_s: float) -> None:
-    """First suspicion within 1.75 probe intervals in the mean, half of all verdicts in time, all of them right."""
+    """First suspicion within 1.75 probe intervals in the mean, half of all verdicts in time, all of them right.
+
+    Of a thousand nodes only three die, for want of time: their bounds leave room for chance.
+    """
     found = measure.detection(profile, count, 7, deaths=deaths)
     first, half = statistics.mean(found.first_periods), statistics.median(found.dead_s)
     report(f"death, {count} nodes, {profile.probe_interval_s} s: first {first:.2f} intervals, half {half:.2f} s")
