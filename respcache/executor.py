@@ -7,21 +7,25 @@ tenth of a whole command: 40 to 60 ns of about 500. Everything else leaves the l
 """
 
 from binascii import crc_hqx
+from collections.abc import Sequence
 from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, Flags, Merge, lookup
+from respcache.commands.replay import changed_keys
 from respcache.commands.session import Session
+from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, UnknownCommand, WrongArity
 from respcache.pending import Pending
-from respcache.reply import OK
+from respcache.reply import OK, QUEUED
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.copies import entry_effect
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
+from respcache.unit import Call
 
 Out: TypeAlias = list[bytes | Pending]
 """Replies in order; a Pending holds up those behind it."""
@@ -40,6 +44,8 @@ LISTENERS_COMMANDS: Final = frozenset(
     }
 )
 """What a client may send in RESP2 while it is subscribed."""
+AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
+"""What is not queued inside MULTI."""
 HASH_TAG: Final = ord("{")
 NEVER: Final = 2**62
 """Later than any time on any clock."""
@@ -215,21 +221,24 @@ class Executor:
         return self._slow(session, argv)
 
     def _slow(self, session: Session, argv: Argv) -> bytes | Pending:
-        """Run whatever is no plain command on one key; encode refusals."""
+        """Run, or queue, whatever is no plain command on one key; encode refusals."""
         started = perf_counter_ns()
         row: Command | None = None
+        admitted = queued = False
         try:
             row = resolve(argv)
             if session.restricted:
                 check_restrictions(session, row)
-            return self._perform(session, row, argv)
+                queued = queue(session, row, argv)
+            admitted = True
+            return QUEUED.wire if queued else self._perform(session, row, argv)
         except CommandError as refusal:
             self._refused(row, refusal)
-            return error(refusal)
+            return error(refusal if admitted else rejected(session, argv, refusal))
         finally:
             if row is None:
                 self._stats.unknown_calls += 1
-            else:
+            elif not queued:  # it counts when it is run
                 self._note(session, row, argv, 1, perf_counter_ns() - started)
 
     def _perform(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
@@ -248,6 +257,10 @@ class Executor:
 
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
+        wire, log = self._on_key(row, argv, partition, protocol)
+        return wire if log is None else self._router.hold(wire, [log])
+
+    def _on_key(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> tuple[bytes, Log | None]:
         try:
             reply = row.on_key(partition, argv)
         except CommandError:
@@ -255,8 +268,29 @@ class Executor:
             raise
         if partition.changed:
             partition.ship(argv if row.writes else None)
-        wire, log = encode(reply, protocol), partition.awaits()
-        return wire if log is None else self._router.hold(wire, [log])
+        return encode(reply, protocol), partition.awaits()
+
+    def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
+        """Run the commands of a transaction whose partitions are all served here.
+
+        Gives the replies, refusals too, and the logs until which they have to wait.
+        """
+        ledger = self._store.ledger
+        ledger.now_unix_ms = int(time() * 1000)
+        wires: list[bytes] = []
+        logs: list[Log] = []
+        for call in calls:
+            keyspace, own = self._store.keyspace(call.database), partitions
+            if not call.spans_database:
+                own = tuple(sorted({partition_of(key) for key in call.row.keys.of(call.argv)}))
+            try:
+                wire, unclean = self._apply(call.row, call.argv, keyspace, call.protocol, own)
+            except CommandError as refusal:
+                wires.append(error(refusal))
+            else:
+                wires.append(wire)
+                logs += unclean
+        return wires, logs
 
     def run(
         self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
@@ -266,8 +300,17 @@ class Executor:
         Raises CommandError.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
+        wire, logs = self._apply(row, argv, keyspace, protocol, partitions)
+        return self._router.hold(wire, logs) if logs else wire
+
+    def _apply(
+        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
+    ) -> tuple[bytes, list[Log]]:
+        """Run a command and tell the copies. Raises CommandError."""
         if row.key_at:
-            return self.on_partition(row, argv, keyspace.at(argv[row.key_at]), protocol)
+            wire, log = self._on_key(row, argv, keyspace.at(argv[row.key_at]), protocol)
+            return wire, [] if log is None else [log]
+        check_pairs(row, argv)
         assert row.on_keys is not None
         try:
             reply = row.on_keys(keyspace if row.keys.names_keys else keyspace.only(partitions), argv)
@@ -275,9 +318,7 @@ class Executor:
             for number in partitions:
                 keyspace.partitions[number].ship(None)
             raise
-        logs = self._collect(row, argv, partitions)
-        wire = encode(reply, protocol)
-        return self._router.hold(wire, logs) if logs else wire
+        return encode(reply, protocol), self._collect(row, argv, partitions)
 
     def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
         """Send what a command on several keys has changed to the copies.
@@ -285,7 +326,8 @@ class Executor:
         Where a command that cannot be split does not say itself what its effects on a
         partition are (`Partition.rewrite`), the resulting state of its keys there is the effect.
         """
-        keys = frozenset(row.keys.of(argv)) if row.keys.names_keys else frozenset()
+        states = row.merge is Merge.NONE and row.writes
+        keys = frozenset(key for _, key in changed_keys(0, argv)) if states else frozenset()
         unclean: list[Log] = []
         for keyspace in self._store.used():
             for number in partitions:
@@ -299,6 +341,14 @@ class Executor:
                 if log is not None:
                     unclean.append(log)
         return unclean
+
+    def count(self, session: Session, calls: Sequence[Call], wires: Sequence[bytes], elapsed_ns: int) -> None:
+        """Count the commands of a transaction; each is taken to have lasted as long as the others."""
+        for call, wire in zip(calls, wires, strict=True):
+            self._note(session, call.row, call.argv, 1, elapsed_ns // len(calls))
+            if wire.startswith(b"-"):
+                self._stats.count_error(wire[1 : wire.index(b" ")].decode("utf-8", "replace"))
+                self._stats.failed[call.row.index] += 1
 
     def _refused(self, row: Command | None, refusal: CommandError) -> None:
         self._stats.count_error(refusal.code)
@@ -333,6 +383,39 @@ def check_restrictions(session: Session, row: Command) -> None:
         raise AuthRequired
     if session.listens_only and row.name not in LISTENERS_COMMANDS:
         raise ListensOnly(row.name)
+
+
+def queue(session: Session, row: Command, argv: Argv) -> bool:
+    """Queue a command of a client that has said MULTI; False for those that are run at once all the same.
+
+    Raises CommandError for what no transaction may hold, or if the queue is full.
+    """
+    if session.queue is None or row.name in AT_ONCE:
+        return False
+    if Flags.NO_MULTI in row.flags:
+        raise CommandError("Command not allowed inside a transaction")
+    keys = [] if row.on_session is not None else row.keys.of(argv)
+    moved = session.host.redirection(session, keys[0]) if keys else None
+    if moved is not None:
+        raise moved
+    session.queue.add(row, argv, session.host.config.server.client_query_buffer_limit_bytes)
+    return True
+
+
+def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandError:
+    """Take note of a refusal in front of the handler: it spoils the transaction; EXEC ends with it."""
+    if argv[0].upper() == b"EXEC":
+        session.end_queue()
+        return ExecAborted(str(refusal))
+    if session.queue is not None:
+        session.queue.spoil()
+    return refusal
+
+
+def check_pairs(row: Command, argv: Argv) -> None:
+    """See to it that each key has its value. Raises WrongArity."""
+    if row.keys.step > 1 and (len(argv) - row.keys.first) % row.keys.step:
+        raise WrongArity(row.name)
 
 
 def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:

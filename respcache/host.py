@@ -8,6 +8,7 @@ from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.sealing.rotation import Verb
 from respcache.cluster.topology import NodeView
+from respcache.commands.registry import Answer
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import CommandError
@@ -37,6 +38,8 @@ class NodeHost:
         forget: Callable[[str], None],
         redirection: Callable[[Session, bytes], CommandError | None],
         redundancy: Callable[[], Redundancy | None],
+        transact: Callable[[Session], Answer],
+        watch: Callable[[Session, Sequence[bytes]], Answer],
         shut_down: Callable[[], None],
         health: Callable[[], Health | None],
         take_over: Callable[[], None],
@@ -59,6 +62,8 @@ class NodeHost:
         self._forget: Final = forget
         self._redirection: Final = redirection
         self._redundancy: Final = redundancy
+        self._transact: Final = transact
+        self._watch: Final = watch
         self._shut_down: Final = shut_down
         self._health: Final = health
         self._take_over: Final = take_over
@@ -104,6 +109,14 @@ class NodeHost:
     def change_keys(self, verb: str, subject: str, protocol: int) -> Pending:
         """Take a step with the keys of the cluster on all its nodes. Raises CommandError where there are no keys."""
         return self.rotate(Verb(verb), subject, protocol)
+
+    def transact(self, session: Session) -> Answer:
+        """Run what a client has queued since MULTI, and end the queue. Raises CommandError if nothing was run."""
+        return self._transact(session)
+
+    def watch(self, session: Session, keys: Sequence[bytes]) -> Answer:
+        """Note the state of keys, wherever they are, for the next EXEC to compare. Raises CommandError."""
+        return self._watch(session, keys)
 
     def now_unix_us(self) -> int:
         """Read the wall clock."""

@@ -11,18 +11,22 @@ from typing import Final
 
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from respcache.watching import Watches
 
 
 class Locks:
-    """The one place that decides what `Partition.serving` is.
+    """The one place that decides what `Partition.serving` and `Partition.log` are.
 
     closed --open--> served --lock--> locked --release--> served
        ^----close------'-------close----'
     and, whichever it is, it is not served from `suspend` to `resume`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, run: bytes) -> None:
+        """`run` names this run of this node as no other."""
         self._store: Final = store
+        self.watches: Final = Watches(store, run, remark=self._mark)
+        """The watched keys of the partitions that are served."""
         self._holders: Final[dict[int, bytes]] = {}
         """Transaction by locked partition."""
         self._logs: Final[dict[int, Log | None]] = {}
@@ -57,12 +61,14 @@ class Locks:
     def open(self, number: int, log: Log | None) -> None:
         """Serve a partition; `log` takes its effects if it has other copies."""
         self._logs[number] = log
+        self.watches.void(number)
         self._mark((number,))
 
     def close(self, number: int) -> None:
         """Serve a partition no more; a lock on it is void."""
         self._logs.pop(number, None)
         self._holders.pop(number, None)
+        self.watches.void(number)
         self._store.mark(number, serving=False, log=None)
 
     def lock(self, transaction: bytes, numbers: Sequence[int]) -> bool:
@@ -85,7 +91,8 @@ class Locks:
         for number in numbers:
             if number in self._logs:
                 served = self.leased and number not in self._holders and number not in self._scarce
-                self._store.mark(number, serving=served, log=self._logs[number])
+                log = self.watches.log(number, self._logs[number])
+                self._store.mark(number, serving=served, log=log)
 
     def release_of(self, node: str) -> None:
         """Unlock what the transactions of a node hold that is gone."""

@@ -23,8 +23,8 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, CommandError, Moved, NoReplicas, TryAgain, Uncertain, WrongArity
-from respcache.executor import Executor, Out
+from respcache.errors import ClusterDown, CommandError, Moved, NoReplicas, TryAgain, Uncertain
+from respcache.executor import Executor, Out, check_pairs
 from respcache.locking import Locks, node_of
 from respcache.merging import Part, merged
 from respcache.order import Order
@@ -35,7 +35,8 @@ from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.transaction import COMMIT, LOCK, Participant, Transaction
+from respcache.transaction import COMMIT, INTERNAL, LOCK, UNITS, WATCH, Participant, Transaction, packed
+from respcache.watching import true_logs
 
 EVERYWHERE: Final = tuple(range(PARTITIONS))
 ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})
@@ -112,21 +113,21 @@ class Router:
 
         Raises WrongArity where a key lacks its value, and what the command raises when it names no key.
         """
-        if row.keys.step > 1 and (len(argv) - row.keys.first) % row.keys.step:
-            raise WrongArity(row.name)
+        check_pairs(row, argv)
         keys = row.keys.of(argv) if row.keys.names_keys else []
         if row.keys.names_keys and not keys:
             return self._without_keys(session, row, argv)
-        if keys:
-            partitions = tuple(sorted({partition_of(key) for key in keys}))
-        elif row.merge in ADDS_UP and (session.node_scope or self._redirect == "always"):
-            partitions = tuple(number for number in EVERYWHERE if self._table.primary[number] == self._name)
-        else:
-            partitions = EVERYWHERE
+        partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else self.scope(session, row)
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
         return reply
+
+    def scope(self, session: Session, row: Command) -> tuple[int, ...]:
+        """Tell which partitions a command on a whole database is about: all, or those of this node."""
+        if row.merge in ADDS_UP and (session.node_scope or self._redirect == "always"):
+            return tuple(number for number in EVERYWHERE if self._table.primary[number] == self._name)
+        return EVERYWHERE
 
     def _without_keys(self, session: Session, row: Command, argv: Argv) -> bytes:
         """Run a command whose number of keys is none: on no data, for its error. Raises CommandError."""
@@ -135,7 +136,7 @@ class Router:
 
     def redirection(self, session: Session, key: bytes) -> Moved | None:
         """Send a client that knows the slots to the owner of a key, or of a sharded channel."""
-        if not self._wants_redirect(session):
+        if not self.wants_redirect(session):
             return None
         owner = self._table.primary[partition_of(key)]
         if owner in {"", self._name}:
@@ -143,7 +144,8 @@ class Router:
         self._stats.redirects += 1
         return Moved(slot_of(key), *self._peers.client_address(owner))
 
-    def _wants_redirect(self, session: Session) -> bool:
+    def wants_redirect(self, session: Session) -> bool:
+        """Tell whether a client is to find the owners of keys itself."""
         return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)
 
     def lapsed(self) -> None:
@@ -158,7 +160,7 @@ class Router:
 
     def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep all replies until the effects in `logs` are safe."""
-        gate = self._gate(logs)
+        gate = self._gate(true_logs(logs) if self._locks.watches.in_use else logs)
         self._peers.wake()
         if gate is None:
             return
@@ -195,6 +197,7 @@ class Router:
     def sweep(self) -> None:
         """Refuse the orders whose deadline has passed. To be called several times a second."""
         now = self._clock()
+        self._locks.watches.sweep(now)
         while late := [order for order in self._parked if order.deadline_s <= now]:
             self._parked = deque(order for order in self._parked if order.deadline_s > now)
             for order in late:  # a lock that is refused parks its command, as late as itself
@@ -218,7 +221,7 @@ class Router:
         row = order.row
         if order.database >= len(self._store):
             order.fail(CommandError("DB index is out of range"))
-        elif not row.key_at and row.on_keys is None and row is not LOCK and row is not COMMIT:
+        elif not row.key_at and row.on_keys is None and row.name.encode() not in INTERNAL:
             order.fail(CommandError(f"{row.name} is no command that nodes run for each other"))
         else:
             self._dispatch(order)
@@ -242,16 +245,29 @@ class Router:
     # -- orders -------------------------------------------------------------------------
 
     def _order(self, session: Session, row: Command, argv: Argv, partitions: tuple[int, ...]) -> bytes | Pending:
+        order = self.order(row, argv, partitions, database=session.database, protocol=session.protocol)
+        return order if order.wire is None else order.wire
+
+    def order(
+        self, row: Command, argv: Argv, partitions: tuple[int, ...], *, database: int = 0, protocol: int = 2
+    ) -> Order:
+        """Have a command run wherever its partitions are."""
         order = Order(
             row,
             argv,
-            database=session.database,
-            protocol=session.protocol,
+            database=database,
+            protocol=protocol,
             partitions=partitions,
             deadline_s=self._clock() + self._timeout_s,
         )
         self._dispatch(order)
-        return order if order.wire is None else order.wire
+        return order
+
+    @property
+    def owns_all(self) -> bool:
+        """Whether this node is the primary of all partitions."""
+        primary = self._table.primary
+        return primary.count(self._name) == len(primary)
 
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
@@ -290,12 +306,25 @@ class Router:
         if not self._locks.readable(order.partitions):
             self._park(order)
             return
+        if order.row is WATCH:
+            self._participant.watch(order, self._clock())
+            return
+        if order.row in UNITS:
+            self._run_unit(order)
+            return
         try:
             reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
         except CommandError as refusal:
             order.fail(refusal)
             return
         order.follow(reply)
+
+    def _run_unit(self, order: Order) -> None:
+        """Run a transaction all of whose keys are served here, in one go."""
+        unit = self._participant.unit(order)
+        if unit is not None:
+            wires, logs = self.executor.apply(unit.calls, order.partitions)
+            order.follow(self.hold(packed(wires), logs) if logs else packed(wires))
 
     def _commit(self, order: Order) -> None:
         logs = self._participant.commit(order)

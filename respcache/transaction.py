@@ -1,17 +1,30 @@
 """Commands on keys of several owners: all locked, run on one node, committed to each.
 
-The node that has the client runs the transaction:
+What is run is one command, or what a client has queued between MULTI and EXEC. The node
+that has the client runs the transaction:
 
-    lock the partitions at their primaries, in ascending order, and read the keys
-    run the handler on a scratch store that holds just these keys
+    lock the partitions at their primaries, in ascending order, compare the states of
+        watched keys, and read the keys
+    run the handlers on a scratch store that holds just these keys
     write the changed keys back, which unlocks
 
 Nobody sees the keys in between: their partitions serve no other command while locked.
 There is no deadlock: everyone locks in ascending order, so whoever holds the highest of
 the wanted partitions waits for nobody, and every wait has a deadline. Until the first
-write goes out a failure changes nothing and the command is tried again. An owner that
-dies while the writes are under way may leave some keys written and others not: the
-client is told that the outcome is uncertain.
+write goes out a failure changes nothing and the command is tried again. What a crash does
+after that:
+
+    an owner dies before it has taken its writes, or before a copy has them: its keys are
+        as before, those of the other owners are written; the client is told that the
+        outcome is uncertain
+    an owner dies after a copy of each of its partitions has them: all is written; if its
+        answer is lost the client is told that the outcome is uncertain
+    this node dies: each owner that got its writes has them, the others unlock when they
+        hear of the death, their keys as before; the client has lost its connection
+
+The writes to one owner are one message, run in one turn of its event loop, and go to each
+copy in one frame. So all keys of one owner are written or none, unless it dies with the
+frames to some of its copies sent and to others not.
 """
 
 import sys
@@ -22,16 +35,17 @@ from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import NO_KEYS, Command, Flags, Merge
-from respcache.commands.replay import keys_of
-from respcache.errors import CommandError, Uncertain
+from respcache.errors import CommandError, TryAgain, Uncertain
+from respcache.executor import check_pairs, resolve
 from respcache.locking import Locks
 from respcache.merging import elements
 from respcache.order import Order
-from respcache.reply import OK, Reply
-from respcache.resp.encode import encode, error
+from respcache.reply import NULL_ARRAY, OK, Reply
+from respcache.resp.encode import bulk, encode, error
 from respcache.store.copies import Copies, StoredKey, entry_effect
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
+from respcache.unit import Call, Unit, read_tokens, read_unit, token_words
 
 
 class Participant:
@@ -43,13 +57,41 @@ class Participant:
         self._copies: Final = copies
 
     def lock(self, order: Order) -> bool:
-        """Run `LOCK transaction (database key)...`: answer with the keys' entries. False if it must wait."""
-        _, transaction, *words = order.argv
+        """Run `LOCK transaction count (database key)*count (database key token)*`.
+
+        The answer is the keys' entries; or null, and nothing is locked, if a token stands for
+        a state that has changed. False if it must wait.
+        """
+        _, transaction, count, *words = order.argv
         if not self._locks.lock(transaction, order.partitions):
             return False
-        pairs = zip(words[::2], words[1::2], strict=True)
+        self._store.ledger.now_unix_ms = int(time() * 1000)
+        read = words[: 2 * int(count)]
+        if not self._locks.watches.unchanged(read_tokens(words[2 * int(count) :])):
+            self._locks.release(order.partitions)
+            order.resolve(CHANGED)
+            return True
+        pairs = zip(read[::2], read[1::2], strict=True)
         order.resolve(encode([self._copies.dump(partition_of(key), int(number), key) for number, key in pairs], 2))
         return True
+
+    def watch(self, order: Order, now_s: float) -> None:
+        """Run `WATCH key`: answer with a token of the key's state."""
+        self._store.ledger.now_unix_ms = int(time() * 1000)
+        order.resolve(bulk(self._locks.watches.token(order.database, order.argv[1], now_s)))
+
+    def unit(self, order: Order) -> Unit | None:
+        """Read what is to be run here as one; None, and the order is answered, if that is not to be."""
+        self._store.ledger.now_unix_ms = int(time() * 1000)
+        try:
+            unit = unit_of(order, len(self._store))
+        except CommandError as refusal:
+            order.fail(refusal)
+            return None
+        if not self._locks.watches.unchanged(unit.tokens):
+            order.resolve(CHANGED)
+            return None
+        return unit
 
     def commit(self, order: Order) -> list[Log]:
         """Run `COMMIT transaction (database key entry)...`: write (no entry deletes) and unlock.
@@ -75,10 +117,11 @@ class Participant:
 
 
 class Transaction:
-    """One command on keys of several owners, on the node that has the client.
+    """Commands on keys of several owners, on the node that has the client.
 
     locking (one owner after the other) --> running --> committing --> answered
-       `-- refused --> releasing --> tried again   `-- owner lost --> uncertain
+       |-- refused --> releasing --> tried again   `-- owner lost --> uncertain
+       `-- a watched key has changed --> releasing --> answered: null
     """
 
     def __init__(
@@ -91,17 +134,21 @@ class Transaction:
         dispatch: Callable[[Order], None],
         again: Callable[[Order], None],
     ) -> None:
-        """`dispatch` sends an order on its way; `again` takes the command back, to try it later."""
+        """`dispatch` sends an order on its way; `again` takes the command back, to try it later.
+
+        Raises CommandError if the order can never be run so.
+        """
         self._order: Final = order
         self._name: Final = name
         self._scratch: Final = scratch
         self._dispatch: Final = dispatch
         self._again: Final = again
-        keys = set(keys_of(order.database, order.argv, len(scratch.store)))
-        self._steps: Final = [
-            list(run)
-            for _, run in groupby(sorted(keys, key=_partition), key=lambda stored: owner_of[_partition(stored)])
-        ]
+        self._unit: Final = unit_of(order, len(scratch.store))
+        if order.row in UNITS and any(call.spans_database for call in self._unit.calls):
+            raise TryAgain
+        self._keys: Final = self._unit.keys(len(scratch.store))
+        locked = sorted(self._keys.union(self._unit.tokens), key=_partition)
+        self._steps: Final = [list(run) for _, run in groupby(locked, key=lambda stored: owner_of[_partition(stored)])]
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
@@ -113,7 +160,10 @@ class Transaction:
             self._run()
             return
         step = self._steps[self._locked]
-        lock = self._send(LOCK, [word for number, key in step for word in (b"%d" % number, key)], step)
+        read = [stored for stored in step if stored in self._keys]
+        tokens = {stored: self._unit.tokens[stored] for stored in step if stored in self._unit.tokens}
+        words = [word for number, key in read for word in (b"%d" % number, key)]
+        lock = self._send(LOCK, [b"%d" % len(read), *words, *token_words(tokens)], step)
         lock.then(lambda: self._answered(lock, step))
 
     def _answered(self, lock: Order, step: list[StoredKey]) -> None:
@@ -121,28 +171,40 @@ class Transaction:
         if lock.refused or wire.startswith(b"-"):
             self._finish({}, None)
             return
-        for stored, element in zip(step, elements(wire), strict=True):
+        if wire == CHANGED:
+            self._finish({}, CHANGED)
+            return
+        read = [stored for stored in step if stored in self._keys]
+        for stored, element in zip(read, elements(wire), strict=True):
             self._before[stored] = b"" if element.startswith(b"$-1") else element[element.index(b"\n") + 1 : -2]
         self._locked += 1
         self.begin()
 
     def _run(self) -> None:
-        order, scratch = self._order, self._scratch
+        scratch = self._scratch
         for (database, key), entry in self._before.items():
             scratch.restore(partition_of(key), database, key, entry or None)
         scratch.store.ledger.now_unix_ms = int(time() * 1000)
         try:
-            assert order.row.on_keys is not None
-            reply = order.row.on_keys(scratch.store.keyspace(order.database), order.argv)
-        except CommandError as refusal:
-            self._finish({}, error(refusal))
-            return
+            wires = [self._reply(call) for call in self._unit.calls]
         finally:
             after = {stored: scratch.dump(partition_of(stored[1]), *stored) or b"" for stored in self._before}
             for database, key in self._before:
                 scratch.restore(partition_of(key), database, key, None)
         changed = {stored: entry for stored, entry in after.items() if entry != self._before[stored]}
-        self._finish(changed, encode(reply, order.protocol))
+        self._finish(changed, packed(wires) if self._order.row in UNITS else wires[0])
+
+    def _reply(self, call: Call) -> bytes:
+        """Run one command on the scratch store. A refusal is a reply, too: it changes nothing."""
+        row, argv, space = call.row, call.argv, self._scratch.store.keyspace(call.database)
+        try:
+            if row.key_at:
+                return encode(row.on_key(space.at(argv[row.key_at]), argv), call.protocol)
+            check_pairs(row, argv)
+            assert row.on_keys is not None
+            return encode(row.on_keys(space, argv), call.protocol)
+        except CommandError as refusal:
+            return error(refusal)
 
     def _finish(self, changed: dict[StoredKey, bytes], wire: bytes | None) -> None:
         """Write and unlock everywhere. Without a reply the command is tried again afterwards."""
@@ -186,6 +248,23 @@ class Transaction:
         return order
 
 
+def unit_of(order: Order, databases: int) -> Unit:
+    """Give what an order is to run: what a client has queued, or its one command. Raises CommandError."""
+    if order.row in UNITS:
+        return read_unit(order.argv[1:], resolve, databases)
+    return Unit([Call(order.row, order.argv, order.database, order.protocol)], {})
+
+
+def packed(wires: Sequence[bytes]) -> bytes:
+    """Put the replies of a unit together as one: an array of bulk strings, whatever is in them."""
+    return encode(list(wires), 2)
+
+
+def unpacked(wire: bytes) -> list[bytes]:
+    """Take the replies of a unit apart again."""
+    return [element[element.index(b"\n") + 1 : -2] for element in elements(wire)]
+
+
 def _partition(stored: StoredKey) -> int:
     return partition_of(stored[1])
 
@@ -194,13 +273,13 @@ def _no_handler(_partition: Partition, _argv: Argv) -> Reply:
     raise AssertionError("orders between nodes are run by the participant")
 
 
-def _internal(name: str) -> Command:
+def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
     return Command(
         name=name,
         arity=-2,
         argc_min=2,
         argc_max=sys.maxsize,
-        flags=Flags.WRITE,
+        flags=flags,
         keys=NO_KEYS,
         since="",
         group="internal",
@@ -209,7 +288,7 @@ def _internal(name: str) -> Command:
         merge=Merge.NONE,
         index=0,
         key_at=0,
-        writes=True,
+        writes=Flags.WRITE in flags,
         no_auth=False,
         on_key=_no_handler,
         on_keys=None,
@@ -219,5 +298,12 @@ def _internal(name: str) -> Command:
 
 LOCK: Final = _internal("RESPCACHE.LOCK")
 COMMIT: Final = _internal("RESPCACHE.COMMIT")
-INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT)}
+WATCH: Final = _internal("RESPCACHE.WATCH", Flags.READONLY)
+EXEC: Final = _internal("RESPCACHE.EXEC")
+EXEC_RO: Final = _internal("RESPCACHE.EXEC_RO", Flags.READONLY)
+UNITS: Final = (EXEC, EXEC_RO)
+"""What a client has queued, as an order: with writes among it, and without."""
+CHANGED: Final = encode(NULL_ARRAY, 2)
+"""Answers a unit, or a lock, if a watched key has changed; nothing was run."""
+INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, EXEC, EXEC_RO)}
 """What nodes ask of each other and no client can."""

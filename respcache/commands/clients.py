@@ -137,6 +137,7 @@ def describe(sessions: Iterable[Session], now_unix_s: int) -> bytes:
 def _line(session: Session, now_unix_s: int) -> bytes:
     marks = (
         ("P", session.subscribed),
+        ("x", session.queue is not None),
         ("e", session.no_evict),
         ("T", session.no_touch),
         ("r", session.cluster_aware),
@@ -155,7 +156,7 @@ def _line(session: Session, now_unix_s: int) -> bytes:
         "sub": channels,
         "psub": patterns,
         "ssub": sharded,
-        "multi": -1,
+        "multi": -1 if session.queue is None else len(session.queue.calls),
         "qbuf": 0,
         "qbuf-free": 0,
         "argv-mem": 0,

@@ -73,8 +73,7 @@ def echo(session: Session, argv: Argv) -> Reply:
 @command("HELLO", arity=-1, flags=_OPENING, since="6.0.0")
 def hello(session: Session, argv: Argv) -> Answer:
     """Agree on the RESP version, give the password and a name, and learn who the server is."""
-    protocol = _protocol(argv[1]) if len(argv) > 1 else session.protocol
-    credentials, name = _hello_options(argv)
+    protocol, credentials, name = hello_words(session, argv)
     if credentials is not None:
         authenticate(session, *credentials)
     if not session.authenticated:
@@ -99,6 +98,12 @@ def hello(session: Session, argv: Argv) -> Answer:
     )
 
 
+def hello_words(session: Session, argv: Argv) -> tuple[int, tuple[bytes, bytes] | None, bytes | None]:
+    """Read what HELLO asks for: a RESP version, credentials and a name. Raises CommandError."""
+    protocol = _protocol(argv[1]) if len(argv) > 1 else session.protocol
+    return protocol, *_hello_options(argv)
+
+
 @command("AUTH", arity=-2, flags=_OPENING, since="1.0.0")
 def auth(session: Session, argv: Argv) -> Reply:
     """Give the password, with or without the name of the user."""
@@ -116,13 +121,18 @@ def auth(session: Session, argv: Argv) -> Reply:
 @command("SELECT", arity=2, flags=_ANYTIME, since="1.0.0")
 def select(session: Session, argv: Argv) -> Reply:
     """Change to another database."""
+    session.database = selected(argv, len(session.host.store))
+    return OK
+
+
+def selected(argv: Argv, databases: int) -> int:
+    """Read which of so many databases SELECT asks for. Raises CommandError."""
     number = integer(argv[1])
     if not INT32_MIN <= number <= INT32_MAX:
         raise CommandError(f"value is out of range, value must between {INT32_MIN} and {INT32_MAX}")
-    if not 0 <= number < len(session.host.store):
+    if not 0 <= number < databases:
         raise CommandError("DB index is out of range")
-    session.database = number
-    return OK
+    return number
 
 
 @command("QUIT", arity=-1, flags=_OPENING, since="1.0.0")

@@ -21,6 +21,7 @@ from respcache.commands import (
     sorted_set_ranges,
     sorted_sets,
     strings,
+    transactions,
 )
 from respcache.commands.registry import ROWS
 
@@ -46,4 +47,5 @@ __all__ = [
     "sorted_set_ranges",
     "sorted_sets",
     "strings",
+    "transactions",
 ]

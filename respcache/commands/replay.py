@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 from respcache.commands.arguments import integer, option
-from respcache.commands.registry import lookup
+from respcache.commands.registry import Command, lookup
 from respcache.errors import CommandError
 from respcache.store.copies import ENTRY, Copies, StoredKey
 from respcache.store.keyspace import DATABASES
@@ -54,8 +54,23 @@ def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[Store
     A database that does not exist has none: the handler will refuse the command.
     """
     row = lookup(argv[0])
-    keys = [] if row is None else row.keys.of(argv)
-    if row is None or not keys:
+    return [] if row is None else keys_named(row, database, argv, databases)
+
+
+def changed_keys(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
+    """List the keys that an effect may have changed: what it only reads (COPY, SUNIONSTORE) is left out."""
+    if argv[0] == ENTRY:
+        return [(database, argv[1])]
+    keys, name = keys_of(database, argv, databases), argv[0].upper()
+    if name == b"COPY":
+        return keys[-1:]
+    return keys[:1] if name.endswith(b"STORE") else keys
+
+
+def keys_named(row: Command, database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
+    """List the keys that a command of this row reads or writes, as `keys_of` does."""
+    keys = row.keys.of(argv)
+    if not keys:
         return []
     found = [(database, key) for key in keys]
     with suppress(CommandError):

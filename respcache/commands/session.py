@@ -1,7 +1,7 @@
 """What a node knows of one client, and what a client's command may ask of the node."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
@@ -14,6 +14,10 @@ from respcache.rates import Rates
 from respcache.slowlog import SlowLog
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
+
+if TYPE_CHECKING:
+    from respcache.commands.queue import Queue
+    from respcache.commands.registry import Answer
 
 
 class Settings(Protocol):
@@ -97,6 +101,12 @@ class Host(Protocol):
     def change_keys(self, verb: str, subject: str, protocol: int) -> Pending:
         """Take a step with the keys of the cluster on all its nodes. Raises CommandError where there are no keys."""
 
+    def transact(self, session: "Session") -> "Answer":
+        """Run what a client has queued since MULTI, and end the queue. Raises CommandError if nothing was run."""
+
+    def watch(self, session: "Session", keys: Sequence[bytes]) -> "Answer":
+        """Note the state of keys, wherever they are, for the next EXEC to compare. Raises CommandError."""
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
 
@@ -135,12 +145,14 @@ class Session:
         "no_touch",
         "node_scope",
         "protocol",
+        "queue",
         "relayed",
         "restricted",
         "stalled",
         "subscribed",
         "transmit",
         "unread_bytes",
+        "watched",
     )
 
     def __init__(self, host: Host, *, client_id: int, address: str, local_address: str, now_unix_s: int) -> None:
@@ -171,6 +183,10 @@ class Session:
         self.barrier: Pending | None = None
         """A command under way whose keys have several owners: the next ones wait until it is done, because
         they would overtake it at the owners of their keys."""
+        self.queue: Queue | None = None
+        """The commands since MULTI; None outside of a transaction."""
+        self.watched: dict[tuple[int, bytes], bytes] = {}
+        """Tokens of the watched keys' states, by database and key; see `watching`."""
         self.stalled = False
         """Whether requests that have been read wait until the replies before them are on their way."""
         self.no_evict = False
@@ -195,7 +211,13 @@ class Session:
 
     def restrict(self) -> None:
         """Find out anew whether commands must be looked at one by one."""
-        self.restricted = not self.authenticated or self.listens_only
+        self.restricted = not self.authenticated or self.listens_only or self.queue is not None
+
+    def end_queue(self) -> None:
+        """Leave the transaction, and watch no key any more."""
+        self.queue = None
+        self.watched = {}
+        self.restrict()
 
     def renew(self) -> None:
         """Go back to the state of a new client, apart from what it told of its library."""
@@ -203,5 +225,5 @@ class Session:
         self.database = 0
         self.protocol = 2
         self.authenticated = not self.host.config.server.requirepass
-        self.restrict()
+        self.end_queue()
         self.cluster_aware = self.node_scope = self.no_evict = self.no_touch = False

@@ -56,6 +56,7 @@ from respcache.executor import Executor
 from respcache.host import NodeHost
 from respcache.locking import Locks
 from respcache.metrics import LoopLag, Readiness, Sources
+from respcache.multi import Multi
 from respcache.net import keys, seeds, sockets
 from respcache.net.announcer import Announcer
 from respcache.net.frames import Greeting
@@ -142,17 +143,18 @@ class Runtime:
             topology=self.topology,
             meet=lambda host, port: self.search.add(seeds.HostSeed(host, port)),
             forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
+            transact=lambda session: self.multi.execute(session),  # noqa: PLW0108 # it is made below
+            watch=lambda session, watched: self.multi.watch(session, watched),  # noqa: PLW0108 # so is it here
             redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
             redundancy=self.redundancy,
             shut_down=shut_down,
             health=lambda: self.keeper.health(self._loop.time()),
             take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below
         )
-        self.host.port = port
-        self.host.cluster_address = self.cluster_address
+        self.host.port, self.host.cluster_address = port, self.cluster_address
         copies = CommandCopies(self.store)
         self.keeper: Final = Keeper(me, _keeper_config(config), copies, rng)
-        locks = Locks(self.store)
+        locks = Locks(self.store, run=f"{self.name}:{run}".encode())
         swim = Swim(
             name=self.name,
             address=self.cluster_address,
@@ -217,6 +219,7 @@ class Runtime:
         self.executor: Final = Executor(self.store, self.stats, self.router)
         self.executor.slow_us = server.slowlog_log_slower_than_us
         self.router.executor = self.executor
+        self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
         self.server: Final = Server(server, self.executor, self.stats, self.host.session)
         self.monitor: Final = Monitor(

@@ -13,6 +13,7 @@ from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
 from respcache.executor import Executor, Out
 from respcache.locking import Locks
+from respcache.multi import Multi
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.routing import Router
@@ -47,7 +48,7 @@ class Neighbour:
     def __init__(self, name: str, street: "Street", *, databases: int, redirect: str) -> None:
         self.name: Final = name
         self.store: Final = Store(databases)
-        self.locks: Final = Locks(self.store)
+        self.locks: Final = Locks(self.store, run=name.encode())
         self.stats: Final = Stats(len(ROWS))
         self.table: Final = Table()
         self.gates: Final[list[Gate]] = []
@@ -66,7 +67,10 @@ class Neighbour:
             clock=lambda: street.now,
         )
         self.router.executor = self.executor = Executor(self.store, self.stats, self.router)
-        self.front: Final = Front(Config(server=ServerConfig(databases=databases)))
+        self.multi: Final = Multi(self.router, self.executor, databases)
+        self.front: Final = Front(
+            Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirection
+        )
         self._street: Final = street
 
     def connected(self, node: str) -> bool:

@@ -19,7 +19,7 @@ class LockMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store = Store()
-        self.locks = Locks(self.store)
+        self.locks = Locks(self.store, run=b"n:1")
         self.open: set[int] = set()
         self.held: dict[int, bytes] = {}
         self.leased = True

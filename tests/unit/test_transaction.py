@@ -207,7 +207,7 @@ def lock_order(row_name: str, *words: bytes) -> Order:
 def test_a_commit_without_its_locks_writes_nothing() -> None:
     """They are void once the partition has moved, or was locked by another transaction."""
     store = Store()
-    locks = Locks(store)
+    locks = Locks(store, run=b"n:1")
     participant = Participant(store, locks, Copies(store))
     locks.open(partition_of(B), None)
     locks.lock(b"a:2", [partition_of(B)])
@@ -221,10 +221,10 @@ def test_a_commit_without_its_locks_writes_nothing() -> None:
 def test_a_lock_answers_with_the_entries_of_the_keys() -> None:
     """Null for a key that is not there; a second transaction has to wait."""
     store = Store()
-    locks = Locks(store)
+    locks = Locks(store, run=b"n:1")
     locks.open(partition_of(B), None)
     participant = Participant(store, locks, Copies(store))
-    first, second = lock_order(LOCK.name, b"a:1", b"0", B), lock_order(LOCK.name, b"c:1", b"0", B)
+    first, second = lock_order(LOCK.name, b"a:1", b"1", b"0", B), lock_order(LOCK.name, b"c:1", b"1", b"0", B)
     assert participant.lock(first)
     assert first.wire == b"*1\r\n$-1\r\n"
     assert not participant.lock(second)

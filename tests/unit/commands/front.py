@@ -1,5 +1,6 @@
 """A node without sockets: the real host, its clients, and the command table between them."""
 
+from collections.abc import Callable
 from typing import Final
 
 from respcache.cluster.health import Health
@@ -12,6 +13,7 @@ from respcache.config import Config
 from respcache.errors import CommandError
 from respcache.executor import resolve
 from respcache.host import NodeHost
+from respcache.multi import Multi
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.reply import Reply
@@ -48,7 +50,14 @@ ALONE: Final = (view("a", ((0, 16383),), myself=True),)
 class Front:
     """One node and its clients."""
 
-    def __init__(self, config: Config | None = None, nodes: tuple[NodeView, ...] = ALONE) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        nodes: tuple[NodeView, ...] = ALONE,
+        *,
+        multi: Multi | None = None,
+        redirection: Callable[[Session, bytes], CommandError | None] = lambda _session, _key: None,
+    ) -> None:
         self.nodes = nodes
         self.sessions: list[Session] = []
         self.asked_of_membership: list[tuple[object, ...]] = []
@@ -65,7 +74,9 @@ class Front:
             topology=lambda: self.nodes,
             meet=lambda host, port: self.asked_of_membership.append(("meet", host, port)),
             forget=lambda name: self.asked_of_membership.append(("forget", name)),
-            redirection=lambda _session, _key: None,
+            transact=lambda session: _there(multi).execute(session),
+            watch=lambda session, keys: _there(multi).watch(session, keys),
+            redirection=redirection,
             redundancy=lambda: self.redundancy,
             shut_down=self._shut_down,
             health=lambda: self.health,
@@ -109,3 +120,8 @@ class Front:
 
     def _shut_down(self) -> None:
         self.shutdowns += 1
+
+
+def _there(multi: Multi | None) -> Multi:
+    assert multi is not None, "this node runs no transactions"
+    return multi

@@ -1,0 +1,170 @@
+"""Which keys somebody watches, and whether they are still in the state in which they were then.
+
+The primary of a key gives a *token* of its state to the node whose client watches it. The
+token is good until the key changes in any way, were it back to the same value: then the
+primary forgets it, and a token that it does not know stands for a key that has changed. So
+a token from before a failover, a hand-over or a restart never counts, and nothing has to be
+told when a client stops watching.
+
+    unwatched --token--> watched --changed, moved, an hour without a new watcher--> unwatched
+
+Changes are heard of where effects for the copies go: a partition with a watched key gets a
+log that looks at each effect before it passes it on. The others have their own log, or none,
+so commands pay nothing for what nobody watches.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Final
+
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.replay import changed_keys
+from respcache.store.copies import StoredKey
+from respcache.store.keyspace import Store
+from respcache.store.partition import FLUSH, Argv, Log
+
+WATCHED_MAX: Final = 100_000
+"""Watched keys that a primary remembers; beyond it the oldest counts as changed."""
+REMEMBERED_S: Final = 3600.0
+"""How long a key that does not change is remembered after it was last watched; then it counts as changed."""
+
+
+class WatchedLog:
+    """The log of a partition with watched keys: notes changes, and passes effects on to the true log."""
+
+    __slots__ = ("_number", "_watches", "inner", "streams")
+
+    def __init__(self, watches: "Watches", number: int, inner: Log | None) -> None:
+        self._watches: Final = watches
+        self._number: Final = number
+        self.inner: Final = inner
+        self.streams: Final[Sequence[object]] = (self,)
+        """Never empty: effects are to be told here, though there be no copies."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether all effects so far are on every copy that counts."""
+        return self.inner is None or self.inner.clean
+
+    def append(self, database: int, argv: Argv) -> None:
+        """Take one effect."""
+        self._watches.touched(self._number, database, argv)
+        if self.inner is not None and self.inner.streams:
+            self.inner.append(database, argv)
+
+
+class _Watched:
+    """One watched key."""
+
+    __slots__ = ("at_s", "exists", "token")
+
+    def __init__(self, token: bytes, *, exists: bool) -> None:
+        self.token: Final = token
+        self.exists: Final = exists
+        self.at_s = 0.0
+        """When it was last watched."""
+
+
+class Watches:
+    """The watched keys of the partitions that a node serves."""
+
+    def __init__(self, store: Store, run: bytes, *, remark: Callable[[Iterable[int]], None]) -> None:
+        """`run` names this run of this node as no other; `remark` is to give partitions their logs anew."""
+        self._store: Final = store
+        self._run: Final = run
+        self._remark: Final = remark
+        self._serials: Final = count(1)
+        self._watched: Final[dict[StoredKey, _Watched]] = {}
+        """The one longest not watched anew comes first."""
+        self._keys: Final[dict[int, set[StoredKey]]] = {}
+        """By partition; an empty set stays until the next sweep, for a command may be under way that needs the log."""
+
+    def __len__(self) -> int:
+        """Count the watched keys."""
+        return len(self._watched)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any partition has, or had until now, a log of its own because of watched keys."""
+        return bool(self._keys)
+
+    def log(self, number: int, log: Log | None) -> Log | None:
+        """Give the log that a partition shall have whose true one is `log`."""
+        return WatchedLog(self, number, log) if number in self._keys else log
+
+    def token(self, database: int, key: bytes, now_s: float) -> bytes:
+        """Watch a key of a partition that is served here."""
+        stored = (database, key)
+        exists = self._settled(stored)
+        watched = self._watched.pop(stored, None)
+        if watched is None:
+            watched = _Watched(b"%b:%d" % (self._run, next(self._serials)), exists=exists)
+        watched.at_s = now_s
+        self._watched[stored] = watched
+        number = partition_of(key)
+        if number not in self._keys:
+            self._keys[number] = set()
+            self._remark((number,))
+        self._keys[number].add(stored)
+        if len(self._watched) > WATCHED_MAX:
+            self._forget(next(iter(self._watched)))
+        return watched.token
+
+    def unchanged(self, tokens: dict[StoredKey, bytes]) -> bool:
+        """Tell whether all these keys are as they were when the tokens were given."""
+        for stored, token in tokens.items():
+            self._settled(stored)
+            watched = self._watched.get(stored)
+            if watched is None or watched.token != token:
+                return False
+        return True
+
+    def touched(self, number: int, database: int, argv: Argv) -> None:
+        """Note an effect on a partition. A flush does not change the keys that did not exist."""
+        if argv[0] == FLUSH:
+            mine = [stored for stored in self._keys.get(number, ()) if stored[0] == database]
+            changed = [stored for stored in mine if self._watched[stored].exists]
+        else:
+            changed = [stored for stored in changed_keys(database, argv, len(self._store)) if stored in self._watched]
+        for stored in set(changed):
+            self._forget(stored)
+
+    def void(self, number: int) -> None:
+        """Forget a partition that changes hands; its log is the caller's business."""
+        for stored in list(self._keys.get(number, ())):
+            self._forget(stored)
+        self._keys.pop(number, None)
+
+    def sweep(self, now_s: float) -> None:
+        """Forget what has not been watched for long, and let partitions without watched keys be as all others.
+
+        To be called between commands, now and then.
+        """
+        while self._watched:
+            stored, watched = next(iter(self._watched.items()))
+            if watched.at_s > now_s - REMEMBERED_S:
+                break
+            self._forget(stored)
+        idle = [number for number, keys in self._keys.items() if not keys]
+        for number in idle:
+            del self._keys[number]
+        self._remark(idle)
+
+    def _settled(self, stored: StoredKey) -> bool:
+        """See to it that a key whose deadline has passed is deleted; tell whether the key exists."""
+        database, key = stored
+        partition = self._store.keyspace(database).at(key)
+        exists = partition.value(key) is not None
+        if partition.changed:
+            partition.ship(None)
+        return exists
+
+    def _forget(self, stored: StoredKey) -> None:
+        del self._watched[stored]
+        self._keys[partition_of(stored[1])].discard(stored)
+
+
+def true_logs(logs: list[Log]) -> list[Log]:
+    """Give the logs behind those of watched partitions."""
+    found = [log.inner if isinstance(log, WatchedLog) else log for log in logs]
+    return [log for log in found if log is not None]
