@@ -347,7 +347,7 @@ class Executor:
         for call, wire in zip(calls, wires, strict=True):
             self._note(session, call.row, call.argv, 1, elapsed_ns // len(calls))
             if wire.startswith(b"-"):
-                self._stats.count_error(wire[1 : wire.index(b" ")].decode("utf-8", "replace"))
+                self._stats.count_error(wire[1:].partition(b" ")[0].decode("utf-8", "replace"))
                 self._stats.failed[call.row.index] += 1
 
     def _refused(self, row: Command | None, refusal: CommandError) -> None:

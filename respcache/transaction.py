@@ -45,7 +45,7 @@ from respcache.resp.encode import bulk, encode, error
 from respcache.store.copies import Copies, StoredKey, entry_effect
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.unit import Call, Unit, read_tokens, read_unit, token_words
+from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
 
 
 class Participant:
@@ -62,21 +62,29 @@ class Participant:
         The answer is the keys' entries; or null, and nothing is locked, if a token stands for
         a state that has changed. False if it must wait.
         """
-        _, transaction, count, *words = order.argv
+        try:
+            _, transaction, count, *words = order.argv
+            split = 2 * int(count)
+            read = [(int(words[at]), words[at + 1]) for at in range(0, split, 2)]
+            tokens = read_tokens(words[split:], len(self._store))
+        except (ValueError, IndexError):
+            order.fail(MalformedUnit())
+            return True
         if not self._locks.lock(transaction, order.partitions):
             return False
         self._store.ledger.now_unix_ms = int(time() * 1000)
-        read = words[: 2 * int(count)]
-        if not self._locks.watches.unchanged(read_tokens(words[2 * int(count) :])):
+        if not self._locks.watches.unchanged(tokens):
             self._locks.release(order.partitions)
             order.resolve(CHANGED)
-            return True
-        pairs = zip(read[::2], read[1::2], strict=True)
-        order.resolve(encode([self._copies.dump(partition_of(key), int(number), key) for number, key in pairs], 2))
+        else:
+            order.resolve(encode([self._copies.dump(partition_of(key), number, key) for number, key in read], 2))
         return True
 
     def watch(self, order: Order, now_s: float) -> None:
         """Run `WATCH key`: answer with a token of the key's state."""
+        if len(order.argv) != 2:
+            order.fail(MalformedUnit())
+            return
         self._store.ledger.now_unix_ms = int(time() * 1000)
         order.resolve(bulk(self._locks.watches.token(order.database, order.argv[1], now_s)))
 

@@ -70,16 +70,19 @@ def token_words(tokens: dict[StoredKey, bytes]) -> list[bytes]:
     return [word for (database, key), token in tokens.items() for word in (b"%d" % database, key, token)]
 
 
-def read_tokens(words: Sequence[bytes]) -> dict[StoredKey, bytes]:
-    """Read what `token_words` wrote. Raises ValueError."""
-    return {(int(words[at]), words[at + 1]): words[at + 2] for at in range(0, len(words), 3)}
+def read_tokens(words: Sequence[bytes], databases: int) -> dict[StoredKey, bytes]:
+    """Read what `token_words` wrote. Raises ValueError or IndexError."""
+    tokens = {(int(words[at]), words[at + 1]): words[at + 2] for at in range(0, len(words), 3)}
+    if not all(0 <= database < databases for database, _ in tokens):
+        raise ValueError("no such database")
+    return tokens
 
 
 def read_unit(words: Sequence[bytes], resolve: Callable[[Argv], Command], databases: int) -> Unit:
     """Read what another node wrote; `resolve` finds the rows of commands. Raises CommandError."""
     try:
         start = 1 + 3 * int(words[0])
-        unit = Unit([], read_tokens(words[1:start]))
+        unit = Unit([], read_tokens(words[1:start], databases))
         while start < len(words):
             database, protocol, count = (int(word) for word in words[start : start + 3])
             argv = list(words[start + 3 : start + 3 + count])
@@ -92,6 +95,4 @@ def read_unit(words: Sequence[bytes], resolve: Callable[[Argv], Command], databa
             start += 3 + count
     except (ValueError, IndexError):
         raise MalformedUnit from None
-    if not all(0 <= database < databases for database, _ in unit.tokens):
-        raise MalformedUnit
     return unit

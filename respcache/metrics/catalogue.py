@@ -32,6 +32,7 @@ ERROR_CODES: Final = (
     "CLUSTERDOWN",
     "CROSSSLOT",
     "ERR",
+    "EXECABORT",
     "MOVED",
     "NOAUTH",
     "NOPROTO",

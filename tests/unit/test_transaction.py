@@ -1,5 +1,6 @@
 """Commands on keys of several owners: as on one node, or not done at all, or the client is told that nobody knows."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -216,6 +217,18 @@ def test_a_commit_without_its_locks_writes_nothing() -> None:
     assert commit.refused
     assert store.keyspace(0).at(B).values == {}
     assert locks.holds(b"a:2", [partition_of(B)])
+
+
+@pytest.mark.parametrize("words", [(), (b"x",), (b"1",), (b"1", b"0"), (b"0", b"0", B), (b"0", b"99", B, b"token")])
+def test_a_lock_that_is_malformed_locks_nothing(words: tuple[bytes, ...]) -> None:
+    """A peer of another version, or none at all, gets an error."""
+    store = Store()
+    locks = Locks(store, run=b"n:1")
+    locks.open(partition_of(B), None)
+    order = lock_order(LOCK.name, b"a:1", *words)
+    assert Participant(store, locks, Copies(store)).lock(order)
+    assert (order.wire or b"").startswith(b"-ERR ")
+    assert store.keyspace(0).at(B).serving
 
 
 def test_a_lock_answers_with_the_entries_of_the_keys() -> None:

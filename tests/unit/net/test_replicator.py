@@ -67,7 +67,7 @@ def test_a_peers_transaction_locks_writes_and_unlocks() -> None:
     """Meanwhile others wait."""
 
     async def scenario(replicator: Replicator) -> None:
-        assert asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"0", K) == [(True, b"*1\r\n$-1\r\n")]
+        assert asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"1", b"0", K) == [(True, b"*1\r\n$-1\r\n")]
         waiting = asked(replicator, b"GET", K)
         assert waiting == []
         assert asked(replicator, b"RESPCACHE.COMMIT", b"z:1") == [(True, b"+OK\r\n")]
@@ -81,8 +81,8 @@ def test_a_peer_that_is_gone_holds_no_locks() -> None:
     """Neither those that it had nor those that it was waiting for."""
 
     async def scenario(replicator: Replicator) -> None:
-        asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"0", K)
-        waiting = asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"0", K)
+        asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"1", b"0", K)
+        waiting = asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"1", b"0", K)
         replicator.link_down("z")
         assert waiting == [(False, b"")]
         replicator.link_down("y")
@@ -95,7 +95,7 @@ def test_what_has_waited_for_too_long_goes_back() -> None:
     """Certainly not run."""
 
     async def scenario(replicator: Replicator) -> None:
-        asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"0", K)
+        asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"1", b"0", K)
         late = asked(replicator, b"INCR", K, timeout_s=0.0)
         assert late == []
         replicator.router.sweep()
