@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from integration.clients import clients, until
-from integration.stores import settled
+from integration.stores import owner, settled
 from respcache.testing import Cluster, LocalCluster
 
 pytestmark = pytest.mark.integration
@@ -107,6 +107,33 @@ async def test_transfers_are_isolated() -> None:
 
         work = [transfer(redis, 4 * start) for start, redis in enumerate((*nodes, *nodes))]
         await asyncio.gather(*work, *(audit(redis) for redis in nodes))
+
+
+async def test_a_watch_does_not_outlive_the_owner() -> None:
+    """Keys with a new owner count as changed, though their values are as they were; others do not."""
+    async with Cluster(nodes=3) as cluster, clients(cluster.members()) as nodes:
+        await cluster.wait_for_copies()
+        await until(lambda: settled(cluster.members()), "the keys are spread over all nodes")
+        keys = [f"key:{number}" for number in range(30)]
+        await nodes[0].mset(dict.fromkeys(keys, 1))
+        lost = {key for key in keys if owner(cluster.members(), key.encode()) is cluster.member(2)}
+        pipelines = [nodes[number % 2].pipeline() for number in range(len(keys))]
+        for pipeline, key in zip(pipelines, keys, strict=True):
+            await pipeline.watch(key)
+            pipeline.multi()  # type: ignore[no-untyped-call] # redis-py leaves it so
+            pipeline.incr(key)
+        await cluster.kill(2)
+        await cluster.wait_for_convergence(2)
+        refused: set[str] = set()
+        for pipeline, key in zip(pipelines, keys, strict=True):
+            async with pipeline:
+                try:
+                    await pipeline.execute()
+                except WatchError:
+                    refused.add(key)
+        assert lost
+        assert lost <= refused < set(keys)
+        assert await nodes[0].mget(keys) == [b"1" if key in refused else b"2" for key in keys]
 
 
 async def test_a_death_in_the_middle_is_told_and_leaves_each_owner_s_part_whole() -> None:
