@@ -141,9 +141,8 @@ class _Run:
             order.then(lambda: self._done(stage, [order.wire or b""]))
             return
         unit = Unit(calls, tokens)
-        order = self._router.order(
-            row := EXEC if unit.writes else EXEC_RO, [row.name.encode(), *unit.words()], self._partitions(unit)
-        )
+        row = EXEC if unit.writes else EXEC_RO
+        order = self._router.order(row, [row.name.encode()], self._partitions(unit), unit=unit)
         order.then(lambda: self._answered(order, stage))
 
     def _partitions(self, unit: Unit) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.resp.encode import error
 from respcache.store.partition import Argv
+from respcache.unit import Unit
 
 
 class Order(Pending):
@@ -20,6 +21,7 @@ class Order(Pending):
         "refused",
         "relayed",
         "row",
+        "unit",
         "version",
     )
 
@@ -51,6 +53,8 @@ class Order(Pending):
         """Whether it goes back to whoever gave it, rather than be tried again elsewhere."""
         self.version = version
         """The version of the record that the peer went by."""
+        self.unit: Unit | None = None
+        """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
         self.refused = False
         """Resolved by this: certainly not run."""
 

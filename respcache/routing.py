@@ -36,6 +36,7 @@ from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
 from respcache.transaction import COMMIT, INTERNAL, LOCK, UNITS, WATCH, Participant, Transaction, packed
+from respcache.unit import Unit
 from respcache.watching import true_logs
 
 EVERYWHERE: Final = tuple(range(PARTITIONS))
@@ -249,9 +250,16 @@ class Router:
         return order if order.wire is None else order.wire
 
     def order(
-        self, row: Command, argv: Argv, partitions: tuple[int, ...], *, database: int = 0, protocol: int = 2
+        self,
+        row: Command,
+        argv: Argv,
+        partitions: tuple[int, ...],
+        *,
+        database: int = 0,
+        protocol: int = 2,
+        unit: Unit | None = None,
     ) -> Order:
-        """Have a command run wherever its partitions are."""
+        """Have a command, or a unit, run wherever its partitions are."""
         order = Order(
             row,
             argv,
@@ -260,6 +268,7 @@ class Router:
             partitions=partitions,
             deadline_s=self._clock() + self._timeout_s,
         )
+        order.unit = unit
         self._dispatch(order)
         return order
 
@@ -344,6 +353,8 @@ class Router:
         if not self._peers.connected(owner):
             self._again(order)
             return
+        if order.unit is not None:
+            order.argv = [order.row.name.encode(), *order.unit.words()]
         self._stats.forwards += 1
         self._peers.ask(owner, order)
 

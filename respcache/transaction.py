@@ -258,6 +258,8 @@ class Transaction:
 
 def unit_of(order: Order, databases: int) -> Unit:
     """Give what an order is to run: what a client has queued, or its one command. Raises CommandError."""
+    if order.unit is not None:
+        return order.unit
     if order.row in UNITS:
         return read_unit(order.argv[1:], resolve, databases)
     return Unit([Call(order.row, order.argv, order.database, order.protocol)], {})
