@@ -141,7 +141,7 @@ def cluster_health(session: Session, argv: Argv) -> Reply:
     return Verbatim("".join(f"{name}:{int(figure)}\r\n" for name, figure in figures.items()).encode())
 
 
-@command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR, since="3.0.0")
+@command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")
 def cluster_failover(session: Session, argv: Argv) -> Reply:
     """With TAKEOVER, go on with the nodes in reach though most voters are gone for good.
 
