@@ -9,7 +9,7 @@ keys in one sealed record.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, Protocol, cast
 
 from respcache.cluster.membership import Address
@@ -248,6 +248,8 @@ class Links:
         self.sealing: Final = sealing
         self.on_keys: Callable[[Link, bytes], None] = _refuse_keys
         """Takes messages about keys; a node that has some sets it."""
+        self.connect: Callable[[Link, str, int], Coroutine[object, object, None]] = _connect
+        """Makes the connection of a link; who owns the cable may pull it."""
         self._up: Final[dict[str, Link]] = {}
         self._all: Final[set[Link]] = set()
         self._dirty: list[Link] = []
@@ -362,11 +364,15 @@ class Links:
         """Dial once. Raises OSError."""
         link = Link(self, dialled=name, address=(host, port))
         try:
-            await asyncio.get_running_loop().create_connection(lambda: link, host, port)
+            await self.connect(link, host, port)
         except asyncio.CancelledError:
             link.abandoned()
             raise
         return link
+
+
+async def _connect(link: Link, host: str, port: int) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: link, host, port)
 
 
 def _refuse_keys(_link: Link, _body: bytes) -> None:

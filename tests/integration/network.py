@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import product
 
 from respcache.cluster.membership import Address
-from respcache.net.links import Link
+from respcache.net.links import Link, Links
 from respcache.node import Node
 
 
@@ -18,6 +18,7 @@ def cut(one_side: Sequence[Node], other_side: Sequence[Node]) -> Iterator[None]:
     connection stays there until the end, new connections cannot be made.
     """
     paused: list[Link] = []
+    connect = {node.name: _links(node).connect for node in (*one_side, *other_side)}
     for here, there in [*product(one_side, other_side), *product(other_side, one_side)]:
         paused += _block(here, there)
     try:
@@ -25,16 +26,22 @@ def cut(one_side: Sequence[Node], other_side: Sequence[Node]) -> Iterator[None]:
     finally:
         for node in (*one_side, *other_side):
             _unblock(node)
+            _links(node).connect = connect[node.name]
         for link in paused:
             if not link._transport.is_closing():
                 link._transport.resume_reading()
+
+
+def _links(node: Node) -> Links:
+    assert node._runtime is not None
+    return node._runtime.replicator.links
 
 
 def _block(here: Node, there: Node) -> list[Link]:
     """Keep one node from sending anything to another, or reading what that has sent; return the links concerned."""
     assert here._runtime is not None
     gossip, links = here._runtime.membership._gossip, here._runtime.replicator.links
-    put, exchange, connect = gossip._put, gossip._exchange, links._connect
+    put, exchange, connect = gossip._put, gossip._exchange, links.connect
     blocked, name = there.cluster_address, there.name
 
     def lossy_put(address: Address, datagram: bytes) -> None:
@@ -47,14 +54,14 @@ def _block(here: Node, there: Node) -> list[Link]:
         else:
             gossip.perform(gossip.swim.stream_failed(time.monotonic(), address))
 
-    async def lossy_connect(peer: str, host: str, port: int) -> Link:
-        if peer == name:
+    async def lossy_connect(link: Link, host: str, port: int) -> None:
+        if (host, port) == blocked:
             raise OSError("the cable is pulled")
-        return await connect(peer, host, port)
+        await connect(link, host, port)
 
     gossip._put = lossy_put  # type: ignore[method-assign] # a node between real sockets, and a cable to pull
     gossip._exchange = lossy_exchange  # type: ignore[method-assign] # the same
-    links._connect = lossy_connect  # type: ignore[method-assign, assignment] # the same; it is dialled again and again
+    links.connect = lossy_connect  # it is dialled again and again
     link = links.link(name)
     if link is None:
         return []
@@ -65,6 +72,6 @@ def _block(here: Node, there: Node) -> list[Link]:
 def _unblock(node: Node) -> None:
     """Uncover the methods of the classes again."""
     assert node._runtime is not None
-    gossip, links = vars(node._runtime.membership._gossip), vars(node._runtime.replicator.links)
-    for instance, name in ((gossip, "_put"), (gossip, "_exchange"), (links, "_connect")):
+    gossip = vars(node._runtime.membership._gossip)
+    for instance, name in ((gossip, "_put"), (gossip, "_exchange")):
         instance.pop(name, None)
