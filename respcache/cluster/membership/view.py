@@ -70,6 +70,8 @@ class View:
         self.newcomers: list[str] = []
         """Members that entered since the owner last emptied this."""
         self._suspicions: dict[str, Suspicion] = {}
+        self._verdict_at: float | None = math.inf
+        """When the first suspicion ends; None where one has changed, for half of a big cluster may be suspect."""
         self._purge_at = math.inf
         self._cut = False
         self._events: list[Event] = []
@@ -82,10 +84,9 @@ class View:
     @property
     def deadline(self) -> float:
         """When the next suspicion or tombstone ends."""
-        due = self._purge_at
-        for suspicion in self._suspicions.values():
-            due = min(due, suspicion.deadline)
-        return due
+        if self._verdict_at is None:
+            self._verdict_at = min((suspicion.deadline for suspicion in self._suspicions.values()), default=math.inf)
+        return min(self._purge_at, self._verdict_at)
 
     @property
     def transmissions(self) -> int:
@@ -142,6 +143,8 @@ class View:
 
     def tick(self, now: float) -> None:
         """Bury the suspects whose time is over, and forget the dead whose tombstone is."""
+        if now < self.deadline:
+            return
         for name in [name for name, suspicion in self._suspicions.items() if suspicion.deadline <= now]:
             held = self.table[name]
             self._settle(now, held, replace(held, state=MemberState.DEAD, since_s=now))
@@ -151,6 +154,7 @@ class View:
 
     def postpone(self, until: float, *, by_s: float) -> None:
         """Give every suspect back the time in which this node was not running."""
+        self._verdict_at = None
         for suspicion in self._suspicions.values():
             suspicion.postpone(until, by_s=by_s)
 
@@ -218,6 +222,7 @@ class View:
     def _confirm(self, now: float, rumor: Rumor) -> Heard:
         if not self._suspicions[rumor.name].confirm(rumor.accusers):
             return Heard.KNOWN
+        self._verdict_at = None
         self.spread(now, rumor.name)
         return Heard.NEWS
 
@@ -259,6 +264,7 @@ class View:
         self.table.put(member)
         self.changed_at = now
         self._suspicions.pop(member.name, None)
+        self._verdict_at = None
         if member.state is MemberState.SUSPECT:
             self._suspicions[member.name] = self._suspicion(now, accusers)
         elif not member.live:
@@ -273,13 +279,15 @@ class View:
         """Start a timer; two nodes are neither accuser nor confirmer: this one and the suspect."""
         profile, count = self._profile, self.table.live_count
         min_s = profile.suspicion_multiplier * max(1.0, math.log10(count)) * profile.probe_interval_s
-        return Suspicion(
+        suspicion = Suspicion(
             now,
             accusers=accusers,
             min_s=min_s,
             max_s=min_s * profile.suspicion_max_multiplier,
             confirmations_wanted=min(profile.suspicion_confirmations, count - 2),
         )
+        suspicion.held = self._cut
+        return suspicion
 
     def wants_confirmation(self, name: str) -> bool:
         """Whether our own probe of a suspect would bring its verdict nearer."""
@@ -294,14 +302,13 @@ class View:
         """
         suspects, members = len(self._suspicions), self.table.live_count
         cut = suspects >= 2 and suspects > self._profile.partition_share * members
-        if cut:
+        if cut and not self._cut:
             for suspicion in self._suspicions.values():
                 suspicion.held = True
-        elif self._cut:
+            self._events.append(PartitionSuspected(tuple(sorted(self._suspicions)), members))
+        elif self._cut and not cut:
             for suspicion in self._suspicions.values():
                 suspicion.release(now)
-        if cut and not self._cut:
-            self._events.append(PartitionSuspected(tuple(sorted(self._suspicions)), members))
         self._cut = cut
 
     def _purge(self, now: float) -> None:
