@@ -1,6 +1,6 @@
 """Measures what docs/membership.md prints, and leaves it in docs/membership.json: `task sim:figures`.
 
-    task sim:figures             all sizes, up to 10,000 nodes: half an hour and 6 GB
+    task sim:figures             all sizes, up to 10,000 nodes: half an hour and 2 GB
     task sim:figures -- 1000     no cluster above 1,000 nodes; larger figures stay as they were
 
 docs/generate.py makes tables and a plot of it.

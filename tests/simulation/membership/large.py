@@ -1,4 +1,4 @@
-"""The figures at 100 to 10,000 nodes: `task sim:large`. Takes about half an hour and 6 GB."""
+"""The figures at 100 to 10,000 nodes: `task sim:large`. Takes about half an hour and 2 GB."""
 
 import statistics
 import sys
