@@ -29,6 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Final
 
@@ -139,7 +140,7 @@ class Membership:
         """Stop at once, as if the node had died, and end the thread. No event is told any more."""
         self._closed = True
         if self._thread is not None and self._thread.is_alive():
-            self._own_loop.call_soon_threadsafe(self._ending.set)
+            self._on_own_loop(self._ending.set)
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._finished.wait()
@@ -161,7 +162,12 @@ class Membership:
     def _have(self, done: Callable[[float], None]) -> None:
         """Have something done on the thread, which is given the time; nothing once it is closed."""
         if self._thread is not None and not self._closed:
-            self._own_loop.call_soon_threadsafe(lambda: done(self._own_loop.time()))
+            self._on_own_loop(lambda: done(self._own_loop.time()))
+
+    def _on_own_loop(self, call: Callable[[], None]) -> None:
+        """Have the thread call something; nothing once it has ended by itself, as it does when it cannot listen."""
+        with suppress(RuntimeError):
+            self._own_loop.call_soon_threadsafe(call)
 
     def _open_mail(self) -> None:
         self._waking = False  # first, so that what comes from now on wakes this loop again
