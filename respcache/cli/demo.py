@@ -120,6 +120,7 @@ def _arguments(port: int, http_port: int, replica_count: int) -> list[str]:
     flags = {
         "bind": HOST,
         "port": port,
+        "cluster-port": 0,  # nobody needs to know it; ten thousand above the RESP port somebody else may listen
         "http-port": http_port,
         "environment": "local",
         "replica-count": replica_count,
