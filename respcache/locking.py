@@ -2,11 +2,12 @@
 
 A locked partition serves nobody: commands for it wait, as they do while it moves. So what a
 transaction has read stays true until it commits. Locks live in the memory of the primary; a
-partition that moves or fails over, or whose transaction's node is gone, is unlocked. While a lease
-has lapsed they stay, but nothing can be done by them.
+partition that fails over, or whose transaction's node is gone, is unlocked. One that is to move is
+frozen: nobody else can lock it, and it moves once it is unlocked. While a lease has lapsed locks
+stay, but nothing can be done by them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from respcache.store.keyspace import Store
@@ -19,7 +20,8 @@ class Locks:
 
     closed --open--> served --lock--> locked --release--> served
        ^----close------'-------close----'
-    and, whichever it is, it is not served from `suspend` to `resume`.
+    and, whichever it is, it is not served from `suspend` to `resume`, nor from `freeze` to
+    `open` or `close`; what is locked when it is frozen stays so until it is released.
     """
 
     def __init__(self, store: Store, *, run: bytes) -> None:
@@ -31,9 +33,16 @@ class Locks:
         """Transaction by locked partition."""
         self._logs: Final[dict[int, Log | None]] = {}
         """By partition that ownership lets this node serve."""
+        self._frozen: Final[set[int]] = set()
+        """Those of them that are about to move."""
         self.leased = True
         """Whether anything may be served at all."""
         self._scarce: frozenset[int] = frozenset()
+
+    @property
+    def held(self) -> Container[int]:
+        """The partitions that are locked: a view, not a copy."""
+        return self._holders.keys()
 
     def suspend(self) -> None:
         """Serve nothing: this node has no lease."""
@@ -52,15 +61,27 @@ class Locks:
 
     def readable(self, numbers: Sequence[int]) -> bool:
         """Tell whether partitions may at least be read from."""
-        return self.leased and all(number in self._logs and number not in self._holders for number in numbers)
+        return self.leased and all(self._free(number) for number in numbers)
 
     def scarce(self, numbers: Sequence[int]) -> bool:
         """Tell whether too few copies of any of these partitions are in sync for writes."""
         return not self._scarce.isdisjoint(numbers)
 
     def open(self, number: int, log: Log | None) -> None:
-        """Serve a partition; `log` takes its effects if it has other copies."""
+        """Serve a partition; `log` takes its effects if it has other copies.
+
+        A lock stays only if the log is the same: else the partition may have been another node's meanwhile.
+        """
+        if self._logs.get(number) is not log:
+            self._holders.pop(number, None)
         self._logs[number] = log
+        self._frozen.discard(number)
+        self.watches.void(number)
+        self._mark((number,))
+
+    def freeze(self, number: int) -> None:
+        """Serve a partition no more, for it is to move; who has locked it can still commit."""
+        self._frozen.add(number)
         self.watches.void(number)
         self._mark((number,))
 
@@ -68,29 +89,33 @@ class Locks:
         """Serve a partition no more; a lock on it is void."""
         self._logs.pop(number, None)
         self._holders.pop(number, None)
+        self._frozen.discard(number)
         self.watches.void(number)
         self._store.mark(number, serving=False, log=None)
 
     def lock(self, transaction: bytes, numbers: Sequence[int]) -> bool:
         """Lock partitions, all or none; False if one of them is not served now."""
-        if not self.leased or any(number not in self._logs or number in self._holders for number in numbers):
+        if not self.readable(numbers):
             return False
         self._holders.update(dict.fromkeys(numbers, transaction))
         self._mark(numbers)
         return True
 
     def holds(self, transaction: bytes, numbers: Sequence[int]) -> bool:
-        """Tell whether the transaction still has all these partitions locked."""
-        return self.leased and all(self._holders.get(number) == transaction for number in numbers)
+        """Tell whether the transaction still has all these partitions locked, be there a lease or not."""
+        return all(self._holders.get(number) == transaction for number in numbers)
 
     def release(self, numbers: Sequence[int]) -> None:
         """Unlock partitions."""
         self._mark([number for number in numbers if self._holders.pop(number, None) is not None])
 
+    def _free(self, number: int) -> bool:
+        return number in self._logs and number not in self._holders and number not in self._frozen
+
     def _mark(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             if number in self._logs:
-                served = self.leased and number not in self._holders and number not in self._scarce
+                served = self.leased and self._free(number) and number not in self._scarce
                 log = self.watches.log(number, self._logs[number])
                 self._store.mark(number, serving=served, log=log)
 

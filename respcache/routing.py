@@ -301,15 +301,16 @@ class Router:
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
+        if order.row is COMMIT:
+            self._commit(order)
+            return
         if (order.row.writes or order.row is LOCK) and self._locks.scarce(order.partitions):
             order.fail(NoReplicas())
             return
         if order.row is LOCK:
             if not self._participant.lock(order):
                 self._park(order)
-            return
-        if order.row is COMMIT:
-            self._commit(order)
+            self._peers.wake()  # what it has unlocked again, having found a watched key changed, may be about to move
             return
         keyspace = self._store.keyspace(order.database)
         if not self._locks.readable(order.partitions):
@@ -337,8 +338,12 @@ class Router:
 
     def _commit(self, order: Order) -> None:
         logs = self._participant.commit(order)
+        if logs is None:
+            self._park(order)
+            return
         if not order.refused:
             order.follow(self.hold(OK.wire, logs) if logs else OK.wire)
+        self._peers.wake()  # a partition that was locked may be about to move
         self.routes_changed()
 
     def _give_up(self, order: Order) -> None:

@@ -101,16 +101,18 @@ class Participant:
             return None
         return unit
 
-    def commit(self, order: Order) -> list[Log]:
+    def commit(self, order: Order) -> list[Log] | None:
         """Run `COMMIT transaction (database key entry)...`: write (no entry deletes) and unlock.
 
-        The logs are those whose acks the answer waits for. An order whose locks are void
-        is refused.
+        The logs are those whose acks the answer waits for; None if it must wait for a lease.
+        An order whose locks are void is refused.
         """
         _, transaction, *words = order.argv
         if not self._locks.holds(transaction, order.partitions):
             order.refuse()
             return []
+        if not self._locks.leased:
+            return None
         logs: list[Log] = []
         for number, key, entry in zip(words[::3], words[1::3], words[2::3], strict=True):
             database = int(number)
@@ -235,7 +237,10 @@ class Transaction:
             arrived()
 
     def _end(self, commits: list[Order], wire: bytes | None, *, wrote: bool) -> None:
-        if wire is None:
+        refused = sum(commit.refused for commit in commits)
+        if wire is None or (
+            refused and (refused == len(commits) or not wrote)
+        ):  # what is refused is certainly not done
             self._again(self._order)
         elif wrote and any(commit.wire != OK.wire for commit in commits):
             self._order.fail(Uncertain("An owner was lost while the command was committed to several"))

@@ -12,12 +12,13 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import Dropped
-from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
+from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
+from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Entry, Life, Record, differing
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
@@ -39,8 +40,10 @@ DROP_KEYS: Final = 2_000
 class Holdings:
     """The part of one node in every partition."""
 
-    def __init__(self, me: Life, config: KeeperConfig, storage: Storage, placement: Callable[[Record], Target]) -> None:
-        self._me, self._name = me, me[0]
+    def __init__(
+        self, me: Life, config: KeeperConfig, storage: Storage, placement: TargetCache, locked: Container[int]
+    ) -> None:
+        self._me, self._name, self._locked = me, me[0], locked
         self._config, self._storage, self._placement = config, storage, placement
         self.replication = Replication(unacked_bytes_max=config.unacked_bytes_max)
         self.replica = Replica(storage)
@@ -67,7 +70,7 @@ class Holdings:
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
         self._movable: dict[int, None] = {}
-        self._handovers: dict[int, int | None] = {}
+        self.handovers: dict[int, int | None] = {}
         """Frozen partitions, and the revision at which their move was proposed, if it was."""
         self._dirty: set[int] = set()
         self._doomed: dict[int, bool] = {}
@@ -157,8 +160,7 @@ class Holdings:
 
     def _follow(self, partition: int, before: Entry, entry: Entry, lost: list[Log], *, mine: bool) -> None:
         """Be a copy, a learner, or nothing."""
-        was_primary = partition in self.logs
-        if was_primary:
+        if was_primary := partition in self.logs:
             self._retreat(partition, lost)
         self.takeovers.pop(partition, None)
         if mine and self._name in entry.holders:
@@ -182,7 +184,7 @@ class Holdings:
         lost.append(log)
         self._close(partition)
         self._start_copies_over(partition)
-        self._handovers.pop(partition, None)
+        self.handovers.pop(partition, None)
         self._movable.pop(partition, None)
         copy = self.replica.follow(partition, log.epoch, None)
         copy.sequence = copy.floor = log.sequence
@@ -352,7 +354,7 @@ class Holdings:
     @property
     def busy(self) -> bool:
         """Whether acks may lead to more than opened gates."""
-        return bool(self.copying.pending or self._handovers or any(self._waiting.values()))
+        return bool(self.copying.pending or self.handovers or any(self._waiting.values()))
 
     # Steering towards the target
 
@@ -372,7 +374,7 @@ class Holdings:
                     self._distrust(log, change.name)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:
-                if self._handovers.get(partition) == revision:
+                if self.handovers.get(partition) == revision:
                     self._thaw(partition)
         if not isinstance(change, Retire):
             self._dirty.update(spot[0] for spot in change.partitions if spot[0] in self.logs)
@@ -387,8 +389,7 @@ class Holdings:
         dirty, self._dirty = self._dirty, set()
         target = self._placement(self._record) if dirty else ()
         for partition in dirty:
-            log = self.logs.get(partition)
-            if log is not None:
+            if (log := self.logs.get(partition)) is not None:
                 self._steer(self._record, log, target[partition])
         self._hand_over(self._record)
 
@@ -410,27 +411,27 @@ class Holdings:
             elif name in wanted and stream.connected:
                 self.copying.add(log, stream)
         if settled and not at_home:
-            if partition not in self._handovers:
+            if partition not in self.handovers:
                 self._movable[partition] = None
         else:
             self._movable.pop(partition, None)
-            if partition in self._handovers and self._handovers[partition] is None:
+            if partition in self.handovers and self.handovers[partition] is None:
                 self._thaw(partition)
 
     def _hand_over(self, record: Record) -> None:
         """Freeze partitions that should move, and propose the move once all effects are acked."""
-        while self._movable and len(self._handovers) < HANDOVERS_MAX:
+        while self._movable and len(self.handovers) < HANDOVERS_MAX:
             partition = next(iter(self._movable))
             del self._movable[partition]
-            self._handovers[partition] = None
+            self.handovers[partition] = None
             self._close(partition)
-        for partition, proposed in self._handovers.items():
-            if proposed is None and self.logs[partition].clean:
-                revision = self._handovers[partition] = record.entries[partition].revision
+        for partition, proposed in self.handovers.items():
+            if proposed is None and partition not in self._locked and self.logs[partition].clean:
+                revision = self.handovers[partition] = record.entries[partition].revision
                 self.wishes.move.add((partition, revision, self._placement(record)[partition][0]))
 
     def _thaw(self, partition: int) -> None:
-        del self._handovers[partition]
+        del self.handovers[partition]
         self._open(partition)
 
     def _open(self, partition: int) -> None:
@@ -459,8 +460,7 @@ class Holdings:
             partition, was_primary = self._doomed.popitem()
             if partition in self.replica.copies or partition in self.logs:
                 continue
-            dropped = self._storage.drop(partition)
-            if dropped:
+            if dropped := self._storage.drop(partition):
                 partitions.append(partition)
                 keys += dropped
                 orphaned += dropped if was_primary else 0

@@ -20,7 +20,7 @@ holdings (what it does about all that), speaks with other keepers over one order
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from random import Random
 
 from respcache.cluster.config import KeeperConfig
@@ -62,7 +62,8 @@ from respcache.cluster.wishes import Wishes
 class Keeper:
     """One node's share of the cluster's data: who has what, and how writes get safe."""
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        """`locked` are the partitions in the middle of a transaction: none moves before that has ended."""
         self.me = me
         self.table = Table(config.partitions)
         """Who serves what, for routing."""
@@ -78,9 +79,11 @@ class Keeper:
             first=lambda now, record, live: burials(record, live, self._peers.heard(now), self._placement),
             partitions=config.partitions,
         )
-        self._holdings = Holdings(me.life, config, storage, self._placement)
+        self._holdings = Holdings(me.life, config, storage, self._placement, locked)
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
+        self.handovers = self._holdings.handovers
+        """Partitions that this node serves no more because they are to move, and of which it still is the primary."""
         self._turns = Turns()
         self._proposed: dict[int, Proposal] = {}
         self._plan_due = math.inf
@@ -225,7 +228,8 @@ class Keeper:
             self.deadline = min(self.deadline, now + self._config.replica_timeout_s)
         for peer, ack in self._holdings.replica.acks():
             self._send(peer, encode(ack))
-        return self._take_effects()
+        # A hand-over may have waited for a transaction that has ended.
+        return self._finish(now) if self._holdings.handovers else self._take_effects()
 
     # Links
 
@@ -348,8 +352,7 @@ class Keeper:
                 case Learned():
                     self._adopt(now, effect)
                 case Done():
-                    change = self._proposed.pop(effect.number, None)
-                    if change is not None:
+                    if (change := self._proposed.pop(effect.number, None)) is not None:
                         self._answered(change)
 
     def _adopt(self, now: float, learned: Learned) -> None:
@@ -384,17 +387,16 @@ class Keeper:
         assert record is not None
         outlook, self._plan_due = self._peers.outlook(now, record)
         changes = plan(record, outlook, self._placement)
-        for change in changes:
-            if isinstance(change, Recreate):
-                self._effects.append(Recreated(tuple(partition for partition, _, _ in change.partitions)))
+        lost = [change for change in changes if isinstance(change, Recreate)]
+        self._effects += [Recreated(tuple(partition for partition, _, _ in change.partitions)) for change in lost]
         if changes:
             self._propose(now, changes)
 
     def _found(self, now: float) -> None:
         cluster_id = f"{self._rng.getrandbits(160):040x}"
         self._effects.append(Formed(cluster_id))
-        form = self._register.form
-        self._heed(now, form(now, cluster_id, self.me, self._config.replica_count, self._config.quorum))
+        config = self._config
+        self._heed(now, self._register.form(now, cluster_id, self.me, config.replica_count, config.quorum))
 
     def _go_alone(self, now: float) -> None:
         """Where each side goes on alone, do so once too many voters are dead to agree on anything."""
@@ -428,8 +430,7 @@ class Keeper:
                 self._plan(now)
             self._retire(now)
             wishes, holdings.wishes = holdings.wishes, Wishes()
-            changes = wishes.changes(self.me.life)
-            if changes:
+            if changes := wishes.changes(self.me.life):
                 self._propose(now, changes)
             if not changes and not holdings.unsteered and not (self._register.idle and now >= self._plan_due):
                 break

@@ -47,6 +47,8 @@ log: Final = logging.getLogger(__name__)
 
 SLEPT_S: Final = 0.05
 """How far the clock that runs while the machine sleeps may get ahead of the one that does not, until that counts."""
+FROZEN: Final = object()
+"""What a partition is marked with that this node serves no more because it is to move."""
 
 
 class Replicator:
@@ -170,8 +172,7 @@ class Replicator:
     def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
         """Run a command for a peer, or tell it to look elsewhere."""
         argv = ask.argv
-        if time.monotonic() >= self._lease_ends_s:
-            self.lapsed()
+        self._check_lease()
         try:
             row = INTERNAL.get(argv[0]) or resolve(argv)
         except CommandError as refusal:
@@ -194,6 +195,7 @@ class Replicator:
 
     def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
         """Pass an answer on."""
+        self._check_lease()  # what follows from it may be run here
         self.router.answered(order, served=served, wire=wire)
 
     def lost(self, order: Order) -> None:
@@ -267,13 +269,18 @@ class Replicator:
 
     def _take_routes(self) -> None:
         """Open and close partitions as the keeper says, then look again at the commands that wait."""
+        frozen = self.keeper.handovers
         for number, served in enumerate(self.keeper.serving):
-            if served is not self._marked[number]:
-                self._marked[number] = served
-                if served is None:
-                    self._locks.close(number)
-                else:
-                    self._locks.open(number, served)
+            state = FROZEN if number in frozen else served
+            if state is self._marked[number]:
+                continue
+            self._marked[number] = state
+            if served is not None:
+                self._locks.open(number, served)
+            elif state is FROZEN:
+                self._locks.freeze(number)
+            else:
+                self._locks.close(number)
         self._rerouted(self.keeper.table.primary)
         self._locks.ration(self.keeper.scarce)
         self.changed.set()
@@ -287,6 +294,10 @@ class Replicator:
         else:
             log.warning("this node reaches no majority of the voters: it serves nothing for now")
             self._locks.suspend()
+
+    def _check_lease(self) -> None:
+        if time.monotonic() >= self._lease_ends_s:
+            self.lapsed()
 
     def _mind_lease(self) -> None:
         """Tell the executor until when it may serve; it looks at clocks that this loop does not stop."""

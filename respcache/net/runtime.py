@@ -153,8 +153,8 @@ class Runtime:
         )
         self.host.port, self.host.cluster_address = port, self.cluster_address
         copies = CommandCopies(self.store)
-        self.keeper: Final = Keeper(me, _keeper_config(config), copies, rng)
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
+        self.keeper: Final = Keeper(me, _keeper_config(config), copies, rng, locks.held)
         swim = Swim(
             name=self.name,
             address=self.cluster_address,

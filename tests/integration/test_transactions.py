@@ -109,6 +109,38 @@ async def test_transfers_are_isolated() -> None:
         await asyncio.gather(*work, *(audit(redis) for redis in nodes))
 
 
+async def test_transactions_on_several_owners_go_on_while_partitions_move() -> None:
+    """While a node joins and another leaves none fails or is in doubt, and none is half done."""
+    async with Cluster(nodes=2) as cluster, clients(cluster.members()) as nodes:
+        await cluster.wait_for_copies()
+        moved = asyncio.Event()
+        rounds = [0] * 8
+
+        async def write(redis: Redis, writer: int) -> None:
+            while not moved.is_set():
+                rounds[writer] += 1
+                keys = [f"{writer}:{number}" for number in range(6)]
+                async with redis.pipeline() as pipeline:
+                    for key in keys:
+                        pipeline.set(key, rounds[writer])
+                    pipeline.mget(keys)
+                    assert (await pipeline.execute())[-1] == [b"%d" % rounds[writer]] * len(keys)
+                assert not await redis.msetnx({keys[0]: "no", f"{writer}:new": "no"})
+
+        writers = [asyncio.create_task(write(nodes[writer % 2], writer)) for writer in range(len(rounds))]
+        for joins in range(3):
+            await cluster.add_member()
+            await cluster.wait_for_copies()
+            await until(lambda: settled(cluster.members()), "the keys are spread over all nodes")
+            if joins < 2:
+                await cluster.close(2)
+                await cluster.wait_for_copies()
+        moved.set()
+        await asyncio.gather(*writers)
+        for writer, last in enumerate(rounds):
+            assert await nodes[0].mget(*(f"{writer}:{number}" for number in range(6))) == [b"%d" % last] * 6
+
+
 async def test_a_watch_does_not_outlive_the_owner() -> None:
     """Keys with a new owner count as changed, though their values are as they were; others do not."""
     async with Cluster(nodes=3) as cluster, clients(cluster.members()) as nodes:

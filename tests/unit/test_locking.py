@@ -7,8 +7,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from respcache.locking import Locks, node_of
 from respcache.store.keyspace import Store
+from respcache.store.partition import Log
+from unit.alone import NotedLog
 
 NUMBERS = (3, 4, 5, 6)
+LOGS = (NotedLog(), NotedLog())
 SOME = st.lists(st.sampled_from(NUMBERS), min_size=1, unique=True)
 TRANSACTIONS = st.sampled_from((b"a:1", b"a:2", b"a:1:7", b"b:1"))
 
@@ -20,30 +23,42 @@ class LockMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.locks = Locks(self.store, run=b"n:1")
-        self.open: set[int] = set()
+        self.open: dict[int, object] = {}
+        self.frozen: set[int] = set()
         self.held: dict[int, bytes] = {}
         self.leased = True
         self.scarce: frozenset[int] = frozenset()
         for number in NUMBERS:
             self.locks.close(number)
 
+    @rule(number=st.sampled_from(NUMBERS), log=st.sampled_from(LOGS))
+    def opens(self, number: int, log: Log) -> None:
+        """Ownership lets the node serve a partition; a lock on it stays if it has been this node's all the time."""
+        self.locks.open(number, log)
+        if self.open.get(number) is not log:
+            self.held.pop(number, None)
+        self.open[number] = log
+        self.frozen.discard(number)
+
     @rule(number=st.sampled_from(NUMBERS))
-    def opens(self, number: int) -> None:
-        """Ownership lets the node serve a partition; a lock on it stays."""
-        self.locks.open(number, None)
-        self.open.add(number)
+    def freezes(self, number: int) -> None:
+        """The partition is about to move; a lock on it stays."""
+        if number in self.open:
+            self.locks.freeze(number)
+            self.frozen.add(number)
 
     @rule(number=st.sampled_from(NUMBERS))
     def closes(self, number: int) -> None:
         """The partition has moved away, and its lock is void."""
         self.locks.close(number)
-        self.open.discard(number)
+        self.open.pop(number, None)
+        self.frozen.discard(number)
         self.held.pop(number, None)
 
     @rule(transaction=TRANSACTIONS, numbers=SOME)
     def locks_some(self, transaction: bytes, numbers: list[int]) -> None:
         """All or none."""
-        free = self.leased and set(numbers) <= self.open - self.held.keys()
+        free = self.leased and set(numbers) <= self.free
         assert self.locks.lock(transaction, numbers) is free
         if free:
             self.held.update(dict.fromkeys(numbers, transaction))
@@ -81,24 +96,32 @@ class LockMachine(RuleBasedStateMachine):
         self.locks.ration(numbers)
         self.scarce = numbers
 
+    @property
+    def free(self) -> set[int]:
+        """The partitions that are neither locked nor about to move."""
+        return self.open.keys() - self.held.keys() - self.frozen
+
     @invariant()
     def serves_what_is_open_and_free(self) -> None:
         """In every database."""
         for database in (0, 7):
             partitions = self.store.keyspace(database).partitions
-            served = self.open - self.held.keys() - self.scarce if self.leased else set()
+            served = self.free - self.scarce if self.leased else set()
             assert {number for number in NUMBERS if partitions[number].serving} == served
         for number in NUMBERS:
-            assert self.locks.readable([number]) is (self.leased and number in self.open - self.held.keys())
+            assert self.locks.readable([number]) is (self.leased and number in self.free)
+            assert (number in self.locks.held) is (number in self.held)
 
     @invariant()
     def knows_the_holders(self) -> None:
         """A transaction holds what the model says, and an empty wish is always granted."""
         for transaction in (b"a:1", b"a:2", b"a:1:7", b"b:1"):
             for number in NUMBERS:
-                held = self.leased and self.held.get(number) == transaction
-                assert self.locks.holds(transaction, [number]) is held
-        assert self.locks.holds(b"a:1", []) is self.leased
+                assert self.locks.holds(transaction, [number]) is (self.held.get(number) == transaction)
+                partition = self.store.keyspace(0).partitions[number]
+                if number in self.held:
+                    assert partition.log is self.open[number], "a commit has nowhere to tell its effects"
+        assert self.locks.holds(b"a:1", [])
 
 
 TestLocks = LockMachine.TestCase

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from respcache.cluster.ownership.slots import partition_of
 from respcache.locking import Locks
 from respcache.order import Order
+from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.resp.encode import bulk, integer
 from respcache.store.copies import Copies
@@ -91,6 +92,59 @@ def test_an_owner_that_no_longer_holds_the_locks_refuses_to_write() -> None:
     street.deliver(commit)
     street.settle()
     assert arrived(reply).startswith(b"-UNCERTAIN")
+
+
+def test_a_command_that_every_owner_refuses_to_write_is_tried_again() -> None:
+    """Nothing was written, so nothing is uncertain."""
+    street = Street()
+    client = street.client()
+    reply = street.nodes["a"].batch(client, [b"MSETNX", B, b"1", C, b"2"])[0]
+    commits = [street.take(COMMIT.name), street.take(COMMIT.name)]
+    for commit in commits:
+        street.nodes[commit.owner].locks.release_of("a")
+        street.deliver(commit)
+    street.nodes["a"].router.routes_changed()
+    street.settle()
+    assert arrived(reply) == integer(1)
+    assert street.ask(client, b"MGET", B, C) == b"*2\r\n" + bulk(b"1") + bulk(b"2")
+
+
+def test_a_partition_that_is_to_move_takes_the_writes_of_whoever_has_locked_it() -> None:
+    """Nobody else is served there any more; once it is unlocked it may move."""
+    street = Street()
+    client = street.client()
+    street.ask(client, b"SET", B, b"v")
+    reply = street.nodes["a"].batch(client, [b"RENAME", B, C])[0]
+    commit = street.take(COMMIT.name)
+    owner, number = street.nodes["b"], partition_of(B)
+    owner.locks.freeze(number)
+    read = owner.batch(street.client("b"), [b"EXISTS", B])[0]
+    assert number in owner.locks.held
+    street.deliver(commit)
+    street.settle()
+    assert arrived(reply) == OK.wire
+    assert number not in owner.locks.held
+    assert isinstance(read, Pending)
+    assert read.wire is None
+    assert not owner.locks.lock(b"z:1", [number])
+
+
+def test_an_owner_whose_lease_has_lapsed_writes_when_it_is_renewed() -> None:
+    """Nobody can have taken over a partition that is still locked here."""
+    street = Street()
+    client = street.client()
+    street.ask(client, b"SET", B, b"v")
+    reply = street.nodes["a"].batch(client, [b"RENAME", B, C])[0]
+    owner = street.nodes["b"]
+    commit = street.take(COMMIT.name)
+    owner.locks.suspend()
+    street.deliver(commit)
+    street.settle()
+    assert owner.store.keyspace(0).at(B).values.keys() == {B}
+    owner.locks.resume()
+    owner.router.routes_changed()
+    street.settle()
+    assert arrived(reply) == OK.wire
 
 
 def test_an_owner_that_is_lost_before_it_has_locked_is_tried_again() -> None:

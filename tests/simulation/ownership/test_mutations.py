@@ -1,7 +1,7 @@
 """The checkers are worth their name: each planted bug is caught."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from random import Random
 
@@ -46,8 +46,8 @@ class HalfCopying(Copying):
 class CountsHalfCopies(Keeper):
     """Takes learners for in sync before the snapshot has ended."""
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
-        super().__init__(me, config, storage, rng)
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
         self._holdings.copying = HalfCopying(storage, step_keys=config.copy_step_keys)
 
 
@@ -62,8 +62,8 @@ class ForgetfulReplica(Replica):
 class SendsNoTail(Keeper):
     """As a new primary, serves without making its copies equal."""
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
-        super().__init__(me, config, storage, rng)
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
         self._holdings.replica = ForgetfulReplica(storage)
 
 
@@ -79,8 +79,8 @@ class UnfencedLease(Lease):
 class ServesWithoutALease(Keeper):
     """Once it may serve it does so until it hears that it may not."""
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
-        super().__init__(me, config, storage, rng)
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
         self._tenure.lease = UnfencedLease(me.life, config.lease_s)
 
 
@@ -96,16 +96,16 @@ class WaitsForNobody(Fencing):
 class ServesUnfenced(Keeper):
     """As a new primary, serves while the former one may."""
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
-        super().__init__(me, config, storage, rng)
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
         self._holdings.fencing = WaitsForNobody(config.lease_s)
 
 
 class CountsOnTooMuch(Keeper):
     """As a holder, takes leases for longer than voters do: a margin of the wrong sign."""
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random) -> None:
-        super().__init__(me, config, storage, rng)
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
         self._tenure.lease = Lease(me.life, config.lease_s * 3)
 
 

@@ -145,7 +145,7 @@ class World:
         node = Node(name, self._runs, weight)
         store = ModelStore()
         config = replace(self.config, seeded=seeded)
-        keeper = self._keeper(node, config, store, random.Random(self.rng.random()))
+        keeper = self._keeper(node, config, store, random.Random(self.rng.random()), ())
         keeper._placement = keeper._holdings._placement = PLACEMENT
         sim = SimNode(node, store, keeper, self.rng.uniform(0, 1e5), self.rng.uniform(*RATE))
         self.nodes[name] = sim

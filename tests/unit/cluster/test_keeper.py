@@ -21,7 +21,7 @@ SET = [b"SET", b"key", b"value"]
 
 def keeper(name: str = "a", run: int = 1, *, seeded: bool = False) -> Keeper:
     """Return a keeper that has not been started."""
-    return Keeper(Node(name, run), KeeperConfig(seeded=seeded, settle_s=1.0), ModelStore(), Random(run))
+    return Keeper(Node(name, run), KeeperConfig(seeded=seeded, settle_s=1.0), ModelStore(), Random(run), ())
 
 
 def kinds(effects: list[Effect]) -> list[type]:
