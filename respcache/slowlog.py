@@ -7,6 +7,10 @@ from typing import Final
 ARGUMENTS_MAX: Final = 32
 ARGUMENT_MAX_BYTES: Final = 128
 """Redis' own limits, so that monitors find the same shapes."""
+REDACTED: Final = b"(redacted)"
+"""Stands for a password, as in Redis."""
+SECRET_SETTINGS: Final = frozenset({b"requirepass", b"masterauth", b"masteruser"})
+"""Those whose values CONFIG SET is given and nobody else is to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,9 @@ class SlowLog:
         self, argv: list[bytes], *, duration_us: int, at_unix_s: int, address: str, name: bytes, keep: int
     ) -> None:
         """Take an entry, and let go of those beyond the newest `keep`."""
-        self._entries.appendleft(SlowEntry(self._next_number, at_unix_s, duration_us, shortened(argv), address, name))
+        self._entries.appendleft(
+            SlowEntry(self._next_number, at_unix_s, duration_us, shortened(redacted(argv)), address, name)
+        )
         self._next_number += 1
         while len(self._entries) > keep:
             self._entries.pop()
@@ -50,6 +56,20 @@ class SlowLog:
     def clear(self) -> None:
         """Forget all entries; the numbers go on."""
         self._entries.clear()
+
+
+def redacted(argv: list[bytes]) -> list[bytes]:
+    """Take the passwords out of a request."""
+    name, words = argv[0].upper(), argv[1:]
+    if name == b"AUTH":
+        return [argv[0], *[REDACTED] * len(words)]
+    secret: set[int] = set()
+    """Their places among the words."""
+    if name == b"HELLO":
+        secret = {at + step for at, word in enumerate(words) if word.upper() == b"AUTH" for step in (1, 2)}
+    elif name == b"CONFIG" and words and words[0].upper() == b"SET":
+        secret = {at + 1 for at in range(1, len(words), 2) if words[at].lower() in SECRET_SETTINGS}
+    return [argv[0], *(REDACTED if at in secret else word for at, word in enumerate(words))] if secret else argv
 
 
 def shortened(argv: list[bytes]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The memory of slow commands."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,26 @@ def test_long_requests_say_how_much_was_cut() -> None:
     """As Redis does, so that monitors find the same shapes."""
     assert shortened([b"x"] * 40) == [b"x"] * 31 + [b"... (9 more arguments)"]
     assert shortened([b"y" * 130]) == [b"y" * 128 + b"... (2 more bytes)"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "kept"),
+    [
+        ("auth secret", "auth (redacted)"),
+        ("AUTH user secret", "AUTH (redacted) (redacted)"),
+        ("hello 3 auth user secret setname me", "hello 3 auth (redacted) (redacted) setname me"),
+        ("HELLO 3 AUTH user", "HELLO 3 AUTH (redacted)"),
+        ("config set maxclients 5 RequirePass secret", "config set maxclients 5 RequirePass (redacted)"),
+        ("config set requirepass", "config set requirepass"),
+        ("config get requirepass", "config get requirepass"),
+        ("set auth secret", "set auth secret"),
+    ],
+)
+def test_passwords_are_not_kept(request_: str, kept: str) -> None:
+    """As in Redis, wherever in a request they stand."""
+    log = SlowLog()
+    log.record(request_.encode().split(), duration_us=1, at_unix_s=0, address="", name=b"", keep=3)
+    assert log.newest(None)[0].argv == kept.encode().split()
 
 
 @given(st.lists(st.binary(max_size=300), max_size=80))
