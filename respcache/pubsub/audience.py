@@ -12,8 +12,6 @@ PATTERN_BYTES: Final = 700
 """What a pattern takes besides: a compiled one, with as much for each byte as ..."""
 PATTERN_FACTOR: Final = 7
 """... so many."""
-PATTERN_MAX_BYTES: Final = 4096
-"""Longest pattern. To compile a byte takes 30 to 100 us, on every node, and all clients wait meanwhile."""
 SUBSCRIPTION_BYTES: Final = 150
 """What one client's subscription takes: its places in the client's dict and in the audience's."""
 

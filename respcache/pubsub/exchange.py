@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from respcache.errors import CommandError
+from respcache.glob import PATTERN_MAX_BYTES, PatternTooLong
 from respcache.pending import Pending
 from respcache.pubsub.audience import (
-    PATTERN_MAX_BYTES,
     SUBSCRIPTION_BYTES,
     Audience,
     Audiences,
@@ -42,13 +42,6 @@ class TooManySubscriptions(CommandError):
 
     def __init__(self) -> None:
         super().__init__("max memory for subscriptions reached (see pubsub-memory-max)")
-
-
-class PatternTooLong(CommandError):
-    """A pattern would take too long to compile."""
-
-    def __init__(self) -> None:
-        super().__init__(f"pattern is longer than {PATTERN_MAX_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from respcache.errors import ProtocolError
-from respcache.pubsub.audience import PATTERN_MAX_BYTES, Kind
+from respcache.glob import PATTERN_MAX_BYTES
+from respcache.pubsub.audience import Kind
 
 NAMES_MAX: Final = 10_000
 """Names in one message: a longer list comes in several."""

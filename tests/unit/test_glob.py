@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.glob import matcher
+from respcache.glob import PATTERN_MAX_BYTES, PatternTooLong, matcher
 
 SMALL = st.text(alphabet="ab*?", max_size=8).map(str.encode)
 
@@ -72,6 +72,17 @@ def test_stars_and_question_marks_are_those_of_a_regular_expression(pattern: byt
     """Without sets a pattern says what the obvious regular expression says."""
     obvious = pattern.replace(b"?", b".").replace(b"*", b".*")
     assert matcher(pattern)(text) == (re.fullmatch(obvious, text, re.DOTALL) is not None)
+
+
+@pytest.mark.parametrize("piece", [b"a", b"a*", b"[^a]", b"[\x00-\x7f]", b"[acegikmoqsuwy]?"])
+def test_no_pattern_takes_long_to_compile(piece: bytes) -> None:
+    """The longest is compiled in well under a second, whatever is in it; one byte more is refused."""
+    pattern = (piece * PATTERN_MAX_BYTES)[:PATTERN_MAX_BYTES]
+    started_s = time.process_time()
+    matcher(pattern)
+    assert time.process_time() - started_s < 1
+    with pytest.raises(PatternTooLong):
+        matcher(pattern + b"a")
 
 
 @given(pattern=st.binary(max_size=20), text=st.binary(max_size=20))

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.errors import ProtocolError
+from respcache.glob import PatternTooLong
 from respcache.pubsub.audience import Kind
-from respcache.pubsub.exchange import Exchange, PatternTooLong, TooManySubscriptions
+from respcache.pubsub.exchange import Exchange, TooManySubscriptions
 from respcache.pubsub.wire import Counted, Published, Told, encode
 from unit.pubsub.exchanges import Listener, Town, message, there, wire_of
 
