@@ -1,16 +1,20 @@
 """That nobody serves who may have been replaced: cut off, or stopped for a while."""
 
 import asyncio
+import fcntl
 import signal
+import struct
+import termios
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ClusterDownError, RedisError
 
-from integration.clients import client, clients, in_batches, until
+from integration.clients import clients, in_batches, until
 from integration.network import cut
 from integration.processes import Processes
 from respcache.node import Node
+from respcache.resp.encode import bulk, request
 from respcache.testing import Cluster
 
 pytestmark = pytest.mark.integration
@@ -55,8 +59,9 @@ async def test_a_stopped_owner_answers_nothing_stale_when_it_goes_on() -> None:
         await processes.converge(3, timeout_s=30.0)
         writer, victim = processes.servers[0], processes.servers[1]
         assert await in_batches(writer.redis, [("SET", f"key:{n}", "old") for n in range(KEYS)]) == [True] * KEYS
-        early = client(victim.address)
-        assert await early.ping()
+        reader, early = await asyncio.open_connection(*victim.address)
+        early.write(request([b"PING"]))
+        assert await reader.readline() == b"+PONG\r\n"
         victim.process.send_signal(signal.SIGSTOP)
         try:
             missing = [f"key:{n}" for n in range(KEYS)]
@@ -64,13 +69,14 @@ async def test_a_stopped_owner_answers_nothing_stale_when_it_goes_on() -> None:
                 replies = await in_batches(writer.redis, [("SET", name, "new") for name in missing])
                 missing = [name for name, reply in zip(missing, replies, strict=True) if reply is not True]
             assert missing == []
-            waiting = asyncio.create_task(in_batches(early, [("GET", f"key:{n}") for n in range(KEYS)]))
-            await asyncio.sleep(0.2)  # the requests are to lie in its socket when it goes on
+            early.writelines(request([b"GET", b"key:%d" % n]) for n in range(KEYS))
+            await until(lambda: _unread_bytes(early) == 0, "the requests lie in the socket of the stopped node")
         finally:
             victim.process.send_signal(signal.SIGCONT)
-        assert await waiting == [b"new"] * KEYS
+        expected = bulk(b"new") * KEYS
+        assert await reader.readexactly(len(expected)) == expected
         assert await in_batches(victim.redis, [("GET", f"key:{n}") for n in range(KEYS)]) == [b"new"] * KEYS
-        await early.aclose()
+        early.close()
 
 
 async def _acknowledged(redis: Redis, word: str) -> dict[str, bytes]:
@@ -79,6 +85,12 @@ async def _acknowledged(redis: Redis, word: str) -> dict[str, bytes]:
     replies = await in_batches(redis, [("SET", name, name) for name in names])
     assert all(reply is True or isinstance(reply, RedisError) for reply in replies)
     return {name: name.encode() for name, reply in zip(names, replies, strict=True) if reply is True}
+
+
+def _unread_bytes(writer: asyncio.StreamWriter) -> int:
+    """Count what the other end's kernel has not taken yet."""
+    waiting = struct.unpack("i", fcntl.ioctl(writer.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4)))[0]
+    return int(waiting) + writer.transport.get_write_buffer_size()
 
 
 def _voters(node: Node) -> int:
