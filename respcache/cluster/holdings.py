@@ -11,12 +11,11 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.effects import Dropped
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
 from respcache.cluster.ownership.record import Entry, Life, Record, differing
 from respcache.cluster.replication.copying import Copying
@@ -26,14 +25,13 @@ from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
 from respcache.cluster.replication.wire import MARK, Positions
+from respcache.cluster.surplus import Surplus
 from respcache.cluster.wishes import Wishes
 
 HANDOVERS_MAX: Final = 64
 """Partitions frozen at a time. Their commands wait for about three round trips."""
 AGAIN_S: Final = 0.2
 """Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
-DROP_KEYS: Final = 2_000
-"""Keys of surplus copies deleted in one step, exceeded by at most one partition."""
 
 
 class Holdings:
@@ -53,8 +51,8 @@ class Holdings:
         self.opened: set[int] = set()
         self.closed: set[int] = set()
         self.resolved: list[Gate] = []
-        self.dropped_keys = 0
         self.demoted_slow = 0
+        self.surplus = Surplus(storage)
         self.fencing = Fencing(config.lease_s)
         self._record: Record | None = None
         self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
@@ -70,8 +68,6 @@ class Holdings:
         self._handovers: dict[int, int | None] = {}
         """Frozen partitions, and the revision at which their move was proposed, if it was."""
         self._dirty: set[int] = set()
-        self._doomed: dict[int, bool] = {}
-        """Partitions whose data is to go: whether this node was the primary."""
         self._lost_stream = False
         self._again: set[int] = set()
         """Partitions of which a learner refused a copy, to be copied again at `_again_at`."""
@@ -146,7 +142,7 @@ class Holdings:
             self._storage.drop(partition)
             copy = self.replica.follow(partition, entry.epoch, None)
             copy.whole, copy.sequence, copy.floor = True, 0, 0
-        self._doomed.pop(partition, None)
+        self.surplus.spare(partition)
         self.replica.follow(partition, entry.epoch, None)
         others = set(entry.in_sync) - {self._name}
         self.takeovers[partition] = Takeover(entry.epoch, copy.sequence, others, now)
@@ -174,7 +170,7 @@ class Holdings:
             if self._name in entry.in_sync and not copy.whole:
                 self.wishes.surrender.add((partition, entry.revision))
         elif self.replica.copies.pop(partition, None) is not None:
-            self._doomed[partition] = was_primary
+            self.surplus.doom(partition, was_primary=was_primary)
 
     def _retreat(self, partition: int, lost: list[Log]) -> None:
         """Cease to be the primary; what this node has remains as a copy."""
@@ -444,36 +440,6 @@ class Holdings:
             self.closed.add(partition)
             self.opened.discard(partition)
 
-    # Cleaning up
-
-    @property
-    def droppable(self) -> bool:
-        """Whether data lies here that the record gives to others."""
-        return bool(self._doomed)
-
-    def drop_some(self) -> list[Dropped]:
-        """Delete some of it."""
-        partitions: list[int] = []
-        keys = orphaned = 0
-        while self.droppable and keys < DROP_KEYS:
-            partition, was_primary = self._doomed.popitem()
-            if partition in self.replica.copies or partition in self.logs:
-                continue
-            dropped = self._storage.drop(partition)
-            if dropped:
-                partitions.append(partition)
-                keys += dropped
-                orphaned += dropped if was_primary else 0
-        self.dropped_keys += keys
-        return [Dropped(tuple(partitions), keys, orphaned)] if partitions else []
-
-    def take_orphans(self) -> list[Dropped]:
-        """Return what was deleted because a copy was made afresh over it."""
-        orphans, self.replica.orphans = self.replica.orphans, []
-        keys = sum(keys for _, keys in orphans)
-        self.dropped_keys += keys
-        return [Dropped(tuple(partition for partition, _ in orphans), keys, keys)] if orphans else []
-
     def forget_streams(self, record: Record) -> None:
         """Give up the streams to lives that are over."""
         for stream in list(self.replication.streams.values()):
@@ -482,19 +448,3 @@ class Holdings:
             if not any(stream in log.streams for log in self.logs.values()):
                 self.replication.forget(stream.peer, stream.run)
                 self._waiting.pop(stream, None)
-
-    def roles(self, record: Record) -> Counter[str]:
-        """Count the partitions that this node holds, by role, and those of its own that lack copies."""
-        roles = Counter[str]()
-        if not record.has(self._me):
-            return roles
-        wanted = min(record.replica_count, len(record.ring()))
-        for entry in record.entries:
-            if entry.primary == self._name:
-                roles["primary"] += 1
-                roles["under_replicated"] += len(entry.in_sync) < wanted
-            elif self._name in entry.in_sync:
-                roles["replica"] += 1
-            elif self._name in entry.learners:
-                roles["learner"] += 1
-        return roles

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
     Drained,
     Effect,
@@ -53,7 +54,7 @@ from respcache.cluster.replication.replica import Inbound
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
-from respcache.cluster.tenure import MICROSECONDS, Tenure
+from respcache.cluster.tenure import Tenure
 from respcache.cluster.turns import Turns
 from respcache.cluster.wire import Hello, decode, encode
 from respcache.cluster.wishes import Wishes
@@ -86,7 +87,7 @@ class Keeper:
         self._plan_due = math.inf
         self._look_at = math.inf
         """When a member that does not answer cannot serve any more, or one that was never seen is taken for dead."""
-        self._leaving = self._retiring = self._drained = False
+        self._departure = Departure(me.life)
         self._routes_changed = False
         self._effects: list[Effect] = []
 
@@ -142,7 +143,7 @@ class Keeper:
 
     def leave(self, now: float) -> list[Effect]:
         """Hand over everything; Drained says when that is done. Serving goes on until then."""
-        self._leaving = True
+        self._departure.asked = True
         return self._finish(now)
 
     def member_up(self, now: float, node: Node) -> list[Effect]:
@@ -216,7 +217,8 @@ class Keeper:
         self._heed(now, self._register.tick(now))
         self._holdings.tick(now)
         self._holdings.copying.step(self._holdings.replication.number)
-        self._effects += self._holdings.drop_some()
+        holdings = self._holdings
+        self._effects += holdings.surplus.drop_some(holdings.replica.copies, holdings.logs)
         return self._finish(now)
 
     def flush(self, now: float) -> list[Effect]:
@@ -258,25 +260,16 @@ class Keeper:
 
     def _on_lease(self, now: float, peer: str, run: int, message: LeaseMessage) -> list[Effect]:
         """Take a message about leases in. These are many, so little else is looked at."""
-        tenure, fencing = self._tenure, self._holdings.fencing
+        tenure, holdings = self._tenure, self._holdings
         tenure.grants.hear(self._register.heard)
-        match message:
-            case Renew():
-                tenure.grant(now, (peer, run), message)
-                fencing.knows(now, (peer, run), message.version)
-                return self._unfence(now) if self._holdings.takeovers else self._take_effects()
-            case Granted():
-                tenure.lease.granted((peer, run), message.number, message.version)
-                if self.table.behind(message.version):
-                    self._effects += self.catch_up(peer)
-                self._mind_lease(now)
-                self.deadline = min(self.deadline, tenure.deadline)
-            case Fence():
-                tenure.answer(now, peer, message)
-            case Fenced():
-                left = [((name, life_run), micros / MICROSECONDS) for name, life_run, micros in message.lives]
-                fencing.answered(now, (peer, run), message.version, left)
-                return self._unfence(now)
+        tenure.receive(now, (peer, run), message, holdings.fencing)
+        if isinstance(message, Granted):
+            if self.table.behind(message.version):
+                self._effects += self.catch_up(peer)
+            self._mind_lease(now)
+            self.deadline = min(self.deadline, tenure.deadline)
+        elif isinstance(message, Fenced) or (isinstance(message, Renew) and holdings.takeovers):
+            return self._unfence(now)
         return self._take_effects()
 
     def _unfence(self, now: float) -> list[Effect]:
@@ -304,7 +297,8 @@ class Keeper:
         if isinstance(message, Frame):
             replica.receive(self._inbound(peer), message, frame_bytes)
             if replica.orphans:
-                self._effects += self._holdings.take_orphans()
+                orphans, replica.orphans = replica.orphans, []
+                self._effects += self._holdings.surplus.replaced(orphans)
             return
         answer = ((partition, epoch, replica.position(partition, epoch)) for partition, epoch in message.partitions)
         self._send(peer, encode(Positions(self.table.version, tuple(answer))))
@@ -370,7 +364,7 @@ class Keeper:
 
     def _answered(self, change: Proposal) -> None:
         if isinstance(change, Retire):
-            self._retiring = False
+            self._departure.answered()
         self._holdings.answered(change)
 
     def _propose(self, now: float, changes: Sequence[Change]) -> None:
@@ -409,13 +403,13 @@ class Keeper:
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
-        return figures_of(self._register, self._holdings, self._peers, self._tenure, now)
+        return figures_of(self._register, self._holdings, self._peers, self._tenure, now, me=self.me.life)
 
     # The end of every input
 
     def _finish(self, now: float) -> list[Effect]:
         """Draw all conclusions from an input."""
-        if self._register.record is None and not self._leaving:
+        if self._register.record is None and not self._departure.asked:
             if now > self.deadline + self._config.settle_s / 4:
                 self._peers.resettle(now)
             if self._peers.may_form(now):
@@ -426,7 +420,7 @@ class Keeper:
             holdings.steer()
             if self._register.idle and now >= self._plan_due:
                 self._plan(now)
-            self._retire(now)
+            self._depart(now)
             wishes, holdings.wishes = holdings.wishes, Wishes()
             changes = wishes.changes(self.me.life)
             if changes:
@@ -447,19 +441,14 @@ class Keeper:
         if self._tenure.review(now):
             self._effects.append(LeaseChanged(self._tenure.held))
 
-    def _retire(self, now: float) -> None:
+    def _depart(self, now: float) -> None:
         """On the way out: get off the ring, and find out whether anything is left here."""
-        if not self._leaving or self._drained:
-            return
-        record = self._register.record
-        named = record is not None and (self.me.name in record.holders() or record.votes(self.me.life))
-        if record is None or not record.has(self.me.life) or not named or self._sole(now):
-            self._drained = True
-        elif not self._retiring and any(node.name == self.me.name for node in record.ring()):
-            self._retiring = True
-            self._propose(now, [Retire(*self.me.life)])
-        if self._drained:
-            self._effects.append(Drained())
+        if self._departure.under_way:
+            match self._departure.review(self._register.record, sole=self._sole(now)):
+                case Retire() as step:
+                    self._propose(now, [step])
+                case Drained() as end:
+                    self._effects.append(end)
 
     def _sole(self, now: float) -> bool:
         """Whether there is nobody to hand anything over to, and not just nobody in reach."""
@@ -483,7 +472,7 @@ class Keeper:
     def _arm(self, now: float) -> None:
         holdings = self._holdings
         self.deadline = now
-        if holdings.copying.runnable or holdings.droppable:
+        if holdings.copying.runnable or holdings.surplus:
             return
         self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._look_at)
         if self._register.idle:
