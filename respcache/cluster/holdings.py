@@ -21,6 +21,7 @@ from respcache.cluster.ownership.record import Entry, Life, Record, differing
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
+from respcache.cluster.replication.pressure import Pressure
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
@@ -40,8 +41,11 @@ class Holdings:
     def __init__(self, me: Life, config: KeeperConfig, storage: Storage, placement: Callable[[Record], Target]) -> None:
         self._me, self._name = me, me[0]
         self._config, self._storage, self._placement = config, storage, placement
-        self.replication = Replication(unacked_bytes_max=config.unacked_bytes_max)
+        self.replication = Replication()
         self.replica = Replica(storage)
+        self.pressure = Pressure(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
+        self.congested: frozenset[int] = frozenset()
+        """Partitions that this node leads, and of which too many effects are not acked for further writes."""
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
         self.serving: list[Log | None] = [None] * config.partitions
         self.logs: dict[int, Log] = {}
@@ -231,7 +235,7 @@ class Holdings:
     # Streams
 
     def linked(self, stream: Stream) -> None:
-        """Go on with what was waiting for a link."""
+        """Go on with what was waiting for a link: at its other end somebody lives."""
         asked = [
             (partition, takeover.epoch)
             for partition, takeover in self.takeovers.items()
@@ -239,6 +243,14 @@ class Holdings:
         ]
         if asked:
             self.inquiries[stream.peer] = asked
+        self.revived(stream)
+
+    def revived(self, stream: Stream) -> None:
+        """Go on with the copies of a peer that acks again."""
+        stream.stalled = False
+        self._copy_again(stream)
+
+    def _copy_again(self, stream: Stream) -> None:
         if self._record is not None:
             self._dirty.update(p for p in self.logs if stream.peer in self._record.entries[p].learners)
 
@@ -283,14 +295,46 @@ class Holdings:
         for stream in self.replication.streams.values():
             if stream.unacked and now >= stream.busy_since_s + timeout_s:
                 stream.busy_since_s = now
-                for partition, log in self.logs.items():
-                    if stream in log.required:
-                        self.demoted_slow += self._demote(partition, stream.peer)
+                self._stall(stream)
         for partition, takeover in self.takeovers.items():
             if now >= takeover.since_s + timeout_s:
                 takeover.since_s = now
                 for name in takeover.awaited:
                     self.demoted_slow += self._demote(partition, name)
+
+    def _stall(self, stream: Stream) -> None:
+        """Do without a peer that acks nothing, until it does: demote its copies, and stop making new ones."""
+        stream.stalled = True
+        for partition, log in self.logs.items():
+            if stream not in log.streams:
+                continue
+            if (partition, stream.peer) not in self._vouched:  # else it may count by now
+                self._joining[partition].pop(stream.peer, None)
+            if not self.copying.cancel(partition, stream) and stream in log.required:
+                self.demoted_slow += self._demote(partition, stream.peer)
+            self._attach(log)
+        self._discard()
+
+    def _discard(self) -> None:
+        """Keep nothing for stalled peers that no partition counts on."""
+        if self.takeovers:
+            return  # what a copy lacked was sent to it before the partition has a log
+        for stream in self.replication.streams.values():
+            if stream.stalled and not any(stream in log.streams for log in self.logs.values()):
+                self.replication.discard(stream)
+
+    def measure(self) -> bool:
+        """See how much waits for acks; return whether other partitions than before must not be written to."""
+        if self.pressure.measure(self.replication.streams.values()) or self.pressure:
+            return self.congest()
+        return False
+
+    def congest(self) -> bool:
+        """Find the partitions that must not be written to; return whether they have changed."""
+        before, pressure = self.congested, self.pressure
+        if pressure or before:
+            self.congested = frozenset(p for p, log in self.logs.items() if pressure.presses(log))
+        return self.congested != before
 
     @property
     def deadline(self) -> float:
@@ -378,6 +422,7 @@ class Holdings:
         if self._lost_stream:
             self._lost_stream = False
             self.resolved += self.replication.review()
+            self._discard()
         if self._record is None:
             return
         dirty, self._dirty = self._dirty, set()
@@ -403,7 +448,7 @@ class Holdings:
                 if stream.acked >= passed and stream not in log.refusers:
                     self.wishes.in_sync[record.nodes[name].life].add((partition, entry.revision))
                     self._vouched.add((partition, name))
-            elif name in wanted and stream.connected:
+            elif name in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
         if settled and not at_home:
             if partition not in self._handovers:

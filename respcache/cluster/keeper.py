@@ -41,6 +41,7 @@ from respcache.cluster.effects import (
 from respcache.cluster.figures import figures_of
 from respcache.cluster.health import Health, examine
 from respcache.cluster.holdings import Holdings
+from respcache.cluster.inbox import Inbox
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
@@ -50,12 +51,10 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
-from respcache.cluster.replication.replica import Inbound
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
-from respcache.cluster.turns import Turns
 from respcache.cluster.wire import Hello, decode, encode
 from respcache.cluster.wishes import Wishes
 
@@ -80,9 +79,15 @@ class Keeper:
             partitions=config.partitions,
         )
         self._holdings = Holdings(me.life, config, storage, self._placement)
+        self._inbox = Inbox(
+            self._peers,
+            self._holdings.replica,
+            self.table,
+            answer=lambda peer, positions: self._send(peer, encode(positions)),
+            catch_up=lambda peer: self._effects.extend(self.catch_up(peer)),
+        )
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
-        self._turns = Turns()
         self._proposed: dict[int, Proposal] = {}
         self._plan_due = math.inf
         self._look_at = math.inf
@@ -101,6 +106,11 @@ class Keeper:
     def scarce(self) -> frozenset[int]:
         """Partitions that this node serves, but for writes: too few copies are in sync."""
         return self._holdings.scarce
+
+    @property
+    def congested(self) -> frozenset[int]:
+        """Partitions that this node serves, but for writes: copies have yet to confirm too many."""
+        return self._holdings.congested
 
     def catch_up(self, peer: str) -> list[Effect]:
         """Ask a peer for its newer record."""
@@ -195,12 +205,13 @@ class Keeper:
             return []
         match message:
             case Frame():
-                self._in_turn(peer, message, len(frame))
+                self._inbox.put(peer, message, len(frame))
+                self._bury_orphans()
                 return self._take_effects()
             case Ack():
                 return self._on_ack(now, peer, message) if message.run == self.me.run else []
             case Inquiry():
-                self._in_turn(peer, message, len(frame))
+                self._inbox.put(peer, message, len(frame))
             case Positions():
                 self._holdings.positions(now, self._holdings.replication.stream(peer, hello.run), message)
             case Renew() | Granted() | Fence() | Fenced():
@@ -227,13 +238,14 @@ class Keeper:
             self.deadline = min(self.deadline, now + self._config.replica_timeout_s)
         for peer, ack in self._holdings.replica.acks():
             self._send(peer, encode(ack))
+        self._measure()
         return self._take_effects()
 
     # Links
 
     def _unlink(self, name: str) -> None:
         hello = self._peers.disconnected(name)
-        self._turns.forget(name)
+        self._inbox.forget(name)
         if hello is not None:
             self._holdings.replication.stream(name, hello.run).connected = False
 
@@ -276,37 +288,11 @@ class Keeper:
         self._holdings.unfence(now)
         return self._finish(now)
 
-    def _in_turn(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
-        """Take a message that goes by a record: at once, or when that record is here; in order either way."""
-        if self._turns.queue(peer, message, frame_bytes, self.table.version):
-            if self._turns.waiting(peer) == 1:
-                self._effects += self.catch_up(peer)
-        else:
-            self._take(peer, message, frame_bytes)
-
-    def _release(self) -> None:
-        """Take what was held until a record came."""
-        for peer in self._turns.peers():
-            for message, frame_bytes in self._turns.release(peer, self.table.version):
-                self._take(peer, message, frame_bytes)
-            if self._turns.waiting(peer):
-                self._effects += self.catch_up(peer)
-
-    def _take(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
+    def _bury_orphans(self) -> None:
         replica = self._holdings.replica
-        if isinstance(message, Frame):
-            replica.receive(self._inbound(peer), message, frame_bytes)
-            if replica.orphans:
-                orphans, replica.orphans = replica.orphans, []
-                self._effects += self._holdings.surplus.replaced(orphans)
-            return
-        answer = ((partition, epoch, replica.position(partition, epoch)) for partition, epoch in message.partitions)
-        self._send(peer, encode(Positions(self.table.version, tuple(answer))))
-
-    def _inbound(self, peer: str) -> Inbound:
-        hello = self._peers.hello(peer)
-        assert hello is not None
-        return self._holdings.replica.inbound((peer, hello.run))
+        if replica.orphans:
+            orphans, replica.orphans = replica.orphans, []
+            self._effects += self._holdings.surplus.replaced(orphans)
 
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
@@ -318,7 +304,11 @@ class Keeper:
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))
-        if ack.refused or holdings.busy:
+        if stream.stalled:
+            holdings.revived(stream)
+        elif holdings.pressure:
+            self._measure()
+        if ack.refused or holdings.busy or holdings.unsteered:
             holdings.advance(stream)
             return self._finish(now)
         return self._take_effects()
@@ -360,7 +350,8 @@ class Keeper:
         self._routes_changed = True
         self._plan_due = -math.inf
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
-        self._release()
+        self._inbox.release()
+        self._bury_orphans()
 
     def _answered(self, change: Proposal) -> None:
         if isinstance(change, Retire):
@@ -457,8 +448,14 @@ class Keeper:
             return False
         return all(node.name == self.me.name or node.name not in present for node in record.ring())
 
+    def _measure(self) -> None:
+        if self._holdings.measure():
+            self._routes_changed = True
+            self._announce()
+
     def _announce(self) -> None:
         holdings = self._holdings
+        self._routes_changed |= holdings.congest()
         if holdings.resolved:
             resolved, holdings.resolved = tuple(holdings.resolved), []
             self._effects.append(Resolved(resolved))

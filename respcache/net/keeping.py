@@ -23,6 +23,8 @@ def keeper_config(config: Config) -> KeeperConfig:
         lease_s=cluster.lease_s or LEASE_S[cluster.environment],
         quorum=Quorum[cluster.quorum.upper()],
         min_in_sync=cluster.min_in_sync,
+        peer_unacked_bytes_max=cluster.peer_unacked_limit_bytes,
+        unacked_bytes_max=cluster.unacked_limit_bytes,
         rebuild_delay_s=cluster.rebuild_delay_s,
         unclean_after_s=None if cluster.unclean_after_s == "never" else cluster.unclean_after_s,
     )

@@ -276,6 +276,7 @@ class Replicator:
                     self._locks.open(number, served)
         self._rerouted(self.keeper.table.primary)
         self._locks.ration(self.keeper.scarce)
+        self._locks.congest(self.keeper.congested)
         self.changed.set()
         self.router.routes_changed()
 

@@ -211,6 +211,7 @@ class Runtime:
             timeout_s=cluster.command_timeout_s,
             redirect=server.redirect,
             clock=self._loop.time,
+            backlog_max_bytes=cluster.unacked_limit_bytes,
         )
         self.executor: Final = Executor(self.store, self.stats, self.router)
         self.executor.slow_us = server.slowlog_log_slower_than_us

@@ -24,6 +24,7 @@ class LockMachine(RuleBasedStateMachine):
         self.held: dict[int, bytes] = {}
         self.leased = True
         self.scarce: frozenset[int] = frozenset()
+        self.congested: frozenset[int] = frozenset()
         for number in NUMBERS:
             self.locks.close(number)
 
@@ -81,14 +82,22 @@ class LockMachine(RuleBasedStateMachine):
         self.locks.ration(numbers)
         self.scarce = numbers
 
+    @rule(numbers=st.frozensets(st.sampled_from(NUMBERS)))
+    def congests(self, numbers: frozenset[int]) -> None:
+        """Copies of some partitions do not keep up: they can be read."""
+        self.locks.congest(numbers)
+        self.congested = numbers
+
     @invariant()
     def serves_what_is_open_and_free(self) -> None:
         """In every database."""
         for database in (0, 7):
             partitions = self.store.keyspace(database).partitions
-            served = self.open - self.held.keys() - self.scarce if self.leased else set()
+            served = self.open - self.held.keys() - self.scarce - self.congested if self.leased else set()
             assert {number for number in NUMBERS if partitions[number].serving} == served
         for number in NUMBERS:
+            assert self.locks.scarce([number]) is (number in self.scarce)
+            assert self.locks.congested([number]) is (number in self.congested)
             assert self.locks.readable([number]) is (self.leased and number in self.open - self.held.keys())
 
     @invariant()
