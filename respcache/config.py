@@ -19,6 +19,7 @@ NotNegative = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 Interval = Annotated[float, Meta(ge=0.001, le=10**6)]
 BufferBytes = Annotated[int, Meta(ge=1024 * 1024, le=2**63 - 1)]
+UnackedBytes = Annotated[int, Meta(ge=16 * 1024 * 1024, le=2**40)]
 
 CLUSTER_PORT_OFFSET = 10_000
 """From the RESP port to the cluster port, as in Redis Cluster."""
@@ -139,6 +140,10 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     bears longer stalls of the machine, and makes a failover after a node that hangs wait longer."""
     min_in_sync: Annotated[int, Meta(ge=0, le=7)] = 0
     """Copies in sync, of a key, below which writes are refused; 0 for one less than there should be, at most two."""
+    peer_unacked_limit_bytes: UnackedBytes = 64 * 1024 * 1024
+    """Bytes of writes that one other node has yet to confirm, above which writes to keys with copies there wait."""
+    unacked_limit_bytes: UnackedBytes = 256 * 1024 * 1024
+    """The same for all other nodes together; as much may wait to be written then, and what is more is refused."""
     unclean_after_s: Seconds | Literal["never"] = 30.0
     """How long keys wait for the last of their copies before they are given up, and their place is empty again."""
 

@@ -12,6 +12,7 @@ RespcacheError
     |-- Moved                     not done here, done there
     |-- CrossSlot                 not done: a cluster-aware client has to ask for each slot apart
     |-- ClusterDown, TryAgain     not done, certainly
+    |-- Congested (TryAgain)      not done, certainly: copies have yet to confirm too much
     |-- NoReplicas                not done, certainly: too few copies would have it
     `-- Uncertain                 done or not: nobody here can tell
 
@@ -171,6 +172,13 @@ class TryAgain(CommandError):
     code = "TRYAGAIN"
 
     def __init__(self, text: str = "The owner of the key is changing, try again") -> None:
+        super().__init__(text)
+
+
+class Congested(TryAgain):
+    """Copies have yet to confirm more bytes of writes than may wait for them; certainly nothing was written."""
+
+    def __init__(self, text: str = "Too many writes wait for copies to confirm them, try again") -> None:
         super().__init__(text)
 
 

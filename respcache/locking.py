@@ -38,6 +38,7 @@ class Locks:
         self.leased = True
         """Whether anything may be served at all."""
         self._scarce: frozenset[int] = frozenset()
+        self._congested: frozenset[int] = frozenset()
 
     @property
     def held(self) -> Container[int]:
@@ -59,6 +60,11 @@ class Locks:
         changed, self._scarce = self._scarce ^ numbers, numbers
         self._mark(changed & self._logs.keys())
 
+    def congest(self, numbers: frozenset[int]) -> None:
+        """Serve these partitions for reads alone, which is for whoever asks `congested`; and all others again."""
+        changed, self._congested = self._congested ^ numbers, numbers
+        self._mark(changed & self._logs.keys())
+
     def readable(self, numbers: Sequence[int]) -> bool:
         """Tell whether partitions may at least be read from."""
         return self.leased and all(self._free(number) for number in numbers)
@@ -66,6 +72,10 @@ class Locks:
     def scarce(self, numbers: Sequence[int]) -> bool:
         """Tell whether too few copies of any of these partitions are in sync for writes."""
         return not self._scarce.isdisjoint(numbers)
+
+    def congested(self, numbers: Sequence[int]) -> bool:
+        """Tell whether writes to any of these partitions wait until copies have confirmed earlier ones."""
+        return not self._congested.isdisjoint(numbers)
 
     def open(self, number: int, log: Log | None) -> None:
         """Serve a partition; `log` takes its effects if it has other copies.
@@ -115,7 +125,8 @@ class Locks:
     def _mark(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             if number in self._logs:
-                served = self.leased and self._free(number) and number not in self._scarce
+                free = self._free(number) and number not in self._scarce and number not in self._congested
+                served = self.leased and free
                 log = self.watches.log(number, self._logs[number])
                 self._store.mark(number, serving=served, log=log)
 

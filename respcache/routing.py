@@ -18,12 +18,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from respcache.backlog import Backlog
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of, slot_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, CommandError, Moved, NoReplicas, TryAgain, Uncertain
+from respcache.errors import ClusterDown, CommandError, Congested, Moved, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out, check_pairs
 from respcache.locking import Locks, node_of
 from respcache.merging import Part, merged
@@ -80,8 +81,12 @@ class Router:
         timeout_s: float,
         redirect: str,
         clock: Callable[[], float],
+        backlog_max_bytes: int,
     ) -> None:
-        """`timeout_s` is how long a command waits for an owner; `clock` gives monotonic seconds."""
+        """`timeout_s` is how long a command waits for an owner; `clock` gives monotonic seconds.
+
+        `backlog_max_bytes` bounds what waits to be written while copies do not keep up.
+        """
         self._name: Final = name
         self._store: Final = store
         self._stats: Final = stats
@@ -97,6 +102,7 @@ class Router:
         self._participant: Final = Participant(store, locks, copies)
         self._scratch: Final = Copies(Store(len(store)))
         """Where commands on keys of several owners run; empty in between."""
+        self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions = 0
         self.executor: Executor
 
@@ -192,6 +198,7 @@ class Router:
     def routes_changed(self) -> None:
         """Look again at every order that waits."""
         parked, self._parked = self._parked, deque()
+        self._backlog.clear()
         for order in parked:
             self._dispatch(order)
 
@@ -304,8 +311,7 @@ class Router:
         if order.row is COMMIT:
             self._commit(order)
             return
-        if (order.row.writes or order.row is LOCK) and self._locks.scarce(order.partitions):
-            order.fail(NoReplicas())
+        if (order.row.writes or order.row is LOCK) and not self._admits(order):
             return
         if order.row is LOCK:
             if not self._participant.lock(order):
@@ -313,7 +319,7 @@ class Router:
             self._peers.wake()  # what it has unlocked again, having found a watched key changed, may be about to move
             return
         keyspace = self._store.keyspace(order.database)
-        if not self._locks.readable(order.partitions):
+        if not self._locks.readable(order.partitions) or self._backlog.blocks(order):
             self._park(order)
             return
         if order.row is WATCH:
@@ -348,11 +354,34 @@ class Router:
 
     def _give_up(self, order: Order) -> None:
         """Answer an order whose deadline has passed."""
-        if order.relayed or order.once:
+        if self._adds(order) and not order.once and self._locks.congested(order.partitions):
+            self._reject("unacked", order, Congested())
+        elif order.relayed or order.once:
             order.refuse()
         else:
             owned = self._locks.leased and all(self._table.primary[number] for number in order.partitions)
             order.fail(TryAgain() if owned else ClusterDown())
+
+    def _admits(self, order: Order) -> bool:
+        """Tell whether copies can take a write; else it has been refused, or waits."""
+        if self._locks.scarce(order.partitions):
+            self._reject("quorum", order, NoReplicas())
+        elif not self._locks.congested(order.partitions) or not self._adds(order):
+            return True
+        elif self._backlog.add(order):
+            self._park(order)
+        else:
+            self._reject("unacked", order, Congested())
+        return False
+
+    def _reject(self, reason: str, order: Order, refusal: CommandError) -> None:
+        self._stats.writes_rejected[reason] += 1
+        order.fail(refusal)
+
+    @staticmethod
+    def _adds(order: Order) -> bool:
+        """Tell whether an order is a write that may be put off; a commit must not be, for others wait for its locks."""
+        return (order.row.writes or order.row is LOCK) and order.row is not COMMIT
 
     def _ask(self, order: Order, owner: str) -> None:
         if not self._peers.connected(owner):

@@ -35,6 +35,7 @@ LAYERS: Final = {
     "merging": "the replies of the parts of a command made one",
     "locking": "which partitions a node serves right now",
     "watching": "which keys somebody watches, and whether they have changed since",
+    "backlog": "writes that wait until copies have confirmed earlier ones",
     "order": "one command under way to where it can run",
     "executor": "the one path that every command takes",
     "unit": "commands that are run as one",

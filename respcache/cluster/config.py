@@ -39,11 +39,13 @@ class KeeperConfig:
     """A copy that acks nothing for so long is made afresh, and writes go on without it."""
     copy_step_keys: int = 500
     """Keys of a copy in the making that are dumped in one go, about 1 ms of work."""
-    unacked_bytes_max: int = 64 * 1024 * 1024
-    """Bytes of effects waiting for one peer's acks above which no more writes should be taken in."""
+    peer_unacked_bytes_max: int = 64 * 1024 * 1024
+    """Bytes of effects waiting for one peer's acks above which writes that would add to them wait."""
+    unacked_bytes_max: int = 256 * 1024 * 1024
+    """The same for all peers together."""
 
     def __post_init__(self) -> None:
-        for name in ("replica_count", "expect", "copy_step_keys", "unacked_bytes_max"):
+        for name in ("replica_count", "expect", "copy_step_keys", "peer_unacked_bytes_max", "unacked_bytes_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1")
         if self.min_in_sync < 0:

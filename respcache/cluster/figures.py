@@ -4,21 +4,23 @@ from collections import Counter
 
 from respcache.cluster.holdings import Holdings
 from respcache.cluster.ownership.planner import unowned
-from respcache.cluster.ownership.record import NOTHING
+from respcache.cluster.ownership.record import NOTHING, Life, Record
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.peers import Peers
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
 
 
-def figures_of(register: Register, holdings: Holdings, peers: Peers, tenure: Tenure, now: float) -> KeeperFigures:
+def figures_of(
+    register: Register, holdings: Holdings, peers: Peers, tenure: Tenure, now: float, *, me: Life
+) -> KeeperFigures:
     """Take a snapshot."""
     replication, replica, copying = holdings.replication, holdings.replica, holdings.copying
     record = register.record
     roles = Counter[str]()
     lost = 0
     if record is not None:
-        roles = holdings.roles(record)
+        roles = roles_of(record, me)
         lost = len(unowned(record, peers.live(now))) if register.leading else 0
     streams = replication.streams.values()
     oldest = min((stream.unacked[0][2] for stream in streams if stream.unacked), default=now)
@@ -42,12 +44,30 @@ def figures_of(register: Register, holdings: Holdings, peers: Peers, tenure: Ten
         bytes_in_total=replica.bytes_in,
         pending_effects=sum(stream.items for stream in streams),
         pending_bytes=sum(stream.unacked_bytes for stream in streams),
+        pressed=bool(holdings.congested),
         lag_s=max(0.0, now - oldest),
         effects_out_total=replication.effects,
         effects_in_total=replica.effects,
         effects_refused_total=replica.refusals,
         acks_total=replication.acks,
         ack_us_buckets=tuple(replication.ack_us),
-        dropped_keys_total=holdings.dropped_keys,
+        dropped_keys_total=holdings.surplus.dropped_keys,
         demoted_slow_total=holdings.demoted_slow,
     )
+
+
+def roles_of(record: Record, me: Life) -> Counter[str]:
+    """Count the partitions that a node holds, by role, and those of its own that lack copies."""
+    roles = Counter[str]()
+    if not record.has(me):
+        return roles
+    name, wanted = me[0], min(record.replica_count, len(record.ring()))
+    for entry in record.entries:
+        if entry.primary == name:
+            roles["primary"] += 1
+            roles["under_replicated"] += len(entry.in_sync) < wanted
+        elif name in entry.in_sync:
+            roles["replica"] += 1
+        elif name in entry.learners:
+            roles["learner"] += 1
+    return roles

@@ -11,30 +11,29 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Container, Iterable
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.effects import Dropped
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Entry, Life, Record, differing
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
+from respcache.cluster.replication.pressure import Pressure
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
 from respcache.cluster.replication.wire import MARK, Positions
+from respcache.cluster.surplus import Surplus
 from respcache.cluster.wishes import Wishes
 
 HANDOVERS_MAX: Final = 64
 """Partitions frozen at a time. Their commands wait for about three round trips."""
 AGAIN_S: Final = 0.2
 """Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
-DROP_KEYS: Final = 2_000
-"""Keys of surplus copies deleted in one step, exceeded by at most one partition."""
 
 
 class Holdings:
@@ -45,8 +44,11 @@ class Holdings:
     ) -> None:
         self._me, self._name, self._locked = me, me[0], locked
         self._config, self._storage, self._placement = config, storage, placement
-        self.replication = Replication(unacked_bytes_max=config.unacked_bytes_max)
+        self.replication = Replication()
         self.replica = Replica(storage)
+        self.pressure = Pressure(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
+        self.congested: frozenset[int] = frozenset()
+        """Partitions that this node leads, and of which too many effects are not acked for further writes."""
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
         self.serving: list[Log | None] = [None] * config.partitions
         self.logs: dict[int, Log] = {}
@@ -56,8 +58,8 @@ class Holdings:
         self.opened: set[int] = set()
         self.closed: set[int] = set()
         self.resolved: list[Gate] = []
-        self.dropped_keys = 0
         self.demoted_slow = 0
+        self.surplus = Surplus(storage)
         self.fencing = Fencing(config.lease_s)
         self._record: Record | None = None
         self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
@@ -73,8 +75,6 @@ class Holdings:
         self.handovers: dict[int, int | None] = {}
         """Frozen partitions, and the revision at which their move was proposed, if it was."""
         self._dirty: set[int] = set()
-        self._doomed: dict[int, bool] = {}
-        """Partitions whose data is to go: whether this node was the primary."""
         self._lost_stream = False
         self._again: set[int] = set()
         """Partitions of which a learner refused a copy, to be copied again at `_again_at`."""
@@ -149,7 +149,7 @@ class Holdings:
             self._storage.drop(partition)
             copy = self.replica.follow(partition, entry.epoch, None)
             copy.whole, copy.sequence, copy.floor = True, 0, 0
-        self._doomed.pop(partition, None)
+        self.surplus.spare(partition)
         self.replica.follow(partition, entry.epoch, None)
         others = set(entry.in_sync) - {self._name}
         self.takeovers[partition] = Takeover(entry.epoch, copy.sequence, others, now)
@@ -176,7 +176,7 @@ class Holdings:
             if self._name in entry.in_sync and not copy.whole:
                 self.wishes.surrender.add((partition, entry.revision))
         elif self.replica.copies.pop(partition, None) is not None:
-            self._doomed[partition] = was_primary
+            self.surplus.doom(partition, was_primary=was_primary)
 
     def _retreat(self, partition: int, lost: list[Log]) -> None:
         """Cease to be the primary; what this node has remains as a copy."""
@@ -237,7 +237,7 @@ class Holdings:
     # Streams
 
     def linked(self, stream: Stream) -> None:
-        """Go on with what was waiting for a link."""
+        """Go on with what was waiting for a link: at its other end somebody lives."""
         asked = [
             (partition, takeover.epoch)
             for partition, takeover in self.takeovers.items()
@@ -245,6 +245,14 @@ class Holdings:
         ]
         if asked:
             self.inquiries[stream.peer] = asked
+        self.revived(stream)
+
+    def revived(self, stream: Stream) -> None:
+        """Go on with the copies of a peer that acks again."""
+        stream.stalled = False
+        self._copy_again(stream)
+
+    def _copy_again(self, stream: Stream) -> None:
         if self._record is not None:
             self._dirty.update(p for p in self.logs if stream.peer in self._record.entries[p].learners)
 
@@ -289,14 +297,46 @@ class Holdings:
         for stream in self.replication.streams.values():
             if stream.unacked and now >= stream.busy_since_s + timeout_s:
                 stream.busy_since_s = now
-                for partition, log in self.logs.items():
-                    if stream in log.required:
-                        self.demoted_slow += self._demote(partition, stream.peer)
+                self._stall(stream)
         for partition, takeover in self.takeovers.items():
             if now >= takeover.since_s + timeout_s:
                 takeover.since_s = now
                 for name in takeover.awaited:
                     self.demoted_slow += self._demote(partition, name)
+
+    def _stall(self, stream: Stream) -> None:
+        """Do without a peer that acks nothing, until it does: demote its copies, and stop making new ones."""
+        stream.stalled = True
+        for partition, log in self.logs.items():
+            if stream not in log.streams:
+                continue
+            if (partition, stream.peer) not in self._vouched:  # else it may count by now
+                self._joining[partition].pop(stream.peer, None)
+            if not self.copying.cancel(partition, stream) and stream in log.required:
+                self.demoted_slow += self._demote(partition, stream.peer)
+            self._attach(log)
+        self._discard()
+
+    def _discard(self) -> None:
+        """Keep nothing for stalled peers that no partition counts on."""
+        if self.takeovers:
+            return  # what a copy lacked was sent to it before the partition has a log
+        for stream in self.replication.streams.values():
+            if stream.stalled and not any(stream in log.streams for log in self.logs.values()):
+                self.replication.discard(stream)
+
+    def measure(self) -> bool:
+        """See how much waits for acks; return whether other partitions than before must not be written to."""
+        if self.pressure.measure(self.replication.streams.values()) or self.pressure:
+            return self.congest()
+        return False
+
+    def congest(self) -> bool:
+        """Find the partitions that must not be written to; return whether they have changed."""
+        before, pressure = self.congested, self.pressure
+        if pressure or before:
+            self.congested = frozenset(p for p, log in self.logs.items() if pressure.presses(log))
+        return self.congested != before
 
     @property
     def deadline(self) -> float:
@@ -384,6 +424,7 @@ class Holdings:
         if self._lost_stream:
             self._lost_stream = False
             self.resolved += self.replication.review()
+            self._discard()
         if self._record is None:
             return
         dirty, self._dirty = self._dirty, set()
@@ -408,7 +449,7 @@ class Holdings:
                 if stream.acked >= passed and stream not in log.refusers:
                     self.wishes.in_sync[record.nodes[name].life].add((partition, entry.revision))
                     self._vouched.add((partition, name))
-            elif name in wanted and stream.connected:
+            elif name in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
         if settled and not at_home:
             if partition not in self.handovers:
@@ -445,35 +486,6 @@ class Holdings:
             self.closed.add(partition)
             self.opened.discard(partition)
 
-    # Cleaning up
-
-    @property
-    def droppable(self) -> bool:
-        """Whether data lies here that the record gives to others."""
-        return bool(self._doomed)
-
-    def drop_some(self) -> list[Dropped]:
-        """Delete some of it."""
-        partitions: list[int] = []
-        keys = orphaned = 0
-        while self.droppable and keys < DROP_KEYS:
-            partition, was_primary = self._doomed.popitem()
-            if partition in self.replica.copies or partition in self.logs:
-                continue
-            if dropped := self._storage.drop(partition):
-                partitions.append(partition)
-                keys += dropped
-                orphaned += dropped if was_primary else 0
-        self.dropped_keys += keys
-        return [Dropped(tuple(partitions), keys, orphaned)] if partitions else []
-
-    def take_orphans(self) -> list[Dropped]:
-        """Return what was deleted because a copy was made afresh over it."""
-        orphans, self.replica.orphans = self.replica.orphans, []
-        keys = sum(keys for _, keys in orphans)
-        self.dropped_keys += keys
-        return [Dropped(tuple(partition for partition, _ in orphans), keys, keys)] if orphans else []
-
     def forget_streams(self, record: Record) -> None:
         """Give up the streams to lives that are over."""
         for stream in list(self.replication.streams.values()):
@@ -482,19 +494,3 @@ class Holdings:
             if not any(stream in log.streams for log in self.logs.values()):
                 self.replication.forget(stream.peer, stream.run)
                 self._waiting.pop(stream, None)
-
-    def roles(self, record: Record) -> Counter[str]:
-        """Count the partitions that this node holds, by role, and those of its own that lack copies."""
-        roles = Counter[str]()
-        if not record.has(self._me):
-            return roles
-        wanted = min(record.replica_count, len(record.ring()))
-        for entry in record.entries:
-            if entry.primary == self._name:
-                roles["primary"] += 1
-                roles["under_replicated"] += len(entry.in_sync) < wanted
-            elif self._name in entry.in_sync:
-                roles["replica"] += 1
-            elif self._name in entry.learners:
-                roles["learner"] += 1
-        return roles

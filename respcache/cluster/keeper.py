@@ -24,6 +24,7 @@ from collections.abc import Container, Iterable, Sequence
 from random import Random
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
     Drained,
     Effect,
@@ -40,6 +41,7 @@ from respcache.cluster.effects import (
 from respcache.cluster.figures import figures_of
 from respcache.cluster.health import Health, examine
 from respcache.cluster.holdings import Holdings
+from respcache.cluster.inbox import Inbox
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
@@ -49,12 +51,10 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
-from respcache.cluster.replication.replica import Inbound
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
-from respcache.cluster.tenure import MICROSECONDS, Tenure
-from respcache.cluster.turns import Turns
+from respcache.cluster.tenure import Tenure
 from respcache.cluster.wire import Hello, decode, encode
 from respcache.cluster.wishes import Wishes
 
@@ -80,16 +80,22 @@ class Keeper:
             partitions=config.partitions,
         )
         self._holdings = Holdings(me.life, config, storage, self._placement, locked)
+        self._inbox = Inbox(
+            self._peers,
+            self._holdings.replica,
+            self.table,
+            answer=lambda peer, positions: self._send(peer, encode(positions)),
+            catch_up=lambda peer: self._effects.extend(self.catch_up(peer)),
+        )
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
         self.handovers = self._holdings.handovers
         """Partitions that this node serves no more because they are to move, and of which it still is the primary."""
-        self._turns = Turns()
         self._proposed: dict[int, Proposal] = {}
         self._plan_due = math.inf
         self._look_at = math.inf
         """When a member that does not answer cannot serve any more, or one that was never seen is taken for dead."""
-        self._leaving = self._retiring = self._drained = False
+        self._departure = Departure(me.life)
         self._routes_changed = False
         self._effects: list[Effect] = []
 
@@ -103,6 +109,11 @@ class Keeper:
     def scarce(self) -> frozenset[int]:
         """Partitions that this node serves, but for writes: too few copies are in sync."""
         return self._holdings.scarce
+
+    @property
+    def congested(self) -> frozenset[int]:
+        """Partitions that this node serves, but for writes: copies have yet to confirm too many."""
+        return self._holdings.congested
 
     def catch_up(self, peer: str) -> list[Effect]:
         """Ask a peer for its newer record."""
@@ -145,7 +156,7 @@ class Keeper:
 
     def leave(self, now: float) -> list[Effect]:
         """Hand over everything; Drained says when that is done. Serving goes on until then."""
-        self._leaving = True
+        self._departure.asked = True
         return self._finish(now)
 
     def member_up(self, now: float, node: Node) -> list[Effect]:
@@ -197,12 +208,13 @@ class Keeper:
             return []
         match message:
             case Frame():
-                self._in_turn(peer, message, len(frame))
+                self._inbox.put(peer, message, len(frame))
+                self._bury_orphans()
                 return self._take_effects()
             case Ack():
                 return self._on_ack(now, peer, message) if message.run == self.me.run else []
             case Inquiry():
-                self._in_turn(peer, message, len(frame))
+                self._inbox.put(peer, message, len(frame))
             case Positions():
                 self._holdings.positions(now, self._holdings.replication.stream(peer, hello.run), message)
             case Renew() | Granted() | Fence() | Fenced():
@@ -219,7 +231,8 @@ class Keeper:
         self._heed(now, self._register.tick(now))
         self._holdings.tick(now)
         self._holdings.copying.step(self._holdings.replication.number)
-        self._effects += self._holdings.drop_some()
+        holdings = self._holdings
+        self._effects += holdings.surplus.drop_some(holdings.replica.copies, holdings.logs)
         return self._finish(now)
 
     def flush(self, now: float) -> list[Effect]:
@@ -228,6 +241,7 @@ class Keeper:
             self.deadline = min(self.deadline, now + self._config.replica_timeout_s)
         for peer, ack in self._holdings.replica.acks():
             self._send(peer, encode(ack))
+        self._measure()
         # A hand-over may have waited for a transaction that has ended.
         return self._finish(now) if self._holdings.handovers else self._take_effects()
 
@@ -235,7 +249,7 @@ class Keeper:
 
     def _unlink(self, name: str) -> None:
         hello = self._peers.disconnected(name)
-        self._turns.forget(name)
+        self._inbox.forget(name)
         if hello is not None:
             self._holdings.replication.stream(name, hello.run).connected = False
 
@@ -262,61 +276,27 @@ class Keeper:
 
     def _on_lease(self, now: float, peer: str, run: int, message: LeaseMessage) -> list[Effect]:
         """Take a message about leases in. These are many, so little else is looked at."""
-        tenure, fencing = self._tenure, self._holdings.fencing
+        tenure, holdings = self._tenure, self._holdings
         tenure.grants.hear(self._register.heard)
-        match message:
-            case Renew():
-                tenure.grant(now, (peer, run), message)
-                fencing.knows(now, (peer, run), message.version)
-                return self._unfence(now) if self._holdings.takeovers else self._take_effects()
-            case Granted():
-                tenure.lease.granted((peer, run), message.number, message.version)
-                if self.table.behind(message.version):
-                    self._effects += self.catch_up(peer)
-                self._mind_lease(now)
-                self.deadline = min(self.deadline, tenure.deadline)
-            case Fence():
-                tenure.answer(now, peer, message)
-            case Fenced():
-                left = [((name, life_run), micros / MICROSECONDS) for name, life_run, micros in message.lives]
-                fencing.answered(now, (peer, run), message.version, left)
-                return self._unfence(now)
+        tenure.receive(now, (peer, run), message, holdings.fencing)
+        if isinstance(message, Granted):
+            if self.table.behind(message.version):
+                self._effects += self.catch_up(peer)
+            self._mind_lease(now)
+            self.deadline = min(self.deadline, tenure.deadline)
+        elif isinstance(message, Fenced) or (isinstance(message, Renew) and holdings.takeovers):
+            return self._unfence(now)
         return self._take_effects()
 
     def _unfence(self, now: float) -> list[Effect]:
         self._holdings.unfence(now)
         return self._finish(now)
 
-    def _in_turn(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
-        """Take a message that goes by a record: at once, or when that record is here; in order either way."""
-        if self._turns.queue(peer, message, frame_bytes, self.table.version):
-            if self._turns.waiting(peer) == 1:
-                self._effects += self.catch_up(peer)
-        else:
-            self._take(peer, message, frame_bytes)
-
-    def _release(self) -> None:
-        """Take what was held until a record came."""
-        for peer in self._turns.peers():
-            for message, frame_bytes in self._turns.release(peer, self.table.version):
-                self._take(peer, message, frame_bytes)
-            if self._turns.waiting(peer):
-                self._effects += self.catch_up(peer)
-
-    def _take(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
+    def _bury_orphans(self) -> None:
         replica = self._holdings.replica
-        if isinstance(message, Frame):
-            replica.receive(self._inbound(peer), message, frame_bytes)
-            if replica.orphans:
-                self._effects += self._holdings.take_orphans()
-            return
-        answer = ((partition, epoch, replica.position(partition, epoch)) for partition, epoch in message.partitions)
-        self._send(peer, encode(Positions(self.table.version, tuple(answer))))
-
-    def _inbound(self, peer: str) -> Inbound:
-        hello = self._peers.hello(peer)
-        assert hello is not None
-        return self._holdings.replica.inbound((peer, hello.run))
+        if replica.orphans:
+            orphans, replica.orphans = replica.orphans, []
+            self._effects += self._holdings.surplus.replaced(orphans)
 
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
@@ -328,7 +308,11 @@ class Keeper:
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))
-        if ack.refused or holdings.busy:
+        if stream.stalled:
+            holdings.revived(stream)
+        elif holdings.pressure:
+            self._measure()
+        if ack.refused or holdings.busy or holdings.unsteered:
             holdings.advance(stream)
             return self._finish(now)
         return self._take_effects()
@@ -369,11 +353,12 @@ class Keeper:
         self._routes_changed = True
         self._plan_due = -math.inf
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
-        self._release()
+        self._inbox.release()
+        self._bury_orphans()
 
     def _answered(self, change: Proposal) -> None:
         if isinstance(change, Retire):
-            self._retiring = False
+            self._departure.answered()
         self._holdings.answered(change)
 
     def _propose(self, now: float, changes: Sequence[Change]) -> None:
@@ -411,13 +396,13 @@ class Keeper:
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
-        return figures_of(self._register, self._holdings, self._peers, self._tenure, now)
+        return figures_of(self._register, self._holdings, self._peers, self._tenure, now, me=self.me.life)
 
     # The end of every input
 
     def _finish(self, now: float) -> list[Effect]:
         """Draw all conclusions from an input."""
-        if self._register.record is None and not self._leaving:
+        if self._register.record is None and not self._departure.asked:
             if now > self.deadline + self._config.settle_s / 4:
                 self._peers.resettle(now)
             if self._peers.may_form(now):
@@ -428,7 +413,7 @@ class Keeper:
             holdings.steer()
             if self._register.idle and now >= self._plan_due:
                 self._plan(now)
-            self._retire(now)
+            self._depart(now)
             wishes, holdings.wishes = holdings.wishes, Wishes()
             if changes := wishes.changes(self.me.life):
                 self._propose(now, changes)
@@ -448,19 +433,14 @@ class Keeper:
         if self._tenure.review(now):
             self._effects.append(LeaseChanged(self._tenure.held))
 
-    def _retire(self, now: float) -> None:
+    def _depart(self, now: float) -> None:
         """On the way out: get off the ring, and find out whether anything is left here."""
-        if not self._leaving or self._drained:
-            return
-        record = self._register.record
-        named = record is not None and (self.me.name in record.holders() or record.votes(self.me.life))
-        if record is None or not record.has(self.me.life) or not named or self._sole(now):
-            self._drained = True
-        elif not self._retiring and any(node.name == self.me.name for node in record.ring()):
-            self._retiring = True
-            self._propose(now, [Retire(*self.me.life)])
-        if self._drained:
-            self._effects.append(Drained())
+        if self._departure.under_way:
+            match self._departure.review(self._register.record, sole=self._sole(now)):
+                case Retire() as step:
+                    self._propose(now, [step])
+                case Drained() as end:
+                    self._effects.append(end)
 
     def _sole(self, now: float) -> bool:
         """Whether there is nobody to hand anything over to, and not just nobody in reach."""
@@ -469,8 +449,14 @@ class Keeper:
             return False
         return all(node.name == self.me.name or node.name not in present for node in record.ring())
 
+    def _measure(self) -> None:
+        if self._holdings.measure():
+            self._routes_changed = True
+            self._announce()
+
     def _announce(self) -> None:
         holdings = self._holdings
+        self._routes_changed |= holdings.congest()
         if holdings.resolved:
             resolved, holdings.resolved = tuple(holdings.resolved), []
             self._effects.append(Resolved(resolved))
@@ -484,7 +470,7 @@ class Keeper:
     def _arm(self, now: float) -> None:
         holdings = self._holdings
         self.deadline = now
-        if holdings.copying.runnable or holdings.droppable:
+        if holdings.copying.runnable or holdings.surplus:
             return
         self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._look_at)
         if self._register.idle:

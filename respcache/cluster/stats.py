@@ -33,6 +33,8 @@ class KeeperFigures:
     bytes_in_total: int
     pending_effects: int
     pending_bytes: int
+    pressed: bool
+    """Whether writes wait because copies have yet to confirm too many."""
     lag_s: float
     """Age of the oldest frame that waits for its ack."""
     effects_out_total: int

@@ -6,7 +6,7 @@ from typing import Final
 
 from respcache.cluster.ownership.lease import RENEWALS, Grants, Lease
 from respcache.cluster.ownership.record import Life, Record
-from respcache.cluster.ownership.wire import Fence, Fenced, Granted, Renew
+from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.replication.fencing import Fencing
 
 MICROSECONDS: Final = 1_000_000
@@ -97,6 +97,20 @@ class Tenure:
             else:
                 self._say(voter.name, question)
         return True
+
+    def receive(self, now: float, peer: Life, message: LeaseMessage, fencing: Fencing) -> None:
+        """Take a message about leases in: as a voter, as a holder, or as one who waits for another's to end."""
+        match message:
+            case Renew():
+                self.grant(now, peer, message)
+                fencing.knows(now, peer, message.version)
+            case Granted():
+                self.lease.granted(peer, message.number, message.version)
+            case Fence():
+                self.answer(now, peer[0], message)
+            case Fenced():
+                left = [((name, run), micros / MICROSECONDS) for name, run, micros in message.lives]
+                fencing.answered(now, peer, message.version, left)
 
     def answer(self, now: float, peer: str, question: Fence) -> None:
         """Answer a question about rivals as a voter."""

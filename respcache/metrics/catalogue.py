@@ -291,6 +291,28 @@ REPLICATION: Final = Section(
             "Bytes of effects that copies have not acknowledged.",
             lambda now: now.keeper.pending_bytes,
         ),
+        gauges(
+            "replication_pending_bytes_max",
+            "Bytes that copies may have yet to acknowledge before writes wait.",
+            {"scope": "peer (of one other node), node (of all together)"},
+            lambda now: by(
+                {
+                    "peer": now.config.cluster.peer_unacked_limit_bytes,
+                    "node": now.config.cluster.unacked_limit_bytes,
+                }
+            ),
+        ),
+        gauge(
+            "replication_backpressure",
+            "1 while writes wait because copies have yet to acknowledge too many.",
+            lambda now: int(now.keeper.pressed),
+        ),
+        counters(
+            "writes_rejected_total",
+            "Writes refused at the owner of the key, certainly not done.",
+            {"reason": "quorum (too few copies in sync), unacked (copies have yet to acknowledge too many)"},
+            lambda now: by(now.stats.writes_rejected),
+        ),
         counters(
             "replicas_dropped_total",
             "Copies that were taken out of sync.",

@@ -283,6 +283,7 @@ class Replicator:
                 self._locks.close(number)
         self._rerouted(self.keeper.table.primary)
         self._locks.ration(self.keeper.scarce)
+        self._locks.congest(self.keeper.congested)
         self.changed.set()
         self.router.routes_changed()
 

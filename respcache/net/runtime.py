@@ -20,7 +20,6 @@ from typing import Final, assert_never
 
 import msgspec
 
-from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import (
     PROFILES,
@@ -60,6 +59,7 @@ from respcache.multi import Multi
 from respcache.net import keys, seeds, sockets
 from respcache.net.announcer import Announcer
 from respcache.net.frames import Greeting
+from respcache.net.keeping import keeper_config
 from respcache.net.membership import Membership
 from respcache.net.monitor import Monitor
 from respcache.net.names import Names
@@ -82,10 +82,6 @@ log: Final = logging.getLogger(__name__)
 FAREWELL_S: Final = 0.5
 """How long a node that leaves waits for its last replies, and then goes on telling that it has left, at most."""
 FAREWELL_POLL_S: Final = 0.01
-LEASE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
-"""How long a node may serve without hearing from a majority of the voters, by environment."""
-SETTLE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
-"""How long nodes that know of no cluster wait for one before the oldest founds it, by environment."""
 RESOLVE_S: Final = {"local": 0.5, "lan": 2.0, "wan": 10.0}
 """From one attempt to find the seeds to the next, by environment."""
 SWEEP_PARTITIONS: Final = 64
@@ -154,7 +150,7 @@ class Runtime:
         self.host.port, self.host.cluster_address = port, self.cluster_address
         copies = CommandCopies(self.store)
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
-        self.keeper: Final = Keeper(me, _keeper_config(config), copies, rng, locks.held)
+        self.keeper: Final = Keeper(me, keeper_config(config), copies, rng, locks.held)
         swim = Swim(
             name=self.name,
             address=self.cluster_address,
@@ -215,6 +211,7 @@ class Runtime:
             timeout_s=cluster.command_timeout_s,
             redirect=server.redirect,
             clock=self._loop.time,
+            backlog_max_bytes=cluster.unacked_limit_bytes,
         )
         self.executor: Final = Executor(self.store, self.stats, self.router)
         self.executor.slow_us = server.slowlog_log_slower_than_us
@@ -482,18 +479,3 @@ def _profile(config: Config) -> GossipConfig:
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:
     return Sealing(ring, me, label=cluster.label, entropy=secrets.token_bytes, plaintext=cluster.plaintext)
-
-
-def _keeper_config(config: Config) -> KeeperConfig:
-    cluster = config.cluster
-    return KeeperConfig(
-        replica_count=cluster.replica_count,
-        seeded=bool(cluster.join),
-        expect=max(1, cluster.expect),
-        settle_s=SETTLE_S[cluster.environment],
-        lease_s=cluster.lease_s or LEASE_S[cluster.environment],
-        quorum=record.Quorum[cluster.quorum.upper()],
-        min_in_sync=cluster.min_in_sync,
-        rebuild_delay_s=cluster.rebuild_delay_s,
-        unclean_after_s=None if cluster.unclean_after_s == "never" else cluster.unclean_after_s,
-    )

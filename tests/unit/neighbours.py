@@ -25,6 +25,7 @@ from unit.alone import received
 from unit.commands.front import Front
 
 TIMEOUT_S: Final = 5.0
+BACKLOG_BYTES: Final = 1_000
 NAMES: Final = ("a", "b", "c")
 
 
@@ -65,6 +66,7 @@ class Neighbour:
             timeout_s=TIMEOUT_S,
             redirect=redirect,
             clock=lambda: street.now,
+            backlog_max_bytes=BACKLOG_BYTES,
         )
         self.router.executor = self.executor = Executor(self.store, self.stats, self.router)
         self.multi: Final = Multi(self.router, self.executor, databases)

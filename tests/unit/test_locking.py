@@ -28,6 +28,7 @@ class LockMachine(RuleBasedStateMachine):
         self.held: dict[int, bytes] = {}
         self.leased = True
         self.scarce: frozenset[int] = frozenset()
+        self.congested: frozenset[int] = frozenset()
         for number in NUMBERS:
             self.locks.close(number)
 
@@ -96,6 +97,12 @@ class LockMachine(RuleBasedStateMachine):
         self.locks.ration(numbers)
         self.scarce = numbers
 
+    @rule(numbers=st.frozensets(st.sampled_from(NUMBERS)))
+    def congests(self, numbers: frozenset[int]) -> None:
+        """Copies of some partitions do not keep up: they can be read."""
+        self.locks.congest(numbers)
+        self.congested = numbers
+
     @property
     def free(self) -> set[int]:
         """The partitions that are neither locked nor about to move."""
@@ -106,9 +113,11 @@ class LockMachine(RuleBasedStateMachine):
         """In every database."""
         for database in (0, 7):
             partitions = self.store.keyspace(database).partitions
-            served = self.free - self.scarce if self.leased else set()
+            served = self.free - self.scarce - self.congested if self.leased else set()
             assert {number for number in NUMBERS if partitions[number].serving} == served
         for number in NUMBERS:
+            assert self.locks.scarce([number]) is (number in self.scarce)
+            assert self.locks.congested([number]) is (number in self.congested)
             assert self.locks.readable([number]) is (self.leased and number in self.free)
             assert (number in self.locks.held) is (number in self.held)
 

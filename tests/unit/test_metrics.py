@@ -61,6 +61,7 @@ FIGURES: Final = KeeperFigures(
     bytes_in_total=2000,
     pending_effects=5,
     pending_bytes=50,
+    pressed=False,
     lag_s=0.25,
     effects_out_total=100,
     effects_in_total=90,

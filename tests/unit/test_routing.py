@@ -308,3 +308,84 @@ class Unsafe:
 
     def append(self, database: int, argv: list[bytes]) -> None:
         """Take an effect."""
+
+
+def test_writes_are_refused_where_too_few_copies_are_in_sync() -> None:
+    """With NOREPLICAS, certainly not done, wherever they come in; reads go on, and writes once there are copies."""
+    street = Street()
+    client, other = street.client(), street.client("b")
+    street.ask(client, b"SET", A, b"1")
+    street.nodes["a"].locks.ration(frozenset({partition_of(A)}))
+    assert street.ask(client, b"SET", A, b"2").startswith(b"-NOREPLICAS ")
+    assert street.ask(other, b"INCR", A, node="b").startswith(b"-NOREPLICAS ")
+    assert street.ask(client, b"MSET", A, b"2", B, b"2").startswith(b"-NOREPLICAS ")
+    assert street.ask(client, b"FLUSHALL").startswith(b"-NOREPLICAS ")
+    assert street.ask(other, b"GET", A, node="b") == bulk(b"1")
+    assert street.ask(client, b"GET", A) == bulk(b"1")
+    assert street.nodes["a"].stats.writes_rejected["quorum"] == 4
+    street.nodes["a"].locks.ration(frozenset())
+    assert street.ask(client, b"SET", A, b"2") == b"+OK\r\n"
+
+
+def test_a_transaction_locks_nothing_where_too_few_copies_are_in_sync() -> None:
+    """It waits, and is told to try again: nothing of it is done."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    street.nodes["b"].locks.ration(frozenset({partition_of(B)}))
+    street.ask(client, b"SET", A, b"1")
+    reply = node.batch(client, [b"RENAME", A, B])[0]
+    street.settle()
+    for _ in range(3):
+        node.router.sweep()
+        street.settle()
+    street.now += TIMEOUT_S
+    node.router.sweep()
+    assert arrived(reply).startswith(b"-TRYAGAIN ")
+    client.barrier = None
+    assert street.ask(client, b"GET", A) == bulk(b"1")
+
+
+def test_writes_wait_while_copies_do_not_keep_up() -> None:
+    """Reads of other keys go on; those behind a write of their key wait with it, and then see it."""
+    street = Street()
+    node, client, other = street.nodes["a"], street.client(), street.client("b")
+    street.ask(client, b"SET", A, b"1")
+    node.locks.congest(frozenset({partition_of(A)}))
+    assert street.ask(other, b"GET", A, node="b") == bulk(b"1")
+    write, read = node.batch(client, [b"SET", A, b"2"], [b"GET", A])
+    relayed_read = street.nodes["b"].batch(other, [b"GET", A])[0]
+    street.settle()
+    assert all(isinstance(reply, Pending) and reply.wire is None for reply in (write, read, relayed_read))
+    node.locks.congest(frozenset())
+    node.router.routes_changed()
+    assert [arrived(reply) for reply in (write, read, relayed_read)] == [b"+OK\r\n", bulk(b"2"), bulk(b"2")]
+
+
+@pytest.mark.parametrize("via", ["a", "b"])
+def test_a_write_that_waited_for_copies_in_vain_is_told_so(via: str) -> None:
+    """Certainly not done, and told at its deadline, not before; whichever node the client asks."""
+    street = Street()
+    owner, client = street.nodes["a"], street.client(via)
+    owner.locks.congest(frozenset({partition_of(A)}))
+    reply = street.nodes[via].batch(client, [b"SET", A, b"1"])[0]
+    street.settle()
+    street.now += TIMEOUT_S - 0.1
+    owner.router.sweep()
+    assert isinstance(reply, Pending)
+    assert reply.wire is None
+    street.now += 0.2
+    owner.router.sweep()
+    assert arrived(reply).startswith(b"-TRYAGAIN Too many writes wait for copies")
+    assert owner.stats.writes_rejected["unacked"] == 1
+    assert street.values() == {}
+
+
+def test_what_waits_for_copies_is_bounded() -> None:
+    """More than fits is refused at once."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    node.locks.congest(frozenset({partition_of(A)}))
+    first, second = node.batch(client, [b"SET", A, bytes(800)], [b"APPEND", A, bytes(300)])
+    assert isinstance(first, Pending)
+    assert first.wire is None
+    assert arrived(second).startswith(b"-TRYAGAIN ")

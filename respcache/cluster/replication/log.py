@@ -36,6 +36,7 @@ class Stream:
         "open",
         "peer",
         "run",
+        "stalled",
         "unacked",
         "unacked_bytes",
         "waiting",
@@ -54,6 +55,8 @@ class Stream:
         self.connected = False
         self.busy_since_s = 0.0
         """When the peer last acked something or had nothing to ack."""
+        self.stalled = False
+        """Whether it has acked nothing for so long that it is sent nothing new until it does."""
         self.waiting: list[tuple[int, int, Gate]] = []
         """A heap of (frame number, order, gate)."""
 
@@ -129,8 +132,7 @@ class Gate:
 class Replication:
     """All streams of this node, the numbering of frames, and the gates that wait for acks."""
 
-    def __init__(self, *, unacked_bytes_max: int) -> None:
-        self._unacked_bytes_max = unacked_bytes_max
+    def __init__(self) -> None:
         self.number = 1
         """The number of the next frames."""
         self.streams: dict[tuple[str, int], Stream] = {}
@@ -152,12 +154,6 @@ class Replication:
             stream = self.streams[peer, run] = Stream(peer, run)
             stream.acked = self.number - 1
         return stream
-
-    @property
-    def pressure(self) -> bool:
-        """Whether so much waits for acks that no more writes should be taken in."""
-        limit = self._unacked_bytes_max
-        return any(stream.unacked_bytes > limit for stream in self.streams.values())
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
         """Return None when all effects of these partitions are acked, else what to wait for."""
@@ -249,6 +245,14 @@ class Replication:
         gone = set(lost)
         failed = [gate for gate in self.gates if any(log in gone and not _acked(log, at) for log, at in gate.needs)]
         return [self._resolve(gate, committed=False) for gate in failed]
+
+    def discard(self, stream: Stream) -> None:
+        """Keep what a peer has not acked no longer, for nothing depends on it: its copies are made afresh.
+
+        What is on its way all the same does no harm: it is applied in order, or refused for what is missing.
+        """
+        stream.unacked.clear()
+        stream.unacked_bytes = stream.items = 0
 
     def forget(self, peer: str, run: int) -> None:
         """Give up the stream to a life that no log refers to any more."""

@@ -8,8 +8,9 @@ import pytest
 from respcache.cluster.effects import Dropped, Effect, Forced, ForeignCluster, Formed, Recreated
 from respcache.cluster.ownership.record import Quorum
 from simulation.ownership.chaos import CONFIG as MAJORITY
-from simulation.ownership.chaos import REST_S, begin, between, clients_of, settle
+from simulation.ownership.chaos import REST_S, begin, between, clients_of, settle, storm
 from simulation.ownership.checks import at_rest, check_all, unrest
+from simulation.ownership.outcome import Outcome
 from simulation.ownership.views import LOOK_S, SUSPECT_S
 from simulation.ownership.world import World
 from simulation.replay import each_seed
@@ -210,4 +211,53 @@ def test_a_paused_owner_answers_nothing_stale(seed: int) -> None:
         world.run(0.3)
         world.pause(f"n{number % 3}", for_s=2.0)
         world.run(3.0)
+    settle(world, clients)
+
+
+@each_seed(3)
+def test_a_copy_that_is_stuck_holds_writes_up_within_bounds_and_then_is_done_without(seed: int) -> None:
+    """It lives, but acks nothing: what waits for it stays below the limit, writes wait, then go on without it."""
+    limit, size = 30_000, 1_000
+    config = replace(MAJORITY, peer_unacked_bytes_max=limit, unacked_bytes_max=2 * limit)
+    world = begin(seed, config, nodes=3)
+    outcomes: list[tuple[float, Outcome]] = []
+    worst = 0
+
+    def write() -> None:
+        nonlocal worst
+        sim, partition = world.nodes["n0"], world.rng.randrange(config.partitions)
+        argv = [b"SET", b"key%d" % world.rng.randrange(20), bytes(size)]
+        world.execute(sim, partition, argv, lambda outcome: outcomes.append((world.now, outcome)))
+        worst = max(worst, *(stream.unacked_bytes for stream in sim.keeper._holdings.replication.streams.values()))
+        if world.now < ends:
+            world.after((0.000_5, 0.004), write)
+
+    ways = [("n0", "n1"), ("n1", "n0")]  # n2 reaches both, so nobody is suspected
+    ends = world.now + 8.0
+    world.wires.cut(ways)
+    write()
+    world.run(0.5)
+    assert world.nodes["n0"].keeper.figures(world.now).pressed
+    assert not all(sim.keeper.congested for sim in world.live()), "only the partitions with copies there wait"
+    world.run(config.replica_timeout_s * 2)
+    assert not world.nodes["n0"].keeper.figures(world.now).pressed
+    before = len(outcomes)
+    world.run(3.0)
+    served = [outcome for _, outcome in outcomes[before:]]
+    assert served.count(Outcome.SAFE) > 100
+    assert worst < limit + 100 * size, "one turn and the chunks of a copy are all that comes on top"
+    assert world.nodes["n0"].keeper.figures(world.now).pending_bytes < limit
+    world.wires.heal()
+    world.run(ends - world.now + 0.1)
+    assert world.run_until(lambda: at_rest(world), within_s=REST_S), unrest(world)
+    check_all(world, [])
+
+
+@each_seed(2)
+def test_a_storm_with_little_room_for_effects_breaks_no_promise(seed: int) -> None:
+    """Whatever is refused because copies do not keep up is certainly not done."""
+    config = replace(MAJORITY, peer_unacked_bytes_max=300, unacked_bytes_max=500)
+    world = begin(seed, config, nodes=4)
+    clients = clients_of(world)
+    storm(world, 3.0)
     settle(world, clients)

@@ -208,7 +208,7 @@ class World:
         self.arrive(sim, partial(self._read, sim, partition, look, done))
 
     def _execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done) -> None:
-        if not self._serves(sim, partition) or sim.keeper._holdings.replication.pressure:
+        if not self._serves(sim, partition) or partition in sim.keeper.congested:
             done(Outcome.REFUSED)
             return
         log = sim.keeper.serving[partition]

@@ -29,7 +29,7 @@ class Pair:
 
     def __init__(self, *, step_keys: int = 1) -> None:
         self.store, self.copy = ModelStore(), ModelStore()
-        self.replication = Replication(unacked_bytes_max=1 << 30)
+        self.replication = Replication()
         self.stream: Stream = self.replication.stream("learner", 1)
         self.stream.connected = True
         self.log = Log(self.replication, PARTITION, 1, 0)

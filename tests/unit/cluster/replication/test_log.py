@@ -13,7 +13,7 @@ class Primary:
     """A node with streams to b and c, and what it sent."""
 
     def __init__(self) -> None:
-        self.replication = Replication(unacked_bytes_max=1_000)
+        self.replication = Replication()
         self.b, self.c = (self.replication.stream(name, 1) for name in ("b", "c"))
         self.b.connected = self.c.connected = True
         self.sent: list[tuple[str, Frame]] = []
@@ -155,15 +155,26 @@ def test_after_a_broken_link_only_what_was_not_applied_is_sent_again(primary: Pr
     assert [frame.number for _, frame in primary.sent] == [1, 2, 3]
 
 
-def test_unacked_bytes_press(primary: Primary) -> None:
-    """Above the limit no more writes should come in; acks relieve."""
+def test_acks_are_timed(primary: Primary) -> None:
+    """From the cut of the frame to its ack."""
     log = primary.log(1, primary.b)
-    log.append(0, [b"SET", b"key", bytes(2_000)])
-    pressure = [primary.replication.pressure]
+    log.append(0, SET)
     primary.flush()
-    pressure.append(primary.replication.pressure)
     primary.replication.ack(0.001, primary.b, 1)
-    pressure.append(primary.replication.pressure)
-    assert pressure == [False, True, False]
     assert sum(primary.replication.ack_us) == 1
     assert primary.replication.ack_us[(1_000).bit_length()] == 1
+
+
+def test_what_is_discarded_is_not_sent_again(primary: Primary) -> None:
+    """And takes no memory; later effects go out as ever."""
+    log = primary.log(1, primary.b)
+    primary.b.connected = False
+    log.append(0, SET)
+    primary.flush()
+    primary.replication.discard(primary.b)
+    assert (primary.b.unacked_bytes, primary.b.items) == (0, 0)
+    primary.replication.resume(primary.b, 0, primary.receive)
+    assert primary.sent == []
+    log.append(0, SET)
+    primary.flush()
+    assert [frame.number for _, frame in primary.sent] == [2]

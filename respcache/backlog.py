@@ -1,0 +1,44 @@
+"""Writes that wait until copies have confirmed earlier ones: bounded, and overtaken by no later read of their keys."""
+
+from typing import Final
+
+from respcache.commands.replay import keys_named
+from respcache.order import Order
+from respcache.store.copies import StoredKey
+
+
+class Backlog:
+    """What one node has been asked to write and does not, for now. Filled anew with each look at what waits."""
+
+    def __init__(self, *, bytes_max: int, databases: int) -> None:
+        self._bytes_max: Final = bytes_max
+        self._databases: Final = databases
+        self._keys: Final[set[StoredKey]] = set()
+        self._bytes = 0
+        self._everything = False
+        """Whether a write waits that names no keys: it may be about any."""
+
+    def clear(self) -> None:
+        """Begin anew, before what waits is looked at again in its order."""
+        self._keys.clear()
+        self._bytes, self._everything = 0, False
+
+    def add(self, order: Order) -> bool:
+        """Let a write wait; False if too much waits already. A first one may be of any size."""
+        size = sum(map(len, order.argv))
+        if self._bytes and self._bytes + size > self._bytes_max:
+            return False
+        self._bytes += size
+        keys = keys_named(order.row, order.database, order.argv, self._databases)
+        self._keys.update(keys)
+        self._everything |= not keys
+        return True
+
+    def blocks(self, order: Order) -> bool:
+        """Tell whether a read has to wait behind a write: a pipeline sees its own writes, in their order."""
+        if self._everything:
+            return True
+        if not self._keys:
+            return False
+        keys = keys_named(order.row, order.database, order.argv, self._databases)
+        return not keys or not self._keys.isdisjoint(keys)

@@ -1,0 +1,52 @@
+"""A node on its way out is done when nothing is left that only it has."""
+
+from dataclasses import replace
+
+from respcache.cluster.departure import Departure
+from respcache.cluster.effects import Drained
+from respcache.cluster.ownership.changes import Retire
+from respcache.cluster.ownership.record import Entry, Node, Record, Standing, Voter, found
+
+A, B = Node("a", 1), Node("b", 1)
+
+
+def record(*, standing: Standing = Standing.MEMBER, holder: str = "a", voter: str = "a") -> Record:
+    """Return a record of two nodes and one partition."""
+    one = found("id", A, 1, partitions=1)
+    nodes = {"a": Node("a", 1, standing=standing), "b": B}
+    entry = Entry(1, 1, 1, holder, (holder,))
+    return replace(one, nodes=nodes, entries=(entry,), voters=(Voter(voter, 1, 0),))
+
+
+def test_nothing_happens_to_a_node_that_stays() -> None:
+    """It is not under way."""
+    assert not Departure(A.life).under_way
+
+
+def test_it_asks_to_be_taken_off_the_ring_once() -> None:
+    """Until that is decided, or came to nothing: then again."""
+    leaving = Departure(A.life)
+    leaving.asked = True
+    assert leaving.review(record(), sole=False) == Retire("a", 1)
+    assert leaving.review(record(), sole=False) is None
+    leaving.answered()
+    assert leaving.review(record(), sole=False) == Retire("a", 1)
+
+
+def test_it_ends_when_the_record_names_it_nowhere() -> None:
+    """Neither as a holder nor as a voter."""
+    leaving = Departure(A.life)
+    leaving.asked = True
+    off = Standing.LEAVING
+    assert leaving.review(record(standing=off), sole=False) is None
+    assert leaving.review(record(standing=off, holder="b"), sole=False) is None
+    assert leaving.review(record(standing=off, holder="b", voter="b"), sole=False) == Drained()
+    assert not leaving.under_way
+
+
+def test_it_ends_where_there_is_nobody_to_hand_over_to() -> None:
+    """Or no cluster that it belongs to."""
+    for known, sole in ((record(), True), (None, False)):
+        leaving = Departure(A.life)
+        leaving.asked = True
+        assert leaving.review(known, sole=sole) == Drained()
