@@ -93,6 +93,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """How long a node that leaves hands its keys over before it goes anyway."""
     hz: Annotated[int, Meta(ge=1, le=500)] = 10
     """Rounds of background work a second: expiry, timeouts."""
+    huge_pages: bool = True
+    """Put the memory of `respcache serve` into huge pages once it is in use, where Linux lets us."""
     loglevel: Literal["debug", "verbose", "notice", "warning"] = "notice"
     """How much is written to standard error."""
 

@@ -47,8 +47,8 @@ LISTENERS_COMMANDS: Final = frozenset(
 AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
 """What is not queued inside MULTI."""
 HASH_TAG: Final = ord("{")
-NEVER: Final = 2**62
-"""Later than any time on any clock."""
+NEVER: Final = 2**62 - 1
+"""Later than any time on any clock; one more, and compiled code would compare objects instead of machine words."""
 BATCH_REPLIES_BYTES: Final = 1024 * 1024
 """Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
 

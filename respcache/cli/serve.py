@@ -16,6 +16,7 @@ import click
 
 from respcache.cli.client import join_address
 from respcache.cli.flags import config_flags, given
+from respcache.cli.huge_pages import HugePages
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout
 from respcache.node import Node
@@ -29,6 +30,8 @@ LEVELS: Final = {
 }
 READY: Final = "ready"
 READ_BYTES: Final = 4096
+HUGE_PAGES_PERIOD_S: Final = 5.0
+"""How often the node looks whether it has grown, and asks for huge pages."""
 LOG_FORMAT: Final = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 
 log: Final = logging.getLogger(__name__)
@@ -106,10 +109,19 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> None:
         gc.collect()
         gc.freeze()
         click.echo(_ready(node))
-        await node.stopping.wait()
+        await _serve_until(node.stopping, HugePages() if settings.server.huge_pages else None)
     finally:
         complete = await node.close()
         log.info("left%s", "" if complete else "; not everything was handed over")
+
+
+async def _serve_until(stopping: asyncio.Event, huge_pages: HugePages | None) -> None:
+    """Wait until the node is to stop, and see to the process' memory meanwhile."""
+    while huge_pages is not None and huge_pages.available and not stopping.is_set():
+        await asyncio.to_thread(huge_pages.collapse)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), HUGE_PAGES_PERIOD_S)
+    await stopping.wait()
 
 
 def _await_end(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
