@@ -72,6 +72,10 @@ class ListensOnly(CommandError):
         )
 
 
+Request: TypeAlias = tuple[int, list[int], Argv]
+"""What a peer asks for: the number that the answer is to have, the partitions, argv."""
+
+
 class Router(Protocol):
     """Where commands go that cannot run here at once."""
 
@@ -291,6 +295,39 @@ class Executor:
                 wires.append(wire)
                 logs += unclean
         return wires, logs
+
+    def relayed(  # what a frame says, and where the outcome goes
+        self,
+        requests: Sequence[Request],
+        start: int,
+        database: int,
+        protocol: int,
+        done: list[tuple[int, bytes]],
+        logs: list[Log],
+    ) -> int:
+        """Run what a peer has asked for from `start` on, as long as it is commands on one key that is served here.
+
+        Returns the place of the first that is not. `done` gets number and reply of those before it, and `logs`
+        what the replies have to wait for.
+        """
+        self._store.ledger.now_unix_ms = int(time() * 1000)
+        keyspace = self._store.keyspace(database)
+        for at in range(start, len(requests)):
+            number, _, argv = requests[at]
+            row = TABLE.get(argv[0])
+            if row is None or row.key_at == 0 or not row.argc_min <= len(argv) <= row.argc_max:
+                return at
+            partition = keyspace.at(argv[row.key_at])
+            if not partition.serving:
+                return at
+            try:
+                wire, log = self._on_key(row, argv, partition, protocol)
+            except CommandError as refusal:
+                wire, log = error(refusal), None
+            done.append((number, wire))
+            if log is not None:
+                logs.append(log)
+        return len(requests)
 
     def run(
         self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]

@@ -26,6 +26,7 @@ from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
 from respcache.errors import ClusterDown, CommandError, Congested, Moved, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out, check_pairs
+from respcache.holding import Held
 from respcache.locking import Locks, node_of
 from respcache.merging import Part, merged
 from respcache.order import Order
@@ -36,7 +37,7 @@ from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.transaction import COMMIT, INTERNAL, LOCK, UNITS, WATCH, Participant, Transaction, packed
+from respcache.transaction import COMMIT, LOCK, UNITS, WATCH, Participant, Transaction, packed
 from respcache.unit import Unit
 from respcache.watching import true_logs
 
@@ -96,7 +97,7 @@ class Router:
         self._timeout_s: Final = timeout_s
         self._clock: Final = clock
         self._parked: deque[Order] = deque()
-        self._gates: Final[dict[Gate, list[_Held]]] = {}
+        self._held: Final = Held()
         self._redirect: Final = redirect
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
@@ -167,33 +168,21 @@ class Router:
 
     def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep all replies until the effects in `logs` are safe."""
-        gate = self._gate(true_logs(logs) if self._locks.watches.in_use else logs)
-        self._peers.wake()
+        gate = self._gate_of(logs)
         if gate is None:
             return
-        held: list[_Held] = self._gates.setdefault(gate, [])
-        kept: Out = []
-        run: list[bytes] = []
-        for reply in replies:
-            if type(reply) is bytes:
-                run.append(reply)
-                continue
-            if run:
-                kept.append(_Held(run))
-                run = []
-            kept.append(reply)
-        if run:
-            kept.append(_Held(run))
-        held += [reply for reply in kept if isinstance(reply, _Held)]
-        replies[:] = kept
+        self._held.hold(gate, replies)
+
+    def _gate_of(self, logs: list[Log]) -> Gate | None:
+        """Send the effects in `logs`; give what their replies wait for."""
+        self._peers.wake()
+        return self._gate(true_logs(logs) if self._locks.watches.in_use else logs)
 
     # -- from the keeper of partitions ------------------------------------------------
 
     def resolved(self, gates: Iterable[Gate]) -> None:
         """Let the replies go whose effects are safe, or can no longer become so."""
-        for gate in gates:
-            for held in self._gates.pop(gate, ()):
-                held.release(safe=bool(gate.committed))
+        self._held.resolved(gates)
 
     def routes_changed(self) -> None:
         """Look again at every order that waits."""
@@ -221,22 +210,23 @@ class Router:
     # -- from the peers ---------------------------------------------------------------
 
     def serve(self, order: Order) -> None:
-        """Run an order that a peer sent; it is resolved, or refused, now or later.
+        """Run an order of a peer's; it is resolved, or refused, now or later."""
+        self._dispatch(order)
 
-        A command that no peer has reason to send, or for a database that is not configured
-        here, is answered with an error.
-        """
-        row = order.row
-        if order.database >= len(self._store):
-            order.fail(CommandError("DB index is out of range"))
-        elif not row.key_at and row.on_keys is None and row.name.encode() not in INTERNAL:
-            order.fail(CommandError(f"{row.name} is no command that nodes run for each other"))
-        else:
-            self._dispatch(order)
+    def hold_answers(
+        self, answers: list[tuple[int, bytes]], logs: list[Log], reply: Callable[[int, bytes | None], None]
+    ) -> None:
+        """Give a peer its answers, by number, once the effects in `logs` are safe."""
+        gate = self._gate_of(logs) if logs else None
+        if gate is not None:
+            self._held.hold_answers(gate, answers, reply)
+            return
+        for number, wire in answers:
+            reply(number, wire)
 
-    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
-        """Take the owner's answer to an order."""
-        if served:
+    def answered(self, order: Order, wire: bytes | None) -> None:
+        """Take the owner's answer to an order; None if it was not run."""
+        if wire is not None:
             order.resolve(wire)
             return
         self._stats.forward_errors["refused"] += 1
@@ -276,14 +266,31 @@ class Router:
             deadline_s=self._clock() + self._timeout_s,
         )
         order.unit = unit
-        self._dispatch(order)
+        if len(partitions) == 1:
+            self._send(order, self._table.primary[partitions[0]])
+        else:
+            self._dispatch(order)
         return order
+
+    @property
+    def databases(self) -> int:
+        """How many databases there are."""
+        return len(self._store)
 
     @property
     def owns_all(self) -> bool:
         """Whether this node is the primary of all partitions."""
         primary = self._table.primary
         return primary.count(self._name) == len(primary)
+
+    def _send(self, order: Order, owner: str) -> None:
+        """Have a new order run by the one owner that it has; None is known if that is empty."""
+        if owner == self._name:
+            self._run(order)
+        elif owner:
+            self._ask(order, owner)
+        else:
+            self._park(order)
 
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
@@ -297,10 +304,10 @@ class Router:
                 self._park(order)
             else:
                 order.refuse()
+        elif len(owners) == 1:
+            self._send(order, owners.pop())
         elif "" in owners:
             self._park(order)
-        elif len(owners) == 1:
-            self._ask(order, owners.pop())
         elif order.once:
             order.refuse()
         else:
@@ -438,23 +445,6 @@ class Router:
             order.fail(refusal)
             return
         transaction.begin()
-
-
-class _Held(Pending):
-    """Finished replies that wait for their effects to be safe."""
-
-    __slots__ = ("_replies",)
-
-    def __init__(self, replies: list[bytes]) -> None:
-        super().__init__()
-        self._replies = replies
-
-    def release(self, *, safe: bool) -> None:
-        """Send the replies; or as many errors, if nobody can tell what became of the effects."""
-        if safe:
-            self.resolve(b"".join(self._replies))
-        else:
-            self.resolve(error(Uncertain()) * len(self._replies))
 
 
 def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, ...]]:

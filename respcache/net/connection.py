@@ -40,6 +40,7 @@ class Connection:
         "_closing",
         "_decoder",
         "_descriptor",
+        "_flushing",
         "_paused",
         "_pushed_bytes",
         "_queue",
@@ -62,6 +63,7 @@ class Connection:
         self._unsent = False
         """Whether the transport may still hold replies that the socket had no room for."""
         self._paused = False
+        self._flushing = False
         self._pushed_bytes = 0
         """Pushed behind replies that are to come, since they were last counted; some may have been sent."""
         self._transport: asyncio.Transport
@@ -222,6 +224,17 @@ class Connection:
         if self.session.closing:
             self._close()
 
+    def _flush_soon(self) -> None:
+        """Send the replies that are there at the end of this turn: others may come within it."""
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        if not self._closing:
+            self._flush()
+
     def _flush(self) -> None:
         """Send the replies that are there, up to the first that is not."""
         queue = self._queue
@@ -230,7 +243,7 @@ class Connection:
             reply = queue[0]
             if isinstance(reply, Pending):
                 if reply.wire is None:
-                    reply.then(self._flush)
+                    reply.then(self._flush_soon)
                     break
                 ready.append(reply.wire)
             else:

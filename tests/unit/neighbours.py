@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from respcache import errands
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
+from respcache.errands import Errand
 from respcache.executor import Executor, Out
 from respcache.locking import Locks
 from respcache.multi import Multi
@@ -129,22 +131,17 @@ class Street:
     def deliver(self, question: Question) -> None:
         """Have an order run by its owner, and the answer given back when it is there."""
         order, asker, owner = question.order, question.asker, self.nodes[question.owner]
-        served = Order(
-            order.row,
-            order.argv,
-            database=order.database,
-            protocol=order.protocol,
-            partitions=order.partitions,
-            deadline_s=order.deadline_s,
-            relayed=True,
-            version=asker.table.version,
+        errand = Errand(asker.table.version, order.database, order.protocol, order.deadline_s)
+        errands.run(
+            owner.router,
+            errand,
+            [(1, list(order.partitions), order.argv)],
+            lambda _number, wire: asker.router.answered(order, wire),
         )
-        owner.router.serve(served)
-        served.then(lambda: asker.router.answered(order, served=not served.refused, wire=served.wire or b""))
 
     def refuse(self, question: Question) -> None:
         """Send an order back as if its owner did not serve the keys."""
-        question.asker.router.answered(question.order, served=False, wire=b"")
+        question.asker.router.answered(question.order, None)
 
     def lose(self, question: Question) -> None:
         """Break the link before the answer comes."""
