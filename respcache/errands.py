@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 
 from respcache.errors import CommandError
 from respcache.executor import Request, resolve
+from respcache.internal import INTERNAL
 from respcache.order import Order
 from respcache.resp.encode import error
 from respcache.routing import Router
 from respcache.store.partition import Log
-from respcache.transaction import INTERNAL
 
 Answer: TypeAlias = Callable[[int, bytes | None], None]
 """Called once for each request with its number and the reply; with None if it was certainly not run."""

@@ -18,7 +18,7 @@ from respcache.commands.session import Session
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, UnknownCommand, WrongArity
 from respcache.pending import Pending
-from respcache.reply import OK, QUEUED
+from respcache.reply import OK, QUEUED, Reply, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.stats import DURATION_BUCKETS, Stats
@@ -261,10 +261,11 @@ class Executor:
 
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
-        wire, log = self._on_key(row, argv, partition, protocol)
+        reply, log = self._on_key(row, argv, partition)
+        wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log])
 
-    def _on_key(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> tuple[bytes, Log | None]:
+    def _on_key(self, row: Command, argv: Argv, partition: Partition) -> tuple[Reply, Log | None]:
         try:
             reply = row.on_key(partition, argv)
         except CommandError:
@@ -272,7 +273,7 @@ class Executor:
             raise
         if partition.changed:
             partition.ship(argv if row.writes else None)
-        return encode(reply, protocol), partition.awaits()
+        return reply, partition.awaits()
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
@@ -288,11 +289,11 @@ class Executor:
             if not call.spans_database:
                 own = tuple(sorted({partition_of(key) for key in call.row.keys.of(call.argv)}))
             try:
-                wire, unclean = self._apply(call.row, call.argv, keyspace, call.protocol, own)
+                reply, unclean = self._apply(call.row, call.argv, keyspace, own)
             except CommandError as refusal:
                 wires.append(error(refusal))
             else:
-                wires.append(wire)
+                wires.append(encode(reply, call.protocol))
                 logs += unclean
         return wires, logs
 
@@ -321,7 +322,8 @@ class Executor:
             if not partition.serving:
                 return at
             try:
-                wire, log = self._on_key(row, argv, partition, protocol)
+                reply, log = self._on_key(row, argv, partition)
+                wire = encode(reply, protocol)
             except CommandError as refusal:
                 wire, log = error(refusal), None
             done.append((number, wire))
@@ -334,19 +336,22 @@ class Executor:
     ) -> bytes | Pending:
         """Run a command whose partitions are all served here, and no other ones concerned.
 
-        Raises CommandError.
+        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
-        wire, logs = self._apply(row, argv, keyspace, protocol, partitions)
+        reply, logs = self._apply(row, argv, keyspace, partitions)
+        if isinstance(reply, Waits):
+            return reply.wire
+        wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
 
     def _apply(
-        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
-    ) -> tuple[bytes, list[Log]]:
+        self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]
+    ) -> tuple[Reply, list[Log]]:
         """Run a command and tell the copies. Raises CommandError."""
         if row.key_at:
-            wire, log = self._on_key(row, argv, keyspace.at(argv[row.key_at]), protocol)
-            return wire, [] if log is None else [log]
+            reply, log = self._on_key(row, argv, keyspace.at(argv[row.key_at]))
+            return reply, [] if log is None else [log]
         check_pairs(row, argv)
         assert row.on_keys is not None
         try:
@@ -355,7 +360,7 @@ class Executor:
             for number in partitions:
                 keyspace.partitions[number].ship(None)
             raise
-        return encode(reply, protocol), self._collect(row, argv, partitions)
+        return reply, self._collect(row, argv, partitions)
 
     def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
         """Send what a command on several keys has changed to the copies.

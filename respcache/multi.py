@@ -18,20 +18,21 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Final, TypeAlias
 
-from respcache.cluster.ownership.slots import partition_of, slot_of
+from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.connection import hello_words, selected
 from respcache.commands.queue import ARGUMENT_BYTES, Queue
 from respcache.commands.session import Session
 from respcache.commands.transactions import ExecAborted
-from respcache.errors import CommandError, CrossSlot
+from respcache.errors import CommandError
 from respcache.executor import Executor
+from respcache.internal import EXEC, EXEC_RO, WATCH
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.reply import NULL_ARRAY, OK
 from respcache.resp.encode import array_head, encode, error
 from respcache.routing import EVERYWHERE, Router
 from respcache.store.copies import StoredKey
-from respcache.transaction import CHANGED, EXEC, EXEC_RO, WATCH, unpacked
+from respcache.transaction import CHANGED, unpacked
 from respcache.unit import Call, Unit
 
 Stage: TypeAlias = list[int]
@@ -60,13 +61,13 @@ class Multi:
         if queue is None or queue.spoiled:
             raise ExecAborted
         run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases), self._databases)
-        self._stay(session, [key for call in run.calls for key in call.row.keys.of(call.argv)])
+        self._router.stay(session, [key for call in run.calls for key in call.row.keys.of(call.argv)])
         run.begin(tokens)
         return _in_order(session, run.reply)
 
     def watch(self, session: Session, keys: Sequence[bytes]) -> Pending:
         """Get tokens of the keys' states. Raises CommandError."""
-        self._stay(session, keys)
+        self._router.stay(session, keys)
         watched = session.watched
         new = [key for key in dict.fromkeys(keys) if (session.database, key) not in watched]
         limit = session.host.config.server.client_query_buffer_limit_bytes
@@ -87,16 +88,6 @@ class Multi:
 
         when_all(orders, watching)
         return _in_order(session, reply)
-
-    def _stay(self, session: Session, keys: Sequence[bytes]) -> None:
-        """Send a client that knows the slot table to the owner of all keys. Raises Moved or CrossSlot."""
-        if not keys or not self._router.wants_redirect(session):
-            return
-        if len({slot_of(key) for key in keys}) > 1:
-            raise CrossSlot
-        moved = self._router.redirection(session, keys[0])
-        if moved is not None:
-            raise moved
 
 
 class _Run:

@@ -15,7 +15,7 @@ what this node serves changes, parked orders are dispatched again, until their d
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from respcache.backlog import Backlog
@@ -24,11 +24,13 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, CommandError, Congested, Moved, NoReplicas, TryAgain, Uncertain
+from respcache.errors import ClusterDown, CommandError, Congested, CrossSlot, Moved, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out, check_pairs
 from respcache.holding import Held
+from respcache.internal import BLOCK, COMMIT, LOCK, TICKETS, UNITS, WATCH
 from respcache.locking import Locks, node_of
-from respcache.merging import Part, merged
+from respcache.merging import parts_of
+from respcache.observing import true_logs
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.reply import OK
@@ -37,9 +39,10 @@ from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.transaction import COMMIT, LOCK, UNITS, WATCH, Participant, Transaction, packed
+from respcache.tickets import Tickets
+from respcache.transaction import Participant, Transaction, packed
 from respcache.unit import Unit
-from respcache.watching import true_logs
+from respcache.waiting import Desk, Timer, Wait
 
 EVERYWHERE: Final = tuple(range(PARTITIONS))
 ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})
@@ -82,10 +85,12 @@ class Router:
         timeout_s: float,
         redirect: str,
         clock: Callable[[], float],
+        call_at: Callable[[float, Callable[[], None]], Timer],
         backlog_max_bytes: int,
     ) -> None:
-        """`timeout_s` is how long a command waits for an owner; `clock` gives monotonic seconds.
+        """`timeout_s` is how long a command waits for an owner.
 
+        `clock` gives monotonic seconds, and `call_at` calls a function at such a time.
         `backlog_max_bytes` bounds what waits to be written while copies do not keep up.
         """
         self._name: Final = name
@@ -106,6 +111,18 @@ class Router:
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions = 0
         self.executor: Executor
+        self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
+        """The commands that wait for keys of this node."""
+        self._desk: Final = Desk(
+            name,
+            primary=table.primary,
+            dispatch=self._dispatch,
+            again=self._park,
+            answer=self.tickets.answer,
+            clock=clock,
+            call_at=call_at,
+            timeout_s=timeout_s,
+        )
 
     # -- from the executor ------------------------------------------------------------
 
@@ -125,11 +142,33 @@ class Router:
         keys = row.keys.of(argv) if row.keys.names_keys else []
         if row.keys.names_keys and not keys:
             return self._without_keys(session, row, argv)
+        if row.awaits is not None:
+            return self._wait(session, row, argv, keys)
         partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else self.scope(session, row)
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
         return reply
+
+    def _wait(self, session: Session, row: Command, argv: Argv, keys: Sequence[bytes]) -> bytes | Pending:
+        """Run a command that may have to wait. Raises Moved or CrossSlot."""
+        self.stay(session, keys)
+        wait = Wait(self._desk, session, row, argv)
+        self._dispatch(wait)
+        if wait.wire is not None:
+            return wait.wire
+        session.barrier = session.blocked = wait
+        return wait
+
+    def stay(self, session: Session, keys: Sequence[bytes]) -> None:
+        """Send a client that knows the slot table to the owner of all keys. Raises Moved or CrossSlot."""
+        if not keys or not self.wants_redirect(session):
+            return
+        if len({slot_of(key) for key in keys}) > 1:
+            raise CrossSlot
+        moved = self.redirection(session, keys[0])
+        if moved is not None:
+            raise moved
 
     def scope(self, session: Session, row: Command) -> tuple[int, ...]:
         """Tell which partitions a command on a whole database is about: all, or those of this node."""
@@ -176,7 +215,7 @@ class Router:
     def _gate_of(self, logs: list[Log]) -> Gate | None:
         """Send the effects in `logs`; give what their replies wait for."""
         self._peers.wake()
-        return self._gate(true_logs(logs) if self._locks.watches.in_use else logs)
+        return self._gate(true_logs(logs) if self._locks.observed else logs)
 
     # -- from the keeper of partitions ------------------------------------------------
 
@@ -184,8 +223,15 @@ class Router:
         """Let the replies go whose effects are safe, or can no longer become so."""
         self._held.resolved(gates)
 
+    def rerouted(self) -> None:
+        """Take note of new owners."""
+        self.tickets.send_back()
+        self._desk.rerouted()
+        self.routes_changed()
+
     def routes_changed(self) -> None:
         """Look again at every order that waits."""
+        self.tickets.offer_ready()
         parked, self._parked = self._parked, deque()
         self._backlog.clear()
         for order in parked:
@@ -195,6 +241,7 @@ class Router:
         """Refuse the orders whose deadline has passed. To be called several times a second."""
         now = self._clock()
         self._locks.watches.sweep(now)
+        self._locks.room.sweep()
         while late := [order for order in self._parked if order.deadline_s <= now]:
             self._parked = deque(order for order in self._parked if order.deadline_s > now)
             for order in late:  # a lock that is refused parks its command, as late as itself
@@ -204,6 +251,7 @@ class Router:
     def peer_gone(self, node: str) -> None:
         """Void what a node's transactions hold, and what they wait to lock: nobody would unlock it."""
         self._locks.release_of(node)
+        self.tickets.release_of(node)
         for order in [order for order in self._parked if order.row is LOCK and node_of(order.argv[1]) == node]:
             order.refuse()
 
@@ -295,6 +343,9 @@ class Router:
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
             return
+        if isinstance(order, Wait):
+            order.go()
+            return
         primary = self._table.primary
         owners = {primary[number] for number in order.partitions}
         if owners == {self._name} or not (owners or order.relayed):
@@ -315,6 +366,10 @@ class Router:
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
+        self.tickets.offer_ready()
+        if order.row.name in TICKETS:
+            self._run_ticket(order)
+            return
         if order.row is COMMIT:
             self._commit(order)
             return
@@ -341,6 +396,16 @@ class Router:
             order.fail(refusal)
             return
         order.follow(reply)
+
+    def _run_ticket(self, order: Order) -> None:
+        """Run an order about a command that waits for a key of this node."""
+        if order.row is BLOCK and self._locks.scarce(order.partitions):
+            self._reject("quorum", order, NoReplicas())
+        elif not self.tickets.run(order):
+            self._park(order)
+        elif self.tickets.has_unlocked:
+            self._peers.wake()  # a partition that was locked may be about to move
+            self.routes_changed()
 
     def _run_unit(self, order: Order) -> None:
         """Run a transaction all of whose keys are served here, in one go."""
@@ -413,21 +478,8 @@ class Router:
         if order.row.merge is Merge.NONE:
             self._transact(order)
             return
-        groups: dict[str, list[int]] = {}
-        for number in order.partitions:
-            groups.setdefault(self._table.primary[number], []).append(number)
-        parts = [_part(order, tuple(numbers)) for numbers in groups.values()]
-        missing = len(parts)
-
-        def arrived() -> None:
-            nonlocal missing
-            missing -= 1
-            if not missing:
-                order.resolve(merged(order.row.merge, [Part(part.wire or b"", places) for part, places in parts]))
-
-        for part, _ in parts:
+        for part in parts_of(order, self._table.primary):
             self._dispatch(part)
-            part.then(arrived)
 
     def _transact(self, order: Order) -> None:
         """Run an order whose keys have several owners, all of them locked meanwhile."""
@@ -445,24 +497,3 @@ class Router:
             order.fail(refusal)
             return
         transaction.begin()
-
-
-def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, ...]]:
-    """Make the order for some of the partitions; the places of its keys among those of the whole."""
-    argv, spec = order.argv, order.row.keys
-    places: tuple[int, ...] = ()
-    if spec.first:
-        mine = frozenset(partitions)
-        positions = range(spec.first, len(argv), spec.step)
-        chosen = [(place, at) for place, at in enumerate(positions) if partition_of(argv[at]) in mine]
-        places = tuple(place for place, _ in chosen)
-        argv = argv[: spec.first] + [word for _, at in chosen for word in argv[at : at + spec.step]]
-    part = Order(
-        order.row,
-        argv,
-        database=order.database,
-        protocol=order.protocol,
-        partitions=partitions,
-        deadline_s=order.deadline_s,
-    )
-    return part, places

@@ -27,24 +27,24 @@ copy in one frame. So all keys of one owner are written or none, unless it dies 
 frames to some of its copies sent and to others not.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from time import time
 from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import NO_KEYS, Command, Flags, Merge
+from respcache.commands.registry import Command
 from respcache.errors import CommandError, TryAgain, Uncertain
 from respcache.executor import check_pairs, resolve
+from respcache.internal import COMMIT, LOCK, UNITS
 from respcache.locking import Locks
 from respcache.merging import elements
 from respcache.order import Order
-from respcache.reply import NULL_ARRAY, OK, Reply
+from respcache.reply import NULL_ARRAY, OK, Waits
 from respcache.resp.encode import bulk, encode, error
 from respcache.store.copies import Copies, StoredKey, entry_effect
 from respcache.store.keyspace import Store
-from respcache.store.partition import Argv, Log, Partition
+from respcache.store.partition import Log
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
 
 
@@ -212,7 +212,10 @@ class Transaction:
                 return encode(row.on_key(space.at(argv[row.key_at]), argv), call.protocol)
             check_pairs(row, argv)
             assert row.on_keys is not None
-            return encode(row.on_keys(space, argv), call.protocol)
+            reply = row.on_keys(space, argv)
+            if isinstance(reply, Waits) and self._order.row is row:
+                return reply.wire
+            return encode(reply, call.protocol)
         except CommandError as refusal:
             return error(refusal)
 
@@ -284,41 +287,5 @@ def _partition(stored: StoredKey) -> int:
     return partition_of(stored[1])
 
 
-def _no_handler(_partition: Partition, _argv: Argv) -> Reply:
-    raise AssertionError("orders between nodes are run by the participant")
-
-
-def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
-    return Command(
-        name=name,
-        arity=-2,
-        argc_min=2,
-        argc_max=sys.maxsize,
-        flags=flags,
-        keys=NO_KEYS,
-        since="",
-        group="internal",
-        categories=(),
-        summary="",
-        merge=Merge.NONE,
-        index=0,
-        key_at=0,
-        writes=Flags.WRITE in flags,
-        no_auth=False,
-        on_key=_no_handler,
-        on_keys=None,
-        on_session=None,
-    )
-
-
-LOCK: Final = _internal("RESPCACHE.LOCK")
-COMMIT: Final = _internal("RESPCACHE.COMMIT")
-WATCH: Final = _internal("RESPCACHE.WATCH", Flags.READONLY)
-EXEC: Final = _internal("RESPCACHE.EXEC")
-EXEC_RO: Final = _internal("RESPCACHE.EXEC_RO", Flags.READONLY)
-UNITS: Final = (EXEC, EXEC_RO)
-"""What a client has queued, as an order: with writes among it, and without."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
-INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, EXEC, EXEC_RO)}
-"""What nodes ask of each other and no client can."""

@@ -107,6 +107,21 @@ def client_kill(session: Session, argv: Argv) -> Reply:
     return _kill(session, _filter(session, argv))
 
 
+@command("CLIENT|UNBLOCK", arity=-3, flags=_OTHERS, since="5.0.0")
+def client_unblock(session: Session, argv: Argv) -> Reply:
+    """End the wait of a client of this node, as if its time were over, or (ERROR) with an error; return how many."""
+    if len(argv) > 4:
+        raise CommandError("unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.")
+    reason = option(argv[3]) if len(argv) == 4 else b"TIMEOUT"
+    if reason not in {b"TIMEOUT", b"ERROR"}:
+        raise CommandError("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    number = integer(argv[2])
+    for other in session.host.sessions():
+        if other.client_id == number and other.blocked is not None:
+            return int(other.blocked.unblock(refused=reason == b"ERROR"))
+    return 0
+
+
 @dataclass(slots=True)
 class _Filter:
     """Which clients CLIENT KILL means; None stands for any."""
@@ -138,6 +153,7 @@ def _line(session: Session, now_unix_s: int) -> bytes:
     marks = (
         ("P", session.subscribed),
         ("x", session.queue is not None),
+        ("b", session.is_blocked),
         ("e", session.no_evict),
         ("T", session.no_touch),
         ("r", session.cluster_aware),

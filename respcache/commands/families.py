@@ -1,6 +1,8 @@
 """Every family of commands, imported: with this module the table is full."""
 
 from respcache.commands import (
+    blocking_lists,
+    blocking_sorted_sets,
     clients,
     cluster,
     configuration,
@@ -27,6 +29,8 @@ from respcache.commands.registry import ROWS
 
 __all__ = [
     "ROWS",
+    "blocking_lists",
+    "blocking_sorted_sets",
     "clients",
     "cluster",
     "configuration",

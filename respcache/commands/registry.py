@@ -22,6 +22,7 @@ from respcache.commands.session import Session
 from respcache.errors import UnknownSubcommand
 from respcache.pending import Pending
 from respcache.reply import Reply, Status
+from respcache.store.aggregate import Aggregate
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 
@@ -111,14 +112,35 @@ class KeySpec:
             keys += argv[start : start + count]
         return keys
 
+    def narrowed(self, argv: Argv, keys: list[bytes]) -> Argv:
+        """Write the same command with these keys in place of its own."""
+        if self.count_at:
+            following = self.count_at + 1 + len(self.of(argv))
+            return [*argv[: self.count_at], b"%d" % len(keys), *keys, *argv[following:]]
+        last = self.last if self.last >= 0 else len(argv) + self.last
+        return [*argv[: self.first], *keys, *argv[last + 1 :]]
+
 
 NO_KEYS: Final = KeySpec(0, 0, 0)
 FIRST: Final = KeySpec(1, 1, 1)
 FIRST_TWO: Final = KeySpec(1, 2, 1)
 ALL: Final = KeySpec(1, -1, 1)
+ALL_BUT_LAST: Final = KeySpec(1, -2, 1)
 PAIRS: Final = KeySpec(1, -1, 2)
 COUNTED: Final = KeySpec(0, 0, 0, count_at=1)
+COUNTED_SECOND: Final = KeySpec(0, 0, 0, count_at=2)
 FIRST_AND_COUNTED: Final = KeySpec(1, 1, 1, count_at=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a command waits for whose handler returns `Waits`: that one of its keys holds a value of a kind.
+
+    Then it is run again; with that key alone, unless only some of its keys (`of`) are waited for.
+    """
+
+    kind: type[Aggregate]
+    of: KeySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +175,16 @@ class Command:
     """Only to be called if `key_at` says so."""
     on_keys: KeysHandler | None
     on_session: SessionHandler | None
+    awaits: Awaited | None = None
+    """None for commands that never wait."""
     subcommands: "dict[bytes, Command]" = field(default_factory=dict)
     """By name in capitals; empty unless the command is a family."""
+
+    def awaited(self, argv: Argv) -> list[bytes]:
+        """Pick the keys that it may have to wait for."""
+        if self.awaits is None:
+            return []
+        return (self.awaits.of or self.keys).of(argv)
 
     def member(self, argv: Argv) -> "Command":
         """Find the subcommand that argv names. Raises UnknownSubcommand."""
@@ -198,17 +228,25 @@ def key_command(
 
 
 def keys_command(
-    name: str, *, arity: int, flags: Flags, since: str, keys: KeySpec, merge: Merge = Merge.NONE
+    name: str,
+    *,
+    arity: int,
+    flags: Flags,
+    since: str,
+    keys: KeySpec,
+    merge: Merge = Merge.NONE,
+    awaits: Awaited | None = None,
 ) -> Callable[[KeysHandler], KeysHandler]:
     """Register a command on several keys, or (`NO_KEYS`) on a whole database.
 
     With `merge` it can be run in parts, each with the keys of one owner, or on each
-    node. Without, it is atomic over all its keys wherever they are.
+    node. Without, it is atomic over all its keys wherever they are. With `awaits` its
+    handler may return `Waits`.
     """
 
     def register(handler: KeysHandler) -> KeysHandler:
         group = group_of(handler.__module__)
-        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_keys=handler)
+        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_keys=handler, awaits=awaits)
         return handler
 
     return register
@@ -286,6 +324,7 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
     on_key: KeyHandler | None = None,
     on_keys: KeysHandler | None = None,
     on_session: SessionHandler | None = None,
+    awaits: Awaited | None = None,
 ) -> None:
     is_family = on_key is None and on_keys is None and on_session is None
     row = Command(
@@ -307,6 +346,7 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
         on_key=on_key or _on_no_key,
         on_keys=on_keys,
         on_session=on_session,
+        awaits=awaits,
     )
     parent, _, member = name.partition("|")
     spellings = (member.encode(),) if member else (name.encode(), name.lower().encode())

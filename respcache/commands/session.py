@@ -120,6 +120,17 @@ class Host(Protocol):
         """Begin to leave the cluster and to end the process; returns at once."""
 
 
+class Blocked(Protocol):
+    """A client's command that waits for a key."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it really does: it may just be on its way to the owner of the key."""
+
+    def unblock(self, *, refused: bool) -> bool:
+        """End the wait, as if its time were over, or with an error; False if it does not wait."""
+
+
 class Session:
     """The state of one client. The connection owns it; commands read and change it."""
 
@@ -127,6 +138,7 @@ class Session:
         "address",
         "authenticated",
         "barrier",
+        "blocked",
         "client_id",
         "closing",
         "cluster_aware",
@@ -183,6 +195,8 @@ class Session:
         self.barrier: Pending | None = None
         """A command under way whose keys have several owners: the next ones wait until it is done, because
         they would overtake it at the owners of their keys."""
+        self.blocked: Blocked | None = None
+        """Its command that may have to wait for a key."""
         self.queue: Queue | None = None
         """The commands since MULTI; None outside of a transaction."""
         self.watched: dict[tuple[int, bytes], bytes] = {}
@@ -208,6 +222,16 @@ class Session:
     def listens_only(self) -> bool:
         """Whether all that comes in means subscriptions: in RESP2 messages could not be told from replies."""
         return self.subscribed > 0 and self.protocol == 2
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it waits for a key."""
+        return self.blocked is not None and self.blocked.waiting
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether it is silent for a reason: it listens to channels, or waits for a key."""
+        return self.subscribed > 0 or self.is_blocked
 
     def restrict(self) -> None:
         """Find out anew whether commands must be looked at one by one."""

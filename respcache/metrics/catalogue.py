@@ -38,6 +38,7 @@ ERROR_CODES: Final = (
     "NOPROTO",
     "NOREPLICAS",
     "TRYAGAIN",
+    "UNBLOCKED",
     "UNCERTAIN",
     "WRONGPASS",
     "WRONGTYPE",
@@ -154,6 +155,11 @@ CLIENTS: Final = Section(
     "Clients",
     (
         gauge("client_connections", "Clients connected now.", lambda now: len(now.clients)),
+        gauge(
+            "clients_blocked",
+            "Clients whose command waits for a key.",
+            lambda now: sum(session.is_blocked for session in now.clients),
+        ),
         gauge("client_connections_max", "Clients that may be connected.", lambda now: now.config.server.maxclients),
         counter("client_connections_accepted_total", "Clients let in.", lambda now: now.stats.connections_accepted),
         counters(

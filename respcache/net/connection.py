@@ -125,7 +125,8 @@ class Connection:
             self.ended, session.closing = "protocol", True
         barrier = session.barrier
         if out and barrier is not None and out[-1] is barrier:
-            self._transport.pause_reading()
+            if session.blocked is None:  # else only reading tells that the client is gone; its buffer has a limit
+                self._transport.pause_reading()
             barrier.also(self._go_on)
         self._send(out)
         if session.stalled and not self._closing:

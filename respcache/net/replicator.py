@@ -270,7 +270,7 @@ class Replicator:
         self._locks.ration(self.keeper.scarce)
         self._locks.congest(self.keeper.congested)
         self.changed.set()
-        self.router.routes_changed()
+        self.router.rerouted()
 
     def _take_lease(self, *, held: bool) -> None:
         """Serve, or do not."""
@@ -305,6 +305,7 @@ class Replicator:
         self._waking = False
         if self._closed:
             return
+        self.router.tickets.serve()
         effects = self.keeper.flush(self._loop.time())
         if effects:
             self.perform(effects)

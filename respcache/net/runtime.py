@@ -211,6 +211,7 @@ class Runtime:
             timeout_s=cluster.command_timeout_s,
             redirect=server.redirect,
             clock=self._loop.time,
+            call_at=self._loop.call_at,
             backlog_max_bytes=cluster.unacked_limit_bytes,
         )
         self.executor: Final = Executor(self.store, self.stats, self.router)

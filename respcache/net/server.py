@@ -103,7 +103,7 @@ class Server:
             session = connection.session
             if session.killed:
                 connection.end("killed")
-            elif timeout_s and not session.subscribed and self.now_unix_s - session.last_active_unix_s > timeout_s:
+            elif timeout_s and not session.is_patient and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
 
     def wind_down(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from respcache.errors import CommandError
-from respcache.reply import Members, NullArray, Pairs, Push, Reply, Status, Verbatim
+from respcache.reply import Members, NullArray, Pairs, Push, Reply, Status, Verbatim, Waits
 
 CRLF: Final = b"\r\n"
 HEADED_MAX: Final = 1024
@@ -95,6 +95,8 @@ def _rare(reply: Reply, protocol: int) -> bytes:
         return array_head(count) + b"".join(parts)
     if isinstance(reply, NullArray):
         return b"*-1\r\n" if protocol == 2 else NULL_3
+    if isinstance(reply, Waits):
+        return encode(reply.instead, protocol)
     raise TypeError(f"no reply value: {type(reply).__name__}")
 
 

@@ -1,7 +1,7 @@
 """Routers of several nodes without sockets: what one asks of another waits until it is delivered, refused or lost."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,6 +68,7 @@ class Neighbour:
             timeout_s=TIMEOUT_S,
             redirect=redirect,
             clock=lambda: street.now,
+            call_at=street.call_at,
             backlog_max_bytes=BACKLOG_BYTES,
         )
         self.router.executor = self.executor = Executor(self.store, self.stats, self.router)
@@ -103,6 +104,19 @@ class Neighbour:
         return out
 
 
+@dataclass(slots=True, eq=False)
+class Alarm:
+    """A call to come; time passes when the test says so."""
+
+    due_s: float
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Do not call."""
+        self.cancelled = True
+
+
 class Street:
     """Nodes that share the partitions: partition p belongs to node p modulo their number."""
 
@@ -110,6 +124,7 @@ class Street:
         self, names: Sequence[str] = NAMES, *, databases: int = 16, redirect: str = "auto", log: Log | None = None
     ) -> None:
         self.now = 100.0
+        self.alarms: Final[list[Alarm]] = []
         self.cut: Final[set[str]] = set()
         """Nodes that nobody has a link to."""
         self.questions: Final[deque[Question]] = deque()
@@ -149,8 +164,28 @@ class Street:
 
     def settle(self) -> None:
         """Deliver whatever is on its way, and what follows from it."""
+        self.end_turn()
         while self.questions:
             self.deliver(self.questions.popleft())
+            self.end_turn()
+
+    def end_turn(self) -> None:
+        """End a turn of every node's event loop."""
+        for node in self.nodes.values():
+            node.router.tickets.serve()
+
+    def call_at(self, due_s: float, callback: Callable[[], None]) -> Alarm:
+        """Call a function when it is time; see `pass_time`."""
+        self.alarms.append(Alarm(due_s, callback))
+        return self.alarms[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and call whoever is to be called meanwhile."""
+        self.now += seconds
+        for alarm in sorted(self.alarms, key=lambda alarm: alarm.due_s):
+            if alarm.due_s <= self.now and not alarm.cancelled:
+                alarm.cancelled = True
+                alarm.callback()
 
     def take(self, name: str) -> Question:
         """Deliver up to the first order of this name, and take that one off its way."""
