@@ -29,6 +29,10 @@ LEVELS: Final = {
 }
 READY: Final = "ready"
 READ_BYTES: Final = 4096
+SWITCH_INTERVAL_S: Final = 0.000_5
+"""How long a thread that computes may keep the interpreter's lock while another waits for it; Python's default is ten
+times that. The membership thread takes the lock some three times to answer a probe. With three nodes and their load on
+two cores, 85 % of probes took up to 16 ms instead of 70 %, and 3 % needed helpers instead of 5 %."""
 LOG_FORMAT: Final = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 
 log: Final = logging.getLogger(__name__)
@@ -77,6 +81,7 @@ class Ready:
 
 
 def _run(settings: Config, *, end_with_stdin: bool) -> None:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     serving = _serve(settings, end_with_stdin=end_with_stdin)
     if sys.platform == "win32":
         asyncio.run(serving)
