@@ -14,6 +14,7 @@ from respcache.cluster.membership.contact import Contact
 from respcache.cluster.membership.effects import (
     Died,
     Effect,
+    Event,
     Left,
     NameConflict,
     PeerRecordVersion,
@@ -459,11 +460,26 @@ class Swim:
 
     def _done(self, now: float) -> list[Effect]:
         """End an input: act on what the view learned, arm the gossip timer, hand over the effects."""
-        view, profile = self._view, self._profile
-        for name in view.newcomers:
-            self._prober.meet(name)
-        view.newcomers.clear()
+        view = self._view
+        if view.newcomers:
+            for name in view.newcomers:
+                self._prober.meet(name)
+            view.newcomers.clear()
         events = view.take_events()
+        if events:
+            self._heed(events)
+        if not view.table.live_peers:
+            view.rumors.clear()  # nobody to tell; told after a split has healed, they would be lies
+        elif self._gossip_at == math.inf and view.rumors:
+            self._gossip_at = max(now, self._gossiped_at + self._profile.gossip_interval_s)
+        self.deadline = self._due()
+        effects: list[Effect] = [*self._outbox.take(), *events]
+        if self._silent:
+            return [effect for effect in effects if not isinstance(effect, Send | SendStream)]
+        return effects
+
+    def _heed(self, events: list[Event]) -> None:
+        """Act on what the view learned."""
         for event in events:
             match event:
                 case Suspected(member=member):
@@ -474,12 +490,3 @@ class Swim:
                     self._silent = True
                 case _:
                     pass
-        if not view.table.live_peers:
-            view.rumors.clear()  # nobody to tell; told after a split has healed, they would be lies
-        elif self._gossip_at == math.inf and view.rumors:
-            self._gossip_at = max(now, self._gossiped_at + profile.gossip_interval_s)
-        self.deadline = self._due()
-        effects: list[Effect] = [*self._outbox.take(), *events]
-        if self._silent:
-            return [effect for effect in effects if not isinstance(effect, Send | SendStream)]
-        return effects
