@@ -69,8 +69,6 @@ class Gossip(asyncio.DatagramProtocol):
         """The nodes of which it was logged that there is no talking to them."""
         self._loop: asyncio.AbstractEventLoop
         self.traffic: Final = Traffic()
-        self.record_version = 0
-        """Of the ownership record that this node holds; every packet shows it."""
 
     async def open(self, bound: socket.socket) -> None:
         """Begin to listen on a bound UDP socket."""
@@ -146,7 +144,7 @@ class Gossip(asyncio.DatagramProtocol):
     def _show(self) -> float:
         """Say in whatever is sent from now on how this node is doing; return the time."""
         now = self._loop.time()
-        self.swim.set_payload(self.record_version, lag_ms=min(round(1000 * self._lag_s(now)), LAG_MAX_MS))
+        self.swim.set_lag(min(round(1000 * self._lag_s(now)), LAG_MAX_MS))
         return now
 
     def _send(self, address: Address, payload: bytes) -> None:

@@ -17,7 +17,6 @@ from respcache.cluster.membership.effects import (
     Event,
     Left,
     NameConflict,
-    PeerRecordVersion,
     Send,
     SendStream,
     Suspected,
@@ -159,19 +158,12 @@ class Swim:
         return self._view.table.digest
 
     def contact(self, name: str) -> Contact | None:
-        """Return what is known first hand of a peer: round trip, lag, record version."""
+        """Return what is known first hand of a peer: round trip and lag."""
         return self._prober.contacts.get(name)
 
-    def set_payload(self, version: int | None = None, *, lag_ms: int | None = None) -> None:
-        """Set what rides along from now on; what is not given stays as it is.
-
-        `version` is that of the ownership record, in every packet; `lag_ms` how
-        late this node's event loop was lately, in every ack.
-        """
-        if version is not None:
-            self._outbox.record_version = version
-        if lag_ms is not None:
-            self._outbox.lag_ms = min(max(0, lag_ms), LAG_MS_MAX)
+    def set_lag(self, lag_ms: int) -> None:
+        """Say in every ack from now on how late this node's event loop was lately."""
+        self._outbox.lag_ms = min(max(0, lag_ms), LAG_MS_MAX)
 
     def join(self, now: float, seeds: Sequence[Address]) -> list[Effect]:
         """Call these seeds, in place of earlier ones, now and for ever; our own address is passed over."""
@@ -363,9 +355,6 @@ class Swim:
         contact = self._prober.contacts.get(sender.name)
         if contact is None:
             contact = self._prober.contacts[sender.name] = Contact()
-        if packet.record_version > contact.record_version and sender.live and not earlier_run:
-            contact.record_version = packet.record_version
-            self._outbox.note(PeerRecordVersion(sender.name, packet.record_version))
         if source is None:
             return
         accused = sender.state in {MemberState.SUSPECT, MemberState.DEAD}

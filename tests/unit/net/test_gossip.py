@@ -136,7 +136,7 @@ def test_nodes_with_other_keys_do_not_find_each_other(caplog: pytest.LogCaptureF
                 await other.gossip._exchange(node.address, b"let me in")
                 await node.gossip._exchange(other.address, b"let me in")
             other.gossip.perform(other.swim.join(loop.time(), [node.address]))
-            other.gossip._send(node.address, b"\x97let me in")
+            other.gossip._send(node.address, b"\x96let me in")
         async with asyncio.timeout(TIMEOUT_S):
             assert node.sealing is not None
             dropped = node.sealing.datagrams.dropped
