@@ -191,6 +191,20 @@ def test_a_difference_of_views_starts_one_sync() -> None:
     assert [stream.address for stream in streams if isinstance(stream, SendStream)] == [address("b")]
 
 
+@pytest.mark.parametrize(("newcomers", "syncs"), [(20, 0), (100, 1)])
+def test_more_news_than_gossip_can_carry_is_fetched(newcomers: int, syncs: int) -> None:
+    """Half a sync interval after a crowd came a difference is looked into; with fewer, rumours are waited for."""
+    node = member_of("b")
+    names = [f"n{number}" for number in range(newcomers)]
+    node.stream(0.1, packet("b", Gossip(), *map(alive, names)))
+
+    now = 0.1 + LAN.sync_interval_s / 2
+    effects = node.datagram(now, address("b"), packet("b", Ping(1, "a"), digest=12_345))
+
+    requests = [decode_stream(effect.payload).message for effect in effects if isinstance(effect, SendStream)]
+    assert [type(message) for message in requests] == [SyncRequest] * syncs
+
+
 def test_a_sync_reply_names_what_differs_and_gets_the_rest() -> None:
     """What the other side lacks is pushed to it in a second message."""
     node = member_of("b", "c")
