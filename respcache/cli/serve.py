@@ -32,6 +32,10 @@ READY: Final = "ready"
 READ_BYTES: Final = 4096
 HUGE_PAGES_PERIOD_S: Final = 5.0
 """How often the node looks whether it has grown, and asks for huge pages."""
+SWITCH_INTERVAL_S: Final = 0.000_5
+"""How long a thread that computes may keep the interpreter's lock while another waits for it; Python's default is ten
+times that. The membership thread takes the lock some three times to answer a probe. With three nodes and their load on
+two cores, 85 % of probes took up to 16 ms instead of 70 %, and 3 % needed helpers instead of 5 %."""
 LOG_FORMAT: Final = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 
 log: Final = logging.getLogger(__name__)
@@ -80,6 +84,7 @@ class Ready:
 
 
 def _run(settings: Config, *, end_with_stdin: bool) -> None:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     serving = _serve(settings, end_with_stdin=end_with_stdin)
     if sys.platform == "win32":
         asyncio.run(serving)

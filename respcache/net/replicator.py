@@ -151,8 +151,9 @@ class Replicator:
         self.router.routes_changed()
 
     def link_down(self, name: str) -> None:
-        """Note that what was on its way is lost, and with it any transaction of that node's."""
+        """Note that what was on its way is lost, and with it any transaction of that node's; see whether it lives."""
         if not self._closed:
+            self._membership.hint(name)
             self.messenger.exchange.disconnect(name)
             self.router.peer_gone(name)
             self.perform(self.keeper.peer_disconnected(self._loop.time(), name))

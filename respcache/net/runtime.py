@@ -32,7 +32,6 @@ from respcache.cluster.membership import (
     Meta,
     NameConflict,
     PartitionSuspected,
-    PeerRecordVersion,
     Recovered,
     Suspected,
     Swim,
@@ -377,7 +376,7 @@ class Runtime:
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
 
-    def _on_event(self, event: Event) -> None:  # noqa: C901 # one case for each event
+    def _on_event(self, event: Event) -> None:  # one case for each event
         self.tally.count(event)
         self.announcer.heard(event)
         match event:
@@ -410,8 +409,6 @@ class Runtime:
                 log.warning(
                     "%d of %d members do not answer: rather the network than all of them", len(suspects), members
                 )
-            case PeerRecordVersion():
-                pass
             case _:
                 assert_never(event)
 
