@@ -229,7 +229,7 @@ class Connection:
         """Send the replies that are there at the end of this turn: others may come within it."""
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush_now)
+            self._server.soon(self._flush_now)
 
     def _flush_now(self) -> None:
         self._flushing = False

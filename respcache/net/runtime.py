@@ -218,7 +218,7 @@ class Runtime:
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
-        self.server: Final = Server(server, self.executor, self.stats, self.host.session)
+        self.server: Final = Server(server, self.executor, self.stats, self.host.session, soon=self._loop.call_soon)
         self.monitor: Final = Monitor(
             Sources(
                 name=self.name,
