@@ -285,11 +285,12 @@ class Executor:
         wires: list[bytes] = []
         logs: list[Log] = []
         for call in calls:
+            row, argv = call.row, call.argv
             keyspace, own = self._store.keyspace(call.database), partitions
-            if not call.spans_database:
-                own = tuple(sorted({partition_of(key) for key in call.row.keys.of(call.argv)}))
+            if not row.key_at and not call.spans_database:
+                own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
             try:
-                reply, unclean = self._apply(call.row, call.argv, keyspace, own)
+                reply, unclean = self._apply(row, argv, keyspace, own)
             except CommandError as refusal:
                 wires.append(error(refusal))
             else:
@@ -386,8 +387,12 @@ class Executor:
 
     def count(self, session: Session, calls: Sequence[Call], wires: Sequence[bytes], elapsed_ns: int) -> None:
         """Count the commands of a transaction; each is taken to have lasted as long as the others."""
-        for call, wire in zip(calls, wires, strict=True):
-            self._note(session, call.row, call.argv, 1, elapsed_ns // len(calls))
+        run = 0
+        for place, (call, wire) in enumerate(zip(calls, wires, strict=True), start=1):
+            run += 1
+            if place == len(calls) or calls[place].row is not call.row:  # a run of one command is noted as one
+                self._note(session, call.row, call.argv, run, elapsed_ns * run // len(calls))
+                run = 0
             if wire.startswith(b"-"):
                 self._stats.count_error(wire[1:].partition(b" ")[0].decode("utf-8", "replace"))
                 self._stats.failed[call.row.index] += 1
@@ -434,13 +439,13 @@ def queue(session: Session, row: Command, argv: Argv) -> bool:
     """
     if session.queue is None or row.name in AT_ONCE:
         return False
-    if Flags.NO_MULTI in row.flags:
+    if not row.can_queue:
         raise CommandError("Command not allowed inside a transaction")
     keys = [] if row.on_session is not None else row.keys.of(argv)
     moved = session.host.redirection(session, keys[0]) if keys else None
     if moved is not None:
         raise moved
-    session.queue.add(row, argv, session.host.config.server.client_query_buffer_limit_bytes)
+    session.queue.add(row, argv)
     return True
 
 

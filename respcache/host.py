@@ -60,7 +60,8 @@ class NodeHost:
         self._topology: Final = topology
         self._meet: Final = meet
         self._forget: Final = forget
-        self._redirection: Final = redirection
+        self.redirection: Final = redirection
+        """Gives the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
         self._redundancy: Final = redundancy
         self._transact: Final = transact
         self._watch: Final = watch
@@ -97,10 +98,6 @@ class NodeHost:
     def forget(self, name: str) -> None:
         """Have all nodes forget a dead one; returns at once."""
         self._forget(name)
-
-    def redirection(self, session: Session, key: bytes) -> CommandError | None:
-        """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
-        return self._redirection(session, key)
 
     def redundancy(self) -> Redundancy | None:
         """Count the copies of the whole cluster; None while the node belongs to none."""

@@ -29,6 +29,7 @@ def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
         key_at=0,
         writes=Flags.WRITE in flags,
         no_auth=False,
+        can_queue=False,
         on_key=_no_handler,
         on_keys=None,
         on_session=None,

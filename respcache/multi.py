@@ -60,8 +60,9 @@ class Multi:
         session.end_queue()
         if queue is None or queue.spoiled:
             raise ExecAborted
-        run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases), self._databases)
-        self._router.stay(session, [key for call in run.calls for key in call.row.keys.of(call.argv)])
+        run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases))
+        if self._router.wants_redirect(session):
+            self._router.stay(session, [key for call in run.calls for key in call.names])
         run.begin(tokens)
         return _in_order(session, run.reply)
 
@@ -93,13 +94,12 @@ class Multi:
 class _Run:
     """One EXEC under way."""
 
-    def __init__(self, router: Router, executor: Executor, session: Session, calls: list[Call], databases: int) -> None:
+    def __init__(self, router: Router, executor: Executor, session: Session, calls: list[Call]) -> None:
         self.reply: Final = Pending()
         self.calls: Final = calls
         self._router: Final = router
         self._executor: Final = executor
         self._session: Final = session
-        self._databases: Final = databases
         self._wires: Final[list[Pending]] = [Pending() for _ in calls]
         self._stages: list[Stage] = []
         self._whole = False
@@ -139,15 +139,16 @@ class _Run:
     def _partitions(self, unit: Unit) -> tuple[int, ...]:
         if any(call.spans_database for call in unit.calls):
             return EVERYWHERE
-        keys = unit.keys(self._databases).union(unit.tokens)
-        return tuple(sorted({partition_of(key) for _, key in keys})) or EVERYWHERE[:1]
+        numbers = {partition_of(key) for call in unit.calls for key in call.names}
+        numbers.update([partition_of(key) for _, key in unit.tokens])
+        return tuple(sorted(numbers)) or EVERYWHERE[:1]
 
     def _answered(self, order: Order, stage: Stage) -> None:
         wire = order.wire or b""
         if wire == CHANGED:
             self.reply.resolve(encode(NULL_ARRAY, self._session.protocol))
         elif not wire.startswith(b"-"):
-            self._done(stage, unpacked(wire))
+            self._done(stage, unpacked(wire) if order.wires is None else order.wires)
         elif self._ran:
             self._done(stage, [wire] * len(stage))
         else:

@@ -23,6 +23,7 @@ class Order(Pending):
         "row",
         "unit",
         "version",
+        "wires",
     )
 
     def __init__(  # noqa: PLR0913 # all by name
@@ -55,6 +56,8 @@ class Order(Pending):
         """The version of the record that the peer went by."""
         self.unit: Unit | None = None
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
+        self.wires: list[bytes] | None = None
+        """The replies of a unit, one by one, if it was run by the node that has the client; `wire` says OK then."""
         self.refused = False
         """Resolved by this: certainly not run."""
 

@@ -412,7 +412,11 @@ class Router:
         unit = self._participant.unit(order)
         if unit is not None:
             wires, logs = self.executor.apply(unit.calls, order.partitions)
-            order.follow(self.hold(packed(wires), logs) if logs else packed(wires))
+            if order.relayed:
+                wire = packed(wires)
+            else:
+                wire, order.wires = OK.wire, wires
+            order.follow(self.hold(wire, logs) if logs else wire)
 
     def _commit(self, order: Order) -> None:
         logs = self._participant.commit(order)

@@ -171,6 +171,8 @@ class Command:
     """Flags.WRITE in flags, paid once."""
     no_auth: bool
     """Flags.NO_AUTH in flags, paid once."""
+    can_queue: bool
+    """Whether it may stand between MULTI and EXEC: Flags.NO_MULTI not in flags, paid once."""
     on_key: KeyHandler
     """Only to be called if `key_at` says so."""
     on_keys: KeysHandler | None
@@ -343,6 +345,7 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
         key_at=keys.first if on_key is not None else 0,
         writes=Flags.WRITE in flags,
         no_auth=Flags.NO_AUTH in flags,
+        can_queue=Flags.NO_MULTI not in flags,
         on_key=on_key or _on_no_key,
         on_keys=on_keys,
         on_session=on_session,

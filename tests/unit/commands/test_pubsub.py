@@ -105,7 +105,7 @@ class Elsewhere(Front):
 
     def client(self) -> Session:
         """Connect a client that is to go to the owner itself."""
-        self.host._redirection = self._moved  # type: ignore[misc] # the test is the router
+        self.host.redirection = self._moved  # type: ignore[misc] # the test is the router
         return super().client()
 
     def _moved(self, _session: Session, key: bytes) -> CommandError | None:
