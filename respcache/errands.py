@@ -58,7 +58,7 @@ def _run_one(router: Router, errand: Errand, request: Request, answer: Answer) -
     except CommandError as refusal:
         answer(number, error(refusal))
         return
-    if not row.key_at and row.on_keys is None and row.name.encode() not in INTERNAL:
+    if not (row.key_at or row.on_keys or row.on_script) and row.name.encode() not in INTERNAL:
         answer(number, error(CommandError(f"{row.name} is no command that nodes run for each other")))
         return
     order = Order(

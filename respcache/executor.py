@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
+from respcache.acting import act, on_key
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import TABLE, Command, Flags, Merge, lookup
-from respcache.commands.replay import changed_keys
+from respcache.commands.registry import TABLE, Command, Flags, lookup
 from respcache.commands.session import Session
+from respcache.commands.stage import Scripts
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, UnknownCommand, WrongArity
+from respcache.grounds import OnData
 from respcache.pending import Pending
 from respcache.reply import OK, QUEUED, Reply, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.stats import DURATION_BUCKETS, Stats
-from respcache.store.copies import entry_effect
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
 from respcache.unit import Call
@@ -88,6 +89,9 @@ class Router(Protocol):
     def lapsed(self) -> None:
         """Serve nothing more: the lease of this node has ended."""
 
+    def owns_all(self) -> bool:
+        """Tell whether this node is the primary of all partitions."""
+
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Keep a reply until the effects in `logs` are safe."""
 
@@ -98,8 +102,9 @@ class Router(Protocol):
 class Executor:
     """Runs commands on the store of one node."""
 
-    def __init__(self, store: Store, stats: Stats, router: Router) -> None:
+    def __init__(self, store: Store, stats: Stats, router: Router, scripts: Scripts) -> None:
         self._store: Final = store
+        self._scripts: Final = scripts
         self._stats: Final = stats
         self._router: Final = router
         self.slow_us = -1
@@ -248,32 +253,37 @@ class Executor:
     def _perform(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         if row.on_session is not None:
             session.last_command = row.name.lower()
-            reply = row.on_session(session, argv)
-            if isinstance(reply, Pending):
-                return reply if reply.wire is None else reply.wire
-            return encode(reply, session.protocol)
+            answer = row.on_session(session, argv)
+            if isinstance(answer, Pending):
+                return answer if answer.wire is None else answer.wire
+            return encode(answer, session.protocol)
         if not row.key_at:
-            return self._router.several(session, row, argv)
+            reply = self._on_script(session, row, argv)
+            return self._router.several(session, row, argv) if reply is None else reply
         partition = self._store.keyspace(session.database).at(argv[row.key_at])
         if not partition.serving:
             return self._router.elsewhere(session, row, argv, partition)
         return self.on_partition(row, argv, partition, session.protocol)
 
+    def _on_script(self, session: Session, row: Command, argv: Argv) -> bytes | Pending | None:
+        """Run a script at once if it is known and all its keys have one partition, served here; else give None."""
+        keys = row.keys.of(argv) if row.on_script is not None else []
+        if not keys or (row.by_digest and self._scripts.text(argv[1]) is None):
+            return None
+        keyspace = self._store.keyspace(session.database)
+        partition = keyspace.at(keys[0])
+        for key in keys[1:]:
+            if keyspace.at(key) is not partition:
+                return None
+        if not partition.serving:
+            return None
+        return self.run(row, argv, keyspace, session.protocol, (partition.number,))
+
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
-        reply, log = self._on_key(row, argv, partition)
+        reply, log = on_key(row, argv, partition)
         wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log])
-
-    def _on_key(self, row: Command, argv: Argv, partition: Partition) -> tuple[Reply, Log | None]:
-        try:
-            reply = row.on_key(partition, argv)
-        except CommandError:
-            partition.ship(None)
-            raise
-        if partition.changed:
-            partition.ship(argv if row.writes else None)
-        return reply, partition.awaits()
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
@@ -290,7 +300,7 @@ class Executor:
             if not row.key_at and not call.spans_database:
                 own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
             try:
-                reply, unclean = self._apply(row, argv, keyspace, own)
+                reply, unclean = self._act(row, argv, keyspace, own)
             except CommandError as refusal:
                 wires.append(error(refusal))
             else:
@@ -323,7 +333,7 @@ class Executor:
             if not partition.serving:
                 return at
             try:
-                reply, log = self._on_key(row, argv, partition)
+                reply, log = on_key(row, argv, partition)
                 wire = encode(reply, protocol)
             except CommandError as refusal:
                 wire, log = error(refusal), None
@@ -340,50 +350,27 @@ class Executor:
         If it has to wait, that is the reply (`Waits.wire`). Raises CommandError.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
-        reply, logs = self._apply(row, argv, keyspace, partitions)
+        reply, logs = self._act(row, argv, keyspace, partitions)
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
 
-    def _apply(
+    def _act(
         self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]
     ) -> tuple[Reply, list[Log]]:
         """Run a command and tell the copies. Raises CommandError."""
-        if row.key_at:
-            reply, log = self._on_key(row, argv, keyspace.at(argv[row.key_at]))
-            return reply, [] if log is None else [log]
-        check_pairs(row, argv)
-        assert row.on_keys is not None
-        try:
-            reply = row.on_keys(keyspace if row.keys.names_keys else keyspace.only(partitions), argv)
-        except CommandError:
-            for number in partitions:
-                keyspace.partitions[number].ship(None)
-            raise
-        return reply, self._collect(row, argv, partitions)
+        if row.on_script is None:
+            return act(row, argv, keyspace, partitions)
+        ground = OnData(self, keyspace, partitions, whole=self._router.owns_all)
+        reply = row.on_script(self._scripts, ground, argv)
+        if isinstance(reply, CommandError):
+            self._refused(row, reply)
+        return reply, ground.logs
 
-    def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
-        """Send what a command on several keys has changed to the copies.
-
-        Where a command that cannot be split does not say itself what its effects on a
-        partition are (`Partition.rewrite`), the resulting state of its keys there is the effect.
-        """
-        states = row.merge is Merge.NONE and row.writes
-        keys = frozenset(key for _, key in changed_keys(0, argv)) if states else frozenset()
-        unclean: list[Log] = []
-        for keyspace in self._store.used():
-            for number in partitions:
-                partition = keyspace.partitions[number]
-                if partition.changed:
-                    if row.merge is Merge.NONE and not partition.rewritten:  # only keys found expired are told
-                        for effect in _states(partition, keys):
-                            partition.rewrite(effect)
-                    partition.ship(None)
-                log = partition.awaits()
-                if log is not None:
-                    unclean.append(log)
-        return unclean
+    def end_lease(self) -> None:
+        """Serve nothing more, unless the lease turns out to last."""
+        self._router.lapsed()
 
     def count(self, session: Session, calls: Sequence[Call], wires: Sequence[bytes], elapsed_ns: int) -> None:
         """Count the commands of a transaction; each is taken to have lasted as long as the others."""
@@ -457,17 +444,6 @@ def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandErro
     if session.queue is not None:
         session.queue.spoil()
     return refusal
-
-
-def check_pairs(row: Command, argv: Argv) -> None:
-    """See to it that each key has its value. Raises WrongArity."""
-    if row.keys.step > 1 and (len(argv) - row.keys.first) % row.keys.step:
-        raise WrongArity(row.name)
-
-
-def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:
-    """Make the effects that bring copies to the state in which a partition's keys among these are now."""
-    return [entry_effect(partition, key) for key in sorted(keys) if partition_of(key) == partition.number]
 
 
 def resolve(argv: Argv) -> Command:

@@ -12,7 +12,7 @@ def _no_handler(_partition: Partition, _argv: Argv) -> Reply:
     raise AssertionError("orders between nodes have no handlers")
 
 
-def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
+def _internal(name: str, flags: Flags = Flags.WRITE, merge: Merge = Merge.NONE) -> Command:
     return Command(
         name=name,
         arity=-2,
@@ -24,7 +24,7 @@ def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
         group="internal",
         categories=(),
         summary="",
-        merge=Merge.NONE,
+        merge=merge,
         index=0,
         key_at=0,
         writes=Flags.WRITE in flags,
@@ -55,5 +55,8 @@ LEAVE: Final = _internal("RESPCACHE.LEAVE", Flags.READONLY)
 TICKETS: Final = frozenset(row.name for row in (BLOCK, TURN, TAKE, LEAVE))
 """The names of those about commands that wait."""
 
-INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, *UNITS, BLOCK, TURN, TAKE, LEAVE)}
+SCRIPT: Final = _internal("RESPCACHE.SCRIPT", Flags.READONLY, Merge.ANY)
+"""Gives the text of a script, by its digest, if it is known."""
+
+INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, *UNITS, BLOCK, TURN, TAKE, LEAVE, SCRIPT)}
 """All of them, by name."""

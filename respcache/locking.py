@@ -77,7 +77,7 @@ class Locks:
 
     def scarce(self, numbers: Sequence[int]) -> bool:
         """Tell whether too few copies of any of these partitions are in sync for writes."""
-        return not self._scarce.isdisjoint(numbers)
+        return bool(self._scarce) and not self._scarce.isdisjoint(numbers)
 
     def congested(self, numbers: Sequence[int]) -> bool:
         """Tell whether writes to any of these partitions wait until copies have confirmed earlier ones."""

@@ -135,6 +135,12 @@ def _any(parts: Sequence[Part]) -> bytes:
     return keys[crc32(b"".join(keys)) % len(keys)] if keys else parts[0].wire
 
 
+def _most(parts: Sequence[Part]) -> bytes:
+    rows = zip(*[elements(part.wire) for part in parts], strict=True)
+    greatest = [integer(max(int(element[1:-2]) for element in row)) for row in rows]
+    return array_head(len(greatest)) + b"".join(greatest)
+
+
 def _bulk_text(wire: bytes) -> bytes:
     return wire[wire.index(b"\n") + 1 : -2]
 
@@ -146,4 +152,5 @@ _MERGERS: Final[dict[Merge, Merger]] = {
     Merge.CONCAT: _concat,
     Merge.WALK: _walk,
     Merge.ANY: _any,
+    Merge.MOST: _most,
 }

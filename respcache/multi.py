@@ -114,7 +114,7 @@ class _Run:
 
     def begin(self, tokens: dict[StoredKey, bytes]) -> None:
         """Start with the first unit, if the watched keys have not changed."""
-        self._whole = self._router.owns_all
+        self._whole = self._router.owns_all()
         self._stages = stages_of(self.calls, whole=self._whole, watched=bool(tokens))
         self._next(tokens)
         self._elapsed_ns = perf_counter_ns() - self._started

@@ -1,5 +1,7 @@
 """A command on its way to where it can run."""
 
+from typing import Protocol
+
 from respcache.commands.registry import Command
 from respcache.errors import CommandError
 from respcache.pending import Pending
@@ -21,6 +23,7 @@ class Order(Pending):
         "refused",
         "relayed",
         "row",
+        "searched",
         "unit",
         "version",
         "wires",
@@ -58,6 +61,8 @@ class Order(Pending):
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
         self.wires: list[bytes] | None = None
         """The replies of a unit, one by one, if it was run by the node that has the client; `wire` says OK then."""
+        self.searched = False
+        """Whether the other nodes have been asked for its script."""
         self.refused = False
         """Resolved by this: certainly not run."""
 
@@ -69,3 +74,22 @@ class Order(Pending):
     def fail(self, refusal: CommandError) -> None:
         """Answer with an error."""
         self.resolve(error(refusal))
+
+
+class Peers(Protocol):
+    """The links to the other nodes."""
+
+    def connected(self, node: str) -> bool:
+        """Tell whether a link stands."""
+
+    def ask(self, node: str, order: Order) -> None:
+        """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
+
+    def client_address(self, node: str) -> tuple[str, int]:
+        """Give host and RESP port of a member."""
+
+    def lapsed(self) -> None:
+        """Take note that this node's lease has ended, before the timer says so."""
+
+    def wake(self) -> None:
+        """See to it that frames are sent at the end of this turn of the event loop."""

@@ -60,6 +60,13 @@ class Verbatim:
     form: bytes = b"txt"
 
 
+@dataclass(frozen=True, slots=True)
+class BigNumber:
+    """Digits of a number that 64 bits may not hold; a bulk string in RESP2."""
+
+    digits: bytes
+
+
 class Waits:
     """There is nothing for the command yet, and nothing was changed: it may wait for it, where it can."""
 
@@ -81,7 +88,7 @@ def waits_ms(wire: bytes) -> int | None:
 WAITS_HEAD: Final = b"+RESPCACHE.WAITS "
 
 Reply: TypeAlias = (
-    "bytes | int | float | bool | Status | Verbatim | NullArray | Pairs | Waits | CommandError "
+    "bytes | int | float | bool | Status | Verbatim | BigNumber | NullArray | Pairs | Waits | CommandError "
     "| list[Reply] | dict[Reply, Reply] | None"
 )
 """Whatever a handler may return. A CommandError may stand inside an array (EXEC)."""

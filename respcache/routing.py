@@ -16,25 +16,28 @@ what this node serves changes, parked orders are dispatched again, until their d
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
+from respcache.acting import check_pairs
 from respcache.backlog import Backlog
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of, slot_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
+from respcache.commands.stage import Scripts
 from respcache.errors import ClusterDown, CommandError, Congested, CrossSlot, Moved, NoReplicas, TryAgain, Uncertain
-from respcache.executor import Executor, Out, check_pairs
+from respcache.executor import Executor, Out
 from respcache.holding import Held
-from respcache.internal import BLOCK, COMMIT, LOCK, TICKETS, UNITS, WATCH
+from respcache.internal import BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
 from respcache.locking import Locks, node_of
 from respcache.merging import parts_of
 from respcache.observing import true_logs
-from respcache.order import Order
+from respcache.order import Order, Peers
 from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.resp.encode import encode, error
+from respcache.searching import Search
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
@@ -49,25 +52,6 @@ ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})
 """Of commands on whole databases, those whose replies a client of all nodes puts together: DBSIZE, KEYS, SCAN."""
 
 
-class Peers(Protocol):
-    """The links to the other nodes."""
-
-    def connected(self, node: str) -> bool:
-        """Tell whether a link stands."""
-
-    def ask(self, node: str, order: Order) -> None:
-        """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
-
-    def client_address(self, node: str) -> tuple[str, int]:
-        """Give host and RESP port of a member."""
-
-    def lapsed(self) -> None:
-        """Take note that this node's lease has ended, before the timer says so."""
-
-    def wake(self) -> None:
-        """See to it that frames are sent at the end of this turn of the event loop."""
-
-
 class Router:
     """Finds the place where a command can run. One per node, on its event loop."""
 
@@ -77,6 +61,7 @@ class Router:
         name: str,
         store: Store,
         copies: Copies,
+        scripts: Scripts,
         locks: Locks,
         stats: Stats,
         table: Table,
@@ -110,6 +95,8 @@ class Router:
         """Where commands on keys of several owners run; empty in between."""
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions = 0
+        self._scripts: Final = scripts
+        self._search: Final = Search(scripts, order=self.order, again=self._dispatch)
         self.executor: Executor
         self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
         """The commands that wait for keys of this node."""
@@ -140,11 +127,14 @@ class Router:
         """
         check_pairs(row, argv)
         keys = row.keys.of(argv) if row.keys.names_keys else []
-        if row.keys.names_keys and not keys:
+        if row.keys.names_keys and not keys and row.on_script is None:
             return self._without_keys(session, row, argv)
         if row.awaits is not None:
             return self._wait(session, row, argv, keys)
-        partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else self.scope(session, row)
+        if row.keys.names_keys:  # a script without keys runs here
+            partitions = tuple(sorted({partition_of(key) for key in keys}))
+        else:
+            partitions = self.scope(session, row)
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
@@ -207,10 +197,8 @@ class Router:
 
     def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep all replies until the effects in `logs` are safe."""
-        gate = self._gate_of(logs)
-        if gate is None:
-            return
-        self._held.hold(gate, replies)
+        if (gate := self._gate_of(logs)) is not None:
+            self._held.hold(gate, replies)
 
     def _gate_of(self, logs: list[Log]) -> Gate | None:
         """Send the effects in `logs`; give what their replies wait for."""
@@ -325,9 +313,8 @@ class Router:
         """How many databases there are."""
         return len(self._store)
 
-    @property
     def owns_all(self) -> bool:
-        """Whether this node is the primary of all partitions."""
+        """Tell whether this node is the primary of all partitions."""
         primary = self._table.primary
         return primary.count(self._name) == len(primary)
 
@@ -366,6 +353,8 @@ class Router:
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
+        if self._search.begun(order):
+            return
         self.tickets.offer_ready()
         if order.row.name in TICKETS:
             self._run_ticket(order)
@@ -380,22 +369,27 @@ class Router:
                 self._park(order)
             self._peers.wake()  # what it has unlocked again, having found a watched key changed, may be about to move
             return
-        keyspace = self._store.keyspace(order.database)
         if not self._locks.readable(order.partitions) or self._backlog.blocks(order):
             self._park(order)
             return
-        if order.row is WATCH:
+        self._run_now(order)
+
+    def _run_now(self, order: Order) -> None:
+        """Run an order that nothing stands in the way of."""
+        if order.row is SCRIPT:
+            self._search.answer(order)
+        elif order.row is WATCH:
             self._participant.watch(order, self._clock())
-            return
-        if order.row in UNITS:
+        elif order.row in UNITS:
             self._run_unit(order)
-            return
-        try:
-            reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
-        except CommandError as refusal:
-            order.fail(refusal)
-            return
-        order.follow(reply)
+        else:
+            keyspace = self._store.keyspace(order.database)
+            try:
+                reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
+            except CommandError as refusal:
+                order.fail(refusal)
+            else:
+                order.follow(reply)
 
     def _run_ticket(self, order: Order) -> None:
         """Run an order about a command that waits for a key of this node."""
@@ -487,6 +481,8 @@ class Router:
 
     def _transact(self, order: Order) -> None:
         """Run an order whose keys have several owners, all of them locked meanwhile."""
+        if self._search.begun(order):
+            return
         self._transactions += 1
         try:
             transaction = Transaction(
@@ -494,6 +490,7 @@ class Router:
                 b"%b:%d" % (self._name.encode(), self._transactions),
                 owner_of=self._table.primary,
                 scratch=self._scratch,
+                scripts=self._scripts,
                 dispatch=self._dispatch,
                 again=self._park,
             )

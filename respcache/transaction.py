@@ -32,10 +32,13 @@ from itertools import groupby
 from time import time
 from typing import Final
 
+from respcache.acting import check_pairs
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
+from respcache.commands.stage import Scripts
 from respcache.errors import CommandError, TryAgain, Uncertain
-from respcache.executor import check_pairs, resolve
+from respcache.executor import resolve
+from respcache.grounds import OnScratch
 from respcache.internal import COMMIT, LOCK, UNITS
 from respcache.locking import Locks
 from respcache.merging import elements
@@ -141,6 +144,7 @@ class Transaction:
         *,
         owner_of: Sequence[str],
         scratch: Copies,
+        scripts: Scripts,
         dispatch: Callable[[Order], None],
         again: Callable[[Order], None],
     ) -> None:
@@ -151,6 +155,7 @@ class Transaction:
         self._order: Final = order
         self._name: Final = name
         self._scratch: Final = scratch
+        self._scripts: Final = scripts
         self._dispatch: Final = dispatch
         self._again: Final = again
         self._unit: Final = unit_of(order, len(scratch.store))
@@ -210,6 +215,9 @@ class Transaction:
         try:
             if row.key_at:
                 return encode(row.on_key(space.at(argv[row.key_at]), argv), call.protocol)
+            if row.on_script is not None:
+                ground = OnScratch(self._scratch.store, call.database, self._keys)
+                return encode(row.on_script(self._scripts, ground, argv), call.protocol)
             check_pairs(row, argv)
             assert row.on_keys is not None
             reply = row.on_keys(space, argv)

@@ -25,6 +25,7 @@ from respcache.metrics.metric import (
 )
 from respcache.metrics.ownership import OWNERSHIP
 from respcache.metrics.pubsub import PUBSUB
+from respcache.metrics.scripts import SCRIPTS
 from respcache.metrics.sealing import SEALING
 from respcache.metrics.sources import SENTENCES, Snapshot
 
@@ -37,6 +38,8 @@ ERROR_CODES: Final = (
     "NOAUTH",
     "NOPROTO",
     "NOREPLICAS",
+    "NOSCRIPT",
+    "NOTBUSY",
     "TRYAGAIN",
     "UNBLOCKED",
     "UNCERTAIN",
@@ -53,7 +56,7 @@ def class_of(row: Command) -> str:
     """Put a command into one of CLASSES: by what its duration depends on."""
     if Flags.PUBSUB in row.flags:
         return "pubsub"
-    if row.on_keys is not None:
+    if row.on_keys is not None or (row.on_script is not None and row.keys.names_keys):
         return "multikey"
     if row.key_at:
         return "write" if row.writes else "read"
@@ -215,7 +218,7 @@ COMMANDS: Final = Section(
             "command_duration_seconds",
             "Time that a command took on this node, without waiting for other nodes.",
             {
-                "class": "read and write (one key), multikey (several keys, or a whole database), pubsub, "
+                "class": "read and write (one key), multikey (several keys, a whole database, scripts), pubsub, "
                 "admin (no keys); a class without commands has no series"
             },
             _durations_by_class,
@@ -378,7 +381,19 @@ RELAYING: Final = Section(
     ),
 )
 
-CATALOGUE: Final = (NODE, CLIENTS, PUBSUB, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING, SEALING)
+CATALOGUE: Final = (
+    NODE,
+    CLIENTS,
+    PUBSUB,
+    SCRIPTS,
+    COMMANDS,
+    KEYSPACE,
+    MEMBERSHIP,
+    OWNERSHIP,
+    REPLICATION,
+    RELAYING,
+    SEALING,
+)
 """All sections, in the order of the documentation."""
 
 

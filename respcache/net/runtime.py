@@ -48,6 +48,7 @@ from respcache.cluster.sealing.sealing import Sealing
 from respcache.cluster.topology import NodeView, slot_ranges
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
+from respcache.commands.session import Session
 from respcache.config import ClusterConfig, Config
 from respcache.errors import ConfigError
 from respcache.executor import Executor
@@ -70,6 +71,7 @@ from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
 from respcache.routing import Router
+from respcache.scripting.interpreter import Interpreter
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -148,6 +150,14 @@ class Runtime:
         )
         self.host.port, self.host.cluster_address = port, self.cluster_address
         copies = CommandCopies(self.store)
+        self.scripts: Final = Interpreter(
+            lambda: Session(self.host, client_id=0, address="", local_address="", now_unix_s=int(time())),
+            self.stats,
+            memory_max_bytes=server.lua_memory_max_bytes,
+            time_limit_ms=server.lua_time_limit_ms,
+            library_max_bytes=server.lua_scripts_max_bytes,
+            seed=rng.getrandbits(31),
+        )
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
         self.keeper: Final = Keeper(me, keeper_config(config), copies, rng, locks.held)
         swim = Swim(
@@ -202,6 +212,7 @@ class Runtime:
             name=self.name,
             store=self.store,
             copies=copies,
+            scripts=self.scripts,
             locks=locks,
             stats=self.stats,
             table=self.keeper.table,
@@ -213,7 +224,7 @@ class Runtime:
             call_at=self._loop.call_at,
             backlog_max_bytes=cluster.unacked_limit_bytes,
         )
-        self.executor: Final = Executor(self.store, self.stats, self.router)
+        self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts)
         self.executor.slow_us = server.slowlog_log_slower_than_us
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
@@ -228,6 +239,7 @@ class Runtime:
                 stats=self.stats,
                 store=self.store,
                 exchange=self.exchange,
+                scripts=self.scripts,
                 lag=LoopLag(),
                 state=state,
                 readiness=lambda: Readiness.of(state()),
@@ -375,6 +387,8 @@ class Runtime:
         self.server.configure(config.server)
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
+        self.scripts.time_limit_ms = config.server.lua_time_limit_ms
+        self.scripts.library.size_max_bytes = config.server.lua_scripts_max_bytes
 
     def _on_event(self, event: Event) -> None:  # one case for each event
         self.tally.count(event)

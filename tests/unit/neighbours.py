@@ -19,6 +19,7 @@ from respcache.multi import Multi
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.routing import Router
+from respcache.scripting.interpreter import Interpreter
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
@@ -56,10 +57,19 @@ class Neighbour:
         self.table: Final = Table()
         self.gates: Final[list[Gate]] = []
         """Given out one after the other; nothing is waited for while there is none."""
+        self.scripts: Final = Interpreter(
+            lambda: self.front.host.session("", ""),
+            self.stats,
+            memory_max_bytes=16 * 1024 * 1024,
+            time_limit_ms=60_000,
+            library_max_bytes=1024 * 1024,
+            seed=1,
+        )
         self.router: Final = Router(
             name=name,
             store=self.store,
             copies=Copies(self.store),
+            scripts=self.scripts,
             locks=self.locks,
             stats=self.stats,
             table=self.table,
@@ -71,7 +81,7 @@ class Neighbour:
             call_at=street.call_at,
             backlog_max_bytes=BACKLOG_BYTES,
         )
-        self.router.executor = self.executor = Executor(self.store, self.stats, self.router)
+        self.router.executor = self.executor = Executor(self.store, self.stats, self.router, self.scripts)
         self.multi: Final = Multi(self.router, self.executor, databases)
         self.front: Final = Front(
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirection

@@ -18,6 +18,7 @@ from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.reply import Reply
 from respcache.resp.encode import encode
+from respcache.scripting.interpreter import Interpreter
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -83,6 +84,14 @@ class Front:
             take_over=self._take_over,
         )
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
+        self.scripts: Final = Interpreter(
+            lambda: self.host.session("", ""),
+            self.host.stats,
+            memory_max_bytes=16 * 1024 * 1024,
+            time_limit_ms=60_000,
+            library_max_bytes=1024 * 1024,
+            seed=1,
+        )
 
     def client(self) -> Session:
         """Connect a client."""
