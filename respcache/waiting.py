@@ -3,7 +3,8 @@
 A command whose keys have one owner waits there, as it is. One that any of its keys
 satisfies waits at the owner of each, for the keys of that owner alone, and is run there
 with the key that gets ready first. One that needs several keys of several owners (BLMOVE)
-waits for those that hold it up, and is run as a transaction when its turn comes.
+waits for those that hold it up, and is run as a transaction when its turn comes; whoever waits
+behind it waits for that, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -283,22 +284,28 @@ class Wait(Order):
     def _take(self, part: _Part, key: bytes) -> None:
         """Take what there is, now that it is this one's turn."""
         self.waiting = False
-        assert self.row.awaits is not None
-        if self.row.awaits.of is not None and part.partitions != self.partitions:
-            self._leave()
-            self._transact()
-            return
-        keys = [key] if self.row.awaits.of is None else self.row.keys.of(self.argv)
-        taken = self._order(TAKE, [part.ticket], _partitions(keys))
+        taken = self._order(TAKE, [part.ticket], self._concerned(part, key))
         self._busy = True
         taken.then(lambda: self._taken(part, taken))
 
     def _taken(self, part: _Part, taken: Order) -> None:
         if taken.refused or waits_ms(taken.wire or b"") is None:
             self._done(taken)
-            return
-        self._await_turn(part)
-        self._settle()
+        elif self._has_to_transact(part):
+            self._transact()
+        else:
+            self._await_turn(part)
+            self._settle()
+
+    def _concerned(self, part: _Part, key: bytes) -> tuple[int, ...]:
+        """List the partitions that are locked for it when it is called for a key."""
+        assert self.row.awaits is not None
+        return _partitions([key]) if self.row.awaits.of is None or self._has_to_transact(part) else self.partitions
+
+    def _has_to_transact(self, part: _Part) -> bool:
+        """Tell whether it needs keys of other owners besides."""
+        assert self.row.awaits is not None
+        return self.row.awaits.of is not None and part.partitions != self.partitions
 
     def _transact(self) -> None:
         """Run the command on keys of several owners; if there is nothing, wait for the key that holds it up."""
@@ -320,7 +327,11 @@ class Wait(Order):
             self._done(run)
             return
         self._limit(timeout_ms)
-        if self._verdict is not None:
+        if self._verdict is not None or self._displaced:
+            self._settle()
+            return
+        if self._parts:  # somebody else was quicker
+            self._await_turn(self._parts[0])
             self._settle()
             return
         keys = self.row.awaited(self.argv)
