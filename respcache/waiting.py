@@ -12,14 +12,17 @@ from itertools import count
 from typing import Final, Protocol
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import Command
+from respcache.commands.registry import Command, lookup
 from respcache.commands.session import Session
 from respcache.errors import CommandError
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
+from respcache.merging import elements
 from respcache.order import Order
 from respcache.reply import NULL_ARRAY, waits_ms
 from respcache.resp.encode import encode, error
 from respcache.store.partition import Argv
+
+NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
 
 
 class Unblocked(CommandError):
@@ -109,6 +112,7 @@ class Wait(Order):
         "_busy",
         "_desk",
         "_displaced",
+        "_gone",
         "_parts",
         "_session",
         "_settled",
@@ -138,6 +142,8 @@ class Wait(Order):
         """Whether something is under way that may take an element."""
         self._displaced = False
         """Whether it has to begin anew as soon as nothing is under way."""
+        self._gone = False
+        """Whether the client has hung up."""
         self._verdict: bytes | None = None
         """The answer as soon as nothing is under way that has a better one."""
         self._timer: Timer | None = None
@@ -202,6 +208,9 @@ class Wait(Order):
     def abandon(self) -> None:
         """Wait no more: the client is gone."""
         super().abandon()
+        self._gone = True
+        if self.wire is None and self._verdict is not None:
+            self._give_back(self._verdict)
         self._end(b"")
 
     def _time_out(self) -> None:
@@ -343,12 +352,29 @@ class Wait(Order):
         self._busy = False
         if not order.refused:
             self._leave()
+            if self._gone or self._session.killed:
+                self._give_back(order.wire or b"")
             self._verdict = order.wire or b""
             self._desk.answer(self, self._verdict)
         elif self._verdict is not None:
             self.resolve(self._verdict)
         else:
             self._begin_anew()
+
+    def _give_back(self, wire: bytes) -> None:
+        """Put what was taken where it came from: the client has gone meanwhile."""
+        assert self.row.awaits is not None
+        back = self.row.awaits.back
+        if back is None or not wire.startswith(b"*") or wire == NULL_ARRAY_2:
+            return
+        key, *taken = _texts(wire)
+        argv = back(self.argv, key, taken)
+        row = lookup(argv[0])
+        assert row is not None
+        deadline_s = self._desk.clock() + self._desk.timeout_s
+        numbers = _partitions([key])
+        order = Order(row, argv, database=self.database, protocol=2, partitions=numbers, deadline_s=deadline_s)
+        self._desk.dispatch(order)
 
     def _begin_anew(self) -> None:
         """Wait at other owners, as soon as they are known; the time that has passed counts there."""
@@ -379,6 +405,13 @@ class Wait(Order):
         )
         self._desk.dispatch(order)
         return order
+
+
+def _texts(wire: bytes) -> list[bytes]:
+    """List all that a reply says, whatever is within what."""
+    if wire.startswith(b"*"):
+        return [text for element in elements(wire) for text in _texts(element)]
+    return [wire[wire.index(b"\n") + 1 : -2] if wire.startswith(b"$") else wire[1:-2]]
 
 
 def _partitions(keys: Sequence[bytes]) -> tuple[int, ...]:
