@@ -12,11 +12,11 @@ from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
 from respcache.acting import act, on_key
+from respcache.admission import check_restrictions, muted, queue, rejected
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, Flags, lookup
-from respcache.commands.session import Session
+from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts
-from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, UnknownCommand, WrongArity
 from respcache.grounds import OnData
 from respcache.pending import Pending
@@ -31,46 +31,11 @@ from respcache.unit import Call
 Out: TypeAlias = list[bytes | Pending]
 """Replies in order; a Pending holds up those behind it."""
 
-LISTENERS_COMMANDS: Final = frozenset(
-    {
-        "PING",
-        "PSUBSCRIBE",
-        "PUNSUBSCRIBE",
-        "QUIT",
-        "RESET",
-        "SSUBSCRIBE",
-        "SUBSCRIBE",
-        "SUNSUBSCRIBE",
-        "UNSUBSCRIBE",
-    }
-)
-"""What a client may send in RESP2 while it is subscribed."""
-AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
-"""What is not queued inside MULTI."""
 HASH_TAG: Final = ord("{")
 NEVER: Final = 2**62 - 1
 """Later than any time on any clock; one more, and compiled code would compare objects instead of machine words."""
 BATCH_REPLIES_BYTES: Final = 1024 * 1024
 """Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
-
-
-class AuthRequired(CommandError):
-    """The client has not given the password yet."""
-
-    code = "NOAUTH"
-
-    def __init__(self) -> None:
-        super().__init__("Authentication required.")
-
-
-class ListensOnly(CommandError):
-    """A RESP2 client that is subscribed may do little else."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"Can't execute '{name.lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-            "allowed in this context"
-        )
 
 
 Request: TypeAlias = tuple[int, list[int], Argv]
@@ -230,14 +195,25 @@ class Executor:
         return self._slow(session, argv)
 
     def _slow(self, session: Session, argv: Argv) -> bytes | Pending:
-        """Run, or queue, whatever is no plain command on one key; encode refusals."""
+        """Run, or queue, whatever is no plain command on one key; give nothing if the client wants no reply."""
+        if session.silence is Silence.NEXT:
+            session.silence = Silence.NOW
+        answer = self._single(session, argv)
+        return answer if session.silence is Silence.NONE else muted(session, argv, answer)
+
+    def _single(self, session: Session, argv: Argv) -> bytes | Pending:
+        """Run one command, queue it, or hold it up; encode refusals."""
         started = perf_counter_ns()
         row: Command | None = None
         admitted = queued = False
+        """Whether it got as far as its handler; whether that is put off."""
         try:
             row = resolve(argv)
             if session.restricted:
                 check_restrictions(session, row)
+                if session.host.pause.holds(session, row):
+                    queued = True
+                    return session.host.pause.postpone(session, argv)
                 queued = queue(session, row, argv)
             admitted = True
             return QUEUED.wire if queued else self._perform(session, row, argv)
@@ -411,39 +387,6 @@ class Executor:
             )
 
 
-def check_restrictions(session: Session, row: Command) -> None:
-    """Refuse what a restricted client may not do. Raises AuthRequired or ListensOnly."""
-    if not session.authenticated and not row.no_auth:
-        raise AuthRequired
-    if session.listens_only and row.name not in LISTENERS_COMMANDS:
-        raise ListensOnly(row.name)
-
-
-def queue(session: Session, row: Command, argv: Argv) -> bool:
-    """Queue a command of a client that has said MULTI; False for those that are run at once all the same.
-
-    Raises CommandError for what no transaction may hold, or if the queue is full.
-    """
-    if session.queue is None or row.name in AT_ONCE:
-        return False
-    if not row.can_queue:
-        raise CommandError("Command not allowed inside a transaction")
-    keys = [] if row.on_session is not None else row.keys.of(argv)
-    moved = session.host.redirection(session, keys[0]) if keys else None
-    if moved is not None:
-        raise moved
-    session.queue.add(row, argv)
-    return True
-
-
-def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandError:
-    """Take note of a refusal in front of the handler: it spoils the transaction; EXEC ends with it."""
-    if argv[0].upper() == b"EXEC":
-        session.end_queue()
-        return ExecAborted(str(refusal))
-    if session.queue is not None:
-        session.queue.spoil()
-    return refusal
 
 
 def resolve(argv: Argv) -> Command:

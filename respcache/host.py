@@ -9,7 +9,7 @@ from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.sealing.rotation import Verb
 from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Answer
-from respcache.commands.session import Session
+from respcache.commands.session import Pause, Session
 from respcache.config import Config
 from respcache.errors import CommandError
 from respcache.pending import Pending
@@ -37,6 +37,7 @@ class NodeHost:
         meet: Callable[[str, int], None],
         forget: Callable[[str], None],
         redirection: Callable[[Session, bytes], CommandError | None],
+        pause: Pause,
         redundancy: Callable[[], Redundancy | None],
         transact: Callable[[Session], Answer],
         watch: Callable[[Session, Sequence[bytes]], Answer],
@@ -48,6 +49,7 @@ class NodeHost:
         self.stats: Final = stats
         self.store: Final = store
         self.exchange: Final = exchange
+        self.pause: Final = pause
         self.slowlog: Final = SlowLog()
         self.rates: Final = Rates()
         self.run_id: Final = run_id

@@ -195,10 +195,10 @@ class Tickets:
     def _await_turn(self, ticket: Ticket, order: Order) -> None:
         """Run `TURN ticket`: answer with the key, when it is called."""
         ticket.turn = order
-        if ticket.called is not None:
+        if ticket.called is not None and ticket.locked:
             order.resolve(bulk(ticket.called))
-        elif ticket.silent:
-            ticket.silent = False
+        elif ticket.silent or ticket.called is not None:
+            ticket.silent, ticket.called = False, None
             for stored in ticket.keys:
                 self._locks.room.touch(stored)
 
@@ -228,12 +228,17 @@ class Tickets:
         return _outcome(waiter)
 
     def _take(self, ticket: Ticket, order: Order) -> None:
-        """Run `TAKE ticket`: the command whose turn has come."""
+        """Run `TAKE ticket`: the command whose turn has come, or let its node run it."""
         if ticket.called is None or not self._locks.holds(ticket.name, ticket.locked):
             self._forget(ticket)
             order.refuse()
             return
         key, numbers = ticket.called, ticket.locked
+        if ticket.whole:  # it locks all that it needs itself; those behind it wait meanwhile
+            self._unlocked |= self._locks.unlock(ticket.name, numbers)
+            ticket.turn, ticket.locked = None, ()
+            order.resolve(Waits(0, instead=None).wire)
+            return
         if self._locks.scarce(numbers):
             self._again(ticket, order, Waits(0, instead=None).wire)
             return

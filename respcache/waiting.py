@@ -3,7 +3,8 @@
 A command whose keys have one owner waits there, as it is. One that any of its keys
 satisfies waits at the owner of each, for the keys of that owner alone, and is run there
 with the key that gets ready first. One that needs several keys of several owners (BLMOVE)
-waits for those that hold it up, and is run as a transaction when its turn comes.
+waits for those that hold it up, and is run as a transaction when its turn comes; whoever waits
+behind it waits for that, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,14 +12,17 @@ from itertools import count
 from typing import Final, Protocol
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import Command
+from respcache.commands.registry import Command, lookup
 from respcache.commands.session import Session
 from respcache.errors import CommandError
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
+from respcache.merging import elements
 from respcache.order import Order
 from respcache.reply import NULL_ARRAY, waits_ms
 from respcache.resp.encode import encode, error
 from respcache.store.partition import Argv
+
+NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
 
 
 class Unblocked(CommandError):
@@ -108,6 +112,7 @@ class Wait(Order):
         "_busy",
         "_desk",
         "_displaced",
+        "_gone",
         "_parts",
         "_session",
         "_settled",
@@ -137,6 +142,8 @@ class Wait(Order):
         """Whether something is under way that may take an element."""
         self._displaced = False
         """Whether it has to begin anew as soon as nothing is under way."""
+        self._gone = False
+        """Whether the client has hung up."""
         self._verdict: bytes | None = None
         """The answer as soon as nothing is under way that has a better one."""
         self._timer: Timer | None = None
@@ -201,6 +208,9 @@ class Wait(Order):
     def abandon(self) -> None:
         """Wait no more: the client is gone."""
         super().abandon()
+        self._gone = True
+        if self.wire is None and self._verdict is not None:
+            self._give_back(self._verdict)
         self._end(b"")
 
     def _time_out(self) -> None:
@@ -283,22 +293,28 @@ class Wait(Order):
     def _take(self, part: _Part, key: bytes) -> None:
         """Take what there is, now that it is this one's turn."""
         self.waiting = False
-        assert self.row.awaits is not None
-        if self.row.awaits.of is not None and part.partitions != self.partitions:
-            self._leave()
-            self._transact()
-            return
-        keys = [key] if self.row.awaits.of is None else self.row.keys.of(self.argv)
-        taken = self._order(TAKE, [part.ticket], _partitions(keys))
+        taken = self._order(TAKE, [part.ticket], self._concerned(part, key))
         self._busy = True
         taken.then(lambda: self._taken(part, taken))
 
     def _taken(self, part: _Part, taken: Order) -> None:
         if taken.refused or waits_ms(taken.wire or b"") is None:
             self._done(taken)
-            return
-        self._await_turn(part)
-        self._settle()
+        elif self._has_to_transact(part):
+            self._transact()
+        else:
+            self._await_turn(part)
+            self._settle()
+
+    def _concerned(self, part: _Part, key: bytes) -> tuple[int, ...]:
+        """List the partitions that are locked for it when it is called for a key."""
+        assert self.row.awaits is not None
+        return _partitions([key]) if self.row.awaits.of is None or self._has_to_transact(part) else self.partitions
+
+    def _has_to_transact(self, part: _Part) -> bool:
+        """Tell whether it needs keys of other owners besides."""
+        assert self.row.awaits is not None
+        return self.row.awaits.of is not None and part.partitions != self.partitions
 
     def _transact(self) -> None:
         """Run the command on keys of several owners; if there is nothing, wait for the key that holds it up."""
@@ -320,7 +336,11 @@ class Wait(Order):
             self._done(run)
             return
         self._limit(timeout_ms)
-        if self._verdict is not None:
+        if self._verdict is not None or self._displaced:
+            self._settle()
+            return
+        if self._parts:  # somebody else was quicker
+            self._await_turn(self._parts[0])
             self._settle()
             return
         keys = self.row.awaited(self.argv)
@@ -332,12 +352,29 @@ class Wait(Order):
         self._busy = False
         if not order.refused:
             self._leave()
+            if self._gone or self._session.killed:
+                self._give_back(order.wire or b"")
             self._verdict = order.wire or b""
             self._desk.answer(self, self._verdict)
         elif self._verdict is not None:
             self.resolve(self._verdict)
         else:
             self._begin_anew()
+
+    def _give_back(self, wire: bytes) -> None:
+        """Put what was taken where it came from: the client has gone meanwhile."""
+        assert self.row.awaits is not None
+        back = self.row.awaits.back
+        if back is None or not wire.startswith(b"*") or wire == NULL_ARRAY_2:
+            return
+        key, *taken = _texts(wire)
+        argv = back(self.argv, key, taken)
+        row = lookup(argv[0])
+        assert row is not None
+        deadline_s = self._desk.clock() + self._desk.timeout_s
+        numbers = _partitions([key])
+        order = Order(row, argv, database=self.database, protocol=2, partitions=numbers, deadline_s=deadline_s)
+        self._desk.dispatch(order)
 
     def _begin_anew(self) -> None:
         """Wait at other owners, as soon as they are known; the time that has passed counts there."""
@@ -368,6 +405,13 @@ class Wait(Order):
         )
         self._desk.dispatch(order)
         return order
+
+
+def _texts(wire: bytes) -> list[bytes]:
+    """List all that a reply says, whatever is within what."""
+    if wire.startswith(b"*"):
+        return [text for element in elements(wire) for text in _texts(element)]
+    return [wire[wire.index(b"\n") + 1 : -2] if wire.startswith(b"$") else wire[1:-2]]
 
 
 def _partitions(keys: Sequence[bytes]) -> tuple[int, ...]:

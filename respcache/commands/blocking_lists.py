@@ -10,7 +10,23 @@ from respcache.store.keyspace import Keyspace
 from respcache.store.lists import List
 from respcache.store.partition import Argv
 
-ANY: Final = Awaited(List)
+
+def _push_left(_argv: Argv, key: bytes, taken: list[bytes]) -> Argv:
+    return [b"LPUSH", key, *reversed(taken)]
+
+
+def _push_right(_argv: Argv, key: bytes, taken: list[bytes]) -> Argv:
+    return [b"RPUSH", key, *reversed(taken)]
+
+
+def _push_back(argv: Argv, key: bytes, taken: list[bytes]) -> Argv:
+    _, end, _ = lmpop_arguments(argv, 2)
+    return (_push_left if end == LEFT else _push_right)(argv, key, taken)
+
+
+FIRST_OF_ANY: Final = Awaited(List, back=_push_left)
+LAST_OF_ANY: Final = Awaited(List, back=_push_right)
+SEVERAL_OF_ANY: Final = Awaited(List, back=_push_back)
 SOURCE: Final = Awaited(List, of=FIRST)
 
 _POPS: Final = Flags.WRITE | Flags.NOSCRIPT | Flags.BLOCKING
@@ -18,19 +34,19 @@ _MOVES: Final = _POPS | Flags.DENYOOM
 _POPS_MANY: Final = Flags.WRITE | Flags.BLOCKING | Flags.MOVABLEKEYS
 
 
-@keys_command("BLPOP", arity=-3, flags=_POPS, since="2.0.0", keys=ALL_BUT_LAST, awaits=ANY)
+@keys_command("BLPOP", arity=-3, flags=_POPS, since="2.0.0", keys=ALL_BUT_LAST, awaits=FIRST_OF_ANY)
 def blpop(space: Keyspace, argv: Argv) -> Reply:
     """Take the first element of the first of several lists that has any; wait for one if none has."""
     return _pop(space, argv, LEFT)
 
 
-@keys_command("BRPOP", arity=-3, flags=_POPS, since="2.0.0", keys=ALL_BUT_LAST, awaits=ANY)
+@keys_command("BRPOP", arity=-3, flags=_POPS, since="2.0.0", keys=ALL_BUT_LAST, awaits=LAST_OF_ANY)
 def brpop(space: Keyspace, argv: Argv) -> Reply:
     """Take the last element of the first of several lists that has any; wait for one if none has."""
     return _pop(space, argv, RIGHT)
 
 
-@keys_command("BLMPOP", arity=-5, flags=_POPS_MANY, since="7.0.0", keys=COUNTED_SECOND, awaits=ANY)
+@keys_command("BLMPOP", arity=-5, flags=_POPS_MANY, since="7.0.0", keys=COUNTED_SECOND, awaits=SEVERAL_OF_ANY)
 def blmpop(space: Keyspace, argv: Argv) -> Reply:
     """Take elements from the first of several lists that has any; wait for one if none has."""
     keys, end, count = lmpop_arguments(argv, 2)

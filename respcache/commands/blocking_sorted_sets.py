@@ -10,7 +10,13 @@ from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
 from respcache.store.sorted_sets import SortedSet
 
-ANY: Final = Awaited(SortedSet)
+
+def _add_again(_argv: Argv, key: bytes, taken: list[bytes]) -> Argv:
+    scored = [word for member, score in zip(taken[::2], taken[1::2], strict=True) for word in (score, member)]
+    return [b"ZADD", key, b"NX", *scored]
+
+
+ANY: Final = Awaited(SortedSet, back=_add_again)
 
 _POPS: Final = Flags.WRITE | Flags.NOSCRIPT | Flags.BLOCKING | Flags.FAST
 _POPS_MANY: Final = Flags.WRITE | Flags.BLOCKING | Flags.MOVABLEKEYS

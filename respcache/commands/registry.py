@@ -146,6 +146,9 @@ class Awaited:
 
     kind: type[Aggregate]
     of: KeySpec | None = None
+    back: Callable[[Argv, bytes, list[bytes]], Argv] | None = None
+    """Writes the command that gives back, to a key, what was taken for a client that has gone; from the command,
+    and all that its reply says behind the key. None where the reply is not the only place where it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -67,6 +67,7 @@ from respcache.net.replicator import Replicator
 from respcache.net.rotation import Rotation
 from respcache.net.search import Search
 from respcache.net.server import Server
+from respcache.pausing import Pauses
 from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
@@ -143,6 +144,12 @@ class Runtime:
             transact=lambda session: self.multi.execute(session),  # noqa: PLW0108 # it is made below
             watch=lambda session, watched: self.multi.watch(session, watched),  # noqa: PLW0108 # so is it here
             redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
+            pause=Pauses(
+                sessions=lambda: self.server.sessions(),  # noqa: PLW0108 # the server is made below
+                run=lambda session, argv: self.executor.alone(session, argv),  # noqa: PLW0108 # so is the executor
+                now_s=self._loop.time,
+                call_at=self._loop.call_at,
+            ),
             redundancy=self.redundancy,
             shut_down=shut_down,
             health=lambda: self.keeper.health(self._loop.time()),

@@ -152,10 +152,66 @@ WRITTEN: Final = """
 3 CLIENT UNBLOCK x
 3 CLIENT UNBLOCK <0> NOW
 3 CLIENT UNBLOCK <0> ERROR x
+0 CLIENT PAUSE 100000 WRITE
+0 GET {t}s
+3 SET {t}s paused
+0 GET {t}s
+0 CLIENT UNPAUSE
+0 GET {t}s
+3 MULTI
+3 SET {t}s queued
+0 CLIENT PAUSE 100000 WRITE
+3 EXEC
+0 CLIENT UNPAUSE
+0 CLIENT PAUSE 100000 WRITE
+3 PUBLISH channel message
+0 CLIENT UNPAUSE
+0 CLIENT PAUSE 100000 WRITE
+3 BLPOP a 0
+0 CLIENT UNPAUSE
+0 RPUSH a 1
 0 BLPOP a b c 0
 1 RPUSH c 1
 0 BLPOP a b a 0
 1 RPUSH a 1
+"""
+
+SILENT: Final = """
+FLUSHALL
+CLIENT REPLY SKIP
+GET a
+GET a
+CLIENT REPLY SKIP
+NOTHING
+GET a b c
+CLIENT REPLY OFF
+SET a 1
+NOTHING
+PING
+CLIENT REPLY SKIP
+BLPOP b 0.01
+MULTI
+SET a 2
+EXEC
+SUBSCRIBE c
+UNSUBSCRIBE c
+CLIENT REPLY ON
+GET a
+CLIENT REPLY SKIP
+CLIENT REPLY SKIP
+GET a
+GET a
+CLIENT REPLY SKIP
+CLIENT REPLY ON
+CLIENT REPLY SKIP
+BLPOP b 0.01
+CLIENT REPLY SKIP
+MULTI
+GET a
+EXEC
+CLIENT REPLY OFF
+RESET
+PING end
 """
 
 CALLS: Final = (
@@ -306,3 +362,21 @@ def test_conversations_by_chance_go_as_with_redis(oracle: Connect, ports: list[i
             call = rng.choice(CALLS)
             words = call.replace("{0}", rng.choice(KEYS)).replace("{1}", rng.choice(KEYS)).split(" ")
             comparison.step(rng.choice(free), [word.encode() for word in words])
+
+
+def test_replies_that_are_not_wanted_are_left_out(oracle: Connect, ports: list[int]) -> None:
+    """All others come, in their order, those to commands that had to wait included."""
+    calls = [line.encode().split() for line in SILENT.strip().split("\n")]
+    assert [_sent(port, calls) for port in ports] == len(ports) * [_sent(port_of(oracle), calls)]
+
+
+def _sent(port: int, calls: Sequence[Argv]) -> bytes:
+    """Give all that a client is sent for a pipeline of calls that ends with PING end."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as client:
+        client.sendall(b"".join(map(request, calls)))
+        while not received.endswith(b"end\r\n"):
+            more = client.recv(READ_MAX_BYTES)
+            assert more, received
+            received += more
+    return received

@@ -25,7 +25,7 @@ from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from unit.alone import received
-from unit.commands.front import Front
+from unit.commands.front import Alarm, Front
 
 TIMEOUT_S: Final = 5.0
 BACKLOG_BYTES: Final = 1_000
@@ -112,19 +112,6 @@ class Neighbour:
         out: Out = []
         self.executor.batch(session, received(*[list(argv) for argv in requests]), out)
         return out
-
-
-@dataclass(slots=True, eq=False)
-class Alarm:
-    """A call to come; time passes when the test says so."""
-
-    due_s: float
-    callback: Callable[[], None]
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        """Do not call."""
-        self.cancelled = True
 
 
 class Street:
