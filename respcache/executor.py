@@ -387,8 +387,6 @@ class Executor:
             )
 
 
-
-
 def resolve(argv: Argv) -> Command:
     """Find the row that a request names, down to the subcommand.
 
