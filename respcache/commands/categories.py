@@ -119,6 +119,8 @@ def categories_of(name: str, group: str, flags: frozenset[str], *, is_family: bo
     found = {"fast" if "fast" in flags else "slow"}
     for flag in flags:
         found.update(OF_FLAG.get(flag, ()))
+    if group == "scripting":
+        found.discard("read")  # what a script does is for its commands to say
     if group in OF_GROUP and not is_family:
         found.add(OF_GROUP[group])
     found.update(BEYOND.get(name.partition("|")[0], ()))
