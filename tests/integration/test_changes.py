@@ -165,7 +165,7 @@ async def test_clients_of_a_leaving_node_are_served_until_their_connection_ends(
         node = cluster.member(1)
         own = [client(node.address) for _ in range(10)]
         working = [asyncio.create_task(work(one, f"client:{number}")) for number, one in enumerate(own)]
-        await until(lambda: sum(acknowledged.values()) > 200, "the clients are at work")
+        await until(lambda: len(acknowledged) == 10 and min(acknowledged.values()) > 10, "the clients are at work")
         before = dict(acknowledged)
         assert await cluster.close(1)
         await asyncio.gather(*working)
