@@ -358,6 +358,44 @@ def test_too_few_copies_refuse_the_command_but_not_the_wait(town: Town, name: st
     assert town.idle()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_freeze_that_comes_to_nothing_is_not_noticed(town: Town, name: str) -> None:
+    """The partition was to move and does not; meanwhile nothing can be taken, nor keep it from moving."""
+    owner, number = town.nodes["a"], partition_of(A)
+    _, reply = town.blocked(name, b"BLPOP", A, b"0")
+    owner.batch(town.client(), [b"RPUSH", A, b"1"])
+    owner.locks.freeze(number)
+    town.settle()
+    owner.router.rerouted()
+    town.settle()
+    assert not there(reply)
+    assert number not in owner.locks.held
+    owner.locks.open(number, None)
+    owner.router.rerouted()
+    town.settle()
+    for node in town.nodes.values():
+        node.router.sweep()
+    town.settle()
+    assert reply.wire == popped(A, b"1")
+    assert town.idle()
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_copies_that_do_not_keep_up_are_waited_for(town: Town, name: str) -> None:
+    """Nothing is taken while they are behind, and nobody is refused."""
+    owner, number = town.nodes["a"], partition_of(A)
+    _, reply = town.blocked(name, b"BLPOP", A, b"0")
+    owner.batch(town.client(), [b"RPUSH", A, b"1", b"2"])
+    owner.locks.congest(frozenset({number}))
+    later = town.wait(name, b"BLPOP", A, b"0")
+    assert not there(reply, later)
+    owner.locks.congest(frozenset())
+    owner.router.routes_changed()
+    town.settle()
+    assert (reply.wire, later.wire) == (popped(A, b"1"), popped(A, b"2"))
+    assert town.idle()
+
+
 def test_the_copies_are_told_the_pop(town: Town) -> None:
     """The effect is that of the form that does not wait."""
     log = NotedLog()
