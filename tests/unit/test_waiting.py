@@ -121,6 +121,12 @@ def test_keys_of_several_owners_are_waited_for_at_each(town: Town) -> None:
     assert town.idle()
 
 
+def test_a_wrong_number_of_keys_is_refused_as_by_one_owner(town: Town) -> None:
+    """It is not made right by asking each owner for its own."""
+    assert town.ask(town.client(), b"BZMPOP", b"0", b"3", A, B) == b"-ERR syntax error\r\n"
+    assert town.idle()
+
+
 def test_of_two_owners_that_call_at_once_one_keeps_its_element(town: Town) -> None:
     """What is not taken is there for the next one."""
     _, reply = town.blocked("a", b"BLPOP", B, C, b"0")
