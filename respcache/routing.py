@@ -73,10 +73,9 @@ class Router:
         call_at: Callable[[float, Callable[[], None]], Timer],
         backlog_max_bytes: int,
     ) -> None:
-        """`timeout_s` is how long a command waits for an owner.
+        """`timeout_s` is how long a command waits for an owner, `clock` gives monotonic seconds.
 
-        `clock` gives monotonic seconds, and `call_at` calls a function at such a time.
-        `backlog_max_bytes` bounds what waits to be written while copies do not keep up.
+        `call_at` calls at such a time; `backlog_max_bytes` bounds what waits to be written while copies do not keep up.
         """
         self._name: Final = name
         self._store: Final = store
@@ -141,10 +140,11 @@ class Router:
         return reply
 
     def _wait(self, session: Session, row: Command, argv: Argv, keys: Sequence[bytes]) -> bytes | Pending:
-        """Run a command that may have to wait. Raises Moved or CrossSlot."""
+        """Run a command that may have to wait. Raises Moved or CrossSlot, or what is wrong with its words."""
+        if row.keys.count_at:  # the number must be right: owners are asked for their own keys
+            self._without_keys(session, row, argv)
         self.stay(session, keys)
-        wait = Wait(self._desk, session, row, argv)
-        self._dispatch(wait)
+        self._dispatch(wait := Wait(self._desk, session, row, argv))
         if wait.wire is not None:
             return wait.wire
         session.barrier = session.blocked = wait
@@ -167,7 +167,7 @@ class Router:
         return EVERYWHERE
 
     def _without_keys(self, session: Session, row: Command, argv: Argv) -> bytes:
-        """Run a command whose number of keys is none: on no data, for its error. Raises CommandError."""
+        """Run a command on no data, for the error if its number of keys is wrong. Raises CommandError."""
         assert row.on_keys is not None
         return encode(row.on_keys(self._scratch.store.keyspace(0), argv), session.protocol)
 

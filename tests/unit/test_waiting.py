@@ -3,73 +3,21 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
-from respcache.commands.session import Session
 from respcache.errors import CrossSlot, Moved
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.resp.encode import encode, integer
 from unit.alone import NotedLog
-from unit.neighbours import NAMES, TIMEOUT_S, Question, Street, arrived, key_of
+from unit.neighbours import NAMES, TIMEOUT_S, Question, arrived
+from unit.town import A, B, C, Town, popped, there
 
-A, B, C = (key_of(name) for name in NAMES)
 NOTHING = b"*-1\r\n"
 UNBLOCKED = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
 MOVE = (b"BLMOVE", A, C, b"LEFT", b"LEFT", b"0")
-
-
-def popped(key: bytes, element: bytes) -> bytes:
-    """Write the reply of BLPOP."""
-    return encode([key, element], 2)
-
-
-def there(*replies: Pending) -> bool:
-    """Tell whether any of them has come."""
-    return any(reply.wire is not None for reply in replies)
-
-
-class Town(Street):
-    """Nodes, and clients that wait."""
-
-    def wait(self, name: str, *words: bytes, session: Session | None = None) -> Pending:
-        """Have a client of a node make a call that is not answered at once."""
-        session = session or self.client(name)
-        [reply] = self.nodes[name].batch(session, words)
-        self.settle()
-        assert isinstance(reply, Pending)
-        return reply
-
-    def blocked(self, name: str, *words: bytes) -> tuple[Session, Pending]:
-        """Have a client wait for a key."""
-        session = self.client(name)
-        reply = self.wait(name, *words, session=session)
-        assert not there(reply)
-        assert session.is_blocked
-        return session, reply
-
-    def move(self, key: bytes, owner: str) -> None:
-        """Give the partition of a key to another node, which all nodes hear of."""
-        number = partition_of(key)
-        before = next(iter(self.nodes.values())).table.primary[number]
-        for node in self.nodes.values():
-            node.table.version = (1, node.table.version[1] + 1)
-            node.table.primary[number] = owner
-        self.nodes[before].locks.close(number)
-        self.nodes[owner].locks.open(number, None)
-        for node in self.nodes.values():
-            node.router.rerouted()
-
-    def idle(self) -> bool:
-        """Tell whether no node remembers anybody who waits, or keeps anything locked."""
-        return all(
-            not node.router.tickets and not node.router._desk.waits and not node.locks._holders
-            for node in self.nodes.values()
-        )
 
 
 @pytest.fixture
@@ -118,6 +66,12 @@ def test_keys_of_several_owners_are_waited_for_at_each(town: Town) -> None:
     assert town.idle()
     assert town.ask(town.client(), b"RPUSH", B, b"2") == integer(1)
     assert town.ask(town.client(), b"BRPOP", A, B, C, b"0") == popped(B, b"2")
+    assert town.idle()
+
+
+def test_a_wrong_number_of_keys_is_refused_as_by_one_owner(town: Town) -> None:
+    """It is not made right by asking each owner for its own."""
+    assert town.ask(town.client(), b"BZMPOP", b"0", b"3", A, B) == b"-ERR syntax error\r\n"
     assert town.idle()
 
 
@@ -358,6 +312,44 @@ def test_too_few_copies_refuse_the_command_but_not_the_wait(town: Town, name: st
     assert town.idle()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_freeze_that_comes_to_nothing_is_not_noticed(town: Town, name: str) -> None:
+    """The partition was to move and does not; meanwhile nothing can be taken, nor keep it from moving."""
+    owner, number = town.nodes["a"], partition_of(A)
+    _, reply = town.blocked(name, b"BLPOP", A, b"0")
+    owner.batch(town.client(), [b"RPUSH", A, b"1"])
+    owner.locks.freeze(number)
+    town.settle()
+    owner.router.rerouted()
+    town.settle()
+    assert not there(reply)
+    assert number not in owner.locks.held
+    owner.locks.open(number, None)
+    owner.router.rerouted()
+    town.settle()
+    for node in town.nodes.values():
+        node.router.sweep()
+    town.settle()
+    assert reply.wire == popped(A, b"1")
+    assert town.idle()
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_copies_that_do_not_keep_up_are_waited_for(town: Town, name: str) -> None:
+    """Nothing is taken while they are behind, and nobody is refused."""
+    owner, number = town.nodes["a"], partition_of(A)
+    _, reply = town.blocked(name, b"BLPOP", A, b"0")
+    owner.batch(town.client(), [b"RPUSH", A, b"1", b"2"])
+    owner.locks.congest(frozenset({number}))
+    later = town.wait(name, b"BLPOP", A, b"0")
+    assert not there(reply, later)
+    owner.locks.congest(frozenset())
+    owner.router.routes_changed()
+    town.settle()
+    assert (reply.wire, later.wire) == (popped(A, b"1"), popped(A, b"2"))
+    assert town.idle()
+
+
 def test_the_copies_are_told_the_pop(town: Town) -> None:
     """The effect is that of the form that does not wait."""
     log = NotedLog()
@@ -424,93 +416,3 @@ def test_tickets_that_are_not_known_are_refused(town: Town, row: Command) -> Non
     order = town.nodes["a"].router.order(row, [row.name.encode(), b"b:w1"], (partition_of(A),))
     assert order.refused == (row is not LEAVE)
     assert row is not LEAVE or order.wire == OK.wire
-
-
-EVENTS = st.lists(
-    st.one_of(
-        st.tuples(
-            st.just("wait"), st.sampled_from(NAMES), st.sampled_from([A, B, b"%b %b" % (A, B), b"%b %b" % (C, A)])
-        ),
-        st.tuples(
-            st.just("move"),
-            st.sampled_from(NAMES),
-            st.sampled_from([b"%b %b" % (A, B), b"%b %b" % (B, C), b"%b %b" % (A, A)]),
-        ),
-        st.tuples(st.just("push"), st.sampled_from(NAMES), st.sampled_from([A, B, C])),
-        st.tuples(st.just("hand"), st.sampled_from(NAMES), st.sampled_from([A, B, C])),
-        st.tuples(st.just("leave"), st.integers(0, 20)),
-        st.tuples(st.just("deliver"), st.integers(1, 4)),
-    ),
-    max_size=40,
-)
-
-
-class Day(Town):
-    """What happens in a town, in any order, with everything on its way as long as one likes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pushed = 0
-        self.waits: list[Pending] = []
-
-    def happen(self, event: tuple[object, ...]) -> None:
-        """Let one thing happen."""
-        match event:
-            case ("wait", str(name), bytes(keys)):
-                self._begin(name, b"BLPOP %b 0" % keys)
-            case ("move", str(name), bytes(keys)):
-                self._begin(name, b"BLMOVE %b LEFT LEFT 0" % keys)
-            case ("push", str(name), bytes(key)):
-                self.pushed += 1
-                self.nodes[name].batch(self.client(name), [b"RPUSH", key, b"%d" % self.pushed])
-            case ("hand", str(name), bytes(key)) if not any(question.order.row.writes for question in self.questions):
-                self.settle()
-                self.hand_over(key, name)
-            case ("leave", int(number)) if number < len(self.waits) and self.waits[number].wire is None:
-                self.waits[number].abandon()
-            case ("deliver", int(count)):
-                for _ in range(min(count, len(self.questions))):
-                    self.deliver(self.questions.popleft())
-                self.end_turn()
-
-    def _begin(self, name: str, line: bytes) -> None:
-        [reply] = self.nodes[name].batch(self.client(name), line.split())
-        wait = Pending()
-        wait.follow(reply)
-        self.waits.append(reply if isinstance(reply, Pending) else wait)
-
-    def hand_over(self, key: bytes, owner: str) -> None:
-        """Move a partition with what is in it."""
-        number = partition_of(key)
-        before = self.nodes["a"].table.primary[number]
-        partition = self.nodes[before].store.keyspace(0).partitions[number]
-        values = dict(partition.values)
-        partition.clear()
-        self.nodes[owner].store.keyspace(0).partitions[number].values.update(values)
-        self.move(key, owner)
-
-    def end(self) -> None:
-        """Let everything come to rest."""
-        for _ in range(5):
-            self.settle()
-            for node in self.nodes.values():
-                node.router.sweep()
-
-    def elements(self, key: bytes) -> list[bytes]:
-        """List what is in a list."""
-        owner = self.nodes["a"].table.primary[partition_of(key)]
-        wire = self.ask(self.client(owner), b"LRANGE", key, b"0", b"-1", node=owner)
-        return wire.split(b"\r\n")[2:-1:2]
-
-
-@settings(deadline=None, max_examples=60)
-@given(events=EVENTS)
-def test_every_element_is_somewhere_exactly_once(events: list[tuple[object, ...]]) -> None:
-    """Whoever waits, goes or moves meanwhile: an element is in a list, or one client has it."""
-    day = Day()
-    for event in events:
-        day.happen(event)
-    day.end()
-    left = [element for key in (A, B, C) for element in day.elements(key)]
-    given_ = [wait.wire.split(b"\r\n")[-2] for wait in day.waits if wait.wire and wait.wire.startswith(b"*")]
-    assert sorted(map(int, left + given_)) == list(range(1, day.pushed + 1))
