@@ -138,6 +138,9 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     lease_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     """How long a node may serve without hearing from a majority; 0 for 0.3, 1 or 5, by environment. A longer one
     bears longer stalls of the machine, and makes a failover after a node that hangs wait longer."""
+    replication: Literal["sync", "async"] = "sync"
+    """When a write is answered: sync: once all copies have it; async: at once, and lost if its node dies
+    just then. All nodes should have the same."""
     min_in_sync: Annotated[int, Meta(ge=0, le=7)] = 0
     """Copies in sync, of a key, below which writes are refused; 0 for one less than there should be, at most two."""
     peer_unacked_limit_bytes: UnackedBytes = 64 * 1024 * 1024

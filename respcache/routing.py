@@ -36,7 +36,7 @@ from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.transaction import COMMIT, INTERNAL, LOCK, UNITS, WATCH, Participant, Transaction, packed
+from respcache.transaction import ACKED, COMMIT, INTERNAL, LOCK, UNITS, WATCH, Participant, Transaction, packed
 from respcache.unit import Unit
 from respcache.watching import true_logs
 
@@ -59,6 +59,9 @@ class Peers(Protocol):
 
     def lapsed(self) -> None:
         """Take note that this node's lease has ended, before the timer says so."""
+
+    def acknowledge(self, order: Order) -> None:
+        """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
 
     def wake(self) -> None:
         """See to it that frames are sent at the end of this turn of the event loop."""
@@ -265,15 +268,16 @@ class Router:
         database: int = 0,
         protocol: int = 2,
         unit: Unit | None = None,
+        deadline_s: float | None = None,
     ) -> Order:
-        """Have a command, or a unit, run wherever its partitions are."""
+        """Have a command, or a unit, run wherever its partitions are, within the usual time unless told otherwise."""
         order = Order(
             row,
             argv,
             database=database,
             protocol=protocol,
             partitions=partitions,
-            deadline_s=self._clock() + self._timeout_s,
+            deadline_s=self._clock() + self._timeout_s if deadline_s is None else deadline_s,
         )
         order.unit = unit
         self._dispatch(order)
@@ -324,6 +328,9 @@ class Router:
             return
         if order.row is WATCH:
             self._participant.watch(order, self._clock())
+            return
+        if order.row is ACKED:
+            self._peers.acknowledge(order)
             return
         if order.row in UNITS:
             self._run_unit(order)

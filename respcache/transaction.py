@@ -288,7 +288,7 @@ def _no_handler(_partition: Partition, _argv: Argv) -> Reply:
     raise AssertionError("orders between nodes are run by the participant")
 
 
-def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
+def _internal(name: str, flags: Flags = Flags.WRITE, merge: Merge = Merge.NONE) -> Command:
     return Command(
         name=name,
         arity=-2,
@@ -300,7 +300,7 @@ def _internal(name: str, flags: Flags = Flags.WRITE) -> Command:
         group="internal",
         categories=(),
         summary="",
-        merge=Merge.NONE,
+        merge=merge,
         index=0,
         key_at=0,
         writes=Flags.WRITE in flags,
@@ -316,9 +316,10 @@ COMMIT: Final = _internal("RESPCACHE.COMMIT")
 WATCH: Final = _internal("RESPCACHE.WATCH", Flags.READONLY)
 EXEC: Final = _internal("RESPCACHE.EXEC")
 EXEC_RO: Final = _internal("RESPCACHE.EXEC_RO", Flags.READONLY)
+ACKED: Final = _internal("RESPCACHE.ACKED", Flags.READONLY, Merge.LEAST)
 UNITS: Final = (EXEC, EXEC_RO)
 """What a client has queued, as an order: with writes among it, and without."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
-INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, EXEC, EXEC_RO)}
+INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, EXEC, EXEC_RO, ACKED)}
 """What nodes ask of each other and no client can."""

@@ -29,6 +29,8 @@ class KeeperConfig:
     A failover waits for the rest of it, and an event loop that stalls for longer makes clients wait."""
     quorum: Quorum = Quorum.AUTO
     """Who goes on when the network splits. It is fixed by the node that founds the cluster."""
+    asynchronous: bool = False
+    """Whether writes are answered at once, rather than when all copies in sync have them."""
     min_in_sync: int = 0
     """Copies in sync below which writes are refused; 0 for one less than there should be, at most two, at least one."""
     unclean_after_s: float | None = 30.0

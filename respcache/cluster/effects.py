@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from respcache.cluster.ownership.record import Version
 from respcache.cluster.replication.log import Gate
+from respcache.cluster.replication.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,13 @@ class Resolved:
     """These gates have opened or failed; `gate.committed` says which."""
 
     gates: tuple[Gate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """These questions about copies are done; `wait.count` is the answer."""
+
+    waits: tuple[Wait, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ Effect = (
     | RoutesChanged
     | LeaseChanged
     | Resolved
+    | Acknowledged
     | RecordChanged
     | Formed
     | Forced

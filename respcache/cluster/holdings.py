@@ -16,9 +16,10 @@ from collections.abc import Container, Iterable
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Entry, Life, Record, differing
+from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
@@ -26,12 +27,11 @@ from respcache.cluster.replication.pressure import Pressure
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
+from respcache.cluster.replication.waits import Wait, Waits
 from respcache.cluster.replication.wire import MARK, Positions
 from respcache.cluster.surplus import Surplus
 from respcache.cluster.wishes import Wishes
 
-HANDOVERS_MAX: Final = 64
-"""Partitions frozen at a time. Their commands wait for about three round trips."""
 AGAIN_S: Final = 0.2
 """Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
 
@@ -58,6 +58,10 @@ class Holdings:
         self.opened: set[int] = set()
         self.closed: set[int] = set()
         self.resolved: list[Gate] = []
+        self.waits = Waits()
+        self.acknowledged: list[Wait] = []
+        self.breaks = 0
+        """How often a primary was seen replaced that could not hand over: of what it answered some may be lost."""
         self.demoted_slow = 0
         self.surplus = Surplus(storage)
         self.fencing = Fencing(config.lease_s)
@@ -71,9 +75,7 @@ class Holdings:
         """(partition, name) of copies that were said to be in sync, until that is decided."""
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
-        self._movable: dict[int, None] = {}
-        self.handovers: dict[int, int | None] = {}
-        """Frozen partitions, and the revision at which their move was proposed, if it was."""
+        self.handovers = Handovers()
         self._dirty: set[int] = set()
         self._lost_stream = False
         self._again: set[int] = set()
@@ -86,6 +88,7 @@ class Holdings:
     def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
+        self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
         self.fencing.learn(now, record, leap=leap)
         ring_changed = old is None or old.ring() != record.ring()
         needed = self._min_in_sync(record)
@@ -104,6 +107,7 @@ class Holdings:
                 self._follow(partition, before, entry, lost, mine=mine)
         if lost:
             self.resolved += self.replication.lose(lost)
+            self.acknowledged += self.waits.look(lost)
         if ring_changed:
             self._dirty.update(self.logs)
         self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)
@@ -184,8 +188,7 @@ class Holdings:
         lost.append(log)
         self._close(partition)
         self._start_copies_over(partition)
-        self.handovers.pop(partition, None)
-        self._movable.pop(partition, None)
+        self.handovers.forget(partition)
         copy = self.replica.follow(partition, log.epoch, None)
         copy.sequence = copy.floor = log.sequence
         copy.whole = True
@@ -414,8 +417,8 @@ class Holdings:
                     self._distrust(log, change.name)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:
-                if self.handovers.get(partition) == revision:
-                    self._thaw(partition)
+                if self.handovers.decided(partition, revision):
+                    self._open(partition)
         if not isinstance(change, Retire):
             self._dirty.update(spot[0] for spot in change.partitions if spot[0] in self.logs)
 
@@ -452,28 +455,19 @@ class Holdings:
             elif name in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
         if settled and not at_home:
-            if partition not in self.handovers:
-                self._movable[partition] = None
-        else:
-            self._movable.pop(partition, None)
-            if partition in self.handovers and self.handovers[partition] is None:
-                self._thaw(partition)
+            self.handovers.want(partition)
+        elif self.handovers.settle(partition):
+            self._open(partition)
 
     def _hand_over(self, record: Record) -> None:
         """Freeze partitions that should move, and propose the move once all effects are acked."""
-        while self._movable and len(self.handovers) < HANDOVERS_MAX:
-            partition = next(iter(self._movable))
-            del self._movable[partition]
-            self.handovers[partition] = None
+        for partition in self.handovers.freeze():
             self._close(partition)
-        for partition, proposed in self.handovers.items():
-            if proposed is None and partition not in self._locked and self.logs[partition].clean:
-                revision = self.handovers[partition] = record.entries[partition].revision
+        for partition in self.handovers.unproposed():
+            if partition not in self._locked and self.logs[partition].clean:
+                revision = record.entries[partition].revision
+                self.handovers.proposed(partition, revision)
                 self.wishes.move.add((partition, revision, self._placement(record)[partition][0]))
-
-    def _thaw(self, partition: int) -> None:
-        del self.handovers[partition]
-        self._open(partition)
 
     def _open(self, partition: int) -> None:
         self.serving[partition] = self.logs[partition]

@@ -26,6 +26,7 @@ from random import Random
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
+    Acknowledged,
     Drained,
     Effect,
     Forced,
@@ -52,6 +53,7 @@ from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessag
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.storage import Storage
+from respcache.cluster.replication.waits import Wait
 from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
@@ -103,17 +105,18 @@ class Keeper:
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
         """Return what replies to commands on these partitions, reads included, have to wait for; None: nothing."""
-        return self._holdings.replication.gate(logs)
+        return None if self._config.asynchronous else self._holdings.replication.gate(logs)
+
+    def wait(self, partitions: Iterable[int], copies: int) -> Wait:
+        """Ask whether so many copies have what partitions of this node were given; Acknowledged tells when."""
+        logs = [self._holdings.logs.get(partition) for partition in partitions]
+        known = [log for log in logs if log is not None]
+        return self._holdings.waits.ask(known if len(known) == len(logs) else (), copies)
 
     @property
-    def scarce(self) -> frozenset[int]:
-        """Partitions that this node serves, but for writes: too few copies are in sync."""
-        return self._holdings.scarce
-
-    @property
-    def congested(self) -> frozenset[int]:
-        """Partitions that this node serves, but for writes: copies have yet to confirm too many."""
-        return self._holdings.congested
+    def holdings(self) -> Holdings:
+        """What this node holds, for reading: which partitions must not be written to, and why."""
+        return self._holdings
 
     def catch_up(self, peer: str) -> list[Effect]:
         """Ask a peer for its newer record."""
@@ -308,6 +311,8 @@ class Keeper:
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))
+        if holdings.waits and (done := holdings.waits.look()):
+            self._effects.append(Acknowledged(tuple(done)))
         if stream.stalled:
             holdings.revived(stream)
         elif holdings.pressure:
@@ -460,6 +465,10 @@ class Keeper:
         if holdings.resolved:
             resolved, holdings.resolved = tuple(holdings.resolved), []
             self._effects.append(Resolved(resolved))
+        done = (*holdings.acknowledged, *holdings.waits.look())
+        if done:
+            holdings.acknowledged.clear()
+            self._effects.append(Acknowledged(done))
         if self._routes_changed or holdings.opened or holdings.closed:
             opened, closed = tuple(sorted(holdings.opened)), tuple(sorted(holdings.closed))
             self._effects.append(RoutesChanged(self.table.version, opened, closed))

@@ -22,6 +22,7 @@ from respcache.commands import (
     sorted_sets,
     strings,
     transactions,
+    waits,
 )
 from respcache.commands.registry import ROWS
 
@@ -48,4 +49,5 @@ __all__ = [
     "sorted_sets",
     "strings",
     "transactions",
+    "waits",
 ]

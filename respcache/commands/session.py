@@ -107,6 +107,12 @@ class Host(Protocol):
     def watch(self, session: "Session", keys: Sequence[bytes]) -> "Answer":
         """Note the state of keys, wherever they are, for the next EXEC to compare. Raises CommandError."""
 
+    def wait(self, session: "Session", copies: int, timeout_s: float) -> Pending:
+        """Wait until so many copies have all that a client wrote; see `waiting`."""
+
+    def breaks(self) -> int:
+        """Count how often an owner was replaced that could not hand over what it had answered."""
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
 
@@ -127,11 +133,13 @@ class Session:
         "address",
         "authenticated",
         "barrier",
+        "breaks",
         "client_id",
         "closing",
         "cluster_aware",
         "connected_unix_s",
         "database",
+        "deny_blocking",
         "host",
         "interactive",
         "killed",
@@ -187,6 +195,10 @@ class Session:
         """The commands since MULTI; None outside of a transaction."""
         self.watched: dict[tuple[int, bytes], bytes] = {}
         """Tokens of the watched keys' states, by database and key; see `watching`."""
+        self.deny_blocking = False
+        """Whether its command is one of a transaction, which waits for nothing."""
+        self.breaks = host.breaks()
+        """Breaks in the line of owners, as of its last WAIT; see `waiting`."""
         self.stalled = False
         """Whether requests that have been read wait until the replies before them are on their way."""
         self.no_evict = False

@@ -22,6 +22,7 @@ def keeper_config(config: Config) -> KeeperConfig:
         settle_s=SETTLE_S[cluster.environment],
         lease_s=cluster.lease_s or LEASE_S[cluster.environment],
         quorum=Quorum[cluster.quorum.upper()],
+        asynchronous=cluster.replication == "async",
         min_in_sync=cluster.min_in_sync,
         peer_unacked_bytes_max=cluster.peer_unacked_limit_bytes,
         unacked_bytes_max=cluster.unacked_limit_bytes,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never, cast
 
 from respcache.cluster.effects import (
+    Acknowledged,
     Drained,
     Dropped,
     Effect,
@@ -27,7 +28,9 @@ from respcache.cluster.ownership.record import Node
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.log import Log as PartitionLog
+from respcache.cluster.replication.waits import WAITS_MAX, Wait
 from respcache.cluster.sealing.sealing import Sealing
+from respcache.commands.arguments import integer
 from respcache.errors import CommandError, ProtocolError
 from respcache.executor import NEVER, resolve
 from respcache.locking import Locks
@@ -39,6 +42,7 @@ from respcache.net.messenger import Messenger
 from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
 from respcache.resp.encode import error
+from respcache.resp.encode import integer as encoded
 from respcache.routing import Router
 from respcache.store.partition import Log
 from respcache.transaction import INTERNAL
@@ -88,6 +92,7 @@ class Replicator:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
         self._waking = False
+        self._waits: Final[dict[Wait, tuple[Order, asyncio.TimerHandle]]] = {}
         self._closed = False
 
     # -- membership ---------------------------------------------------------------------
@@ -131,6 +136,26 @@ class Replicator:
     def gate(self, logs: list[Log]) -> Gate | None:
         """Give what replies must wait for whose effects are in `logs`."""
         return self.keeper.gate(cast("list[PartitionLog]", logs))
+
+    def acknowledge(self, order: Order) -> None:
+        """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
+        copies = integer(order.argv[1])
+        if len(self._waits) >= WAITS_MAX:
+            order.fail(CommandError("too many clients wait for copies"))
+            return
+        wait = self.keeper.wait(order.partitions, copies)
+        if wait.done:
+            order.resolve(encoded(wait.count))
+            return
+        timer = self._loop.call_at(order.deadline_s, self._acknowledged, wait)
+        self._waits[wait] = (order, timer)
+
+    def _acknowledged(self, wait: Wait) -> None:
+        """Answer: it is done, or its time is up."""
+        order, timer = self._waits.pop(wait)
+        timer.cancel()
+        self.keeper.holdings.waits.drop(wait)
+        order.resolve(encoded(wait.count))
 
     def lapsed(self) -> None:
         """Serve nothing more unless the lease turns out to last."""
@@ -235,6 +260,9 @@ class Replicator:
                     self._take_lease(held=held)
                 case Resolved(gates):
                     self.router.resolved(gates)
+                case Acknowledged(waits):
+                    for wait in waits:
+                        self._acknowledged(wait)
                 case Drained():
                     self.drained.set()
                 case Formed(cluster_id):
@@ -265,6 +293,8 @@ class Replicator:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        for _, timer in self._waits.values():
+            timer.cancel()
         await self.links.close()
 
     def _take_routes(self) -> None:
@@ -282,8 +312,8 @@ class Replicator:
             else:
                 self._locks.close(number)
         self._rerouted(self.keeper.table.primary)
-        self._locks.ration(self.keeper.scarce)
-        self._locks.congest(self.keeper.congested)
+        self._locks.ration(self.keeper.holdings.scarce)
+        self._locks.congest(self.keeper.holdings.congested)
         self.changed.set()
         self.router.routes_changed()
 

@@ -76,6 +76,7 @@ from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
 from respcache.version import __version__
+from respcache.waiting import Waiting
 
 log: Final = logging.getLogger(__name__)
 
@@ -218,6 +219,10 @@ class Runtime:
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
+        waiting = Waiting(
+            self.router, breaks=lambda: self.keeper.holdings.breaks, clock=self._loop.time, later=self._loop.call_later
+        )
+        self.host.wait, self.host.breaks = waiting.wait, waiting.breaks
         self.server: Final = Server(server, self.executor, self.stats, self.host.session)
         self.monitor: Final = Monitor(
             Sources(
