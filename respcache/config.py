@@ -147,6 +147,9 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     """Bytes of writes that one other node has yet to confirm, above which writes to keys with copies there wait."""
     unacked_limit_bytes: UnackedBytes = 256 * 1024 * 1024
     """The same for all other nodes together; as much may wait to be written then, and what is more is refused."""
+    copy_check_interval_s: Seconds = 3600.0
+    """How often all copies are compared with their primaries, in the background; what differs is copied anew. 0 for
+    never."""
     unclean_after_s: Seconds | Literal["never"] = 30.0
     """How long keys wait for the last of their copies before they are given up, and their place is empty again."""
 

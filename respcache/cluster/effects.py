@@ -80,6 +80,13 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Differed:
+    """This node's copies of these partitions are not what their primaries have; they are made afresh."""
+
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Recreated:
     """All copies of these partitions were lost; they start again, empty."""
 
@@ -110,6 +117,7 @@ Effect = (
     | Forced
     | Dropped
     | Recreated
+    | Differed
     | ForeignCluster
     | Drained
 )

@@ -13,6 +13,7 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 import math
 from collections import defaultdict
 from collections.abc import Container, Iterable
+from random import Random
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
@@ -20,6 +21,7 @@ from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing
+from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
@@ -40,7 +42,13 @@ class Holdings:
     """The part of one node in every partition."""
 
     def __init__(
-        self, me: Life, config: KeeperConfig, storage: Storage, placement: TargetCache, locked: Container[int]
+        self,
+        me: Life,
+        config: KeeperConfig,
+        storage: Storage,
+        placement: TargetCache,
+        rng: Random,
+        locked: Container[int],
     ) -> None:
         self._me, self._name, self._locked = me, me[0], locked
         self._config, self._storage, self._placement = config, storage, placement
@@ -50,6 +58,7 @@ class Holdings:
         self.congested: frozenset[int] = frozenset()
         """Partitions that this node leads, and of which too many effects are not acked for further writes."""
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
+        self.checking = Checking(storage, rng, round_s=config.check_round_s)
         self.serving: list[Log | None] = [None] * config.partitions
         self.logs: dict[int, Log] = {}
         self.takeovers: dict[int, Takeover] = {}
@@ -105,6 +114,8 @@ class Holdings:
                 self._lead(now, partition, entry, lost)
             else:
                 self._follow(partition, before, entry, lost, mine=mine)
+        if any(log.required for log in self.logs.values()):
+            self.checking.wake(now)
         if lost:
             self.resolved += self.replication.lose(lost)
             self.acknowledged += self.waits.look(lost)
@@ -230,6 +241,8 @@ class Holdings:
         self.replica.copies.pop(partition, None)
         log = self.logs[partition] = Log(self.replication, partition, takeover.epoch, takeover.sequence)
         self._attach(log)
+        if log.required:
+            self.checking.wake(now)
         if takeover.resent:
             log.dirty = self.replication.number
             for stream in log.required:
@@ -294,6 +307,7 @@ class Holdings:
         if now >= self._unfence_at:
             self.unfence(now)
         self._demote_slow(now)
+        self.checking.step(now, self.logs)
 
     def _demote_slow(self, now: float) -> None:
         timeout_s = self._config.replica_timeout_s
@@ -348,7 +362,7 @@ class Holdings:
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
         if self.takeovers:
             busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
-        return min(self._again_at, self._unfence_at, min(busy, default=math.inf) + timeout_s)
+        return min(self._again_at, self._unfence_at, self.checking.due_s, min(busy, default=math.inf) + timeout_s)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition

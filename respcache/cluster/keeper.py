@@ -27,6 +27,7 @@ from respcache.cluster.config import KeeperConfig
 from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
     Acknowledged,
+    Differed,
     Drained,
     Effect,
     Forced,
@@ -81,7 +82,7 @@ class Keeper:
             first=lambda now, record, live: burials(record, live, self._peers.heard(now), self._placement),
             partitions=config.partitions,
         )
-        self._holdings = Holdings(me.life, config, storage, self._placement, locked)
+        self._holdings = Holdings(me.life, config, storage, self._placement, rng, locked)
         self._inbox = Inbox(
             self._peers,
             self._holdings.replica,
@@ -297,6 +298,9 @@ class Keeper:
 
     def _bury_orphans(self) -> None:
         replica = self._holdings.replica
+        if replica.differing:
+            self._effects.append(Differed(tuple(replica.differing)))
+            replica.differing.clear()
         if replica.orphans:
             orphans, replica.orphans = replica.orphans, []
             self._effects += self._holdings.surplus.replaced(orphans)

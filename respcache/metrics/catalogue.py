@@ -316,8 +316,13 @@ REPLICATION: Final = Section(
         counters(
             "replicas_dropped_total",
             "Copies that were taken out of sync.",
-            {"reason": "slow (acknowledged nothing for too long)"},
-            lambda now: by({"slow": now.keeper.demoted_slow_total}),
+            {"reason": "slow (acknowledged nothing for too long), differs (from its primary, found by a comparison)"},
+            lambda now: by({"slow": now.keeper.demoted_slow_total, "differs": now.keeper.demoted_differing_total}),
+        ),
+        counter(
+            "replication_checks_total",
+            "Partitions whose copies were compared with their primary; counted by that.",
+            lambda now: now.keeper.checks_total,
         ),
         gauges(
             "rebalance_active",

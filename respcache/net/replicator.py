@@ -9,6 +9,7 @@ from typing import Final, assert_never, cast
 
 from respcache.cluster.effects import (
     Acknowledged,
+    Differed,
     Drained,
     Dropped,
     Effect,
@@ -281,6 +282,12 @@ class Replicator:
                     )
                 case Recreated(partitions):
                     log.error("all copies of %d partitions were lost; they start again, empty", len(partitions))
+                case Differed(partitions):
+                    log.error(
+                        "copies of %d partitions here (%s) differ from their primaries; they are made afresh",
+                        len(partitions),
+                        ", ".join(map(str, partitions)),
+                    )
                 case ForeignCluster(peer, cluster_id):
                     log.error("%s belongs to another cluster, %s; the two are not merged", peer, cluster_id)
                 case _:

@@ -6,6 +6,7 @@ its own, and what cannot be read is as if absent: a cache may miss, it must not 
 
 from typing import Final
 
+from respcache.store.digest import digest
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
 from respcache.store.snapshot import NotASnapshot, dump_entry, load_entry
@@ -42,6 +43,16 @@ class Copies:
             except NotASnapshot:
                 self.unreadable += 1
         self.store.keyspace(database).partitions[partition].restore(key, value, deadline)
+
+    def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
+        """Digest value and deadline of a key, expired or not; 0 if there is no such key."""
+        held = self.store.keyspace(database).partitions[partition]
+        value = held.values.get(key)
+        return 0 if value is None else digest(value, held.deadline(key), salt)
+
+    def count(self, partition: int) -> int:
+        """Count the keys of a partition, expired ones included."""
+        return sum(len(space.partitions[partition].values) for space in self.store.used())
 
     def drop(self, partition: int) -> int:
         """Forget a partition in all databases, and return how many keys went."""

@@ -259,3 +259,17 @@ async def test_wait_ends_when_a_copy_is_made() -> None:
         async with asyncio.timeout(30):
             assert await waiting == 1
         assert copies(cluster.members(), b"k") == [b"v"] * 2
+
+
+async def test_a_copy_that_differs_is_made_afresh() -> None:
+    """A value that was changed behind the node's back is right again on both nodes, and that is counted."""
+    async with Cluster(nodes=2, copy_check_interval_s=2.0) as cluster, clients(cluster.members()) as redis:
+        await cluster.wait_for_copies()
+        for key in KEYS:
+            await redis[0].set(key, b"right")
+        spoilt = next(key for key in KEYS if owner(cluster.members(), key) is cluster.member(0))
+        partition(cluster.member(1), spoilt).values[spoilt] = b"wrong"
+        await until(lambda: copies(cluster.members(), spoilt) == [b"right"] * 2, "equal copies", timeout_s=30)
+        assert await redis[1].get(spoilt) == b"right"
+        await cluster.wait_for_copies()
+        assert cluster.member(1)._running().keeper.holdings.replica.differed == 1

@@ -30,6 +30,17 @@ class Storage(Protocol):
         """Execute an effect. One that names no key (FLUSHDB) is about this partition alone."""
         ...
 
+    def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
+        """Digest value and expiry of a key in 32 bits, in bounded time; 0 when there is no such key.
+
+        Equal on equal copies, for the same salt. Of large values only parts need count, which the salt chooses.
+        """
+        ...
+
+    def count(self, partition: int) -> int:
+        """Count the keys of a partition in all databases."""
+        ...
+
     def drop(self, partition: int) -> int:
         """Forget a partition in all databases and return how many keys that were."""
         ...

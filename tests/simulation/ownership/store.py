@@ -1,6 +1,7 @@
 """A store of the plainest kind, with the commands that scenarios use."""
 
 from collections.abc import Sequence
+from zlib import crc32
 
 from respcache.cluster.replication.storage import StoredKey
 
@@ -48,6 +49,15 @@ class ModelStore:
                     del values[stored]
             case _:
                 raise AssertionError(argv)
+
+    def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
+        """Digest a value."""
+        value = self.dump(partition, database, key)
+        return 0 if value is None else crc32(value, salt)
+
+    def count(self, partition: int) -> int:
+        """Count the keys."""
+        return len(self.partitions.get(partition, ()))
 
     def drop(self, partition: int) -> int:
         """Forget a partition."""

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from respcache.cluster.effects import Dropped, Effect, Forced, ForeignCluster, Formed, Recreated
+from respcache.cluster.effects import Differed, Dropped, Effect, Forced, ForeignCluster, Formed, Recreated
 from respcache.cluster.ownership.record import Quorum
 from respcache.cluster.replication.waits import Wait
 from simulation.ownership.chaos import CONFIG as MAJORITY
@@ -309,3 +309,40 @@ def test_what_copies_have_confirmed_survives_though_writes_are_answered_at_once(
     assert confirmed > 100
     assert set(world.acknowledged) <= {wait for _, _, wait in asked}
     assert world.nodes["n1"].keeper.holdings.breaks > 0
+
+
+@each_seed(2)
+def test_a_copy_that_differs_is_found_and_made_afresh(seed: int) -> None:
+    """Whether a value is another, a key is missing or one too many, while clients write; and nothing else is."""
+    world = begin(seed, replace(MAJORITY, check_round_s=2.0), nodes=3)
+    clients = clients_of(world)
+    write_everywhere(world, b"right ")
+    world.run(3.0)
+    assert not any(sim.keeper.figures(world.now).demoted_differing_total for sim in world.live())
+    record = record_of(world, "n0")
+    assert record is not None
+    spoilt = {}
+    for partition, harm in ((1, b"wrong"), (5, None), (9, b"strange")):
+        entry = record.entries[partition]
+        copy = world.nodes[next(name for name in entry.in_sync if name != entry.primary)]
+        key = b"strange" if harm == b"strange" else b"key"
+        copy.store.restore(partition, 0, key, harm)
+        spoilt[partition] = copy.name
+    world.run(8.0)
+    found = sorted(partition for effect in effects_of(world, Differed) for partition in effect.partitions)
+    assert found == sorted(spoilt)
+    assert sum(sim.keeper.figures(world.now).demoted_differing_total for sim in world.live()) == len(spoilt)
+    assert sum(sim.keeper.figures(world.now).checks_total for sim in world.live()) > 30
+    settle(world, clients)
+    assert all(client.uncertain == 0 for client in clients)
+
+
+@each_seed(2)
+def test_comparing_finds_nothing_in_a_storm(seed: int) -> None:
+    """Copies are equal at equal sequence, whatever happens to nodes and links."""
+    world = begin(seed, replace(MAJORITY, check_round_s=0.5), nodes=4)
+    clients = clients_of(world)
+    storm(world, 3.0)
+    settle(world, clients)
+    assert effects_of(world, Differed) == []
+    assert any(sim.keeper.figures(world.now).checks_total for sim in world.live())

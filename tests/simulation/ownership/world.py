@@ -15,6 +15,7 @@ from functools import cache, partial
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import (
     Acknowledged,
+    Differed,
     Drained,
     Dropped,
     Effect,
@@ -287,7 +288,7 @@ class World:
                 case Drained():
                     sim.drained = True
                     self.after((0.0, 0.01), lambda: self._depart(sim))
-                case Dropped() | Formed() | Recreated() | ForeignCluster() | Forced():
+                case Dropped() | Formed() | Recreated() | Differed() | ForeignCluster() | Forced():
                     self.effects.append((self.now, sim.name, effect))
                 case _:
                     pass
