@@ -61,6 +61,8 @@ class NodeHost:
         """Waits until copies have what a client wrote; a node that has others sets it."""
         self.breaks: Callable[[], int] = int
         """Counts owners that were replaced without handing over."""
+        self.fail_over: Callable[[bool], None] = _fail_over_alone
+        """Has this node become the primary of what it has copies of; a node that has others sets it."""
         self._sessions: Final = sessions
         self._topology: Final = topology
         self._meet: Final = meet
@@ -138,6 +140,10 @@ class NodeHost:
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""
         self._shut_down()
+
+
+def _fail_over_alone(_force: bool) -> None:  # noqa: FBT001 # the one thing that there is to say
+    raise CommandError("You should send CLUSTER FAILOVER to a replica")
 
 
 def _wait_alone(_session: Session, _copies: int, _timeout_s: float) -> Pending:

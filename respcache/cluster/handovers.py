@@ -17,6 +17,10 @@ class Handovers:
         self._wanted: dict[int, None] = {}
         self._frozen: dict[int, int | None] = {}
         """Frozen partitions, and the revision at which their move was proposed, if it was."""
+        self.claims: dict[int, str] = {}
+        """Nodes that want to be the primary, by partition, wherever the ring would have that."""
+        self.kept: set[int] = set()
+        """Partitions that this node has claimed itself: it does not move them on. Until the ring changes."""
 
     def __bool__(self) -> bool:
         """Whether any partition is frozen."""
@@ -66,3 +70,9 @@ class Handovers:
         """Let go of a partition that this node does not lead any more."""
         self._wanted.pop(partition, None)
         self._frozen.pop(partition, None)
+        self.claims.pop(partition, None)
+
+    def ring_changed(self) -> None:
+        """Let the ring say again who the primaries are to be."""
+        self.claims.clear()
+        self.kept.clear()

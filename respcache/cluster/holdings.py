@@ -17,6 +17,7 @@ from random import Random
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.congestion import Congestion
 from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
 from respcache.cluster.ownership.planner import TargetCache
@@ -25,7 +26,6 @@ from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
-from respcache.cluster.replication.pressure import Pressure
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
@@ -54,9 +54,7 @@ class Holdings:
         self._config, self._storage, self._placement = config, storage, placement
         self.replication = Replication()
         self.replica = Replica(storage)
-        self.pressure = Pressure(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
-        self.congested: frozenset[int] = frozenset()
-        """Partitions that this node leads, and of which too many effects are not acked for further writes."""
+        self.congestion = Congestion(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
         self.checking = Checking(storage, rng, round_s=config.check_round_s)
         self.serving: list[Log | None] = [None] * config.partitions
@@ -114,13 +112,12 @@ class Holdings:
                 self._lead(now, partition, entry, lost)
             else:
                 self._follow(partition, before, entry, lost, mine=mine)
-        if any(log.required for log in self.logs.values()):
-            self.checking.wake(now)
         if lost:
             self.resolved += self.replication.lose(lost)
             self.acknowledged += self.waits.look(lost)
         if ring_changed:
             self._dirty.update(self.logs)
+            self.handovers.ring_changed()
         self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)
 
     def _min_in_sync(self, record: Record) -> int:
@@ -211,6 +208,12 @@ class Holdings:
 
     # Taking over
 
+    def claimed(self, peer: str, partitions: Iterable[int]) -> None:
+        """Hand partitions over to a peer that asks for them, as far as they are here."""
+        mine = [partition for partition in partitions if partition in self.logs]
+        self.handovers.claims.update(dict.fromkeys(mine, peer))
+        self._dirty.update(mine)
+
     def positions(self, now: float, stream: Stream, positions: Positions) -> None:
         """Judge how far a copy is, and send it what it lacks."""
         self.fencing.knows(now, (stream.peer, stream.run), positions.version)
@@ -241,8 +244,6 @@ class Holdings:
         self.replica.copies.pop(partition, None)
         log = self.logs[partition] = Log(self.replication, partition, takeover.epoch, takeover.sequence)
         self._attach(log)
-        if log.required:
-            self.checking.wake(now)
         if takeover.resent:
             log.dirty = self.replication.number
             for stream in log.required:
@@ -341,19 +342,6 @@ class Holdings:
         for stream in self.replication.streams.values():
             if stream.stalled and not any(stream in log.streams for log in self.logs.values()):
                 self.replication.discard(stream)
-
-    def measure(self) -> bool:
-        """See how much waits for acks; return whether other partitions than before must not be written to."""
-        if self.pressure.measure(self.replication.streams.values()) or self.pressure:
-            return self.congest()
-        return False
-
-    def congest(self) -> bool:
-        """Find the partitions that must not be written to; return whether they have changed."""
-        before, pressure = self.congested, self.pressure
-        if pressure or before:
-            self.congested = frozenset(p for p, log in self.logs.items() if pressure.presses(log))
-        return self.congested != before
 
     @property
     def deadline(self) -> float:
@@ -455,7 +443,9 @@ class Holdings:
         partition = log.partition
         entry = record.entries[partition]
         settled = bool(wanted) and set(wanted) <= set(entry.in_sync)
-        at_home = settled and wanted[0] == self._name
+        claimant = self.handovers.claims.get(partition, "")
+        stays = wanted[:1] == (self._name,) or (partition in self.handovers.kept and self._name in wanted)
+        at_home = settled and stays and claimant not in entry.in_sync
         for name in entry.holders if at_home else entry.learners:
             if name not in wanted and name != self._name:
                 self.wishes.drop.add((partition, entry.revision, name))
@@ -468,7 +458,7 @@ class Holdings:
                     self._vouched.add((partition, name))
             elif name in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
-        if settled and not at_home:
+        if (settled and not at_home) or claimant in entry.in_sync:
             self.handovers.want(partition)
         elif self.handovers.settle(partition):
             self._open(partition)
@@ -481,7 +471,10 @@ class Holdings:
             if partition not in self._locked and self.logs[partition].clean:
                 revision = record.entries[partition].revision
                 self.handovers.proposed(partition, revision)
-                self.wishes.move.add((partition, revision, self._placement(record)[partition][0]))
+                claimant = self.handovers.claims.get(partition, "")
+                claims = claimant in record.entries[partition].in_sync
+                heir = claimant if claims else self._placement(record)[partition][0]
+                self.wishes.move.add((partition, revision, heir))
 
     def _open(self, partition: int) -> None:
         self.serving[partition] = self.logs[partition]

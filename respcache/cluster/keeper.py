@@ -23,11 +23,11 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from random import Random
 
+from respcache.cluster import claims
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
     Acknowledged,
-    Differed,
     Drained,
     Effect,
     Forced,
@@ -55,7 +55,7 @@ from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.waits import Wait
-from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
+from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
 from respcache.cluster.wire import Hello, decode, encode
@@ -83,13 +83,7 @@ class Keeper:
             partitions=config.partitions,
         )
         self._holdings = Holdings(me.life, config, storage, self._placement, rng, locked)
-        self._inbox = Inbox(
-            self._peers,
-            self._holdings.replica,
-            self.table,
-            answer=lambda peer, positions: self._send(peer, encode(positions)),
-            catch_up=lambda peer: self._effects.extend(self.catch_up(peer)),
-        )
+        self._inbox = Inbox(self._peers, self._holdings, self.table, send=self._send, catch_up=self._catch_up)
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
         self.handovers = self._holdings.handovers
@@ -123,6 +117,9 @@ class Keeper:
         """Ask a peer for its newer record."""
         return [Send(tell.peer, encode(tell.message)) for tell in self._register.fetch(peer) if isinstance(tell, Tell)]
 
+    def _catch_up(self, peer: str) -> None:
+        self._effects += self.catch_up(peer)
+
     @property
     def joined(self) -> bool:
         """Whether the record that this node knows counts it among the members."""
@@ -153,6 +150,20 @@ class Keeper:
         if self.me.life in members:
             self._force(now, members)
         return self._finish(now)
+
+    def fail_over(self, now: float, *, force: bool) -> list[Effect]:
+        """Become the primary of all that this node has copies in sync of; with `force` without asking its primaries."""
+        record, holdings, found = self._register.record, self._holdings, self.claimable
+        claims.keep(found, holdings.handovers)
+        if force and record is not None:
+            claims.seize(record, found, holdings.wishes)
+            return self._finish(now)
+        return [Send(primary, encode(Claim(tuple(partitions)))) for primary, partitions in found.items()]
+
+    @property
+    def claimable(self) -> dict[str, list[int]]:
+        """The partitions that `fail_over` would claim, by the primaries that it would replace."""
+        return claims.claimable(self._register.record, self._holdings.replica, self.me.name)
 
     def start(self, now: float) -> list[Effect]:
         """Begin: a node that was given nobody to join founds a cluster."""
@@ -213,7 +224,7 @@ class Keeper:
         match message:
             case Frame():
                 self._inbox.put(peer, message, len(frame))
-                self._bury_orphans()
+                self._effects += self._inbox.news()
                 return self._take_effects()
             case Ack():
                 return self._on_ack(now, peer, message) if message.run == self.me.run else []
@@ -221,6 +232,8 @@ class Keeper:
                 self._inbox.put(peer, message, len(frame))
             case Positions():
                 self._holdings.positions(now, self._holdings.replication.stream(peer, hello.run), message)
+            case Claim():
+                self._holdings.claimed(peer, message.partitions)
             case Renew() | Granted() | Fence() | Fenced():
                 return self._on_lease(now, peer, hello.run, message)
             case _:
@@ -285,7 +298,7 @@ class Keeper:
         tenure.receive(now, (peer, run), message, holdings.fencing)
         if isinstance(message, Granted):
             if self.table.behind(message.version):
-                self._effects += self.catch_up(peer)
+                self._catch_up(peer)
             self._mind_lease(now)
             self.deadline = min(self.deadline, tenure.deadline)
         elif isinstance(message, Fenced) or (isinstance(message, Renew) and holdings.takeovers):
@@ -296,22 +309,13 @@ class Keeper:
         self._holdings.unfence(now)
         return self._finish(now)
 
-    def _bury_orphans(self) -> None:
-        replica = self._holdings.replica
-        if replica.differing:
-            self._effects.append(Differed(tuple(replica.differing)))
-            replica.differing.clear()
-        if replica.orphans:
-            orphans, replica.orphans = replica.orphans, []
-            self._effects += self._holdings.surplus.replaced(orphans)
-
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
         hello = self._peers.hello(peer)
         assert hello is not None
         stream = holdings.replication.stream(peer, hello.run)
         if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
-            self._effects += self.catch_up(peer)
+            self._catch_up(peer)
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))
@@ -319,7 +323,7 @@ class Keeper:
             self._effects.append(Acknowledged(tuple(done)))
         if stream.stalled:
             holdings.revived(stream)
-        elif holdings.pressure:
+        elif holdings.congestion:
             self._measure()
         if ack.refused or holdings.busy or holdings.unsteered:
             holdings.advance(stream)
@@ -363,7 +367,7 @@ class Keeper:
         self._plan_due = -math.inf
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
         self._inbox.release()
-        self._bury_orphans()
+        self._effects += self._inbox.news()
 
     def _answered(self, change: Proposal) -> None:
         if isinstance(change, Retire):
@@ -444,28 +448,25 @@ class Keeper:
 
     def _depart(self, now: float) -> None:
         """On the way out: get off the ring, and find out whether anything is left here."""
-        if self._departure.under_way:
-            match self._departure.review(self._register.record, sole=self._sole(now)):
-                case Retire() as step:
-                    self._propose(now, [step])
-                case Drained() as end:
-                    self._effects.append(end)
-
-    def _sole(self, now: float) -> bool:
-        """Whether there is nobody to hand anything over to, and not just nobody in reach."""
-        present, record = self._peers.present(now), self._register.record
-        if record is None or not self._register.leading or not self.leased(now):
-            return False
-        return all(node.name == self.me.name or node.name not in present for node in record.ring())
+        if not self._departure.under_way:
+            return
+        record = self._register.record
+        deciding = record is not None and self._register.leading and self.leased(now)
+        match self._departure.review(record, sole=deciding and self._peers.alone(now, record)):
+            case Retire() as step:
+                self._propose(now, [step])
+            case Drained() as end:
+                self._effects.append(end)
 
     def _measure(self) -> None:
-        if self._holdings.measure():
+        holdings = self._holdings
+        if holdings.congestion.measure(holdings.replication.streams.values(), holdings.logs):
             self._routes_changed = True
             self._announce()
 
     def _announce(self) -> None:
         holdings = self._holdings
-        self._routes_changed |= holdings.congest()
+        self._routes_changed |= holdings.congestion.review(holdings.logs)
         if holdings.resolved:
             resolved, holdings.resolved = tuple(holdings.resolved), []
             self._effects.append(Resolved(resolved))

@@ -17,7 +17,7 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.arguments import integer
 from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session
-from respcache.errors import CommandError, NotAnInteger, echoed
+from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
 from respcache.pending import Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
@@ -143,14 +143,25 @@ def cluster_health(session: Session, argv: Argv) -> Reply:
 
 @command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")
 def cluster_failover(session: Session, argv: Argv) -> Reply:
-    """With TAKEOVER, go on with the nodes in reach though most voters are gone for good.
+    """Make this node the primary of all keys that it has copies of; with TAKEOVER, go on without the others.
 
-    Only for when they are: should they live and go on elsewhere, one side's writes are dropped later. There
-    is nothing else to ask for: every node is a master, and owners are replaced without being told.
+    Their present primaries hand over, and no command fails. With FORCE nobody is asked, and whose write is on its
+    way just then is told that nobody knows what became of it. Until the nodes change the keys stay here.
+
+    TAKEOVER is for when most voters are gone for good: should they live and go on elsewhere, one side's writes
+    are dropped later.
     """
-    if len(argv) != 3 or argv[2].upper() != b"TAKEOVER":
-        raise CommandError("You should send CLUSTER FAILOVER to a replica; here TAKEOVER is all that it does")
-    session.host.take_over()
+    if len(argv) > 3:
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{echoed(argv[1])}'. Try CLUSTER HELP."
+        )
+    mode = argv[2].upper() if len(argv) == 3 else b""
+    if mode == b"TAKEOVER":
+        session.host.take_over()
+    elif mode in {b"", b"FORCE"}:
+        session.host.fail_over(mode == b"FORCE")
+    else:
+        raise SyntaxRefused
     return OK
 
 

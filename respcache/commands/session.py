@@ -122,6 +122,9 @@ class Host(Protocol):
     def take_over(self) -> None:
         """Go on without a majority of the voters."""
 
+    def fail_over(self, force: bool, /) -> None:  # noqa: FBT001 # the one thing that there is to say
+        """Have this node become the primary of all that it has copies of; returns at once. Raises CommandError."""
+
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""
 

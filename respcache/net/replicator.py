@@ -247,6 +247,16 @@ class Replicator:
         """Go on without a majority of the voters."""
         self.perform(self.keeper.take_over(self._loop.time()))
 
+    def fail_over(self, *, force: bool) -> None:
+        """Become the primary of all that this node has copies of. Raises CommandError."""
+        claimable = self.keeper.claimable
+        if not claimable:
+            raise CommandError("You should send CLUSTER FAILOVER to a replica")
+        if not force and any(self.links.link(primary) is None for primary in claimable):
+            raise CommandError("Master is down or failed, please use CLUSTER FAILOVER FORCE")
+        log.warning("an operator wants this node to be the primary of all that it has copies of")
+        self.perform(self.keeper.fail_over(self._loop.time(), force=force))
+
     def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 # one case for each effect
         """Carry out what the keeper asks for, in order."""
         for effect in effects:
@@ -320,7 +330,7 @@ class Replicator:
                 self._locks.close(number)
         self._rerouted(self.keeper.table.primary)
         self._locks.ration(self.keeper.holdings.scarce)
-        self._locks.congest(self.keeper.holdings.congested)
+        self._locks.congest(self.keeper.holdings.congestion.partitions)
         self.changed.set()
         self.router.routes_changed()
 

@@ -223,6 +223,7 @@ class Runtime:
             self.router, breaks=lambda: self.keeper.holdings.breaks, clock=self._loop.time, later=self._loop.call_later
         )
         self.host.wait, self.host.breaks = waiting.wait, waiting.breaks
+        self.host.fail_over = lambda force: self.replicator.fail_over(force=force)
         self.server: Final = Server(server, self.executor, self.stats, self.host.session)
         self.monitor: Final = Monitor(
             Sources(

@@ -241,7 +241,12 @@ def broke(old: Record | None, new: Record, *, leap: bool) -> bool:
     return old is not None and (
         leap
         or any(
-            bool(before.primary) and (before.primary not in after.in_sync or before.born != after.born)
+            bool(before.primary)
+            and (
+                before.primary not in after.in_sync
+                or before.born != after.born
+                or (before.primary != after.primary and after.revision > before.revision + 1)
+            )
             for before, after in zip(old.entries, new.entries, strict=True)
             if before is not after
         )

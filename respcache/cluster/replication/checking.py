@@ -48,13 +48,10 @@ class Checking:
         self.checked = 0
         """Partitions compared to the end."""
 
-    def wake(self, now: float) -> None:
-        """There are copies to compare."""
-        if self.due_s == math.inf:
-            self.due_s = now + self._pause_s
-
     def step(self, now: float, logs: Mapping[int, Log]) -> None:
-        """Send one chunk, if it is time."""
+        """Send one chunk, if it is time. Where there was nothing to compare any call finds out whether there is now."""
+        if self.due_s == math.inf and any(log.required for log in logs.values()):
+            self.due_s = now + self._pause_s
         if now < self.due_s:
             return
         log = self._log

@@ -74,6 +74,12 @@ class Positions(msgspec.Struct, frozen=True, array_like=True, tag=3):
     ]
 
 
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A copy in sync asks to be made the primary of partitions, because an operator wants it so."""
+
+    partitions: Annotated[tuple[PartitionNumber, ...], msgspec.Meta(max_length=1_024)]
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 
 

@@ -240,7 +240,9 @@ def test_a_copy_that_is_stuck_holds_writes_up_within_bounds_and_then_is_done_wit
     write()
     world.run(0.5)
     assert world.nodes["n0"].keeper.figures(world.now).pressed
-    assert not all(sim.keeper.holdings.congested for sim in world.live()), "only the partitions with copies there wait"
+    assert not all(sim.keeper.holdings.congestion.partitions for sim in world.live()), (
+        "only the partitions with copies there wait"
+    )
     world.run(config.replica_timeout_s * 2)
     assert not world.nodes["n0"].keeper.figures(world.now).pressed
     before = len(outcomes)
@@ -346,3 +348,26 @@ def test_comparing_finds_nothing_in_a_storm(seed: int) -> None:
     settle(world, clients)
     assert effects_of(world, Differed) == []
     assert any(sim.keeper.figures(world.now).checks_total for sim in world.live())
+
+
+@pytest.mark.parametrize("force", [False, True])
+@each_seed(3)
+def test_an_operator_makes_a_node_the_primary_of_its_copies(seed: int, force: bool) -> None:  # noqa: FBT001 # both kinds
+    """It stays so until members come or go; asked for gently it costs nobody a write, by force no acknowledged one."""
+    world = begin(seed, MAJORITY, nodes=3)
+    clients = clients_of(world)
+    world.run(0.3)
+    held = {p for p, entry in enumerate(record_of(world, "n1").entries) if "n1" in entry.in_sync}  # type: ignore[union-attr]  # at rest
+    world.put(world.nodes["n1"], lambda now: world.nodes["n1"].keeper.fail_over(now, force=force))
+
+    def led() -> set[int]:
+        return {p for p, log in enumerate(world.nodes["n1"].keeper.serving) if log is not None}
+
+    assert world.run_until(lambda: led() == held, within_s=5.0), held - led()
+    world.run(3.0)
+    assert led() == held
+    if not force:
+        assert all(client.uncertain == 0 for client in clients)
+    world.start("n3")
+    settle(world, clients)
+    assert led() != held

@@ -213,7 +213,7 @@ class World:
         self.arrive(sim, partial(self._read, sim, partition, look, done))
 
     def _execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done) -> None:
-        if not self._serves(sim, partition) or partition in sim.keeper.holdings.congested:
+        if not self._serves(sim, partition) or partition in sim.keeper.holdings.congestion.partitions:
             done(Outcome.REFUSED)
             return
         log = sim.keeper.serving[partition]

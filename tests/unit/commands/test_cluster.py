@@ -216,13 +216,22 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
     assert b"quorum_margin:1\r\n" in reply.text
 
 
-def test_failover_takes_over_when_told_to_and_does_nothing_else() -> None:
-    """The gentler kinds have no meaning where every node is a master."""
+def test_failover_hands_over_seizes_or_takes_over() -> None:
+    """As told; whoever has no copies of others' keys is no replica, and other words are refused."""
     front = Front()
     client = front.client()
     for words in ((b"CLUSTER", b"FAILOVER"), (b"CLUSTER", b"FAILOVER", b"FORCE")):
-        with pytest.raises(CommandError, match="TAKEOVER"):
+        with pytest.raises(CommandError, match="You should send CLUSTER FAILOVER to a replica"):
             front.ask(client, *words)
+    forced: list[bool] = []
+    front.host.fail_over = forced.append
+    assert front.ask(client, b"CLUSTER", b"FAILOVER") is OK
+    assert front.ask(client, b"CLUSTER", b"FAILOVER", b"force") is OK
+    assert forced == [False, True]
+    with pytest.raises(CommandError, match="syntax error"):
+        front.ask(client, b"CLUSTER", b"FAILOVER", b"now")
+    with pytest.raises(CommandError, match="wrong number of arguments for 'FAILOVER'"):
+        front.ask(client, b"CLUSTER", b"FAILOVER", b"FORCE", b"x")
     assert front.takeovers == 0
     assert front.ask(client, b"CLUSTER", b"FAILOVER", b"takeover") is OK
     assert front.takeovers == 1

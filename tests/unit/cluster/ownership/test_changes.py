@@ -20,6 +20,7 @@ from respcache.cluster.ownership.changes import (
     Move,
     Recreate,
     Retire,
+    Seize,
     Surrender,
 )
 from respcache.cluster.ownership.record import VOTERS_MAX, Entry, Node, Record, Standing, found
@@ -46,6 +47,7 @@ RECORD = record_of(ENTRY, "a", "b", "c", "d")
         (InSync("c", 1, ((0, 5),)), replace(ENTRY, in_sync=("a", "b", "c"), learners=())),
         (Demote("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",), learners=("c", "b"))),
         (Move(((0, 5, "b"),)), replace(ENTRY, epoch=4, revision=6, primary="b")),
+        (Seize("b", 1, ((0, 5),)), replace(ENTRY, epoch=4, revision=7, primary="b")),
         (Drop(((0, 5, "b"),)), replace(ENTRY, revision=6, in_sync=("a",))),
         (Learn(((0, "d"),)), replace(ENTRY, learners=("c", "d"))),
         (Surrender("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",))),

@@ -28,7 +28,7 @@ class Pair:
         self.log.attach((), (self.stream,))
         self.logs = {1: self.log}
         self.checking = Checking(self.store, Random(1), round_s=ROUND_S)
-        self.checking.wake(0.0)
+        self.checking.step(0.0, self.logs)
 
     def checks(self) -> list[list[bytes]]:
         """Go through the partition once; return what the copy is to compare."""
@@ -114,7 +114,9 @@ def test_a_partition_that_changes_is_left() -> None:
 def test_a_round_of_no_length_is_none() -> None:
     """0 is for never."""
     checking = Checking(ModelStore(), Random(1), round_s=0.0)
-    checking.wake(0.0)
+    log = Log(Replication(), 1, 1, 0)
+    log.attach((), (log.replication.stream("b", 1),))
+    checking.step(0.0, {1: log})
     assert checking.due_s == math.inf
 
 
