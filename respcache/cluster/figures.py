@@ -52,6 +52,8 @@ def figures_of(
         acks_total=replication.acks,
         ack_us_buckets=tuple(replication.ack_us),
         dropped_keys_total=holdings.surplus.dropped_keys,
+        rebalance_duration_s=holdings.progress.last_s,
+        rebalance_ended_ago_s=now - holdings.progress.ended_s,
         checks_total=holdings.checking.checked,
         demoted_differing_total=replica.differed,
         demoted_slow_total=holdings.demoted_slow,

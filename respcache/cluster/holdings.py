@@ -22,6 +22,7 @@ from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing
+from respcache.cluster.progress import Progress
 from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
@@ -70,6 +71,7 @@ class Holdings:
         self.breaks = 0
         """How often a primary was seen replaced that could not hand over: of what it answered some may be lost."""
         self.demoted_slow = 0
+        self.progress = Progress()
         self.surplus = Surplus(storage)
         self.fencing = Fencing(config.lease_s)
         self._record: Record | None = None
@@ -95,6 +97,7 @@ class Holdings:
     def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
+        self.progress.note(now, record)
         self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
         self.fencing.learn(now, record, leap=leap)
         ring_changed = old is None or old.ring() != record.ring()

@@ -72,8 +72,7 @@ class Keeper:
         """Who serves what, for routing."""
         self.deadline = math.inf
         """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
-        self._config, self._rng = config, rng
-        self._placement = TargetCache()
+        self._config, self._rng, self._placement = config, rng, TargetCache()
         self._tenure = Tenure(me.life, config.lease_s, lambda peer, message: self._send(peer, encode(message)))
         self._peers = Peers(me, config, self._tenure.grants.until)
         self._register = Register(
@@ -137,9 +136,11 @@ class Keeper:
 
     def health(self, now: float) -> Health | None:
         """Judge how the cluster is; None while this node belongs to none."""
-        record, peers = self._register.record, self._peers
-        reached = peers.linked(now) | {self.me.name}
-        return None if record is None else examine(record, peers.live(now), reached, leased=self.leased(now))
+        if (record := self._register.record) is None:
+            return None
+        progress = self._holdings.progress.report(now, record, self._placement(record))
+        reached = self._peers.linked(now) | {self.me.name}
+        return examine(record, self._peers.live(now), reached, leased=self.leased(now), rebalance=progress)
 
     # Inputs
 
@@ -391,9 +392,8 @@ class Keeper:
             self._propose(now, changes)
 
     def _found(self, now: float) -> None:
-        cluster_id = f"{self._rng.getrandbits(160):040x}"
+        cluster_id, config = f"{self._rng.getrandbits(160):040x}", self._config
         self._effects.append(Formed(cluster_id))
-        config = self._config
         self._heed(now, self._register.form(now, cluster_id, self.me, config.replica_count, config.quorum))
 
     def _go_alone(self, now: float) -> None:

@@ -7,11 +7,13 @@ it sends to all masters.
 """
 
 import ipaddress
+import math
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
 from respcache.addresses import is_loopback
+from respcache.cluster.health import Health
 from respcache.cluster.ownership.slots import SLOTS, SLOTS_PER_PARTITION, slot_of
 from respcache.cluster.topology import NodeView
 from respcache.commands.arguments import integer
@@ -123,22 +125,40 @@ def cluster_info(session: Session, argv: Argv) -> Reply:
 def cluster_health(session: Session, argv: Argv) -> Reply:
     """Say whether the next node may be restarted, and what speaks against it."""
     del argv
-    health = session.host.health()
-    if health is None:
-        raise CommandError("This node does not belong to a cluster yet")
+    health = _health(session)
     figures = {
         "safe_to_restart_next_node": health.restart_is_safe,
         "lease_held": health.leased,
         "partitions_unowned": health.unowned,
-        "partitions_under_replicated": health.under_replicated,
-        "partitions_with_one_copy": health.single,
-        "copies_in_the_making": health.learners,
+        "partitions_under_replicated": health.redundancy.partitions_short,
+        "partitions_with_one_copy": health.redundancy.partitions_single,
+        "copies_in_the_making": health.redundancy.under_way,
+        "rebalance_eta_seconds": _whole_seconds(health.rebalance.eta_s),
         "voters": health.voters,
         "voters_reached": health.voters_reached,
         "quorum_margin": health.voters_spare,
         "every_side_of_a_split_goes_on": health.splits,
     }
     return Verbatim("".join(f"{name}:{int(figure)}\r\n" for name, figure in figures.items()).encode())
+
+
+@command("CLUSTER|REBALANCE", arity=3, flags=Flags.STALE, since="7.0.0")
+def cluster_rebalance(session: Session, argv: Argv) -> Reply:
+    """With STATUS, say how far the making of copies is in the whole cluster, and how long it may still take."""
+    if argv[2].upper() != b"STATUS":
+        raise SyntaxRefused
+    rebalance = _health(session).rebalance
+    figures = {
+        "rebalance_active": int(rebalance.active),
+        "copies_pending": rebalance.copies_pending,
+        "copies_made": rebalance.copies_made,
+        "primaries_pending": rebalance.primaries_pending,
+        "elapsed_seconds": _whole_seconds(rebalance.elapsed_s),
+        "eta_seconds": _whole_seconds(rebalance.eta_s),
+        "last_duration_seconds": _whole_seconds(rebalance.last_duration_s),
+        "last_ended_seconds_ago": _whole_seconds(rebalance.last_ended_ago_s),
+    }
+    return Verbatim("".join(f"{name}:{figure}\r\n" for name, figure in figures.items()).encode())
 
 
 @command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")
@@ -295,6 +315,18 @@ def listed(nodes: Sequence[NodeView]) -> list[NodeView]:
 def serving(nodes: Sequence[NodeView]) -> list[NodeView]:
     """Keep the nodes that a client can go to."""
     return [node for node in nodes if node.state in {"alive", "suspect"}]
+
+
+def _health(session: Session) -> Health:
+    health = session.host.health()
+    if health is None:
+        raise CommandError("This node does not belong to a cluster yet")
+    return health
+
+
+def _whole_seconds(seconds: float) -> int:
+    """Round up; -1 for what nobody can tell."""
+    return math.ceil(seconds) if seconds < math.inf else -1
 
 
 def _port(text: bytes, kind: str) -> int:
