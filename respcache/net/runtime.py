@@ -149,9 +149,9 @@ class Runtime:
             take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below
         )
         self.host.port, self.host.cluster_address = port, self.cluster_address
-        copies = CommandCopies(self.store)
+        self.copies: Final = CommandCopies(self.store)
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
-        self.keeper: Final = Keeper(me, keeper_config(config), copies, rng, locks.held)
+        self.keeper: Final = Keeper(me, keeper_config(config), self.copies, rng, locks.held)
         swim = Swim(
             name=self.name,
             address=self.cluster_address,
@@ -203,7 +203,7 @@ class Runtime:
         self.router: Final = Router(
             name=self.name,
             store=self.store,
-            copies=copies,
+            copies=self.copies,
             locks=locks,
             stats=self.stats,
             table=self.keeper.table,
@@ -451,6 +451,7 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         self.server.sweep()
         self.router.sweep()
+        self.copies.free()
         self.exchange.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()
         stats = self.stats

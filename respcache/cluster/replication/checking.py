@@ -20,7 +20,7 @@ from zlib import crc32
 
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.replication.log import Log, Stream
-from respcache.cluster.replication.storage import Storage, StoredKey
+from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
 from respcache.cluster.replication.wire import CHECK
 
 CHUNK_KEYS: Final = 100
@@ -44,7 +44,7 @@ class Checking:
         """The partition looked at last."""
         self._log: Log | None = None
         self._streams: tuple[Stream, ...] = ()
-        self._keys: list[StoredKey] = []
+        self._keys = KeyList()
         self.checked = 0
         """Partitions compared to the end."""
 
@@ -61,7 +61,7 @@ class Checking:
                 self.due_s = math.inf
                 return
             self._streams = log.required
-            self._keys = self._storage.keys(log.partition)
+            self._keys = KeyList(self._storage.keys(log.partition))
         self._chunk(log)
         if self._keys:
             self.due_s = now + PAUSE_S
@@ -80,7 +80,7 @@ class Checking:
         return logs[number]
 
     def _chunk(self, log: Log) -> None:
-        keys, self._keys = self._keys[-CHUNK_KEYS:], self._keys[:-CHUNK_KEYS]
+        keys = self._keys.take(CHUNK_KEYS)
         salt = self._rng.randrange(SALT_MAX)
         digest = digest_of(self._storage, log.partition, keys, salt)
         count = b"" if self._keys else b"%d" % self._storage.count(log.partition)

@@ -12,9 +12,12 @@ class ModelStore:
     def __init__(self) -> None:
         self.partitions: dict[int, dict[StoredKey, bytes]] = {}
 
-    def keys(self, partition: int) -> list[StoredKey]:
+    def keys(self, partition: int) -> list[tuple[int, list[bytes]]]:
         """List a partition."""
-        return list(self.partitions.get(partition, ()))
+        by_database: dict[int, list[bytes]] = {}
+        for database, key in self.partitions.get(partition, ()):
+            by_database.setdefault(database, []).append(key)
+        return list(by_database.items())
 
     def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
         """Return a value."""
