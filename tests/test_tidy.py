@@ -30,7 +30,7 @@ LAYERS: Final = {
     "node": "what programs embed: a running node as an object",
     "net": "sockets, tasks and timers, and the parts of a node connected",
     "multi": "what clients queue between MULTI and EXEC, run",
-    "waiting": "how many copies have what a client wrote, asked of all owners",
+    "assurance": "how many copies have what a client wrote, asked of all owners",
     "routing": "where a command runs that cannot run where it came in",
     "transaction": "commands on keys of several owners",
     "merging": "the replies of the parts of a command made one",

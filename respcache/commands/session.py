@@ -108,7 +108,7 @@ class Host(Protocol):
         """Note the state of keys, wherever they are, for the next EXEC to compare. Raises CommandError."""
 
     def wait(self, session: "Session", copies: int, timeout_s: float) -> Pending:
-        """Wait until so many copies have all that a client wrote; see `waiting`."""
+        """Wait until so many copies have all that a client wrote; see `assurance`."""
 
     def breaks(self) -> int:
         """Count how often an owner was replaced that could not hand over what it had answered."""
@@ -201,7 +201,7 @@ class Session:
         self.deny_blocking = False
         """Whether its command is one of a transaction, which waits for nothing."""
         self.breaks = host.breaks()
-        """Breaks in the line of owners, as of its last WAIT; see `waiting`."""
+        """Breaks in the line of owners, as of its last WAIT; see `assurance`."""
         self.stalled = False
         """Whether requests that have been read wait until the replies before them are on their way."""
         self.no_evict = False

@@ -20,6 +20,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from respcache.assurance import Assurance
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import (
     PROFILES,
@@ -76,7 +77,6 @@ from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
 from respcache.version import __version__
-from respcache.waiting import Waiting
 
 log: Final = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ class Runtime:
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
-        waiting = Waiting(
+        waiting = Assurance(
             self.router, breaks=lambda: self.keeper.holdings.breaks, clock=self._loop.time, later=self._loop.call_later
         )
         self.host.wait, self.host.breaks = waiting.wait, waiting.breaks

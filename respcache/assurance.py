@@ -57,7 +57,7 @@ class _Reply(Pending):
         self.wanted = False
 
 
-class Waiting:
+class Assurance:
     """The WAITs of the clients of one node."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Waiting:
 class _Question:
     """One WAIT under way."""
 
-    def __init__(self, waiting: Waiting, reply: _Reply, copies: int, end_s: float) -> None:
+    def __init__(self, waiting: Assurance, reply: _Reply, copies: int, end_s: float) -> None:
         self._waiting: Final = waiting
         self._reply: Final = reply
         self._copies: Final = copies

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from respcache.assurance import AGAIN_S, GRACE_S, RENEW_S, Assurance
 from respcache.commands.session import Session
 from respcache.pending import Pending
 from respcache.resp.encode import integer
-from respcache.waiting import AGAIN_S, GRACE_S, RENEW_S, Waiting
 from unit.neighbours import NAMES, Street, arrived
 
 
@@ -32,7 +32,9 @@ class Town:
         self.timers: list[tuple[float, int, Timer]] = []
         self.breaks = 0
         node = self.street.nodes["a"]
-        self.waiting = Waiting(node.router, breaks=lambda: self.breaks, clock=lambda: self.street.now, later=self.later)
+        self.waiting = Assurance(
+            node.router, breaks=lambda: self.breaks, clock=lambda: self.street.now, later=self.later
+        )
         node.front.host.wait = self.waiting.wait
         node.front.host.breaks = lambda: self.breaks
         self.client = self.street.client()
