@@ -22,10 +22,10 @@ from typing import Final, Protocol
 
 from respcache.commands.session import Session
 from respcache.errors import ClusterDown, TryAgain
+from respcache.internal import ACKED
 from respcache.pending import Pending
 from respcache.resp.encode import integer
 from respcache.routing import EVERYWHERE, Router
-from respcache.transaction import ACKED
 
 RENEW_S: Final = 30.0
 """How long owners wait on behalf of a client before they are asked again: one that has gone costs them no more."""

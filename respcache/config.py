@@ -82,6 +82,12 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """The same for clients that are subscribed: messages come whether they are read or not."""
     pubsub_memory_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 256 * 1024 * 1024
     """Memory for all subscriptions of the clients of this node, estimated; further ones are refused."""
+    lua_time_limit_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 5000
+    """A script that runs longer is ended, and nothing else is run meanwhile; what it wrote stays."""
+    lua_memory_max_bytes: Annotated[int, Meta(ge=4 * 1024 * 1024, le=4 * 1024 * 1024 * 1024)] = 64 * 1024 * 1024
+    """Memory for Lua, the scripts that are known included; a script that takes more is ended."""
+    lua_scripts_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 16 * 1024 * 1024
+    """Texts of scripts that are known, with 1 KB for each; those that were not used for longest go."""
     redirect: Literal["auto", "always", "never"] = "auto"
     """Who gets MOVED for a key of another node: auto: clients that asked for the slot table; always: all, and SCAN,
     KEYS and DBSIZE are about one node then, as in Redis Cluster; never: none."""
@@ -93,6 +99,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """How long a node that leaves hands its keys over before it goes anyway."""
     hz: Annotated[int, Meta(ge=1, le=500)] = 10
     """Rounds of background work a second: expiry, timeouts."""
+    huge_pages: bool = True
+    """Put the memory of `respcache serve` into huge pages once it is in use, where Linux lets us."""
     loglevel: Literal["debug", "verbose", "notice", "warning"] = "notice"
     """How much is written to standard error."""
 

@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
+from respcache.acting import act, on_key
+from respcache.admission import check_restrictions, muted, queue, rejected
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import TABLE, Command, Flags, Merge, lookup
-from respcache.commands.replay import changed_keys
-from respcache.commands.session import Session
-from respcache.commands.transactions import ExecAborted
+from respcache.commands.registry import TABLE, Command, Flags, lookup
+from respcache.commands.session import Session, Silence
+from respcache.commands.stage import Scripts
 from respcache.errors import CommandError, UnknownCommand, WrongArity
+from respcache.grounds import OnData
 from respcache.pending import Pending
-from respcache.reply import OK, QUEUED
+from respcache.reply import OK, QUEUED, Reply, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.stats import DURATION_BUCKETS, Stats
-from respcache.store.copies import entry_effect
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
 from respcache.unit import Call
@@ -30,46 +31,15 @@ from respcache.unit import Call
 Out: TypeAlias = list[bytes | Pending]
 """Replies in order; a Pending holds up those behind it."""
 
-LISTENERS_COMMANDS: Final = frozenset(
-    {
-        "PING",
-        "PSUBSCRIBE",
-        "PUNSUBSCRIBE",
-        "QUIT",
-        "RESET",
-        "SSUBSCRIBE",
-        "SUBSCRIBE",
-        "SUNSUBSCRIBE",
-        "UNSUBSCRIBE",
-    }
-)
-"""What a client may send in RESP2 while it is subscribed."""
-AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
-"""What is not queued inside MULTI."""
 HASH_TAG: Final = ord("{")
-NEVER: Final = 2**62
-"""Later than any time on any clock."""
+NEVER: Final = 2**62 - 1
+"""Later than any time on any clock; one more, and compiled code would compare objects instead of machine words."""
 BATCH_REPLIES_BYTES: Final = 1024 * 1024
 """Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
 
 
-class AuthRequired(CommandError):
-    """The client has not given the password yet."""
-
-    code = "NOAUTH"
-
-    def __init__(self) -> None:
-        super().__init__("Authentication required.")
-
-
-class ListensOnly(CommandError):
-    """A RESP2 client that is subscribed may do little else."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"Can't execute '{name.lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-            "allowed in this context"
-        )
+Request: TypeAlias = tuple[int, list[int], Argv]
+"""What a peer asks for: the number that the answer is to have, the partitions, argv."""
 
 
 class Router(Protocol):
@@ -84,6 +54,9 @@ class Router(Protocol):
     def lapsed(self) -> None:
         """Serve nothing more: the lease of this node has ended."""
 
+    def owns_all(self) -> bool:
+        """Tell whether this node is the primary of all partitions."""
+
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Keep a reply until the effects in `logs` are safe."""
 
@@ -94,8 +67,9 @@ class Router(Protocol):
 class Executor:
     """Runs commands on the store of one node."""
 
-    def __init__(self, store: Store, stats: Stats, router: Router) -> None:
+    def __init__(self, store: Store, stats: Stats, router: Router, scripts: Scripts) -> None:
         self._store: Final = store
+        self._scripts: Final = scripts
         self._stats: Final = stats
         self._router: Final = router
         self.slow_us = -1
@@ -221,14 +195,25 @@ class Executor:
         return self._slow(session, argv)
 
     def _slow(self, session: Session, argv: Argv) -> bytes | Pending:
-        """Run, or queue, whatever is no plain command on one key; encode refusals."""
+        """Run, or queue, whatever is no plain command on one key; give nothing if the client wants no reply."""
+        if session.silence is Silence.NEXT:
+            session.silence = Silence.NOW
+        answer = self._single(session, argv)
+        return answer if session.silence is Silence.NONE else muted(session, argv, answer)
+
+    def _single(self, session: Session, argv: Argv) -> bytes | Pending:
+        """Run one command, queue it, or hold it up; encode refusals."""
         started = perf_counter_ns()
         row: Command | None = None
         admitted = queued = False
+        """Whether it got as far as its handler; whether that is put off."""
         try:
             row = resolve(argv)
             if session.restricted:
                 check_restrictions(session, row)
+                if session.host.pause.holds(session, row):
+                    queued = True
+                    return session.host.pause.postpone(session, argv)
                 queued = queue(session, row, argv)
             admitted = True
             return QUEUED.wire if queued else self._perform(session, row, argv)
@@ -244,31 +229,37 @@ class Executor:
     def _perform(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         if row.on_session is not None:
             session.last_command = row.name.lower()
-            reply = row.on_session(session, argv)
-            if isinstance(reply, Pending):
-                return reply if reply.wire is None else reply.wire
-            return encode(reply, session.protocol)
+            answer = row.on_session(session, argv)
+            if isinstance(answer, Pending):
+                return answer if answer.wire is None else answer.wire
+            return encode(answer, session.protocol)
         if not row.key_at:
-            return self._router.several(session, row, argv)
+            reply = self._on_script(session, row, argv)
+            return self._router.several(session, row, argv) if reply is None else reply
         partition = self._store.keyspace(session.database).at(argv[row.key_at])
         if not partition.serving:
             return self._router.elsewhere(session, row, argv, partition)
         return self.on_partition(row, argv, partition, session.protocol)
 
+    def _on_script(self, session: Session, row: Command, argv: Argv) -> bytes | Pending | None:
+        """Run a script at once if it is known and all its keys have one partition, served here; else give None."""
+        keys = row.keys.of(argv) if row.on_script is not None else []
+        if not keys or (row.by_digest and self._scripts.text(argv[1]) is None):
+            return None
+        keyspace = self._store.keyspace(session.database)
+        partition = keyspace.at(keys[0])
+        for key in keys[1:]:
+            if keyspace.at(key) is not partition:
+                return None
+        if not partition.serving:
+            return None
+        return self.run(row, argv, keyspace, session.protocol, (partition.number,))
+
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
-        wire, log = self._on_key(row, argv, partition, protocol)
+        reply, log = on_key(row, argv, partition)
+        wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log])
-
-    def _on_key(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> tuple[bytes, Log | None]:
-        try:
-            reply = row.on_key(partition, argv)
-        except CommandError:
-            partition.ship(None)
-            raise
-        if partition.changed:
-            partition.ship(argv if row.writes else None)
-        return encode(reply, protocol), partition.awaits()
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
@@ -280,72 +271,91 @@ class Executor:
         wires: list[bytes] = []
         logs: list[Log] = []
         for call in calls:
+            row, argv = call.row, call.argv
             keyspace, own = self._store.keyspace(call.database), partitions
-            if not call.spans_database:
-                own = tuple(sorted({partition_of(key) for key in call.row.keys.of(call.argv)}))
+            if not row.key_at and not call.spans_database:
+                own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
             try:
-                wire, unclean = self._apply(call.row, call.argv, keyspace, call.protocol, own)
+                reply, unclean = self._act(row, argv, keyspace, own)
             except CommandError as refusal:
                 wires.append(error(refusal))
             else:
-                wires.append(wire)
+                wires.append(encode(reply, call.protocol))
                 logs += unclean
         return wires, logs
+
+    def relayed(  # what a frame says, and where the outcome goes
+        self,
+        requests: Sequence[Request],
+        start: int,
+        database: int,
+        protocol: int,
+        done: list[tuple[int, bytes]],
+        logs: list[Log],
+    ) -> int:
+        """Run what a peer has asked for from `start` on, as long as it is commands on one key that is served here.
+
+        Returns the place of the first that is not. `done` gets number and reply of those before it, and `logs`
+        what the replies have to wait for.
+        """
+        self._store.ledger.now_unix_ms = int(time() * 1000)
+        keyspace = self._store.keyspace(database)
+        for at in range(start, len(requests)):
+            number, _, argv = requests[at]
+            row = TABLE.get(argv[0])
+            if row is None or row.key_at == 0 or not row.argc_min <= len(argv) <= row.argc_max:
+                return at
+            partition = keyspace.at(argv[row.key_at])
+            if not partition.serving:
+                return at
+            try:
+                reply, log = on_key(row, argv, partition)
+                wire = encode(reply, protocol)
+            except CommandError as refusal:
+                wire, log = error(refusal), None
+            done.append((number, wire))
+            if log is not None:
+                logs.append(log)
+        return len(requests)
 
     def run(
         self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
     ) -> bytes | Pending:
         """Run a command whose partitions are all served here, and no other ones concerned.
 
-        Raises CommandError.
+        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
-        wire, logs = self._apply(row, argv, keyspace, protocol, partitions)
+        reply, logs = self._act(row, argv, keyspace, partitions)
+        if isinstance(reply, Waits):
+            return reply.wire
+        wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
 
-    def _apply(
-        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
-    ) -> tuple[bytes, list[Log]]:
+    def _act(
+        self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]
+    ) -> tuple[Reply, list[Log]]:
         """Run a command and tell the copies. Raises CommandError."""
-        if row.key_at:
-            wire, log = self._on_key(row, argv, keyspace.at(argv[row.key_at]), protocol)
-            return wire, [] if log is None else [log]
-        check_pairs(row, argv)
-        assert row.on_keys is not None
-        try:
-            reply = row.on_keys(keyspace if row.keys.names_keys else keyspace.only(partitions), argv)
-        except CommandError:
-            for number in partitions:
-                keyspace.partitions[number].ship(None)
-            raise
-        return encode(reply, protocol), self._collect(row, argv, partitions)
+        if row.on_script is None:
+            return act(row, argv, keyspace, partitions)
+        ground = OnData(self, keyspace, partitions, whole=self._router.owns_all)
+        reply = row.on_script(self._scripts, ground, argv)
+        if isinstance(reply, CommandError):
+            self._refused(row, reply)
+        return reply, ground.logs
 
-    def _collect(self, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
-        """Send what a command on several keys has changed to the copies.
-
-        Where a command that cannot be split does not say itself what its effects on a
-        partition are (`Partition.rewrite`), the resulting state of its keys there is the effect.
-        """
-        states = row.merge is Merge.NONE and row.writes
-        keys = frozenset(key for _, key in changed_keys(0, argv)) if states else frozenset()
-        unclean: list[Log] = []
-        for keyspace in self._store.used():
-            for number in partitions:
-                partition = keyspace.partitions[number]
-                if partition.changed:
-                    if row.merge is Merge.NONE and not partition.rewritten:  # only keys found expired are told
-                        for effect in _states(partition, keys):
-                            partition.rewrite(effect)
-                    partition.ship(None)
-                log = partition.awaits()
-                if log is not None:
-                    unclean.append(log)
-        return unclean
+    def end_lease(self) -> None:
+        """Serve nothing more, unless the lease turns out to last."""
+        self._router.lapsed()
 
     def count(self, session: Session, calls: Sequence[Call], wires: Sequence[bytes], elapsed_ns: int) -> None:
         """Count the commands of a transaction; each is taken to have lasted as long as the others."""
-        for call, wire in zip(calls, wires, strict=True):
-            self._note(session, call.row, call.argv, 1, elapsed_ns // len(calls))
+        run = 0
+        for place, (call, wire) in enumerate(zip(calls, wires, strict=True), start=1):
+            run += 1
+            if place == len(calls) or calls[place].row is not call.row:  # a run of one command is noted as one
+                self._note(session, call.row, call.argv, run, elapsed_ns * run // len(calls))
+                run = 0
             if wire.startswith(b"-"):
                 self._stats.count_error(wire[1:].partition(b" ")[0].decode("utf-8", "replace"))
                 self._stats.failed[call.row.index] += 1
@@ -375,52 +385,6 @@ class Executor:
                 name=session.name,
                 keep=session.host.config.server.slowlog_max_len,
             )
-
-
-def check_restrictions(session: Session, row: Command) -> None:
-    """Refuse what a restricted client may not do. Raises AuthRequired or ListensOnly."""
-    if not session.authenticated and not row.no_auth:
-        raise AuthRequired
-    if session.listens_only and row.name not in LISTENERS_COMMANDS:
-        raise ListensOnly(row.name)
-
-
-def queue(session: Session, row: Command, argv: Argv) -> bool:
-    """Queue a command of a client that has said MULTI; False for those that are run at once all the same.
-
-    Raises CommandError for what no transaction may hold, or if the queue is full.
-    """
-    if session.queue is None or row.name in AT_ONCE:
-        return False
-    if Flags.NO_MULTI in row.flags:
-        raise CommandError("Command not allowed inside a transaction")
-    keys = [] if row.on_session is not None else row.keys.of(argv)
-    moved = session.host.redirection(session, keys[0]) if keys else None
-    if moved is not None:
-        raise moved
-    session.queue.add(row, argv, session.host.config.server.client_query_buffer_limit_bytes)
-    return True
-
-
-def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandError:
-    """Take note of a refusal in front of the handler: it spoils the transaction; EXEC ends with it."""
-    if argv[0].upper() == b"EXEC":
-        session.end_queue()
-        return ExecAborted(str(refusal))
-    if session.queue is not None:
-        session.queue.spoil()
-    return refusal
-
-
-def check_pairs(row: Command, argv: Argv) -> None:
-    """See to it that each key has its value. Raises WrongArity."""
-    if row.keys.step > 1 and (len(argv) - row.keys.first) % row.keys.step:
-        raise WrongArity(row.name)
-
-
-def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:
-    """Make the effects that bring copies to the state in which a partition's keys among these are now."""
-    return [entry_effect(partition, key) for key in sorted(keys) if partition_of(key) == partition.number]
 
 
 def resolve(argv: Argv) -> Command:

@@ -9,7 +9,7 @@ from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.sealing.rotation import Verb
 from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Answer
-from respcache.commands.session import Session
+from respcache.commands.session import Pause, Session
 from respcache.config import Config
 from respcache.errors import CommandError
 from respcache.pending import Pending
@@ -38,6 +38,7 @@ class NodeHost:
         meet: Callable[[str, int], None],
         forget: Callable[[str], None],
         redirection: Callable[[Session, bytes], CommandError | None],
+        pause: Pause,
         redundancy: Callable[[], Redundancy | None],
         transact: Callable[[Session], Answer],
         watch: Callable[[Session, Sequence[bytes]], Answer],
@@ -49,6 +50,7 @@ class NodeHost:
         self.stats: Final = stats
         self.store: Final = store
         self.exchange: Final = exchange
+        self.pause: Final = pause
         self.slowlog: Final = SlowLog()
         self.rates: Final = Rates()
         self.run_id: Final = run_id
@@ -67,7 +69,8 @@ class NodeHost:
         self._topology: Final = topology
         self._meet: Final = meet
         self._forget: Final = forget
-        self._redirection: Final = redirection
+        self.redirection: Final = redirection
+        """Gives the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
         self._redundancy: Final = redundancy
         self._transact: Final = transact
         self._watch: Final = watch
@@ -104,10 +107,6 @@ class NodeHost:
     def forget(self, name: str) -> None:
         """Have all nodes forget a dead one; returns at once."""
         self._forget(name)
-
-    def redirection(self, session: Session, key: bytes) -> CommandError | None:
-        """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
-        return self._redirection(session, key)
 
     def redundancy(self) -> Redundancy | None:
         """Count the copies of the whole cluster; None while the node belongs to none."""

@@ -1,7 +1,8 @@
 """Which partitions a node serves: those that ownership lets it, less the locked ones, and none without a lease.
 
-A locked partition serves nobody: commands for it wait, as they do while it moves. So what a
-transaction has read stays true until it commits. Locks live in the memory of the primary; a
+A locked partition serves nobody: commands for it wait, as they do while it moves. (So do those for
+one with a key that others have waited for, until these have been served.) So what a transaction
+ has read stays true until it commits. Locks live in the memory of the primary; a
 partition that fails over, or whose transaction's node is gone, is unlocked. One that is to move is
 frozen: nobody else can lock it, and it moves once it is unlocked. While a lease has lapsed locks
 stay, but nothing can be done by them.
@@ -10,6 +11,8 @@ stay, but nothing can be done by them.
 from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
+from respcache.blocking import Room
+from respcache.observing import Observer, observed
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from respcache.watching import Watches
@@ -29,6 +32,9 @@ class Locks:
         self._store: Final = store
         self.watches: Final = Watches(store, run, remark=self._mark)
         """The watched keys of the partitions that are served."""
+        self.room: Final = Room(len(store), remark=self._mark)
+        """Who waits for keys of the partitions that are served."""
+        self._observers: Final[tuple[Observer, ...]] = (self.room, self.watches)
         self._holders: Final[dict[int, bytes]] = {}
         """Transaction by locked partition."""
         self._logs: Final[dict[int, Log | None]] = {}
@@ -71,7 +77,7 @@ class Locks:
 
     def scarce(self, numbers: Sequence[int]) -> bool:
         """Tell whether too few copies of any of these partitions are in sync for writes."""
-        return not self._scarce.isdisjoint(numbers)
+        return bool(self._scarce) and not self._scarce.isdisjoint(numbers)
 
     def congested(self, numbers: Sequence[int]) -> bool:
         """Tell whether writes to any of these partitions wait until copies have confirmed earlier ones."""
@@ -93,6 +99,7 @@ class Locks:
         """Serve a partition no more, for it is to move; who has locked it can still commit."""
         self._frozen.add(number)
         self.watches.void(number)
+        self.room.void(number)
         self._mark((number,))
 
     def close(self, number: int) -> None:
@@ -102,6 +109,7 @@ class Locks:
         self._frozen.discard(number)
         self.watches.void(number)
         self._store.mark(number, serving=False, log=None)
+        self.room.void(number)
 
     def lock(self, transaction: bytes, numbers: Sequence[int]) -> bool:
         """Lock partitions, all or none; False if one of them is not served now."""
@@ -119,6 +127,17 @@ class Locks:
         """Unlock partitions."""
         self._mark([number for number in numbers if self._holders.pop(number, None) is not None])
 
+    def unlock(self, transaction: bytes, numbers: Sequence[int]) -> bool:
+        """Unlock those of some partitions that the transaction still has locked; False if there are none."""
+        held = [number for number in numbers if self._holders.get(number) == transaction]
+        self.release(held)
+        return bool(held)
+
+    @property
+    def observed(self) -> bool:
+        """Whether any partition may have a log that is not its true one."""
+        return self.watches.in_use or self.room.in_use
+
     def _free(self, number: int) -> bool:
         return number in self._logs and number not in self._holders and number not in self._frozen
 
@@ -126,8 +145,8 @@ class Locks:
         for number in numbers:
             if number in self._logs:
                 free = self._free(number) and number not in self._scarce and number not in self._congested
-                served = self.leased and free
-                log = self.watches.log(number, self._logs[number])
+                served = self.leased and free and number not in self.room.pending
+                log = observed(self._observers, number, self._logs[number])
                 self._store.mark(number, serving=served, log=log)
 
     def release_of(self, node: str) -> None:

@@ -1,4 +1,4 @@
-"""Replies of the parts of a command, made into one. Pure, on encoded replies.
+"""The parts of a command, and their replies made into one. Pure, on encoded replies.
 
 Each part has run on another node. An error of any part is the error of the whole:
 the others may have been done then, as with any command that says it is split.
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from zlib import crc32
 
+from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Merge
+from respcache.order import Order
 from respcache.resp.encode import array_head, bulk, integer
 from respcache.store import scan
 
@@ -32,6 +34,46 @@ def merged(merge: Merge, parts: Sequence[Part]) -> bytes:
         if part.wire.startswith(b"-"):
             return part.wire
     return _MERGERS[merge](parts)
+
+
+def parts_of(order: Order, owner_of: Sequence[str]) -> list[Order]:
+    """Make an order for each owner; the whole is resolved when all of them are."""
+    groups: dict[str, list[int]] = {}
+    for number in order.partitions:
+        groups.setdefault(owner_of[number], []).append(number)
+    parts = [_part(order, tuple(numbers)) for numbers in groups.values()]
+    missing = len(parts)
+
+    def arrived() -> None:
+        nonlocal missing
+        missing -= 1
+        if not missing:
+            order.resolve(merged(order.row.merge, [Part(part.wire or b"", places) for part, places in parts]))
+
+    for part, _ in parts:
+        part.then(arrived)
+    return [part for part, _ in parts]
+
+
+def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, ...]]:
+    """Make the order for some of the partitions; the places of its keys among those of the whole."""
+    argv, spec = order.argv, order.row.keys
+    places: tuple[int, ...] = ()
+    if spec.first:
+        mine = frozenset(partitions)
+        positions = range(spec.first, len(argv), spec.step)
+        chosen = [(place, at) for place, at in enumerate(positions) if partition_of(argv[at]) in mine]
+        places = tuple(place for place, _ in chosen)
+        argv = argv[: spec.first] + [word for _, at in chosen for word in argv[at : at + spec.step]]
+    part = Order(
+        order.row,
+        argv,
+        database=order.database,
+        protocol=order.protocol,
+        partitions=partitions,
+        deadline_s=order.deadline_s,
+    )
+    return part, places
 
 
 def elements(wire: bytes) -> list[bytes]:
@@ -97,6 +139,12 @@ def _any(parts: Sequence[Part]) -> bytes:
     return keys[crc32(b"".join(keys)) % len(keys)] if keys else parts[0].wire
 
 
+def _most(parts: Sequence[Part]) -> bytes:
+    rows = zip(*[elements(part.wire) for part in parts], strict=True)
+    greatest = [integer(max(int(element[1:-2]) for element in row)) for row in rows]
+    return array_head(len(greatest)) + b"".join(greatest)
+
+
 def _bulk_text(wire: bytes) -> bytes:
     return wire[wire.index(b"\n") + 1 : -2]
 
@@ -109,4 +157,5 @@ _MERGERS: Final[dict[Merge, Merger]] = {
     Merge.CONCAT: _concat,
     Merge.WALK: _walk,
     Merge.ANY: _any,
+    Merge.MOST: _most,
 }

@@ -18,20 +18,21 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Final, TypeAlias
 
-from respcache.cluster.ownership.slots import partition_of, slot_of
+from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.connection import hello_words, selected
 from respcache.commands.queue import ARGUMENT_BYTES, Queue
 from respcache.commands.session import Session
 from respcache.commands.transactions import ExecAborted
-from respcache.errors import CommandError, CrossSlot
+from respcache.errors import CommandError
 from respcache.executor import Executor
+from respcache.internal import EXEC, EXEC_RO, WATCH
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.reply import NULL_ARRAY, OK
 from respcache.resp.encode import array_head, encode, error
 from respcache.routing import EVERYWHERE, Router
 from respcache.store.copies import StoredKey
-from respcache.transaction import CHANGED, EXEC, EXEC_RO, WATCH, unpacked
+from respcache.transaction import CHANGED, unpacked
 from respcache.unit import Call, Unit
 
 Stage: TypeAlias = list[int]
@@ -59,14 +60,15 @@ class Multi:
         session.end_queue()
         if queue is None or queue.spoiled:
             raise ExecAborted
-        run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases), self._databases)
-        self._stay(session, [key for call in run.calls for key in call.row.keys.of(call.argv)])
+        run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases))
+        if self._router.wants_redirect(session):
+            self._router.stay(session, [key for call in run.calls for key in call.names])
         run.begin(tokens)
         return _in_order(session, run.reply)
 
     def watch(self, session: Session, keys: Sequence[bytes]) -> Pending:
         """Get tokens of the keys' states. Raises CommandError."""
-        self._stay(session, keys)
+        self._router.stay(session, keys)
         watched = session.watched
         new = [key for key in dict.fromkeys(keys) if (session.database, key) not in watched]
         limit = session.host.config.server.client_query_buffer_limit_bytes
@@ -88,27 +90,16 @@ class Multi:
         when_all(orders, watching)
         return _in_order(session, reply)
 
-    def _stay(self, session: Session, keys: Sequence[bytes]) -> None:
-        """Send a client that knows the slot table to the owner of all keys. Raises Moved or CrossSlot."""
-        if not keys or not self._router.wants_redirect(session):
-            return
-        if len({slot_of(key) for key in keys}) > 1:
-            raise CrossSlot
-        moved = self._router.redirection(session, keys[0])
-        if moved is not None:
-            raise moved
-
 
 class _Run:
     """One EXEC under way."""
 
-    def __init__(self, router: Router, executor: Executor, session: Session, calls: list[Call], databases: int) -> None:
+    def __init__(self, router: Router, executor: Executor, session: Session, calls: list[Call]) -> None:
         self.reply: Final = Pending()
         self.calls: Final = calls
         self._router: Final = router
         self._executor: Final = executor
         self._session: Final = session
-        self._databases: Final = databases
         self._wires: Final[list[Pending]] = [Pending() for _ in calls]
         self._stages: list[Stage] = []
         self._whole = False
@@ -123,7 +114,7 @@ class _Run:
 
     def begin(self, tokens: dict[StoredKey, bytes]) -> None:
         """Start with the first unit, if the watched keys have not changed."""
-        self._whole = self._router.owns_all
+        self._whole = self._router.owns_all()
         self._stages = stages_of(self.calls, whole=self._whole, watched=bool(tokens))
         self._next(tokens)
         self._elapsed_ns = perf_counter_ns() - self._started
@@ -148,15 +139,16 @@ class _Run:
     def _partitions(self, unit: Unit) -> tuple[int, ...]:
         if any(call.spans_database for call in unit.calls):
             return EVERYWHERE
-        keys = unit.keys(self._databases).union(unit.tokens)
-        return tuple(sorted({partition_of(key) for _, key in keys})) or EVERYWHERE[:1]
+        numbers = {partition_of(key) for call in unit.calls for key in call.names}
+        numbers.update([partition_of(key) for _, key in unit.tokens])
+        return tuple(sorted(numbers)) or EVERYWHERE[:1]
 
     def _answered(self, order: Order, stage: Stage) -> None:
         wire = order.wire or b""
         if wire == CHANGED:
             self.reply.resolve(encode(NULL_ARRAY, self._session.protocol))
         elif not wire.startswith(b"-"):
-            self._done(stage, unpacked(wire))
+            self._done(stage, unpacked(wire) if order.wires is None else order.wires)
         elif self._ran:
             self._done(stage, [wire] * len(stage))
         else:

@@ -233,7 +233,11 @@ async def _arrived(reply: bytes | Pending) -> bytes:
             arrival.set_result(None)
 
     reply.then(arrived)
-    await arrival
+    try:
+        await arrival
+    except asyncio.CancelledError:
+        reply.abandon()  # or an element would be taken for nobody
+        raise
     return reply.wire or b""
 
 

@@ -28,7 +28,7 @@ from msgspec import inspect
 from respcache.config import SECRETS, ClusterConfig, Config, GossipSettings, HttpConfig, Section, ServerConfig
 from respcache.errors import ConfigError
 
-UNITS: Final = ("_bytes", "_s", "_us")
+UNITS: Final = ("_bytes", "_s", "_ms", "_us")
 VARIABLE_PREFIX: Final = "RESPCACHE_"
 FILE_SUFFIX: Final = "-file"
 EXAMPLE: Final = "port = 6379 below [server]"

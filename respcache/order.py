@@ -1,5 +1,7 @@
 """A command on its way to where it can run."""
 
+from typing import Protocol
+
 from respcache.commands.registry import Command
 from respcache.errors import CommandError
 from respcache.pending import Pending
@@ -21,8 +23,10 @@ class Order(Pending):
         "refused",
         "relayed",
         "row",
+        "searched",
         "unit",
         "version",
+        "wires",
     )
 
     def __init__(  # noqa: PLR0913 # all by name
@@ -55,6 +59,10 @@ class Order(Pending):
         """The version of the record that the peer went by."""
         self.unit: Unit | None = None
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
+        self.wires: list[bytes] | None = None
+        """The replies of a unit, one by one, if it was run by the node that has the client; `wire` says OK then."""
+        self.searched = False
+        """Whether the other nodes have been asked for its script."""
         self.refused = False
         """Resolved by this: certainly not run."""
 
@@ -66,3 +74,25 @@ class Order(Pending):
     def fail(self, refusal: CommandError) -> None:
         """Answer with an error."""
         self.resolve(error(refusal))
+
+
+class Peers(Protocol):
+    """The links to the other nodes."""
+
+    def connected(self, node: str) -> bool:
+        """Tell whether a link stands."""
+
+    def ask(self, node: str, order: Order) -> None:
+        """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
+
+    def client_address(self, node: str) -> tuple[str, int]:
+        """Give host and RESP port of a member."""
+
+    def lapsed(self) -> None:
+        """Take note that this node's lease has ended, before the timer says so."""
+
+    def acknowledge(self, order: "Order") -> None:
+        """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
+
+    def wake(self) -> None:
+        """See to it that frames are sent at the end of this turn of the event loop."""

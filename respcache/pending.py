@@ -1,6 +1,7 @@
 """A reply that is not there yet."""
 
 from collections.abc import Callable
+from typing import Final
 
 
 class Pending:
@@ -53,3 +54,22 @@ class Pending:
     def abandon(self) -> None:
         """Forget who waits: the client is gone."""
         self._listener = self._follower = None
+
+
+class Muted(Pending):
+    """A reply that nobody wants: when it is there, there is nothing instead of it."""
+
+    __slots__ = ("_unwanted",)
+
+    def __init__(self, unwanted: Pending) -> None:
+        super().__init__()
+        self._unwanted: Final = unwanted
+        unwanted.then(self._come)
+
+    def _come(self) -> None:
+        self.resolve(b"")
+
+    def abandon(self) -> None:
+        """Forget who waits: the client is gone."""
+        super().abandon()
+        self._unwanted.abandon()

@@ -60,8 +60,35 @@ class Verbatim:
     form: bytes = b"txt"
 
 
+@dataclass(frozen=True, slots=True)
+class BigNumber:
+    """Digits of a number that 64 bits may not hold; a bulk string in RESP2."""
+
+    digits: bytes
+
+
+class Waits:
+    """There is nothing for the command yet, and nothing was changed: it may wait for it, where it can."""
+
+    __slots__ = ("instead", "timeout_ms", "wire")
+
+    def __init__(self, timeout_ms: int, *, instead: "NullArray | None") -> None:
+        """A timeout of 0 is none. `instead` is the reply where nothing may wait, as in a transaction."""
+        self.timeout_ms = timeout_ms
+        self.instead = instead
+        self.wire = b"%b%d\r\n" % (WAITS_HEAD, timeout_ms)
+        """How nodes tell each other; no client is sent it."""
+
+
+def waits_ms(wire: bytes) -> int | None:
+    """Tell how long a command would wait at most, 0: for ever, that another node ran; None if it has a reply."""
+    return int(wire[len(WAITS_HEAD) : -2]) if wire.startswith(WAITS_HEAD) else None
+
+
+WAITS_HEAD: Final = b"+RESPCACHE.WAITS "
+
 Reply: TypeAlias = (
-    "bytes | int | float | bool | Status | Verbatim | NullArray | Pairs | CommandError "
+    "bytes | int | float | bool | Status | Verbatim | BigNumber | NullArray | Pairs | Waits | CommandError "
     "| list[Reply] | dict[Reply, Reply] | None"
 )
 """Whatever a handler may return. A CommandError may stand inside an array (EXEC)."""

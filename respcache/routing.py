@@ -15,56 +15,41 @@ what this node serves changes, parked orders are dispatched again, until their d
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
+from respcache.acting import check_pairs
 from respcache.backlog import Backlog
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of, slot_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, CommandError, Congested, Moved, NoReplicas, TryAgain, Uncertain
-from respcache.executor import Executor, Out, check_pairs
+from respcache.commands.stage import Scripts
+from respcache.errors import ClusterDown, CommandError, Congested, CrossSlot, Moved, NoReplicas, TryAgain, Uncertain
+from respcache.executor import Executor, Out
+from respcache.holding import Held
+from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
 from respcache.locking import Locks, node_of
-from respcache.merging import Part, merged
-from respcache.order import Order
+from respcache.merging import parts_of
+from respcache.observing import true_logs
+from respcache.order import Order, Peers
 from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.resp.encode import encode, error
+from respcache.searching import Search
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.transaction import ACKED, COMMIT, INTERNAL, LOCK, UNITS, WATCH, Participant, Transaction, packed
+from respcache.tickets import Tickets
+from respcache.transaction import Participant, Transaction, packed
 from respcache.unit import Unit
-from respcache.watching import true_logs
+from respcache.waiting import Desk, Timer, Wait
 
 EVERYWHERE: Final = tuple(range(PARTITIONS))
 ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})
 """Of commands on whole databases, those whose replies a client of all nodes puts together: DBSIZE, KEYS, SCAN."""
-
-
-class Peers(Protocol):
-    """The links to the other nodes."""
-
-    def connected(self, node: str) -> bool:
-        """Tell whether a link stands."""
-
-    def ask(self, node: str, order: Order) -> None:
-        """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
-
-    def client_address(self, node: str) -> tuple[str, int]:
-        """Give host and RESP port of a member."""
-
-    def lapsed(self) -> None:
-        """Take note that this node's lease has ended, before the timer says so."""
-
-    def acknowledge(self, order: Order) -> None:
-        """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
-
-    def wake(self) -> None:
-        """See to it that frames are sent at the end of this turn of the event loop."""
 
 
 class Router:
@@ -76,6 +61,7 @@ class Router:
         name: str,
         store: Store,
         copies: Copies,
+        scripts: Scripts,
         locks: Locks,
         stats: Stats,
         table: Table,
@@ -84,10 +70,12 @@ class Router:
         timeout_s: float,
         redirect: str,
         clock: Callable[[], float],
+        call_at: Callable[[float, Callable[[], None]], Timer],
         backlog_max_bytes: int,
     ) -> None:
-        """`timeout_s` is how long a command waits for an owner; `clock` gives monotonic seconds.
+        """`timeout_s` is how long a command waits for an owner.
 
+        `clock` gives monotonic seconds, and `call_at` calls a function at such a time.
         `backlog_max_bytes` bounds what waits to be written while copies do not keep up.
         """
         self._name: Final = name
@@ -99,7 +87,7 @@ class Router:
         self._timeout_s: Final = timeout_s
         self._clock: Final = clock
         self._parked: deque[Order] = deque()
-        self._gates: Final[dict[Gate, list[_Held]]] = {}
+        self._held: Final = Held()
         self._redirect: Final = redirect
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
@@ -107,7 +95,21 @@ class Router:
         """Where commands on keys of several owners run; empty in between."""
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions = 0
+        self._scripts: Final = scripts
+        self._search: Final = Search(scripts, order=self.order, again=self._dispatch)
         self.executor: Executor
+        self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
+        """The commands that wait for keys of this node."""
+        self._desk: Final = Desk(
+            name,
+            primary=table.primary,
+            dispatch=self._dispatch,
+            again=self._park,
+            answer=self.tickets.answer,
+            clock=clock,
+            call_at=call_at,
+            timeout_s=timeout_s,
+        )
 
     # -- from the executor ------------------------------------------------------------
 
@@ -125,13 +127,38 @@ class Router:
         """
         check_pairs(row, argv)
         keys = row.keys.of(argv) if row.keys.names_keys else []
-        if row.keys.names_keys and not keys:
+        if row.keys.names_keys and not keys and row.on_script is None:
             return self._without_keys(session, row, argv)
-        partitions = tuple(sorted({partition_of(key) for key in keys})) if keys else self.scope(session, row)
+        if row.awaits is not None:
+            return self._wait(session, row, argv, keys)
+        if row.keys.names_keys:  # a script without keys runs here
+            partitions = tuple(sorted({partition_of(key) for key in keys}))
+        else:
+            partitions = self.scope(session, row)
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
         return reply
+
+    def _wait(self, session: Session, row: Command, argv: Argv, keys: Sequence[bytes]) -> bytes | Pending:
+        """Run a command that may have to wait. Raises Moved or CrossSlot."""
+        self.stay(session, keys)
+        wait = Wait(self._desk, session, row, argv)
+        self._dispatch(wait)
+        if wait.wire is not None:
+            return wait.wire
+        session.barrier = session.blocked = wait
+        return wait
+
+    def stay(self, session: Session, keys: Sequence[bytes]) -> None:
+        """Send a client that knows the slot table to the owner of all keys. Raises Moved or CrossSlot."""
+        if not keys or not self.wants_redirect(session):
+            return
+        if len({slot_of(key) for key in keys}) > 1:
+            raise CrossSlot
+        moved = self.redirection(session, keys[0])
+        if moved is not None:
+            raise moved
 
     def scope(self, session: Session, row: Command) -> tuple[int, ...]:
         """Tell which partitions a command on a whole database is about: all, or those of this node."""
@@ -170,36 +197,29 @@ class Router:
 
     def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep all replies until the effects in `logs` are safe."""
-        gate = self._gate(true_logs(logs) if self._locks.watches.in_use else logs)
+        if (gate := self._gate_of(logs)) is not None:
+            self._held.hold(gate, replies)
+
+    def _gate_of(self, logs: list[Log]) -> Gate | None:
+        """Send the effects in `logs`; give what their replies wait for."""
         self._peers.wake()
-        if gate is None:
-            return
-        held: list[_Held] = self._gates.setdefault(gate, [])
-        kept: Out = []
-        run: list[bytes] = []
-        for reply in replies:
-            if type(reply) is bytes:
-                run.append(reply)
-                continue
-            if run:
-                kept.append(_Held(run))
-                run = []
-            kept.append(reply)
-        if run:
-            kept.append(_Held(run))
-        held += [reply for reply in kept if isinstance(reply, _Held)]
-        replies[:] = kept
+        return self._gate(true_logs(logs) if self._locks.observed else logs)
 
     # -- from the keeper of partitions ------------------------------------------------
 
     def resolved(self, gates: Iterable[Gate]) -> None:
         """Let the replies go whose effects are safe, or can no longer become so."""
-        for gate in gates:
-            for held in self._gates.pop(gate, ()):
-                held.release(safe=bool(gate.committed))
+        self._held.resolved(gates)
+
+    def rerouted(self) -> None:
+        """Take note of new owners."""
+        self.tickets.send_back()
+        self._desk.rerouted()
+        self.routes_changed()
 
     def routes_changed(self) -> None:
         """Look again at every order that waits."""
+        self.tickets.offer_ready()
         parked, self._parked = self._parked, deque()
         self._backlog.clear()
         for order in parked:
@@ -209,6 +229,7 @@ class Router:
         """Refuse the orders whose deadline has passed. To be called several times a second."""
         now = self._clock()
         self._locks.watches.sweep(now)
+        self._locks.room.sweep()
         while late := [order for order in self._parked if order.deadline_s <= now]:
             self._parked = deque(order for order in self._parked if order.deadline_s > now)
             for order in late:  # a lock that is refused parks its command, as late as itself
@@ -218,28 +239,30 @@ class Router:
     def peer_gone(self, node: str) -> None:
         """Void what a node's transactions hold, and what they wait to lock: nobody would unlock it."""
         self._locks.release_of(node)
+        self.tickets.release_of(node)
         for order in [order for order in self._parked if order.row is LOCK and node_of(order.argv[1]) == node]:
             order.refuse()
 
     # -- from the peers ---------------------------------------------------------------
 
     def serve(self, order: Order) -> None:
-        """Run an order that a peer sent; it is resolved, or refused, now or later.
+        """Run an order of a peer's; it is resolved, or refused, now or later."""
+        self._dispatch(order)
 
-        A command that no peer has reason to send, or for a database that is not configured
-        here, is answered with an error.
-        """
-        row = order.row
-        if order.database >= len(self._store):
-            order.fail(CommandError("DB index is out of range"))
-        elif not row.key_at and row.on_keys is None and row.name.encode() not in INTERNAL:
-            order.fail(CommandError(f"{row.name} is no command that nodes run for each other"))
-        else:
-            self._dispatch(order)
+    def hold_answers(
+        self, answers: list[tuple[int, bytes]], logs: list[Log], reply: Callable[[int, bytes | None], None]
+    ) -> None:
+        """Give a peer its answers, by number, once the effects in `logs` are safe."""
+        gate = self._gate_of(logs) if logs else None
+        if gate is not None:
+            self._held.hold_answers(gate, answers, reply)
+            return
+        for number, wire in answers:
+            reply(number, wire)
 
-    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
-        """Take the owner's answer to an order."""
-        if served:
+    def answered(self, order: Order, wire: bytes | None) -> None:
+        """Take the owner's answer to an order; None if it was not run."""
+        if wire is not None:
             order.resolve(wire)
             return
         self._stats.forward_errors["refused"] += 1
@@ -280,17 +303,36 @@ class Router:
             deadline_s=self._clock() + self._timeout_s if deadline_s is None else deadline_s,
         )
         order.unit = unit
-        self._dispatch(order)
+        if len(partitions) == 1:
+            self._send(order, self._table.primary[partitions[0]])
+        else:
+            self._dispatch(order)
         return order
 
     @property
+    def databases(self) -> int:
+        """How many databases there are."""
+        return len(self._store)
+
     def owns_all(self) -> bool:
-        """Whether this node is the primary of all partitions."""
+        """Tell whether this node is the primary of all partitions."""
         primary = self._table.primary
         return primary.count(self._name) == len(primary)
 
+    def _send(self, order: Order, owner: str) -> None:
+        """Have a new order run by the one owner that it has; None is known if that is empty."""
+        if owner == self._name:
+            self._run(order)
+        elif owner:
+            self._ask(order, owner)
+        else:
+            self._park(order)
+
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
+            return
+        if isinstance(order, Wait):
+            order.go()
             return
         primary = self._table.primary
         owners = {primary[number] for number in order.partitions}
@@ -301,10 +343,10 @@ class Router:
                 self._park(order)
             else:
                 order.refuse()
+        elif len(owners) == 1:
+            self._send(order, owners.pop())
         elif "" in owners:
             self._park(order)
-        elif len(owners) == 1:
-            self._ask(order, owners.pop())
         elif order.once:
             order.refuse()
         else:
@@ -312,6 +354,12 @@ class Router:
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
+        if self._search.begun(order):
+            return
+        self.tickets.offer_ready()
+        if order.row.name in TICKETS:
+            self._run_ticket(order)
+            return
         if order.row is COMMIT:
             self._commit(order)
             return
@@ -322,32 +370,50 @@ class Router:
                 self._park(order)
             self._peers.wake()  # what it has unlocked again, having found a watched key changed, may be about to move
             return
-        keyspace = self._store.keyspace(order.database)
         if not self._locks.readable(order.partitions) or self._backlog.blocks(order):
             self._park(order)
             return
-        if order.row is WATCH:
+        self._run_now(order)
+
+    def _run_now(self, order: Order) -> None:
+        """Run an order that nothing stands in the way of."""
+        if order.row is SCRIPT:
+            self._search.answer(order)
+        elif order.row is WATCH:
             self._participant.watch(order, self._clock())
-            return
-        if order.row is ACKED:
+        elif order.row is ACKED:
             self._peers.acknowledge(order)
-            return
-        if order.row in UNITS:
+        elif order.row in UNITS:
             self._run_unit(order)
-            return
-        try:
-            reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
-        except CommandError as refusal:
-            order.fail(refusal)
-            return
-        order.follow(reply)
+        else:
+            keyspace = self._store.keyspace(order.database)
+            try:
+                reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
+            except CommandError as refusal:
+                order.fail(refusal)
+            else:
+                order.follow(reply)
+
+    def _run_ticket(self, order: Order) -> None:
+        """Run an order about a command that waits for a key of this node."""
+        if order.row is BLOCK and self._locks.scarce(order.partitions):
+            self._reject("quorum", order, NoReplicas())
+        elif not self.tickets.run(order):
+            self._park(order)
+        elif self.tickets.has_unlocked:
+            self._peers.wake()  # a partition that was locked may be about to move
+            self.routes_changed()
 
     def _run_unit(self, order: Order) -> None:
         """Run a transaction all of whose keys are served here, in one go."""
         unit = self._participant.unit(order)
         if unit is not None:
             wires, logs = self.executor.apply(unit.calls, order.partitions)
-            order.follow(self.hold(packed(wires), logs) if logs else packed(wires))
+            if order.relayed:
+                wire = packed(wires)
+            else:
+                wire, order.wires = OK.wire, wires
+            order.follow(self.hold(wire, logs) if logs else wire)
 
     def _commit(self, order: Order) -> None:
         logs = self._participant.commit(order)
@@ -361,7 +427,7 @@ class Router:
 
     def _give_up(self, order: Order) -> None:
         """Answer an order whose deadline has passed."""
-        if self._adds(order) and not order.once and self._locks.congested(order.partitions):
+        if order.row.writes and not order.once and self._locks.congested(order.partitions):
             self._reject("unacked", order, Congested())
         elif order.relayed or order.once:
             order.refuse()
@@ -373,8 +439,8 @@ class Router:
         """Tell whether copies can take a write; else it has been refused, or waits."""
         if self._locks.scarce(order.partitions):
             self._reject("quorum", order, NoReplicas())
-        elif not self._locks.congested(order.partitions) or not self._adds(order):
-            return True
+        elif order.row is COMMIT or not self._locks.congested(order.partitions):
+            return True  # others wait for the locks that a commit ends
         elif self._backlog.add(order):
             self._park(order)
         else:
@@ -384,11 +450,6 @@ class Router:
     def _reject(self, reason: str, order: Order, refusal: CommandError) -> None:
         self._stats.writes_rejected[reason] += 1
         order.fail(refusal)
-
-    @staticmethod
-    def _adds(order: Order) -> bool:
-        """Tell whether an order is a write that may be put off; a commit must not be, for others wait for its locks."""
-        return (order.row.writes or order.row is LOCK) and order.row is not COMMIT
 
     def _ask(self, order: Order, owner: str) -> None:
         if not self._peers.connected(owner):
@@ -413,24 +474,13 @@ class Router:
         if order.row.merge is Merge.NONE:
             self._transact(order)
             return
-        groups: dict[str, list[int]] = {}
-        for number in order.partitions:
-            groups.setdefault(self._table.primary[number], []).append(number)
-        parts = [_part(order, tuple(numbers)) for numbers in groups.values()]
-        missing = len(parts)
-
-        def arrived() -> None:
-            nonlocal missing
-            missing -= 1
-            if not missing:
-                order.resolve(merged(order.row.merge, [Part(part.wire or b"", places) for part, places in parts]))
-
-        for part, _ in parts:
+        for part in parts_of(order, self._table.primary):
             self._dispatch(part)
-            part.then(arrived)
 
     def _transact(self, order: Order) -> None:
         """Run an order whose keys have several owners, all of them locked meanwhile."""
+        if self._search.begun(order):
+            return
         self._transactions += 1
         try:
             transaction = Transaction(
@@ -438,6 +488,7 @@ class Router:
                 b"%b:%d" % (self._name.encode(), self._transactions),
                 owner_of=self._table.primary,
                 scratch=self._scratch,
+                scripts=self._scripts,
                 dispatch=self._dispatch,
                 again=self._park,
             )
@@ -445,41 +496,3 @@ class Router:
             order.fail(refusal)
             return
         transaction.begin()
-
-
-class _Held(Pending):
-    """Finished replies that wait for their effects to be safe."""
-
-    __slots__ = ("_replies",)
-
-    def __init__(self, replies: list[bytes]) -> None:
-        super().__init__()
-        self._replies = replies
-
-    def release(self, *, safe: bool) -> None:
-        """Send the replies; or as many errors, if nobody can tell what became of the effects."""
-        if safe:
-            self.resolve(b"".join(self._replies))
-        else:
-            self.resolve(error(Uncertain()) * len(self._replies))
-
-
-def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, ...]]:
-    """Make the order for some of the partitions; the places of its keys among those of the whole."""
-    argv, spec = order.argv, order.row.keys
-    places: tuple[int, ...] = ()
-    if spec.first:
-        mine = frozenset(partitions)
-        positions = range(spec.first, len(argv), spec.step)
-        chosen = [(place, at) for place, at in enumerate(positions) if partition_of(argv[at]) in mine]
-        places = tuple(place for place, _ in chosen)
-        argv = argv[: spec.first] + [word for _, at in chosen for word in argv[at : at + spec.step]]
-    part = Order(
-        order.row,
-        argv,
-        database=order.database,
-        protocol=order.protocol,
-        partitions=partitions,
-        deadline_s=order.deadline_s,
-    )
-    return part, places

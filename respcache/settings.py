@@ -19,6 +19,8 @@ CHANGEABLE: Final = frozenset(
         "client-output-buffer-limit",
         "client-query-buffer-limit",
         "hz",
+        "lua-scripts-max",
+        "lua-time-limit",
         "maxclients",
         "protected-mode",
         "pubsub-memory-max",

@@ -27,24 +27,27 @@ copy in one frame. So all keys of one owner are written or none, unless it dies 
 frames to some of its copies sent and to others not.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from time import time
 from typing import Final
 
+from respcache.acting import check_pairs
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import NO_KEYS, Command, Flags, Merge
+from respcache.commands.registry import Command
+from respcache.commands.stage import Scripts
 from respcache.errors import CommandError, TryAgain, Uncertain
-from respcache.executor import check_pairs, resolve
+from respcache.executor import resolve
+from respcache.grounds import OnScratch
+from respcache.internal import COMMIT, LOCK, UNITS
 from respcache.locking import Locks
 from respcache.merging import elements
 from respcache.order import Order
-from respcache.reply import NULL_ARRAY, OK, Reply
+from respcache.reply import NULL_ARRAY, OK, Waits
 from respcache.resp.encode import bulk, encode, error
 from respcache.store.copies import Copies, StoredKey, entry_effect
 from respcache.store.keyspace import Store
-from respcache.store.partition import Argv, Log, Partition
+from respcache.store.partition import Log
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
 
 
@@ -141,6 +144,7 @@ class Transaction:
         *,
         owner_of: Sequence[str],
         scratch: Copies,
+        scripts: Scripts,
         dispatch: Callable[[Order], None],
         again: Callable[[Order], None],
     ) -> None:
@@ -151,6 +155,7 @@ class Transaction:
         self._order: Final = order
         self._name: Final = name
         self._scratch: Final = scratch
+        self._scripts: Final = scripts
         self._dispatch: Final = dispatch
         self._again: Final = again
         self._unit: Final = unit_of(order, len(scratch.store))
@@ -210,9 +215,15 @@ class Transaction:
         try:
             if row.key_at:
                 return encode(row.on_key(space.at(argv[row.key_at]), argv), call.protocol)
+            if row.on_script is not None:
+                ground = OnScratch(self._scratch.store, call.database, self._keys)
+                return encode(row.on_script(self._scripts, ground, argv), call.protocol)
             check_pairs(row, argv)
             assert row.on_keys is not None
-            return encode(row.on_keys(space, argv), call.protocol)
+            reply = row.on_keys(space, argv)
+            if isinstance(reply, Waits) and self._order.row is row:
+                return reply.wire
+            return encode(reply, call.protocol)
         except CommandError as refusal:
             return error(refusal)
 
@@ -284,42 +295,5 @@ def _partition(stored: StoredKey) -> int:
     return partition_of(stored[1])
 
 
-def _no_handler(_partition: Partition, _argv: Argv) -> Reply:
-    raise AssertionError("orders between nodes are run by the participant")
-
-
-def _internal(name: str, flags: Flags = Flags.WRITE, merge: Merge = Merge.NONE) -> Command:
-    return Command(
-        name=name,
-        arity=-2,
-        argc_min=2,
-        argc_max=sys.maxsize,
-        flags=flags,
-        keys=NO_KEYS,
-        since="",
-        group="internal",
-        categories=(),
-        summary="",
-        merge=merge,
-        index=0,
-        key_at=0,
-        writes=Flags.WRITE in flags,
-        no_auth=False,
-        on_key=_no_handler,
-        on_keys=None,
-        on_session=None,
-    )
-
-
-LOCK: Final = _internal("RESPCACHE.LOCK")
-COMMIT: Final = _internal("RESPCACHE.COMMIT")
-WATCH: Final = _internal("RESPCACHE.WATCH", Flags.READONLY)
-EXEC: Final = _internal("RESPCACHE.EXEC")
-EXEC_RO: Final = _internal("RESPCACHE.EXEC_RO", Flags.READONLY)
-ACKED: Final = _internal("RESPCACHE.ACKED", Flags.READONLY, Merge.LEAST)
-UNITS: Final = (EXEC, EXEC_RO)
-"""What a client has queued, as an order: with writes among it, and without."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
-INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, EXEC, EXEC_RO, ACKED)}
-"""What nodes ask of each other and no client can."""

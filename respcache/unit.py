@@ -7,6 +7,7 @@ A unit travels as the arguments of an order between nodes:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from respcache.commands.registry import Command
 from respcache.commands.replay import keys_named
@@ -22,14 +23,25 @@ class MalformedUnit(CommandError):
         super().__init__("malformed transaction from another node")
 
 
-@dataclass(frozen=True, slots=True)
 class Call:
-    """One command, with what the client's session says of how to run it."""
+    """One command, with what the client's session says of how to run it.
 
-    row: Command
-    argv: Argv
-    database: int
-    protocol: int
+    No dataclass, for a transaction makes one for each of its commands: that would take 1 us, this 0.1.
+    """
+
+    __slots__ = ("argv", "database", "protocol", "row")
+
+    def __init__(self, row: Command, argv: Argv, database: int, protocol: int) -> None:
+        self.row: Final = row
+        self.argv: Final = argv
+        self.database: Final = database
+        self.protocol: Final = protocol
+
+    @property
+    def names(self) -> list[bytes]:
+        """The keys that it names, whatever databases it means them in."""
+        row, argv = self.row, self.argv
+        return [argv[row.key_at]] if row.key_at else row.keys.of(argv)
 
     def keys(self, databases: int) -> list[StoredKey]:
         """List the keys that it reads or writes, of so many databases."""

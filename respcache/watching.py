@@ -8,12 +8,10 @@ told when a client stops watching.
 
     unwatched --token--> watched --changed, moved, an hour without a new watcher--> unwatched
 
-Changes are heard of where effects for the copies go: a partition with a watched key gets a
-log that looks at each effect before it passes it on. The others have their own log, or none,
-so commands pay nothing for what nobody watches.
+`observing` tells of changes, in partitions with watched keys only.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Final
 
@@ -21,36 +19,12 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.replay import changed_keys
 from respcache.store.copies import StoredKey
 from respcache.store.keyspace import Store
-from respcache.store.partition import FLUSH, Argv, Log
+from respcache.store.partition import FLUSH, Argv
 
 WATCHED_MAX: Final = 100_000
 """Watched keys that a primary remembers; beyond it the oldest counts as changed."""
 REMEMBERED_S: Final = 3600.0
 """How long a key that does not change is remembered after it was last watched; then it counts as changed."""
-
-
-class WatchedLog:
-    """The log of a partition with watched keys: notes changes, and passes effects on to the true log."""
-
-    __slots__ = ("_number", "_watches", "inner", "streams")
-
-    def __init__(self, watches: "Watches", number: int, inner: Log | None) -> None:
-        self._watches: Final = watches
-        self._number: Final = number
-        self.inner: Final = inner
-        self.streams: Final[Sequence[object]] = (self,)
-        """Never empty: effects are to be told here, though there be no copies."""
-
-    @property
-    def clean(self) -> bool:
-        """Whether all effects so far are on every copy that counts."""
-        return self.inner is None or self.inner.clean
-
-    def append(self, database: int, argv: Argv) -> None:
-        """Take one effect."""
-        self._watches.touched(self._number, database, argv)
-        if self.inner is not None and self.inner.streams:
-            self.inner.append(database, argv)
 
 
 class _Watched:
@@ -88,9 +62,9 @@ class Watches:
         """Whether any partition has, or had until now, a log of its own because of watched keys."""
         return bool(self._keys)
 
-    def log(self, number: int, log: Log | None) -> Log | None:
-        """Give the log that a partition shall have whose true one is `log`."""
-        return WatchedLog(self, number, log) if number in self._keys else log
+    def observes(self, number: int) -> bool:
+        """Tell whether a partition has, or had until now, watched keys."""
+        return number in self._keys
 
     def token(self, database: int, key: bytes, now_s: float) -> bytes:
         """Watch a key of a partition that is served here."""
@@ -162,9 +136,3 @@ class Watches:
     def _forget(self, stored: StoredKey) -> None:
         del self._watched[stored]
         self._keys[partition_of(stored[1])].discard(stored)
-
-
-def true_logs(logs: list[Log]) -> list[Log]:
-    """Give the logs behind those of watched partitions."""
-    found = [log.inner if isinstance(log, WatchedLog) else log for log in logs]
-    return [log for log in found if log is not None]

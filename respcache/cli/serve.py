@@ -16,6 +16,7 @@ import click
 
 from respcache.cli.client import join_address
 from respcache.cli.flags import config_flags, given
+from respcache.cli.huge_pages import HugePages
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout
 from respcache.node import Node
@@ -29,6 +30,12 @@ LEVELS: Final = {
 }
 READY: Final = "ready"
 READ_BYTES: Final = 4096
+HUGE_PAGES_PERIOD_S: Final = 5.0
+"""How often the node looks whether it has grown, and asks for huge pages."""
+SWITCH_INTERVAL_S: Final = 0.000_5
+"""How long a thread that computes may keep the interpreter's lock while another waits for it; Python's default is ten
+times that. The membership thread takes the lock some three times to answer a probe. With three nodes and their load on
+two cores, 85 % of probes took up to 16 ms instead of 70 %, and 3 % needed helpers instead of 5 %."""
 LOG_FORMAT: Final = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 
 log: Final = logging.getLogger(__name__)
@@ -77,6 +84,7 @@ class Ready:
 
 
 def _run(settings: Config, *, end_with_stdin: bool) -> None:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     serving = _serve(settings, end_with_stdin=end_with_stdin)
     if sys.platform == "win32":
         asyncio.run(serving)
@@ -106,10 +114,19 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> None:
         gc.collect()
         gc.freeze()
         click.echo(_ready(node))
-        await node.stopping.wait()
+        await _serve_until(node.stopping, HugePages() if settings.server.huge_pages else None)
     finally:
         complete = await node.close()
         log.info("left%s", "" if complete else "; not everything was handed over")
+
+
+async def _serve_until(stopping: asyncio.Event, huge_pages: HugePages | None) -> None:
+    """Wait until the node is to stop, and see to the process' memory meanwhile."""
+    while huge_pages is not None and huge_pages.available and not stopping.is_set():
+        await asyncio.to_thread(huge_pages.collapse)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), HUGE_PAGES_PERIOD_S)
+    await stopping.wait()
 
 
 def _await_end(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:

@@ -1,8 +1,10 @@
 """From bytes in a request to numbers, options and deadlines, refused in Redis' words."""
 
+import math
 from typing import Final
 
-from respcache.errors import CommandError, InvalidExpiry, NotAnInteger
+from respcache.commands.doubles import double
+from respcache.errors import CommandError, InvalidExpiry, NotAFloat, NotAnInteger
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
 
@@ -100,3 +102,18 @@ def other_database(space: Keyspace, text: bytes) -> Keyspace:
     if not 0 <= number < len(space.store):
         raise CommandError("DB index is out of range")
     return space.store.keyspace(number)
+
+
+def patience_ms(text: bytes) -> int:
+    """Read how many seconds, or fractions of them, a command waits at most; 0 is for ever. Raises CommandError.
+
+    Redis rounds up to milliseconds first: any part of the last one before 0 is 0, too.
+    """
+    try:
+        amount_s = double(text, beyond_range=True)
+    except NotAFloat:
+        raise CommandError("timeout is not a float or out of range") from None
+    amount_ms = amount_s * 1000
+    if not -1 < amount_ms <= INT64_MAX:  # what is beyond 64 bits is negative there, for it wraps around
+        raise CommandError("timeout is negative")
+    return math.ceil(amount_ms)

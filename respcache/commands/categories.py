@@ -7,6 +7,8 @@ from typing import Final
 
 GROUPS: Final = {
     "bitmaps": "bitmap",
+    "blocking_lists": "list",
+    "blocking_sorted_sets": "sorted-set",
     "clients": "connection",
     "cluster": "cluster",
     "connection": "connection",

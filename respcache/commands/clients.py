@@ -7,10 +7,10 @@ from typing import Final
 from respcache.commands.arguments import integer, option
 from respcache.commands.connection import DEFAULT_USER, checked_attribute
 from respcache.commands.registry import Flags, command, family
-from respcache.commands.session import Session
+from respcache.commands.session import Session, Silence
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
 from respcache.pubsub.audience import Kind
-from respcache.reply import OK, Reply, Verbatim
+from respcache.reply import OK, Members, Reply, Verbatim
 from respcache.store.partition import Argv
 
 _OWN: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
@@ -71,6 +71,63 @@ def client_no_touch(session: Session, argv: Argv) -> Reply:
     return OK
 
 
+@command("CLIENT|REPLY", arity=3, flags=_OWN, since="3.2.0")
+def client_reply(session: Session, argv: Argv) -> Reply:
+    """Say which replies the connection wants: all (ON), none (OFF), or none to the next command (SKIP)."""
+    match option(argv[2]):
+        case b"ON":
+            session.silence = Silence.NONE
+        case b"OFF":
+            session.silence = Silence.FOR_GOOD
+        case b"SKIP":
+            if session.silence is not Silence.FOR_GOOD:
+                session.silence = Silence.NEXT
+        case _:
+            raise SyntaxRefused
+    session.restrict()
+    return OK
+
+
+@command("CLIENT|GETREDIR", arity=2, flags=_OWN, since="6.0.0")
+def client_getredir(session: Session, argv: Argv) -> Reply:
+    """Return the number of the connection that hears of changed keys for this one; -1 as long as none does."""
+    del session, argv
+    return -1
+
+
+@command("CLIENT|TRACKINGINFO", arity=2, flags=_OWN, since="6.2.0")
+def client_trackinginfo(session: Session, argv: Argv) -> Reply:
+    """Tell whether, and how, the connection hears of changed keys."""
+    del session, argv
+    return {b"flags": Members([b"off"]), b"redirect": -1, b"prefixes": []}
+
+
+@command("CLIENT|PAUSE", arity=-3, flags=_OTHERS, since="2.9.50")
+def client_pause(session: Session, argv: Argv) -> Reply:
+    """Hold up the commands of this node's clients for so many milliseconds: all, or (WRITE) those that write."""
+    if len(argv) > 4:
+        raise CommandError("unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.")
+    mode = option(argv[3]) if len(argv) == 4 else b"ALL"
+    if mode not in {b"ALL", b"WRITE"}:
+        raise CommandError("CLIENT PAUSE mode must be WRITE or ALL")
+    try:
+        duration_ms = integer(argv[2])
+    except NotAnInteger:
+        raise CommandError("timeout is not an integer or out of range") from None
+    if duration_ms < 0:
+        raise CommandError("timeout is negative")
+    session.host.pause.begin(duration_ms, writes_only=mode == b"WRITE")
+    return OK
+
+
+@command("CLIENT|UNPAUSE", arity=2, flags=_OTHERS, since="6.2.0")
+def client_unpause(session: Session, argv: Argv) -> Reply:
+    """Go on with the commands that CLIENT PAUSE has held up."""
+    del argv
+    session.host.pause.end()
+    return OK
+
+
 @command("CLIENT|INFO", arity=2, flags=_OWN, since="6.2.0")
 def client_info(session: Session, argv: Argv) -> Reply:
     """Describe this connection in a line."""
@@ -107,6 +164,21 @@ def client_kill(session: Session, argv: Argv) -> Reply:
     return _kill(session, _filter(session, argv))
 
 
+@command("CLIENT|UNBLOCK", arity=-3, flags=_OTHERS, since="5.0.0")
+def client_unblock(session: Session, argv: Argv) -> Reply:
+    """End the wait of a client of this node, as if its time were over, or (ERROR) with an error; return how many."""
+    if len(argv) > 4:
+        raise CommandError("unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.")
+    reason = option(argv[3]) if len(argv) == 4 else b"TIMEOUT"
+    if reason not in {b"TIMEOUT", b"ERROR"}:
+        raise CommandError("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    number = integer(argv[2])
+    for other in session.host.sessions():
+        if other.client_id == number and other.blocked is not None:
+            return int(other.blocked.unblock(refused=reason == b"ERROR"))
+    return 0
+
+
 @dataclass(slots=True)
 class _Filter:
     """Which clients CLIENT KILL means; None stands for any."""
@@ -138,6 +210,7 @@ def _line(session: Session, now_unix_s: int) -> bytes:
     marks = (
         ("P", session.subscribed),
         ("x", session.queue is not None),
+        ("b", session.is_blocked),
         ("e", session.no_evict),
         ("T", session.no_touch),
         ("r", session.cluster_aware),

@@ -26,6 +26,7 @@ TIPS: Final[dict[Merge, tuple[bytes, ...]]] = {
     Merge.CONCAT: (b"nondeterministic_output_order",),
     Merge.LEAST: (b"response_policy:agg_min",),
     Merge.ANY: (b"nondeterministic_output",),
+    Merge.MOST: (b"response_policy:agg_logical_and",),
 }
 """How a client that sends the parts of a command itself puts the replies together."""
 
@@ -155,6 +156,8 @@ def _tips(row: Command) -> tuple[bytes, ...]:
     if row.merge is Merge.WALK:
         return (b"nondeterministic_output", b"request_policy:special")
     policy = b"request_policy:multi_shard" if row.keys.names_keys else b"request_policy:all_shards"
+    if row.on_script is not None and row.merge is Merge.OK:
+        policy = b"request_policy:all_nodes"
     return (policy, *TIPS[row.merge])
 
 

@@ -1,6 +1,8 @@
 """Every family of commands, imported: with this module the table is full."""
 
 from respcache.commands import (
+    blocking_lists,
+    blocking_sorted_sets,
     clients,
     cluster,
     configuration,
@@ -15,6 +17,7 @@ from respcache.commands import (
     lists,
     numbers,
     pubsub,
+    scripting,
     server,
     sets,
     sorted_set_algebra,
@@ -28,6 +31,8 @@ from respcache.commands.registry import ROWS
 
 __all__ = [
     "ROWS",
+    "blocking_lists",
+    "blocking_sorted_sets",
     "clients",
     "cluster",
     "configuration",
@@ -42,6 +47,7 @@ __all__ = [
     "lists",
     "numbers",
     "pubsub",
+    "scripting",
     "server",
     "sets",
     "sorted_set_algebra",

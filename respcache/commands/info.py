@@ -94,7 +94,7 @@ def _clients(host: Host) -> Fields:
         "maxclients": host.config.server.maxclients,
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((session.unread_bytes for session in sessions), default=0),
-        "blocked_clients": 0,
+        "blocked_clients": sum(session.is_blocked for session in host.sessions()),
         "tracking_clients": 0,
     }
 

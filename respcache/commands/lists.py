@@ -186,14 +186,8 @@ def lmove(space: Keyspace, argv: Argv) -> Reply:
 def lmpop(space: Keyspace, argv: Argv) -> Reply:
     """Take elements from the first of several lists that has any."""
     keys, end, count = lmpop_arguments(argv, 1)
-    for key in keys:
-        partition = space.at(key)
-        found = partition.aggregate(key, List)
-        if found is not None:
-            taken = take(partition, key, found, end, count)
-            partition.rewrite([b"LPOP" if end == LEFT else b"RPOP", key, b"%d" % len(taken)])
-            return [key, list(taken)]
-    return NULL_ARRAY
+    taken = take_first(space, keys, end, count)
+    return NULL_ARRAY if taken is None else [taken[0], list(taken[1])]
 
 
 def move(space: Keyspace, source: bytes, target: bytes, *, source_end: bytes, target_end: bytes) -> bytes | None:
@@ -225,6 +219,18 @@ def take(partition: Partition, key: bytes, found: List, end: bytes, count: int) 
     if taken:
         partition.touched(key, found)
     return taken
+
+
+def take_first(space: Keyspace, keys: list[bytes], end: bytes, count: int) -> tuple[bytes, list[bytes]] | None:
+    """Take up to `count` elements from the first list that has any: its key, and them."""
+    for key in keys:
+        partition = space.at(key)
+        found = partition.aggregate(key, List)
+        if found is not None:
+            taken = take(partition, key, found, end, count)
+            partition.rewrite([b"LPOP" if end == LEFT else b"RPOP", key, b"%d" % len(taken)])
+            return key, taken
+    return None
 
 
 def end_of_list(word: bytes) -> bytes:

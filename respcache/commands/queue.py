@@ -26,21 +26,22 @@ class QueueFull(CommandError):
 class Queue:
     """What EXEC will run, within a limit."""
 
-    __slots__ = ("_bytes", "calls", "spoiled")
+    __slots__ = ("_bytes", "_limit_bytes", "calls", "spoiled")
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         self.calls: list[tuple[Command, Argv]] = []
         self.spoiled = False
         """Whether a command was refused: then EXEC refuses the others."""
         self._bytes = 0
+        self._limit_bytes: Final = limit_bytes
 
-    def add(self, row: "Command", argv: Argv, limit_bytes: int) -> None:
+    def add(self, row: "Command", argv: Argv) -> None:
         """Queue a command. Raises QueueFull."""
         if self.spoiled:
             return
-        self._bytes += sum(map(len, argv)) + ARGUMENT_BYTES * (len(argv) + 1)
-        if self._bytes > limit_bytes:
-            raise QueueFull(limit_bytes)
+        self._bytes += sum([len(argument) for argument in argv]) + ARGUMENT_BYTES * (len(argv) + 1)
+        if self._bytes > self._limit_bytes:
+            raise QueueFull(self._limit_bytes)
         self.calls.append((row, argv))
 
     def spoil(self) -> None:

@@ -1,11 +1,12 @@
 """The command table: one immutable row a command, the single source of all that is known of it.
 
 Dispatch, routing, COMMAND, metric labels and the README's table read it. A command is
-a function under one of three decorators, by what it works on:
+a function under one of four decorators, by what it works on:
 
     @key_command    one key       handler(partition, argv)   runs where the key is served
     @keys_command   several keys  handler(keyspace, argv)    is split, or runs under locks
     @command        no key        handler(session, argv)     runs where the client is
+    @script_command several keys  handler(scripts, ground, argv), as with @keys_command
 
 `argv` is the request, command name first. A handler returns a reply value, or raises
 CommandError; then it must not have changed anything.
@@ -19,9 +20,11 @@ from typing import Final, TypeAlias
 
 from respcache.commands.categories import categories_of, group_of
 from respcache.commands.session import Session
+from respcache.commands.stage import Ground, Scripts
 from respcache.errors import UnknownSubcommand
 from respcache.pending import Pending
 from respcache.reply import Reply, Status
+from respcache.store.aggregate import Aggregate
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 
@@ -30,6 +33,7 @@ KeysHandler: TypeAlias = Callable[[Keyspace, Argv], Reply]
 Answer: TypeAlias = "Reply | Pending"
 """A reply; or, where it has yet to come or consists of several values, a Pending with the wire of it."""
 SessionHandler: TypeAlias = Callable[[Session, Argv], Answer]
+ScriptHandler: TypeAlias = Callable[[Scripts, Ground, Argv], Reply]
 
 
 class Flags(enum.Flag):
@@ -78,6 +82,8 @@ class Merge(enum.Enum):
     """The smallest of integers counts (WAIT)."""
     ANY = enum.auto()
     """One of them that is not null (RANDOMKEY)."""
+    MOST = enum.auto()
+    """The greatest of the integers at each place (SCRIPT EXISTS)."""
 
 
 COUNT_DIGITS_MAX: Final = 7
@@ -113,19 +119,43 @@ class KeySpec:
             keys += argv[start : start + count]
         return keys
 
+    def narrowed(self, argv: Argv, keys: list[bytes]) -> Argv:
+        """Write the same command with these keys in place of its own."""
+        if self.count_at:
+            following = self.count_at + 1 + len(self.of(argv))
+            return [*argv[: self.count_at], b"%d" % len(keys), *keys, *argv[following:]]
+        last = self.last if self.last >= 0 else len(argv) + self.last
+        return [*argv[: self.first], *keys, *argv[last + 1 :]]
+
 
 NO_KEYS: Final = KeySpec(0, 0, 0)
 FIRST: Final = KeySpec(1, 1, 1)
 FIRST_TWO: Final = KeySpec(1, 2, 1)
 ALL: Final = KeySpec(1, -1, 1)
+ALL_BUT_LAST: Final = KeySpec(1, -2, 1)
 PAIRS: Final = KeySpec(1, -1, 2)
 COUNTED: Final = KeySpec(0, 0, 0, count_at=1)
+COUNTED_SECOND: Final = KeySpec(0, 0, 0, count_at=2)
 FIRST_AND_COUNTED: Final = KeySpec(1, 1, 1, count_at=2)
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a command waits for whose handler returns `Waits`: that one of its keys holds a value of a kind.
+
+    Then it is run again; with that key alone, unless only some of its keys (`of`) are waited for.
+    """
+
+    kind: type[Aggregate]
+    of: KeySpec | None = None
+    back: Callable[[Argv, bytes, list[bytes]], Argv] | None = None
+    """Writes the command that gives back, to a key, what was taken for a client that has gone; from the command,
+    and all that its reply says behind the key. None where the reply is not the only place where it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Command:
-    """One row. Immutable: every node in the process shares it."""
+    """One row. Immutable: every node in the process shares it, so rows are compared as objects."""
 
     name: str
     """In capitals; a subcommand has the name of its family in front: CLIENT|ID."""
@@ -148,15 +178,30 @@ class Command:
     key_at: int
     """Where the one key stands in argv; 0 for commands that are not key_commands."""
     writes: bool
-    """Flags.WRITE in flags, paid once."""
+    """Whether it may change keys: Flags.WRITE in flags, or scripts that are not read-only."""
     no_auth: bool
     """Flags.NO_AUTH in flags, paid once."""
+    can_queue: bool
+    """Whether it may stand between MULTI and EXEC: Flags.NO_MULTI not in flags, paid once."""
     on_key: KeyHandler
     """Only to be called if `key_at` says so."""
     on_keys: KeysHandler | None
     on_session: SessionHandler | None
+    awaits: Awaited | None = None
+    """None for commands that never wait."""
+    on_script: ScriptHandler | None = None
+    by_digest: bool = False
+    """Whether it names its script by a digest."""
+    no_script: bool = False
+    """Flags.NOSCRIPT in flags, paid once."""
     subcommands: "dict[bytes, Command]" = field(default_factory=dict)
     """By name in capitals; empty unless the command is a family."""
+
+    def awaited(self, argv: Argv) -> list[bytes]:
+        """Pick the keys that it may have to wait for."""
+        if self.awaits is None:
+            return []
+        return (self.awaits.of or self.keys).of(argv)
 
     def member(self, argv: Argv) -> "Command":
         """Find the subcommand that argv names. Raises UnknownSubcommand."""
@@ -171,6 +216,8 @@ def flag_names(flags: Flags) -> frozenset[str]:
     return frozenset(str(flag.name).lower() for flag in flags)
 
 
+BY_DIGEST: Final = frozenset({"EVALSHA", "EVALSHA_RO"})
+"""Commands that run a script which they do not contain."""
 TABLE: Final[dict[bytes, Command]] = {}
 """Rows by name, in capitals and in small letters. Filled by imports, then left alone."""
 ROWS: Final[list[Command]] = []
@@ -200,17 +247,38 @@ def key_command(
 
 
 def keys_command(
-    name: str, *, arity: int, flags: Flags, since: str, keys: KeySpec, merge: Merge = Merge.NONE
+    name: str,
+    *,
+    arity: int,
+    flags: Flags,
+    since: str,
+    keys: KeySpec,
+    merge: Merge = Merge.NONE,
+    awaits: Awaited | None = None,
 ) -> Callable[[KeysHandler], KeysHandler]:
     """Register a command on several keys, or (`NO_KEYS`) on a whole database.
 
     With `merge` it can be run in parts, each with the keys of one owner, or on each
-    node. Without, it is atomic over all its keys wherever they are.
+    node. Without, it is atomic over all its keys wherever they are. With `awaits` its
+    handler may return `Waits`.
     """
 
     def register(handler: KeysHandler) -> KeysHandler:
         group = group_of(handler.__module__)
-        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_keys=handler)
+        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_keys=handler, awaits=awaits)
+        return handler
+
+    return register
+
+
+def script_command(
+    name: str, *, arity: int, flags: Flags, since: str, keys: KeySpec, merge: Merge = Merge.NONE
+) -> Callable[[ScriptHandler], ScriptHandler]:
+    """Register a command that runs a script on its keys, or (`NO_KEYS`) is about the scripts of all nodes."""
+
+    def register(handler: ScriptHandler) -> ScriptHandler:
+        group = group_of(handler.__module__)
+        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_script=handler)
         return handler
 
     return register
@@ -288,8 +356,11 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
     on_key: KeyHandler | None = None,
     on_keys: KeysHandler | None = None,
     on_session: SessionHandler | None = None,
+    awaits: Awaited | None = None,
+    on_script: ScriptHandler | None = None,
 ) -> None:
-    is_family = on_key is None and on_keys is None and on_session is None
+    is_family = on_key is None and on_keys is None and on_session is None and on_script is None
+    runs_script = on_script is not None and keys.names_keys
     row = Command(
         name=name,
         arity=arity,
@@ -304,11 +375,16 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
         merge=merge,
         index=len(ROWS),
         key_at=keys.first if on_key is not None else 0,
-        writes=Flags.WRITE in flags,
+        writes=Flags.WRITE in flags or (runs_script and Flags.READONLY not in flags),
         no_auth=Flags.NO_AUTH in flags,
+        can_queue=Flags.NO_MULTI not in flags,
         on_key=on_key or _on_no_key,
         on_keys=on_keys,
         on_session=on_session,
+        awaits=awaits,
+        on_script=on_script,
+        by_digest=name in BY_DIGEST,
+        no_script=Flags.NOSCRIPT in flags,
     )
     parent, _, member = name.partition("|")
     spellings = (member.encode(),) if member else (name.encode(), name.lower().encode())

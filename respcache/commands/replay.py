@@ -7,11 +7,11 @@ from contextlib import suppress
 from itertools import pairwise
 
 from respcache.commands.arguments import integer, option
-from respcache.commands.registry import Command, lookup
+from respcache.commands.registry import TABLE, Command, lookup
 from respcache.errors import CommandError
 from respcache.store.copies import ENTRY, Copies, StoredKey
-from respcache.store.keyspace import DATABASES
-from respcache.store.partition import FLUSH, Argv
+from respcache.store.keyspace import DATABASES, Keyspace
+from respcache.store.partition import FLUSH, Argv, Partition
 
 
 class CommandCopies(Copies):
@@ -19,7 +19,8 @@ class CommandCopies(Copies):
 
     def apply(self, partition: int, database: int, argv: Argv) -> None:
         """Do what a primary did. What is refused, as on a copy in the making, changes nothing."""
-        copy = self.store.keyspace(database).partitions[partition]
+        space = self.store.keyspace(database)
+        copy = space.partitions[partition]
         if argv[0] == FLUSH:
             copy.clear()
         elif argv[0] == ENTRY:
@@ -27,8 +28,10 @@ class CommandCopies(Copies):
         else:
             ledger = copy.ledger
             now, ledger.now_unix_ms = ledger.now_unix_ms, 0
-            with suppress(CommandError):  # the primary's client was told, if anybody was
-                self._run(database, argv)
+            try:  # noqa: SIM105 # a `with` costs a tenth of all that is done here
+                _run(space, copy, argv)
+            except CommandError:  # the primary's client was told, if anybody was
+                pass
             ledger.now_unix_ms = now
             copy.take_effects(None)
 
@@ -38,14 +41,16 @@ class CommandCopies(Copies):
             return [(database, argv[1])]
         return keys_of(database, argv)
 
-    def _run(self, database: int, argv: Argv) -> None:
-        row, space = lookup(argv[0]), self.store.keyspace(database)
-        if row is None or not row.argc_min <= len(argv) <= row.argc_max:
-            return
-        if row.key_at:
-            row.on_key(space.at(argv[row.key_at]), argv)
-        elif row.on_keys is not None:
-            row.on_keys(space, argv)
+
+def _run(space: Keyspace, copy: Partition, argv: Argv) -> None:
+    """Run a command, on one key of this partition or on several. Raises CommandError."""
+    row = TABLE.get(argv[0]) or lookup(argv[0])
+    if row is None or not row.argc_min <= len(argv) <= row.argc_max:
+        return
+    if row.key_at:
+        row.on_key(copy, argv)
+    elif row.on_keys is not None:
+        row.on_keys(space, argv)
 
 
 def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:

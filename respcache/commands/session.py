@@ -1,5 +1,6 @@
 """What a node knows of one client, and what a client's command may ask of the node."""
 
+import enum
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,10 +15,11 @@ from respcache.rates import Rates
 from respcache.slowlog import SlowLog
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
+from respcache.store.partition import Argv
 
 if TYPE_CHECKING:
     from respcache.commands.queue import Queue
-    from respcache.commands.registry import Answer
+    from respcache.commands.registry import Answer, Command
 
 
 class Settings(Protocol):
@@ -63,6 +65,10 @@ class Host(Protocol):
     @property
     def rates(self) -> Rates:
         """What the node does a second."""
+
+    @property
+    def pause(self) -> "Pause":
+        """What holds up the commands of its clients."""
 
     @property
     def run_id(self) -> str:
@@ -129,6 +135,48 @@ class Host(Protocol):
         """Begin to leave the cluster and to end the process; returns at once."""
 
 
+class Silence(enum.Enum):
+    """Which replies a client wants: CLIENT REPLY."""
+
+    NONE = enum.auto()
+    NEXT = enum.auto()
+    """None to its next command."""
+    NOW = enum.auto()
+    """None to this command."""
+    FOR_GOOD = enum.auto()
+
+
+class Pause(Protocol):
+    """The commands of a node's clients, held up: CLIENT PAUSE."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any commands are held up."""
+
+    def begin(self, duration_ms: int, *, writes_only: bool) -> None:
+        """Hold up all commands that come in from now on, or those that write."""
+
+    def end(self) -> None:
+        """Run what was held up."""
+
+    def holds(self, session: "Session", row: "Command") -> bool:
+        """Tell whether a command is to be held up."""
+
+    def postpone(self, session: "Session", argv: Argv) -> Pending:
+        """Hold a command up."""
+
+
+class Blocked(Protocol):
+    """A client's command that waits for a key."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it really does: it may just be on its way to the owner of the key."""
+
+    def unblock(self, *, refused: bool) -> bool:
+        """End the wait, as if its time were over, or with an error; False if it does not wait."""
+
+
 class Session:
     """The state of one client. The connection owns it; commands read and change it."""
 
@@ -136,6 +184,7 @@ class Session:
         "address",
         "authenticated",
         "barrier",
+        "blocked",
         "breaks",
         "client_id",
         "closing",
@@ -159,6 +208,7 @@ class Session:
         "queue",
         "relayed",
         "restricted",
+        "silence",
         "stalled",
         "subscribed",
         "transmit",
@@ -166,7 +216,9 @@ class Session:
         "watched",
     )
 
-    def __init__(self, host: Host, *, client_id: int, address: str, local_address: str, now_unix_s: int) -> None:
+    def __init__(  # noqa: PLR0915 # one for each thing that is known
+        self, host: Host, *, client_id: int, address: str, local_address: str, now_unix_s: int
+    ) -> None:
         self.host: Final = host
         self.client_id: Final = client_id
         """Unique on the node, ascending."""
@@ -183,7 +235,7 @@ class Session:
         self.protocol = 2
         """RESP version, 2 or 3."""
         self.authenticated = not host.config.server.requirepass
-        self.restricted = not self.authenticated
+        self.restricted = not self.authenticated or host.pause.is_on
         """Whether commands must be looked at one by one before they run; see `restrict`."""
         self.cluster_aware = False
         """Whether the client knows the slot table, and wants MOVED rather than relaying."""
@@ -194,6 +246,8 @@ class Session:
         self.barrier: Pending | None = None
         """A command under way whose keys have several owners: the next ones wait until it is done, because
         they would overtake it at the owners of their keys."""
+        self.blocked: Blocked | None = None
+        """Its command that may have to wait for a key."""
         self.queue: Queue | None = None
         """The commands since MULTI; None outside of a transaction."""
         self.watched: dict[tuple[int, bytes], bytes] = {}
@@ -202,6 +256,8 @@ class Session:
         """Whether its command is one of a transaction, which waits for nothing."""
         self.breaks = host.breaks()
         """Breaks in the line of owners, as of its last WAIT; see `assurance`."""
+        self.silence = Silence.NONE
+        """Which replies it does not want."""
         self.stalled = False
         """Whether requests that have been read wait until the replies before them are on their way."""
         self.no_evict = False
@@ -224,9 +280,25 @@ class Session:
         """Whether all that comes in means subscriptions: in RESP2 messages could not be told from replies."""
         return self.subscribed > 0 and self.protocol == 2
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it waits for a key."""
+        return self.blocked is not None and self.blocked.waiting
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether it is silent for a reason: it listens to channels, or waits for a key."""
+        return self.subscribed > 0 or self.is_blocked
+
     def restrict(self) -> None:
         """Find out anew whether commands must be looked at one by one."""
-        self.restricted = not self.authenticated or self.listens_only or self.queue is not None
+        self.restricted = (
+            not self.authenticated
+            or self.listens_only
+            or self.queue is not None
+            or self.silence is not Silence.NONE
+            or self.host.pause.is_on
+        )
 
     def end_queue(self) -> None:
         """Leave the transaction, and watch no key any more."""
@@ -240,5 +312,6 @@ class Session:
         self.database = 0
         self.protocol = 2
         self.authenticated = not self.host.config.server.requirepass
+        self.silence = Silence.NONE
         self.end_queue()
         self.cluster_aware = self.node_scope = self.no_evict = self.no_touch = False

@@ -123,14 +123,8 @@ def zpopmax(partition: Partition, argv: Argv) -> Reply:
 def zmpop(space: Keyspace, argv: Argv) -> Reply:
     """Take members from the first of several sorted sets that has any."""
     keys, lowest, count = zmpop_arguments(argv, 1)
-    for key in keys:
-        partition = space.at(key)
-        found = partition.aggregate(key, SortedSet)
-        if found is not None:
-            taken = take(partition, key, found, lowest=lowest, count=count)
-            partition.rewrite([b"ZREM", key, *(member for _, member in taken)])
-            return [key, [[member, score] for score, member in taken]]
-    return NULL_ARRAY
+    taken = take_first(space, keys, lowest=lowest, count=count)
+    return NULL_ARRAY if taken is None else [taken[0], [[member, score] for score, member in taken[1]]]
 
 
 @key_command("ZRANDMEMBER", arity=-2, flags=Flags.READONLY, since="6.2.0")
@@ -191,6 +185,18 @@ def take(partition: Partition, key: bytes, found: SortedSet, *, lowest: bool, co
     if taken:
         partition.touched(key, found)
     return taken
+
+
+def take_first(space: Keyspace, keys: list[bytes], *, lowest: bool, count: int) -> tuple[bytes, list[Entry]] | None:
+    """Take up to `count` members from the first sorted set that has any: its key, and them."""
+    for key in keys:
+        partition = space.at(key)
+        found = partition.aggregate(key, SortedSet)
+        if found is not None:
+            taken = take(partition, key, found, lowest=lowest, count=count)
+            partition.rewrite([b"ZREM", key, *(member for _, member in taken)])
+            return key, taken
+    return None
 
 
 def zmpop_arguments(argv: Argv, at: int) -> tuple[list[bytes], bool, int]:

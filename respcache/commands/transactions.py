@@ -29,7 +29,7 @@ def multi(session: Session, argv: Argv) -> Reply:
     del argv
     if session.queue is not None:
         raise CommandError("MULTI calls can not be nested")
-    session.queue = Queue()
+    session.queue = Queue(session.host.config.server.client_query_buffer_limit_bytes)
     session.restrict()
     return OK
 

@@ -27,6 +27,7 @@ from respcache.metrics.metric import (
 )
 from respcache.metrics.ownership import OWNERSHIP
 from respcache.metrics.pubsub import PUBSUB
+from respcache.metrics.scripts import SCRIPTS
 from respcache.metrics.sealing import SEALING
 from respcache.metrics.sources import SENTENCES, Snapshot
 
@@ -39,7 +40,10 @@ ERROR_CODES: Final = (
     "NOAUTH",
     "NOPROTO",
     "NOREPLICAS",
+    "NOSCRIPT",
+    "NOTBUSY",
     "TRYAGAIN",
+    "UNBLOCKED",
     "UNCERTAIN",
     "WRONGPASS",
     "WRONGTYPE",
@@ -54,7 +58,7 @@ def class_of(row: Command) -> str:
     """Put a command into one of CLASSES: by what its duration depends on."""
     if Flags.PUBSUB in row.flags:
         return "pubsub"
-    if row.on_keys is not None:
+    if row.on_keys is not None or (row.on_script is not None and row.keys.names_keys):
         return "multikey"
     if row.key_at:
         return "write" if row.writes else "read"
@@ -156,6 +160,11 @@ CLIENTS: Final = Section(
     "Clients",
     (
         gauge("client_connections", "Clients connected now.", lambda now: len(now.clients)),
+        gauge(
+            "clients_blocked",
+            "Clients whose command waits for a key.",
+            lambda now: sum(session.is_blocked for session in now.clients),
+        ),
         gauge("client_connections_max", "Clients that may be connected.", lambda now: now.config.server.maxclients),
         counter("client_connections_accepted_total", "Clients let in.", lambda now: now.stats.connections_accepted),
         counters(
@@ -211,7 +220,7 @@ COMMANDS: Final = Section(
             "command_duration_seconds",
             "Time that a command took on this node, without waiting for other nodes.",
             {
-                "class": "read and write (one key), multikey (several keys, or a whole database), pubsub, "
+                "class": "read and write (one key), multikey (several keys, a whole database, scripts), pubsub, "
                 "admin (no keys); a class without commands has no series"
             },
             _durations_by_class,
@@ -389,7 +398,19 @@ RELAYING: Final = Section(
     ),
 )
 
-CATALOGUE: Final = (NODE, CLIENTS, PUBSUB, COMMANDS, KEYSPACE, MEMBERSHIP, OWNERSHIP, REPLICATION, RELAYING, SEALING)
+CATALOGUE: Final = (
+    NODE,
+    CLIENTS,
+    PUBSUB,
+    SCRIPTS,
+    COMMANDS,
+    KEYSPACE,
+    MEMBERSHIP,
+    OWNERSHIP,
+    REPLICATION,
+    RELAYING,
+    SEALING,
+)
 """All sections, in the order of the documentation."""
 
 

@@ -44,6 +44,32 @@ class PeerLinks(Protocol):
         """Count the links that stand."""
 
 
+class ScriptLibrary(Protocol):
+    """The scripts that a node knows."""
+
+    size_bytes: int
+    evicted: int
+
+    def __len__(self) -> int:
+        """Count them."""
+
+
+class ScriptFigures(Protocol):
+    """What runs the scripts of a node."""
+
+    @property
+    def library(self) -> ScriptLibrary:
+        """The scripts."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What Lua has allocated."""
+
+    @property
+    def ended(self) -> Mapping[str, int]:
+        """Scripts that were ended, by what they took too much of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether clients should be sent here."""
@@ -70,6 +96,7 @@ class Sources:
     stats: Stats
     store: Store
     exchange: Exchange
+    scripts: ScriptFigures
     lag: LoopLag
     state: Callable[[], str]
     """One of the keys of SENTENCES."""

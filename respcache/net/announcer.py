@@ -17,7 +17,6 @@ from respcache.cluster.membership import (
     MemberState,
     NameConflict,
     PartitionSuspected,
-    PeerRecordVersion,
     Recovered,
     Suspected,
     Updated,
@@ -96,8 +95,6 @@ class Announcer:
                 self._tell("name-conflict", name, address=f"{host}:{port}")
             case PartitionSuspected(suspects, _):
                 self._tell("partition-suspected", self._name, nodes=suspects)
-            case PeerRecordVersion():
-                pass
             case _:
                 member = event.member
                 self._tell(MEMBER_EVENTS[type(event)], member.name, address=_client_address(member))

@@ -40,6 +40,7 @@ class Connection:
         "_closing",
         "_decoder",
         "_descriptor",
+        "_flushing",
         "_paused",
         "_pushed_bytes",
         "_queue",
@@ -62,6 +63,7 @@ class Connection:
         self._unsent = False
         """Whether the transport may still hold replies that the socket had no room for."""
         self._paused = False
+        self._flushing = False
         self._pushed_bytes = 0
         """Pushed behind replies that are to come, since they were last counted; some may have been sent."""
         self._transport: asyncio.Transport
@@ -123,7 +125,8 @@ class Connection:
             self.ended, session.closing = "protocol", True
         barrier = session.barrier
         if out and barrier is not None and out[-1] is barrier:
-            self._transport.pause_reading()
+            if session.blocked is None:  # else only reading tells that the client is gone; its buffer has a limit
+                self._transport.pause_reading()
             barrier.also(self._go_on)
         self._send(out)
         if session.stalled and not self._closing:
@@ -222,6 +225,17 @@ class Connection:
         if self.session.closing:
             self._close()
 
+    def _flush_soon(self) -> None:
+        """Send the replies that are there at the end of this turn: others may come within it."""
+        if not self._flushing:
+            self._flushing = True
+            self._server.soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        if not self._closing:
+            self._flush()
+
     def _flush(self) -> None:
         """Send the replies that are there, up to the first that is not."""
         queue = self._queue
@@ -230,7 +244,7 @@ class Connection:
             reply = queue[0]
             if isinstance(reply, Pending):
                 if reply.wire is None:
-                    reply.then(self._flush)
+                    reply.then(self._flush_soon)
                     break
                 ready.append(reply.wire)
             else:

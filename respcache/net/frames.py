@@ -6,7 +6,7 @@ RESP request (somebody asks where to join; see `seeds`). Where nodes have keys i
 with a HAIL or an INQUIRY, and all frames are in sealed records (see `sealed`).
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -19,9 +19,9 @@ GOSSIP: Final = 1
 KEEPER: Final = 2
 """One message between the keepers of two nodes."""
 ASK: Final = 3
-"""A command to be run by its owner."""
+"""Commands to be run by their owner."""
 ANSWER: Final = 4
-"""What became of it."""
+"""What became of some."""
 PUBSUB: Final = 5
 """One message between the exchanges of two nodes."""
 
@@ -47,7 +47,6 @@ PREFACE_MAX_BYTES: Final = 64 * 1024
 GOSSIP_MAX_BYTES: Final = 8 * 1024 * 1024
 """The same, for a message of the membership protocol: the descriptions of 10,000 members."""
 
-_ANSWER_ID_BYTES: Final = 8
 _BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -64,26 +63,34 @@ class Greeting(msgspec.Struct, frozen=True, array_like=True):
     protocol: int = 1
 
 
-class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """A command, as its owner needs it."""
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Of a request on its link; comes back with the answer."""
+Request: TypeAlias = tuple[
+    Number,
+    Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=1023)]], msgspec.Meta(min_length=1, max_length=1024)],
+    Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=4 * 1024 * 1024)],
+]
+"""Number, partitions, argv."""
+Reply: TypeAlias = tuple[Number, bytes | None]
+"""Number, and the reply as the client gets it; None if the request was certainly not run."""
 
-    number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    """Comes back with the answer."""
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """Commands that go out in one turn of the event loop, as their owner needs them."""
+
     version: tuple[int, int]
-    """Of the control record by which the sender found the owner."""
+    """Of the control record by which the sender has found the owner."""
     database: Annotated[int, msgspec.Meta(ge=0, le=1023)]
     protocol: Annotated[int, msgspec.Meta(ge=2, le=3)]
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)]
-    """How long the answer may take."""
-    partitions: Annotated[
-        list[Annotated[int, msgspec.Meta(ge=0, le=1023)]], msgspec.Meta(min_length=1, max_length=1024)
-    ]
-    argv: Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=4 * 1024 * 1024)]
+    """How long the answers may take."""
+    requests: list[Request]
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _greetings: Final = msgspec.msgpack.Decoder(Greeting)
 _asks: Final = msgspec.msgpack.Decoder(Ask)
+_replies: Final = msgspec.msgpack.Decoder(list[Reply])
 
 
 def frame(kind: int, body: bytes) -> bytes:
@@ -114,19 +121,20 @@ def decode_ask(body: bytes) -> Ask:
     try:
         return _asks.decode(body)
     except _BAD_BYTES as reason:
-        raise ProtocolError(f"no command: {reason}") from reason
+        raise ProtocolError(f"no commands: {reason}") from reason
 
 
-def encode_answer(number: int, *, served: bool, wire: bytes) -> bytes:
-    """Encode the body of an ANSWER: to which ask, whether it was run, and the reply as the client gets it."""
-    return number.to_bytes(_ANSWER_ID_BYTES, "big") + (b"\1" if served else b"\0") + wire
+def encode_answer(replies: list[Reply]) -> bytes:
+    """Encode the body of an ANSWER."""
+    return _encoder.encode(replies)
 
 
-def decode_answer(body: bytes) -> tuple[int, bool, bytes]:
+def decode_answer(body: bytes) -> list[Reply]:
     """Decode the body of an ANSWER. Raises ProtocolError."""
-    if len(body) <= _ANSWER_ID_BYTES:
-        raise ProtocolError("no answer")
-    return int.from_bytes(body[:_ANSWER_ID_BYTES], "big"), body[_ANSWER_ID_BYTES] == 1, body[_ANSWER_ID_BYTES + 1 :]
+    try:
+        return _replies.decode(body)
+    except _BAD_BYTES as reason:
+        raise ProtocolError(f"no answer: {reason}") from reason
 
 
 class FrameReader:

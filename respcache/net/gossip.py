@@ -17,6 +17,10 @@ from respcache.net.sealed import Wire
 
 STREAM_TIMEOUT_S: Final = 2.0
 READ_BYTES: Final = 64 * 1024
+LATE_S: Final = 0.005
+"""So late is a timer only on a thread that was kept waiting, and then datagrams wait, too."""
+CATCH_UP_DATAGRAMS_MAX: Final = 512
+"""What is read of them before the timer's turn; more may come in as fast as they are read."""
 LAG_MAX_MS: Final = 2**31
 """The message has no room for more; 25 days."""
 HANGS_UP: Final = "it hangs up on this node: it has other keys, or none, or belongs to another cluster"
@@ -55,6 +59,7 @@ class Gossip(asyncio.DatagramProtocol):
         self._lag_s: Final = lag_s
         self._sealing: Final = sealing
         self._transport: asyncio.DatagramTransport | None = None
+        self._bound: socket.socket
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -64,13 +69,11 @@ class Gossip(asyncio.DatagramProtocol):
         """The nodes of which it was logged that there is no talking to them."""
         self._loop: asyncio.AbstractEventLoop
         self.traffic: Final = Traffic()
-        self.record_version = 0
-        """Of the ownership record that this node holds; every packet shows it."""
 
     async def open(self, bound: socket.socket) -> None:
         """Begin to listen on a bound UDP socket."""
         self._loop = asyncio.get_running_loop()
-        self._book.family = bound.family
+        self._bound, self._book.family = bound, bound.family
         await self._loop.create_datagram_endpoint(lambda: self, sock=bound)
         self._arm()
 
@@ -141,7 +144,7 @@ class Gossip(asyncio.DatagramProtocol):
     def _show(self) -> float:
         """Say in whatever is sent from now on how this node is doing; return the time."""
         now = self._loop.time()
-        self.swim.set_payload(self.record_version, lag_ms=min(round(1000 * self._lag_s(now)), LAG_MAX_MS))
+        self.swim.set_lag(min(round(1000 * self._lag_s(now)), LAG_MAX_MS))
         return now
 
     def _send(self, address: Address, payload: bytes) -> None:
@@ -188,7 +191,24 @@ class Gossip(asyncio.DatagramProtocol):
 
     def _tick(self, due: float) -> None:
         self._timer, self._timer_due = None, float("inf")
+        if self._loop.time() > due + LATE_S:
+            self._catch_up()
         self.perform(self.swim.tick(max(due, self._show())))
+
+    def _catch_up(self) -> None:
+        """Read what has arrived before anybody is judged for not having answered.
+
+        The event loop itself takes one datagram, then the timers that are due, and only then the next datagram.
+        """
+        for _ in range(CATCH_UP_DATAGRAMS_MAX):
+            try:
+                data, address = self._bound.recvfrom(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as problem:
+                self.error_received(problem)
+            else:
+                self.datagram_received(data, address)
 
 
 async def exchange(address: Address, payload: bytes, sealing: Sealing | None = None) -> bytes:

@@ -17,7 +17,7 @@ from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
-from respcache.net.frames import Ask, Greeting
+from respcache.net.frames import Ask, Greeting, Reply
 from respcache.net.sealed import Wire, reason_of
 from respcache.order import Order
 
@@ -47,11 +47,11 @@ class Node(Protocol):
     def pubsub_frame(self, name: str, body: bytes) -> None:
         """A peer's exchange has sent a message. Raises ProtocolError."""
 
-    def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
-        """A peer wants a command run; `reply(served, wire)` is to be called once."""
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
+        """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal."""
 
-    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
-        """A peer has answered an order."""
+    def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
+        """A peer has answered orders, some with a refusal."""
 
     def lost(self, order: Order) -> None:
         """The link broke before the answer came."""
@@ -79,6 +79,12 @@ class Link(asyncio.Protocol):
         self._wire: Final = Wire(links.sealing, dialled=address)
         self._greeted_it = False
         self._out: list[bytes] = []
+        self._asking: Ask | None = None
+        """What is to go out with the next frame of asks, and ..."""
+        self._deadline_s = 0.0
+        """... by when it is to be answered."""
+        self._replies: list[Reply] = []
+        self._waking = False
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
         self._made = False
@@ -140,27 +146,49 @@ class Link(asyncio.Protocol):
 
     def send(self, kind: int, body: bytes) -> None:
         """Send a frame at the end of this turn of the event loop."""
-        if not self._out:
-            self._links.wake(self)
+        self._wake()
         self._out.append(frames.frame(kind, body))
 
     def ask(self, order: Order, version: tuple[int, int], now: float) -> None:
-        """Have an order run at the other end."""
-        self._next += 1
-        self._asked[self._next] = order
-        ask = Ask(
-            self._next,
-            version,
-            order.database,
-            order.protocol,
-            max(order.deadline_s - now, 0.0),
-            list(order.partitions),
-            order.argv,
-        )
-        self.send(frames.ASK, frames.encode_ask(ask))
+        """Have an order run at the other end. Those of one turn that are alike go in one frame."""
+        self._next = number = self._next + 1
+        self._asked[number] = order
+        asking = self._asking
+        if (
+            asking is None
+            or order.deadline_s != self._deadline_s
+            or order.database != asking.database
+            or order.protocol != asking.protocol
+            or version != asking.version
+        ):
+            self._frame_asks()
+            self._wake()
+            timeout_s, self._deadline_s = max(order.deadline_s - now, 0.0), order.deadline_s
+            self._asking = asking = Ask(version, order.database, order.protocol, timeout_s, [])
+        asking.requests.append((number, list(order.partitions), order.argv))
+
+    def reply(self, number: int, wire: bytes | None) -> None:
+        """Answer a request of the other end's; None sends it back."""
+        self._wake()
+        self._replies.append((number, wire))
+
+    def _wake(self) -> None:
+        if not self._waking:
+            self._waking = True
+            self._links.wake(self)
+
+    def _frame_asks(self) -> None:
+        if self._asking is not None:
+            self._out.append(frames.frame(frames.ASK, frames.encode_ask(self._asking)))
+            self._asking = None
 
     def flush(self) -> None:
         """Write what was sent in this turn."""
+        self._waking = False
+        self._frame_asks()
+        if self._replies:
+            self._out.append(frames.frame(frames.ANSWER, frames.encode_answer(self._replies)))
+            self._replies = []
         out, self._out = self._out, []
         if self.gone.is_set() or self._transport.is_closing():
             return
@@ -206,24 +234,14 @@ class Link(asyncio.Protocol):
         elif kind == frames.PUBSUB:
             node.pubsub_frame(self.peer, body)
         elif kind == frames.ASK:
-            self._take_ask(body)
+            node.asked(self.peer, frames.decode_ask(body), self.reply)
         elif kind == frames.ANSWER:
-            number, served, wire = frames.decode_answer(body)
-            order = self._asked.pop(number, None)
-            if order is not None:
-                node.answered(order, served=served, wire=wire)
+            replies = [(self._asked.pop(number, None), wire) for number, wire in frames.decode_answer(body)]
+            node.answered([(order, wire) for order, wire in replies if order is not None])
         elif kind == frames.KEYS:
             self._links.on_keys(self, body)
         else:
             raise ProtocolError(f"a frame of kind {kind}")
-
-    def _take_ask(self, body: bytes) -> None:
-        ask = frames.decode_ask(body)
-
-        def reply(served: bool, wire: bytes) -> None:  # noqa: FBT001 # the answer's own two fields
-            self.send(frames.ANSWER, frames.encode_answer(ask.number, served=served, wire=wire))
-
-        self._links.node.asked(self.peer, ask, reply)
 
     def _greeted(self, greeting: Greeting) -> None:
         if self._dialled and greeting.name != self._dialled:

@@ -126,10 +126,6 @@ class Membership:
 
         self._have(forget)
 
-    def show_record(self, version: int) -> None:
-        """Tell the others which version of the ownership record this node holds."""
-        self._have(lambda _now: setattr(self._gossip, "record_version", version))
-
     async def leave(self, timeout_s: float) -> None:
         """Say good-bye, and wait until it has been passed on, at most `timeout_s`."""
         if self._thread is not None and not self._closed:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never, cast
 
+from respcache import errands
 from respcache.cluster.effects import (
     Acknowledged,
     Differed,
@@ -32,8 +33,9 @@ from respcache.cluster.replication.log import Log as PartitionLog
 from respcache.cluster.replication.waits import WAITS_MAX, Wait
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.commands.arguments import integer
+from respcache.errands import Errand
 from respcache.errors import CommandError, ProtocolError
-from respcache.executor import NEVER, resolve
+from respcache.executor import NEVER
 from respcache.locking import Locks
 from respcache.net import frames
 from respcache.net.frames import Ask, Greeting
@@ -42,11 +44,9 @@ from respcache.net.membership import Membership
 from respcache.net.messenger import Messenger
 from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
-from respcache.resp.encode import error
 from respcache.resp.encode import integer as encoded
 from respcache.routing import Router
 from respcache.store.partition import Log
-from respcache.transaction import INTERNAL
 
 log: Final = logging.getLogger(__name__)
 
@@ -177,8 +177,9 @@ class Replicator:
         self.router.routes_changed()
 
     def link_down(self, name: str) -> None:
-        """Note that what was on its way is lost, and with it any transaction of that node's."""
+        """Note that what was on its way is lost, and with it any transaction of that node's; see whether it lives."""
         if not self._closed:
+            self._membership.hint(name)
             self.messenger.exchange.disconnect(name)
             self.router.peer_gone(name)
             self.perform(self.keeper.peer_disconnected(self._loop.time(), name))
@@ -195,34 +196,19 @@ class Replicator:
         """Take a message of a peer's exchange. Raises ProtocolError."""
         self.messenger.exchange.receive(name, body)
 
-    def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
-        """Run a command for a peer, or tell it to look elsewhere."""
-        argv = ask.argv
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
+        """Run commands for a peer, or tell it to look elsewhere."""
         self._check_lease()
-        try:
-            row = INTERNAL.get(argv[0]) or resolve(argv)
-        except CommandError as refusal:
-            reply(True, error(refusal))
-            return
-        order = Order(
-            row,
-            argv,
-            database=ask.database,
-            protocol=ask.protocol,
-            partitions=tuple(ask.partitions),
-            deadline_s=self._loop.time() + ask.timeout_s,
-            relayed=True,
-            version=ask.version,
-        )
         if self.keeper.table.behind(ask.version):
             self.perform(self.keeper.catch_up(name))
-        self.router.serve(order)
-        order.then(lambda: reply(not order.refused, order.wire or b""))
+        errand = Errand(ask.version, ask.database, ask.protocol, self._loop.time() + ask.timeout_s)
+        errands.run(self.router, errand, ask.requests, reply)
 
-    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
-        """Pass an answer on."""
-        self._check_lease()  # what follows from it may be run here
-        self.router.answered(order, served=served, wire=wire)
+    def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
+        """Pass answers on."""
+        self._check_lease()  # what follows from them may be run here
+        for order, wire in answers:
+            self.router.answered(order, wire)
 
     def lost(self, order: Order) -> None:
         """Pass on that no answer will come."""
@@ -332,7 +318,7 @@ class Replicator:
         self._locks.ration(self.keeper.holdings.scarce)
         self._locks.congest(self.keeper.holdings.congestion.partitions)
         self.changed.set()
-        self.router.routes_changed()
+        self.router.rerouted()
 
     def _take_lease(self, *, held: bool) -> None:
         """Serve, or do not."""
@@ -367,6 +353,7 @@ class Replicator:
         self._waking = False
         if self._closed:
             return
+        self.router.tickets.serve()
         effects = self.keeper.flush(self._loop.time())
         if effects:
             self.perform(effects)

@@ -9,7 +9,6 @@ What goes through them, from left to right:
 """
 
 import asyncio
-import dataclasses
 import hashlib
 import logging
 import random
@@ -18,22 +17,16 @@ from collections.abc import Callable, Sequence
 from time import monotonic, time, time_ns
 from typing import Final, assert_never
 
-import msgspec
-
-from respcache.assurance import Assurance
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import (
-    PROFILES,
     Died,
     Event,
-    GossipConfig,
     Joined,
     Left,
     Member,
     Meta,
     NameConflict,
     PartitionSuspected,
-    PeerRecordVersion,
     Recovered,
     Suspected,
     Swim,
@@ -50,6 +43,7 @@ from respcache.cluster.sealing.sealing import Sealing
 from respcache.cluster.topology import NodeView, slot_ranges
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
+from respcache.commands.session import Session
 from respcache.config import ClusterConfig, Config
 from respcache.errors import ConfigError
 from respcache.executor import Executor
@@ -60,7 +54,7 @@ from respcache.multi import Multi
 from respcache.net import keys, seeds, sockets
 from respcache.net.announcer import Announcer
 from respcache.net.frames import Greeting
-from respcache.net.keeping import keeper_config
+from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
 from respcache.net.membership import Membership
 from respcache.net.monitor import Monitor
 from respcache.net.names import Names
@@ -68,10 +62,12 @@ from respcache.net.replicator import Replicator
 from respcache.net.rotation import Rotation
 from respcache.net.search import Search
 from respcache.net.server import Server
+from respcache.pausing import Pauses
 from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
 from respcache.routing import Router
+from respcache.scripting.interpreter import Interpreter
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -104,7 +100,7 @@ class Runtime:
         self._loop: Final = asyncio.get_running_loop()
         default_port = server.port or seeds.DEFAULT_PORT
         joining = [seeds.parse_seed(seed, default_port=default_port) for seed in cluster.join]
-        profile = _profile(config)
+        profile = gossip_profile(config)
         self._ports: Final = sockets.bind_ports(config)
         host = cluster.advertise or sockets.routable_host(server.bind)
         port, http_port = sockets.port_of(self._ports.client), 0
@@ -143,6 +139,12 @@ class Runtime:
             transact=lambda session: self.multi.execute(session),  # noqa: PLW0108 # it is made below
             watch=lambda session, watched: self.multi.watch(session, watched),  # noqa: PLW0108 # so is it here
             redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
+            pause=Pauses(
+                sessions=lambda: self.server.sessions(),  # noqa: PLW0108 # the server is made below
+                run=lambda session, argv: self.executor.alone(session, argv),  # noqa: PLW0108 # so is the executor
+                now_s=self._loop.time,
+                call_at=self._loop.call_at,
+            ),
             redundancy=self.redundancy,
             shut_down=shut_down,
             health=lambda: self.keeper.health(self._loop.time()),
@@ -150,6 +152,14 @@ class Runtime:
         )
         self.host.port, self.host.cluster_address = port, self.cluster_address
         self.copies: Final = CommandCopies(self.store)
+        self.scripts: Final = Interpreter(
+            lambda: Session(self.host, client_id=0, address="", local_address="", now_unix_s=int(time())),
+            self.stats,
+            memory_max_bytes=server.lua_memory_max_bytes,
+            time_limit_ms=server.lua_time_limit_ms,
+            library_max_bytes=server.lua_scripts_max_bytes,
+            seed=rng.getrandbits(31),
+        )
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
         self.keeper: Final = Keeper(me, keeper_config(config), self.copies, rng, locks.held)
         swim = Swim(
@@ -204,6 +214,7 @@ class Runtime:
             name=self.name,
             store=self.store,
             copies=self.copies,
+            scripts=self.scripts,
             locks=locks,
             stats=self.stats,
             table=self.keeper.table,
@@ -212,19 +223,16 @@ class Runtime:
             timeout_s=cluster.command_timeout_s,
             redirect=server.redirect,
             clock=self._loop.time,
+            call_at=self._loop.call_at,
             backlog_max_bytes=cluster.unacked_limit_bytes,
         )
-        self.executor: Final = Executor(self.store, self.stats, self.router)
+        self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts)
         self.executor.slow_us = server.slowlog_log_slower_than_us
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
-        waiting = Assurance(
-            self.router, breaks=lambda: self.keeper.holdings.breaks, clock=self._loop.time, later=self._loop.call_later
-        )
-        self.host.wait, self.host.breaks = waiting.wait, waiting.breaks
-        self.host.fail_over = lambda force: self.replicator.fail_over(force=force)
-        self.server: Final = Server(server, self.executor, self.stats, self.host.session)
+        answer_for_copies(self.host, self.router, self.replicator)
+        self.server: Final = Server(server, self.executor, self.stats, self.host.session, soon=self._loop.call_soon)
         self.monitor: Final = Monitor(
             Sources(
                 name=self.name,
@@ -234,6 +242,7 @@ class Runtime:
                 stats=self.stats,
                 store=self.store,
                 exchange=self.exchange,
+                scripts=self.scripts,
                 lag=LoopLag(),
                 state=state,
                 readiness=lambda: Readiness.of(state()),
@@ -381,8 +390,10 @@ class Runtime:
         self.server.configure(config.server)
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
+        self.scripts.time_limit_ms = config.server.lua_time_limit_ms
+        self.scripts.library.size_max_bytes = config.server.lua_scripts_max_bytes
 
-    def _on_event(self, event: Event) -> None:  # noqa: C901 # one case for each event
+    def _on_event(self, event: Event) -> None:  # one case for each event
         self.tally.count(event)
         self.announcer.heard(event)
         match event:
@@ -415,8 +426,6 @@ class Runtime:
                 log.warning(
                     "%d of %d members do not answer: rather the network than all of them", len(suspects), members
                 )
-            case PeerRecordVersion():
-                pass
             case _:
                 assert_never(event)
 
@@ -472,16 +481,6 @@ class Runtime:
 def node_id(name: str, run: int) -> str:
     """Make the 40 hexadecimal digits by which Redis' clients know a run of a node."""
     return hashlib.sha1(f"{name}:{run}".encode(), usedforsecurity=False).hexdigest()
-
-
-def _profile(config: Config) -> GossipConfig:
-    """Put the numbers of the failure detector together. Raises ConfigError where they do not go together."""
-    environment = config.cluster.environment
-    given = {name: number for name, number in msgspec.structs.asdict(config.gossip).items() if number is not None}
-    try:
-        return dataclasses.replace(PROFILES[environment], **given)
-    except ConfigError as reason:
-        raise ConfigError(f"[gossip], with environment = {environment}: {reason}") from None
 
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:

@@ -40,12 +40,22 @@ class Server:
     """All client connections of one node."""
 
     def __init__(
-        self, config: ServerConfig, executor: Executor, stats: Stats, session: Callable[[str, str], Session]
+        self,
+        config: ServerConfig,
+        executor: Executor,
+        stats: Stats,
+        session: Callable[[str, str], Session],
+        *,
+        soon: Callable[[Callable[[], None]], object],
     ) -> None:
-        """`session(address, local_address)` makes the state of a new client."""
+        """`session(address, local_address)` makes the state of a new client.
+
+        `soon` calls a function at the end of this turn of the event loop.
+        """
         self.configure(config)
         self.executor: Final = executor
         self.stats: Final = stats
+        self.soon: Final = soon
         self.now_unix_s = int(time())
         self._session: Final = session
         self._connections: Final[dict[Connection, None]] = {}
@@ -103,7 +113,7 @@ class Server:
             session = connection.session
             if session.killed:
                 connection.end("killed")
-            elif timeout_s and not session.subscribed and self.now_unix_s - session.last_active_unix_s > timeout_s:
+            elif timeout_s and not session.is_patient and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
 
     def wind_down(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from respcache.errors import CommandError
-from respcache.reply import Members, NullArray, Pairs, Push, Reply, Status, Verbatim
+from respcache.reply import BigNumber, Members, NullArray, Pairs, Push, Reply, Status, Verbatim, Waits
 
 CRLF: Final = b"\r\n"
 HEADED_MAX: Final = 1024
@@ -88,6 +88,8 @@ def _rare(reply: Reply, protocol: int) -> bytes:
         if protocol == 2:
             return bulk(reply.text)
         return b"=%d\r\n%b:%b\r\n" % (len(reply.text) + 4, reply.form, reply.text)
+    if isinstance(reply, BigNumber):
+        return bulk(reply.digits) if protocol == 2 else b"(%b\r\n" % reply.digits
     if isinstance(reply, Pairs):
         each = b"" if protocol == 2 else b"*2\r\n"
         count = 2 * len(reply.pairs) if protocol == 2 else len(reply.pairs)
@@ -95,6 +97,8 @@ def _rare(reply: Reply, protocol: int) -> bytes:
         return array_head(count) + b"".join(parts)
     if isinstance(reply, NullArray):
         return b"*-1\r\n" if protocol == 2 else NULL_3
+    if isinstance(reply, Waits):
+        return encode(reply.instead, protocol)
     raise TypeError(f"no reply value: {type(reply).__name__}")
 
 

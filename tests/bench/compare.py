@@ -33,7 +33,11 @@ CLIENT_CORE: Final = 1
 ROUNDS: Final = 3
 TIME_LIMIT_S: Final = 270.0
 """No new round begins after so long; the medians are over fewer then."""
-COMMANDS: Final = ("SET", "GET")
+COMMANDS: Final = ("SET", "GET", "EVAL")
+SCRIPT: Final = """local count = redis.call("INCR", KEYS[1])
+if count == 1 then redis.call("EXPIRE", KEYS[1], 60) end
+return count"""
+"""What EVAL runs: a limit on how often something may happen in a minute."""
 REQUESTS: Final = {1: 40_000, 16: 300_000, 100: 600_000}
 """Requests of one measurement by pipeline depth: about two seconds for one core."""
 CLUSTER_SHARE: Final = 0.1
@@ -155,8 +159,8 @@ def _load(target: Target, command: str, depth: int) -> Figures:
     done = subprocess.run(
         [
             *("taskset", "-c", str(CLIENT_CORE), "redis-benchmark", "-h", HOST, "-p", str(target.port), "--csv"),
-            *("-t", command.lower(), "-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS)),
-            *("-d", str(VALUE_BYTES), "-r", str(KEYS)),
+            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-d", str(VALUE_BYTES), "-r", str(KEYS)),
+            *(("EVAL", SCRIPT, "1", "limit:__rand_int__") if command == "EVAL" else ("-t", command.lower())),
         ],
         check=True,
         capture_output=True,

@@ -30,6 +30,10 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = keys.FORMS | {
 OFTEN: Final = frozenset((b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD", b"ZADD"))
 """Commands that get more turns: they have many forms, or make what the others need."""
 KINDS_A_SCRIPT: Final = 2
+WAITING: Final = frozenset(
+    (b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP")
+)
+"""Commands of which a mistake could wait for ever."""
 ALONE: Final = "sorted sets of one score"
 """The kind whose keys no other commands may write to, and no mistakes."""
 
@@ -54,7 +58,7 @@ def script(seed: int) -> list[Argv]:
             # Redis counts a key that is over until it is looked at.
             calls.append([b"EXISTS", *KEYS, *_SAFE_JUNK])
         argv = [name, *(word for form in forms[name] for word in form(rng))]
-        safe = name in _SELECTED or (ALONE in kinds and name == b"ZADD")
+        safe = name in _SELECTED or name in WAITING or (ALONE in kinds and name == b"ZADD")
         calls.append(_spoiled(rng, argv) if not safe and rng.random() < 0.12 else argv)
     return calls
 

@@ -6,6 +6,7 @@ from compat.wire import Frame, parse
 from respcache.commands import families  # noqa: F401 # it fills the table
 from respcache.errors import CommandError
 from respcache.executor import resolve
+from respcache.reply import NULL_ARRAY, Waits
 from respcache.resp.encode import encode
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv
@@ -42,6 +43,7 @@ class Direct:
             if row.key_at:
                 return encode(row.on_key(self._space.at(argv[row.key_at]), argv), self._protocol)
             assert row.on_keys is not None, f"{row.name} needs a session"
-            return encode(row.on_keys(self._space, argv), self._protocol)
+            reply = row.on_keys(self._space, argv)
+            return encode(NULL_ARRAY if isinstance(reply, Waits) else reply, self._protocol)  # its time is over at once
         except CommandError as refusal:
             return encode(refusal, self._protocol)

@@ -155,4 +155,4 @@ async def test_replies_keep_the_order_of_requests() -> None:
                 if words[0] == "NOSUCH":
                     assert f"unknown command 'NOSUCH', with args beginning with: '{words[1]}'" in str(reply)
                 else:
-                    assert reply in {wanted, True} if wanted == b"OK" else reply == wanted
+                    assert (b"OK" if reply is True else reply) == wanted, words

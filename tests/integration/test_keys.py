@@ -124,7 +124,7 @@ async def test_an_outsider_on_the_wire_gets_nothing_but_addresses() -> None:
         assert await discover(target) == await discover(nodes[0].address) == target
         for words in (
             frames.frame(frames.HELLO, frames.encode_greeting(Greeting("outsider", 1))),
-            frames.frame(frames.GOSSIP, b"\x97" + bytes(20)),
+            frames.frame(frames.GOSSIP, b"\x96" + bytes(20)),
             frames.frame(frames.KEYS, bytes(20)),
             b"\xff" * 100,
         ):
@@ -135,7 +135,7 @@ async def test_an_outsider_on_the_wire_gets_nothing_but_addresses() -> None:
         assert again[0] != heard[0]
         assert again[1:] == [b""]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outsider:
-            for datagram in (b"", b"x", b"\x97" + bytes(100), b"\xc1" + bytes(100), b"\xc1\x10" + bytes(2000)):
+            for datagram in (b"", b"x", b"\x96" + bytes(100), b"\xc1" + bytes(100), b"\xc1\x10" + bytes(2000)):
                 outsider.sendto(datagram, target)
         await until(lambda: dropped(nodes[:1], "oversize") > 0, "datagrams are counted")
         assert [member.state for node in nodes for member in node.members()] == ["alive"] * 4

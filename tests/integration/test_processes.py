@@ -45,6 +45,20 @@ async def test_a_cluster_forms_joins_and_leaves() -> None:
         await processes.converge(2, timeout_s=1.0)
 
 
+async def test_a_link_that_breaks_is_looked_into_at_once() -> None:
+    """Hours before the next probe is due, the side that has not dialled suspects a node that was killed."""
+    never = ("--gossip-probe-interval=7200", "--gossip-reseed-interval=7200", "--gossip-tombstone=1000000")
+    async with Processes() as processes:
+        dialler, other = await processes.add("--name=a", *never), await processes.add("--name=b", *never)
+        await processes.converge(2)
+        await dialler.stop(signal.SIGKILL)
+
+        async def suspected() -> bool:
+            return 'respcache_cluster_members{state="suspect"} 1.0' in await page(other.http_address, "/metrics")
+
+        await eventually(suspected, "a suspicion", timeout_s=30.0)
+
+
 async def test_every_write_is_read_everywhere_at_once() -> None:
     """Written, overwritten, deleted through each node, read through every other one, without a pause."""
     async with Processes() as processes:

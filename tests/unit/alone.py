@@ -54,6 +54,10 @@ class Away:
             session.barrier = reply
         return reply
 
+    def owns_all(self) -> bool:
+        """It is a node of its own."""
+        return True
+
     def lapsed(self) -> None:
         """Note that the lease has ended."""
         self.lapses += 1
@@ -82,7 +86,7 @@ class Alone:
         self.store: Final = self.host.store
         self.stats: Final = self.host.stats
         self.away: Final = Away()
-        self.executor: Final = Executor(self.store, self.stats, self.away)
+        self.executor: Final = Executor(self.store, self.stats, self.away, self.front.scripts)
 
     def batch(self, session: Session, *requests: Argv) -> Out:
         """Run requests that come in together."""

@@ -1,28 +1,31 @@
 """Routers of several nodes without sockets: what one asks of another waits until it is delivered, refused or lost."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from respcache import errands
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
+from respcache.errands import Errand
 from respcache.executor import Executor, Out
 from respcache.locking import Locks
 from respcache.multi import Multi
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.routing import Router
+from respcache.scripting.interpreter import Interpreter
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from unit.alone import received
-from unit.commands.front import Front
+from unit.commands.front import Alarm, Front
 
 TIMEOUT_S: Final = 5.0
 BACKLOG_BYTES: Final = 1_000
@@ -54,10 +57,19 @@ class Neighbour:
         self.table: Final = Table()
         self.gates: Final[list[Gate]] = []
         """Given out one after the other; nothing is waited for while there is none."""
+        self.scripts: Final = Interpreter(
+            lambda: self.front.host.session("", ""),
+            self.stats,
+            memory_max_bytes=16 * 1024 * 1024,
+            time_limit_ms=60_000,
+            library_max_bytes=1024 * 1024,
+            seed=1,
+        )
         self.router: Final = Router(
             name=name,
             store=self.store,
             copies=Copies(self.store),
+            scripts=self.scripts,
             locks=self.locks,
             stats=self.stats,
             table=self.table,
@@ -66,9 +78,10 @@ class Neighbour:
             timeout_s=TIMEOUT_S,
             redirect=redirect,
             clock=lambda: street.now,
+            call_at=street.call_at,
             backlog_max_bytes=BACKLOG_BYTES,
         )
-        self.router.executor = self.executor = Executor(self.store, self.stats, self.router)
+        self.router.executor = self.executor = Executor(self.store, self.stats, self.router, self.scripts)
         self.multi: Final = Multi(self.router, self.executor, databases)
         self.front: Final = Front(
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirection
@@ -114,6 +127,7 @@ class Street:
         self, names: Sequence[str] = NAMES, *, databases: int = 16, redirect: str = "auto", log: Log | None = None
     ) -> None:
         self.now = 100.0
+        self.alarms: Final[list[Alarm]] = []
         self.cut: Final[set[str]] = set()
         """Nodes that nobody has a link to."""
         self.questions: Final[deque[Question]] = deque()
@@ -135,22 +149,17 @@ class Street:
     def deliver(self, question: Question) -> None:
         """Have an order run by its owner, and the answer given back when it is there."""
         order, asker, owner = question.order, question.asker, self.nodes[question.owner]
-        served = Order(
-            order.row,
-            order.argv,
-            database=order.database,
-            protocol=order.protocol,
-            partitions=order.partitions,
-            deadline_s=order.deadline_s,
-            relayed=True,
-            version=asker.table.version,
+        errand = Errand(asker.table.version, order.database, order.protocol, order.deadline_s)
+        errands.run(
+            owner.router,
+            errand,
+            [(1, list(order.partitions), order.argv)],
+            lambda _number, wire: asker.router.answered(order, wire),
         )
-        owner.router.serve(served)
-        served.then(lambda: asker.router.answered(order, served=not served.refused, wire=served.wire or b""))
 
     def refuse(self, question: Question) -> None:
         """Send an order back as if its owner did not serve the keys."""
-        question.asker.router.answered(question.order, served=False, wire=b"")
+        question.asker.router.answered(question.order, None)
 
     def lose(self, question: Question) -> None:
         """Break the link before the answer comes."""
@@ -158,8 +167,28 @@ class Street:
 
     def settle(self) -> None:
         """Deliver whatever is on its way, and what follows from it."""
+        self.end_turn()
         while self.questions:
             self.deliver(self.questions.popleft())
+            self.end_turn()
+
+    def end_turn(self) -> None:
+        """End a turn of every node's event loop."""
+        for node in self.nodes.values():
+            node.router.tickets.serve()
+
+    def call_at(self, due_s: float, callback: Callable[[], None]) -> Alarm:
+        """Call a function when it is time; see `pass_time`."""
+        self.alarms.append(Alarm(due_s, callback))
+        return self.alarms[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and call whoever is to be called meanwhile."""
+        self.now += seconds
+        for alarm in sorted(self.alarms, key=lambda alarm: alarm.due_s):
+            if alarm.due_s <= self.now and not alarm.cancelled:
+                alarm.cancelled = True
+                alarm.callback()
 
     def take(self, name: str) -> Question:
         """Deliver up to the first order of this name, and take that one off its way."""

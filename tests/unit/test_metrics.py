@@ -33,6 +33,7 @@ from respcache.metrics.reference import page
 from respcache.pubsub.exchange import Exchange
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.keyspace import Store
+from unit.commands.front import Front
 
 REPOSITORY: Final = Path(__file__).parents[2]
 SERIES_MAX: Final = 330
@@ -116,6 +117,7 @@ def idle_node() -> Sources:
         stats=Stats(len(ROWS)),
         store=Store(),
         exchange=Exchange(),
+        scripts=Front().scripts,
         lag=LoopLag(),
         state=lambda: "serving",
         readiness=lambda: Readiness.of("serving"),

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.session import Session
+from respcache.internal import COMMIT, EXEC, EXEC_RO, LOCK
 from respcache.pending import Pending
 from respcache.reply import OK, QUEUED
 from respcache.resp.encode import bulk, integer
 from respcache.store.snapshot import dump_entry
-from respcache.transaction import COMMIT, EXEC, EXEC_RO, LOCK
 from unit.alone import NotedLog
 from unit.neighbours import NAMES, TIMEOUT_S, Street, arrived, key_of
 

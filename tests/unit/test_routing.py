@@ -214,29 +214,6 @@ def test_a_relayed_order_goes_no_further() -> None:
     assert new.wire == b"$-1\r\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "database", "answer"),
-    [
-        (b"GET", 16, b"-ERR DB index is out of range\r\n"),
-        (b"PING", 0, b"-ERR PING is no command that nodes run for each other\r\n"),
-    ],
-)
-def test_what_no_peer_has_reason_to_ask_is_answered_with_an_error(name: bytes, database: int, answer: bytes) -> None:
-    """A peer with more databases, or somebody who only poses as one."""
-    street = Street()
-    order = Order(
-        TABLE[name],
-        [name, b"k"],
-        database=database,
-        protocol=2,
-        partitions=(partition_of(b"k"),),
-        deadline_s=TIMEOUT_S,
-        relayed=True,
-    )
-    street.nodes["a"].router.serve(order)
-    assert order.wire == answer
-
-
 def test_a_relayed_order_goes_back_when_its_time_is_over() -> None:
     """Its sender answers the client."""
     street = Street()

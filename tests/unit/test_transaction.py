@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import partition_of
+from respcache.internal import COMMIT, LOCK
 from respcache.locking import Locks
 from respcache.order import Order
 from respcache.pending import Pending
@@ -12,7 +13,7 @@ from respcache.reply import OK
 from respcache.resp.encode import bulk, integer
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
-from respcache.transaction import COMMIT, LOCK, Participant
+from respcache.transaction import Participant
 from unit.neighbours import NAMES, TIMEOUT_S, Street, arrived, key_of
 
 A, B, C = (key_of(name) for name in NAMES)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.commands.registry import TABLE
+from respcache.commands.registry import TABLE, Command
 from respcache.errors import CommandError
 from respcache.executor import resolve
 from respcache.unit import Call, Unit, read_unit
@@ -26,10 +26,15 @@ UNITS = st.builds(
 )
 
 
+def parts(unit: Unit) -> tuple[list[tuple[Command, list[bytes], int, int]], dict[tuple[int, bytes], bytes]]:
+    """Take a unit apart, to be compared."""
+    return [(call.row, call.argv, call.database, call.protocol) for call in unit.calls], unit.tokens
+
+
 @given(UNITS)
 def test_a_unit_arrives_as_it_was_sent(unit: Unit) -> None:
     """Commands in order with database and protocol, and the tokens of watched keys."""
-    assert read_unit(unit.words(), resolve, 16) == unit
+    assert parts(read_unit(unit.words(), resolve, 16)) == parts(unit)
 
 
 @given(st.lists(st.one_of(st.binary(max_size=5), st.integers(-3, 30).map(lambda number: b"%d" % number)), max_size=12))
@@ -39,7 +44,7 @@ def test_what_is_no_unit_is_refused(words: list[bytes]) -> None:
         unit = read_unit(words, resolve, 16)
     except CommandError:
         return
-    assert read_unit(unit.words(), resolve, 16) == unit
+    assert parts(read_unit(unit.words(), resolve, 16)) == parts(unit)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from respcache import watching
 from respcache.cluster.ownership.slots import partition_of
 from respcache.executor import Executor
 from respcache.locking import Locks
+from respcache.observing import ObservedLog
 from respcache.store.copies import StoredKey
 from unit.alone import NotedLog
 from unit.neighbours import Neighbour, Street
@@ -185,7 +186,7 @@ def test_a_partition_without_watched_keys_is_as_all_others() -> None:
     owner.locks.open(PARTITION, log)
     partition = owner.node.store.keyspace(0).partitions[PARTITION]
     owner.token()
-    assert [type(partition.log)] == [watching.WatchedLog]
+    assert [type(partition.log)] == [ObservedLog]
     owner.do("SET {t}k v")
     owner.locks.watches.sweep(owner.street.now)
     assert partition.log is log

@@ -1,4 +1,4 @@
-"""What this node learned first hand of a peer: round trips, lag, and the record version it showed."""
+"""What this node learned first hand of a peer: round trips and lag."""
 
 import math
 from typing import Final
@@ -13,7 +13,7 @@ _SHORTEST_SHARE: Final = 1 / 4
 class Contact:
     """First-hand knowledge of one peer; it is never passed on."""
 
-    __slots__ = ("_deviation_s", "lag_ms", "notified_at", "record_version", "round_trip_s")
+    __slots__ = ("_deviation_s", "lag_ms", "notified_at", "round_trip_s")
 
     def __init__(self) -> None:
         self.round_trip_s: float | None = None
@@ -21,7 +21,6 @@ class Contact:
         self._deviation_s = 0.0
         self.lag_ms = 0
         """The peer's event loop lag as it last reported it, milliseconds."""
-        self.record_version = 0
         self.notified_at = -math.inf
         """When this peer was last told that it is held dead."""
 

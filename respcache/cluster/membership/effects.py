@@ -72,14 +72,6 @@ class NameConflict:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerRecordVersion:
-    """A member showed a record version above any that it showed before."""
-
-    name: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
 class PartitionSuspected:
     """More than a third of the members are suspect at once: rather the network than all of them."""
 
@@ -87,7 +79,7 @@ class PartitionSuspected:
     members: int
 
 
-Event = Joined | Suspected | Recovered | Died | Left | Updated | NameConflict | PeerRecordVersion | PartitionSuspected
+Event = Joined | Suspected | Recovered | Died | Left | Updated | NameConflict | PartitionSuspected
 """News for the rest of the node."""
 
 Effect = Send | SendStream | Event

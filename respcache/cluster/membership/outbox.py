@@ -16,18 +16,16 @@ COUNTED_AS: Final = {kind: kind.__name__.lower() for kind in get_args(Message)}
 class Outbox:
     """Packs messages in the name of this node and keeps the effects of one input together.
 
-    Every packet shows the digest of the view and the record version of the moment.
+    Every packet shows the digest of the view of the moment.
     """
 
-    __slots__ = ("_effects", "_packer", "_packer_epoch", "_stats", "_view", "lag_ms", "record_version")
+    __slots__ = ("_effects", "_packer", "_packer_epoch", "_stats", "_view", "lag_ms")
 
     def __init__(self, view: View, stats: GossipStats) -> None:
         self._view, self._stats = view, stats
         self._effects: list[Effect] = []
         self._packer = _packer_of(view)
         self._packer_epoch = view.me.epoch_unix_ms
-        self.record_version = 0
-        """Version of the ownership record that this node holds."""
         self.lag_ms = 0
         """How late this node's event loop was lately, milliseconds."""
 
@@ -76,7 +74,7 @@ class Outbox:
             self._packer = _packer_of(self._view)
             self._packer_epoch = self._view.me.epoch_unix_ms
         self._stats.sent[COUNTED_AS[type(message)]] += 1
-        return self._packer.head(message, digest=self._view.table.digest, record_version=self.record_version)
+        return self._packer.head(message, digest=self._view.table.digest)
 
 
 def _packer_of(view: View) -> Packer:

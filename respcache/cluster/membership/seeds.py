@@ -49,11 +49,11 @@ class Seeds:
             wait_s = min(wait_s, self._retry_s)
             self._retry_s *= 2
         self.deadline = now + self._jittered(wait_s)
-        settled = self._own.union(live)
-        calls = [address for address in self._addresses if address not in settled]
+        own = self._own
+        calls = [address for address in self._addresses if address not in own and address not in live]
         if len(calls) > CALLS_PER_ATTEMPT_MAX:
             calls = self._rng.sample(calls, CALLS_PER_ATTEMPT_MAX)
-        retried = [address for address in dead if address not in settled and address not in calls]
+        retried = [address for address in dead if address not in own and address not in live and address not in calls]
         if retried:
             calls.append(self._rng.choice(retried))
         return calls

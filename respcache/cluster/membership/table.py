@@ -23,13 +23,24 @@ class MemberTable:
     the live ones too: their names stand in a list, with the place of each.
     """
 
-    __slots__ = ("_buckets", "_gone", "_live", "_live_addresses", "_members", "_places", "digest", "me")
+    __slots__ = (
+        "_buckets",
+        "_encoded_buckets",
+        "_gone",
+        "_live",
+        "_live_addresses",
+        "_members",
+        "_places",
+        "digest",
+        "me",
+    )
 
     def __init__(self, me: Member) -> None:
         self.me = me
         """This node."""
         self._members: dict[str, Member] = {}
         self._buckets = [0] * BUCKETS
+        self._encoded_buckets: bytes | None = None
         self._live: list[str] = []
         self._places: dict[str, int] = {}
         self._gone: dict[str, None] = {}
@@ -76,7 +87,9 @@ class MemberTable:
     @property
     def buckets(self) -> bytes:
         """The digests of all buckets, for the peer to compare with its own."""
-        return b"".join(digest.to_bytes(BUCKET_BYTES, "big") for digest in self._buckets)
+        if self._encoded_buckets is None:
+            self._encoded_buckets = b"".join(digest.to_bytes(BUCKET_BYTES, "big") for digest in self._buckets)
+        return self._encoded_buckets
 
     def get(self, name: str) -> Member | None:
         """Find a member."""
@@ -112,12 +125,14 @@ class MemberTable:
     def differing(self, buckets: bytes) -> list[Member]:
         """Return all members, the dead included, in those buckets whose digests are not those of `buckets`."""
         ours = self.buckets
+        if ours == buckets:
+            return []
         differ = {
             bucket
             for bucket in range(BUCKETS)
             if ours[bucket * BUCKET_BYTES :][:BUCKET_BYTES] != buckets[bucket * BUCKET_BYTES :][:BUCKET_BYTES]
         }
-        return [member for member in self if _bucket_of(member.name) in differ] if differ else []
+        return [member for member in self if _bucket_of(member.name) in differ]
 
     def _file(self, name: str, *, live: bool) -> None:
         """Put a name among the live or the gone; the last of the live takes a place that falls vacant."""
@@ -140,6 +155,7 @@ class MemberTable:
         identity = f"{member.name} {member.epoch_unix_ms} {member.incarnation}".encode()
         digest = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "big") & _DIGEST_MASK
         self.digest ^= digest
+        self._encoded_buckets = None
         self._buckets[_bucket_of(member.name)] ^= digest
 
 

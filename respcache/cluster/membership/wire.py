@@ -1,8 +1,8 @@
 """Gossip messages as bytes: MessagePack arrays, versioned by their tags, with a limit on every size and count.
 
-A packet is `[label, sender, epoch, digest, record version, message, rumours]`.
+A packet is `[label, sender, epoch, digest, message, rumours]`.
 Header and rumours are the same for every message, hence any of them carries
-news, shows the sender's view of the cluster and reveals a newer record.
+news, and shows the sender's view of the cluster.
 Encryption, where there is any, wraps the whole packet. Decoding raises
 DecodeError on anything unexpected, and changes nothing.
 """
@@ -130,13 +130,12 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     sender: _Name
     epoch_unix_ms: _Epoch
     digest: _Digest
-    record_version: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     message: Message
     rumors: Annotated[list[Rumor], msgspec.Meta(max_length=RUMORS_PER_PACKET_MAX)]
 
 
-_PACKET_HEAD: Final = b"\x97"
-"""A MessagePack array of seven."""
+_PACKET_HEAD: Final = b"\x96"
+"""A MessagePack array of six."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _packet_decoder: Final = msgspec.msgpack.Decoder(Packet)
@@ -158,10 +157,10 @@ class Packer:
     def __init__(self, *, label: str, sender: str, epoch_unix_ms: int) -> None:
         self._head = _PACKET_HEAD + b"".join(map(_encoder.encode, (label, sender, epoch_unix_ms)))
 
-    def head(self, message: Message, *, digest: int, record_version: int) -> bytes:
+    def head(self, message: Message, *, digest: int) -> bytes:
         """Return a packet without its rumours."""
         encode = _encoder.encode
-        return self._head + encode(digest) + encode(record_version) + encode(message)
+        return self._head + encode(digest) + encode(message)
 
 
 def close_packet(head: bytes, rumors: Sequence[bytes]) -> bytes:

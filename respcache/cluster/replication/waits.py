@@ -1,4 +1,4 @@
-"""Assurance until copies have what was written: the owner's side of WAIT.
+"""Waiting until copies have what was written: the owner's side of WAIT.
 
 What is counted are acks, partition by partition, of the effects up to the moment of the question. A copy
 that was demoted, or has refused effects, counts for nothing; one that was made meanwhile has everything.

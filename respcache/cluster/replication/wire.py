@@ -81,8 +81,19 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
+_items_decoder: Final = msgspec.msgpack.Decoder(list[Item])
 
 
 def encode_frame(number: int, version: Version, items: list[Item]) -> bytes:
     """Encode the open frame of a stream."""
     return _encoder.encode((0, number, version, items))
+
+
+def encode_items(items: list[Item]) -> bytes:
+    """Write effects down, to be kept on this node."""
+    return _encoder.encode(items)
+
+
+def decode_items(encoded: bytes) -> list[Item]:
+    """Read what `encode_items` has written."""
+    return _items_decoder.decode(encoded)

@@ -53,8 +53,8 @@ _V = TypeVar("_V")
 
 MAGIC: Final = 0xC1
 """Never used in MessagePack, so no plain packet begins with it."""
-PLAIN_HEAD: Final = b"\x97"
-"""How the packets of nodes without keys begin: a MessagePack array of seven."""
+PLAIN_HEAD: Final = b"\x96"
+"""How the packets of nodes without keys begin: a MessagePack array of six."""
 DATA: Final = 0x10
 WHO: Final = 0x11
 HERE: Final = 0x12

@@ -45,7 +45,10 @@ def report(record_property: Callable[[str, object], None], capsys: pytest.Captur
 
 
 async def test_a_killed_node_is_found_dead_within_the_figures(report: Callable[[str], None]) -> None:
-    """SIGKILL, ten times: the last survivor holds it dead after 3.5 s at the median, and after 6 s at most."""
+    """SIGKILL, ten times: the last survivor holds it dead after 2.8 s at the median, and after 4 s at most.
+
+    Links break at once and are hints, so nobody waits for its turn to probe: 0.25 s for a probe, 2 s for the suspicion.
+    """
     took = []
     async with Switchboard(SEED) as board, Fleet(NODES, board) as fleet:
         for turn in range(10):
@@ -56,8 +59,8 @@ async def test_a_killed_node_is_found_dead_within_the_figures(report: Callable[[
             await fleet.converge(NODES)
     median_s, longest_s = statistics.median(took), max(took)
     report(f"from death to dead on the last of four survivors: median {median_s:.2f} s, longest {longest_s:.2f} s")
-    assert median_s <= 3.5
-    assert longest_s <= 6
+    assert median_s <= 2.8
+    assert longest_s <= 4
 
 
 async def test_heavy_loss_kills_nobody(report: Callable[[str], None]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from compat.forms.words import Argument, any_value, integer, key, maybe, one_of, options, position, some
+from compat.forms.words import Argument, any_value, integer, key, maybe, one_of, options, position, some, timeout
 
 element: Final = one_of((b"a", b"b", b"c", b"", b"1", b"x" * 70))
 _counted: Final = one_of((b"1", b"2", b"2", b"3", b"0", b"-1", b"x"))
@@ -27,4 +27,9 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = {
     b"RPOPLPUSH": (key, key),
     b"LMOVE": (key, key, _end, _end),
     b"LMPOP": (_counted, some(key, most=3), _end, maybe(b"COUNT", position)),
+    b"BLPOP": (some(key, most=3), timeout),
+    b"BRPOP": (some(key, most=3), timeout),
+    b"BRPOPLPUSH": (key, key, timeout),
+    b"BLMOVE": (key, key, _end, _end, timeout),
+    b"BLMPOP": (timeout, _counted, some(key, most=3), _end, maybe(b"COUNT", position)),
 }  # fmt: skip

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from compat.forms.words import PATTERNS, Argument, floating, integer, key, maybe, one_of, options, position, some
+from compat.forms.words import (
+    PATTERNS,
+    Argument,
+    floating,
+    integer,
+    key,
+    maybe,
+    one_of,
+    options,
+    position,
+    some,
+    timeout,
+)
 
 member: Final = one_of((b"a", b"b", b"c", b"d", b"", b"x" * 65, b"\x00\xff", b"1"))
 _score: Final = one_of((b"0", b"1", b"2", b"3", b"-1.5", b"2", b"1e3", b"inf", b"-inf", b"0.1", b"nan", b"0x10", b"-0"))
@@ -32,6 +44,9 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = {
     b"ZPOPMIN": (key, options(b"0", b"1", b"2", b"100", b"-1", b"x", likely=0.4)),
     b"ZPOPMAX": (key, options(b"0", b"1", b"2", b"100", b"-1", b"x", likely=0.4)),
     b"ZMPOP": (_counted, some(key, most=3), one_of((b"MIN", b"MAX", b"min", b"MID")), maybe(b"COUNT", _few)),
+    b"BZPOPMIN": (some(key, most=3), timeout),
+    b"BZPOPMAX": (some(key, most=3), timeout),
+    b"BZMPOP": (timeout, _counted, some(key, most=3), one_of((b"MIN", b"MAX", b"min", b"MID")), maybe(b"COUNT", _few)),
     b"ZRANDMEMBER": (key, _how_many, _with),
     b"ZSCAN": (key, one_of((b"0", b"0", b"0", b"7", b"", b"x")), maybe(b"MATCH", one_of(PATTERNS)),
                maybe(b"COUNT", integer)),

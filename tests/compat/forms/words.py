@@ -193,3 +193,7 @@ def maybe(word: bytes, *parts: Argument) -> Argument:
 
 key: Final = one_of(KEYS)
 conditions: Final = options(b"NX", b"XX", b"GT", b"LT", likely=0.4)
+
+
+timeout: Final = one_of((*8 * (b"0.001",), b"1e-9", b"0x1p-10", b"-1", b"-1e300", b"inf", b"nan", b"", b" 1", b"x"))
+"""How long a command waits: hardly at all, for nobody comes to its help."""

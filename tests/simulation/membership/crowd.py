@@ -130,6 +130,23 @@ class SharedTable(MemberTable):
         super()._file(name, live=live)
 
 
+class Acquaintances(dict[str, Contact]):
+    """What a node knows first hand of its peers when it has long measured the way to each; made when asked for."""
+
+    def __init__(self, round_trip_s: float) -> None:
+        super().__init__()
+        self._round_trip_s = round_trip_s
+
+    def get(self, name: str, default: Contact | None = None) -> Contact:  # type: ignore[override]  # there always is one
+        """Return what is known of a peer."""
+        del default
+        contact = super().get(name)
+        if contact is None:
+            contact = self[name] = Contact()
+            contact.measured(self._round_trip_s)
+        return contact
+
+
 class Crowd:
     """Nodes n0, n1, ... that have long agreed on all of themselves."""
 
@@ -158,11 +175,8 @@ class Crowd:
     def acquaint(self) -> None:
         """Let all nodes have measured the round trips to all others, as they have after a while."""
         round_trip_s = 2 * (self.network.link.latency_s + self.network.link.jitter_s)
-        for name, swim in self.swims.items():
-            for peer in self.swims:
-                if peer != name:
-                    swim._prober.contacts[peer] = contact = Contact()
-                    contact.measured(round_trip_s)
+        for swim in self.swims.values():
+            swim._prober.contacts = Acquaintances(round_trip_s)
 
     def whole(self) -> bool:
         """Whether all nodes hold all nodes alive, in the same runs."""

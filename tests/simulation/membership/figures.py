@@ -24,6 +24,7 @@ RUMORS: Final = ((10, 20), (100, 20), (1_000, 5), (10_000, 1))
 DEATHS: Final = ((3, 400), (10, 200), (100, 40))
 COSTS: Final = ((3, 60.0), (10, 60.0), (100, 20.0), (1_000, 10.0), (10_000, 3.0))
 """Sizes, and virtual seconds of each."""
+RESTARTS: Final = (("local", 5), ("local", 100), ("lan", 5), ("lan", 100), ("lan", 1_000))
 
 Rows = list[dict[str, object]]
 
@@ -76,16 +77,15 @@ def costs(largest: int) -> Rows:
 
 def healing(largest: int) -> Rows:
     """Measure how trouble ends."""
-    del largest
     false = measure.false_deaths(LAN, 100, 1, duration_s=20)
     plain = measure.false_deaths(measure.without_lifeguard(LAN), 100, 1, duration_s=20)
     restarts: Rows = [
         {
-            "what": f"{count} nodes, all restarted at once on `{environment}`, see each other",
+            "what": f"{count:,} nodes, all restarted at once on `{environment}`, see each other",
             "figure": f"{measure.restarted_s(PROFILES[environment], count, 3):.1f} s",
         }
-        for environment in ("local", "lan")
-        for count in (5, 100)
+        for environment, count in RESTARTS
+        if count <= largest
     ]
     return [
         {"what": "verdicts of death on healthy nodes, of 100 of which four stall for 20 s", "figure": f"{false}"},

@@ -28,14 +28,14 @@ def test_a_rumor_reaches_nearly_all_in_time(count: int, within_s: float, seeds: 
     [
         pytest.param(LOCAL, 100, 150, 1.5, id="local-100"),
         pytest.param(LAN, 100, 150, 4.9, id="lan-100"),
-        pytest.param(LOCAL, 1_000, 3, 2.5, id="local-1000"),
-        pytest.param(LAN, 1_000, 3, 8.0, id="lan-1000"),
+        pytest.param(LOCAL, 1_000, 10, 2.4, id="local-1000"),
+        pytest.param(LAN, 1_000, 10, 7.5, id="lan-1000"),
     ],
 )
 def test_a_death_is_noticed_in_time(profile: GossipConfig, count: int, deaths: int, half_s: float) -> None:
     """First suspicion within 1.75 probe intervals in the mean, half of all verdicts in time, all of them right.
 
-    Of a thousand nodes only three die, for want of time: their bounds leave room for chance.
+    Of a thousand nodes only ten die, for want of time: too few for the mean of the first suspicions.
     """
     found = measure.detection(profile, count, 7, deaths=deaths)
     first, half = statistics.mean(found.first_periods), statistics.median(found.dead_s)
@@ -68,11 +68,11 @@ def test_a_long_split_into_halves_heals(count: int, apart_s: float) -> None:
 
 
 def test_all_of_a_thousand_nodes_restarted_at_once_are_seen_alive() -> None:
-    """Every node calls the same seed at the same moment; a few sync intervals later all hold all alive."""
+    """Every node calls the same seed at the same moment; two sync intervals later all hold all alive."""
     seen_s = measure.restarted_s(LAN, 1_000, 3)
     report(f"restart of 1000: {seen_s:.1f} s")
 
-    assert seen_s <= 10 * LAN.sync_interval_s
+    assert seen_s <= 2 * LAN.sync_interval_s
 
 
 def test_what_a_node_sends_does_not_grow_with_the_cluster() -> None:

@@ -1,5 +1,6 @@
 """The figures of the membership protocol, measured in virtual time: tests hold them, docs/membership.md prints them."""
 
+import cProfile
 import gc
 import math
 import time
@@ -232,6 +233,15 @@ def idle_cost(profile: GossipConfig, count: int, seed: int, *, duration_s: float
         bytes=(sum(node.bytes_sent for node in nodes) - size) / share,
         cpu_s=cpu_s / share,
     )
+
+
+def idle_calls(profile: GossipConfig, count: int, seed: int, *, duration_s: float) -> float:
+    """Let a cluster idle; return the calls of functions, in Python and C, per node and second. No clock is read."""
+    crowd = Crowd(seed, profile, count, link=Link())
+    crowd.network.run(2 * profile.probe_interval_s)
+    with cProfile.Profile() as calls:
+        crowd.network.run(duration_s)
+    return sum(entry.callcount for entry in calls.getstats()) / duration_s / count
 
 
 def memberlist_bytes(count: int) -> float:

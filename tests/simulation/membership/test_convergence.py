@@ -9,7 +9,6 @@ from respcache.cluster.membership import (
     Joined,
     MemberState,
     NameConflict,
-    PeerRecordVersion,
 )
 from simulation.membership.cluster import Cluster
 from simulation.replay import each_seed
@@ -83,16 +82,3 @@ def test_a_node_moved_to_another_address_takes_its_name_along(seed: int) -> None
     assert cluster.events(NameConflict) == []
     address = cluster.address("n7")
     assert {m.address for name in ("n0", "n2") for m in cluster.swims[name].members() if m.name == "n1"} == {address}
-
-
-@each_seed(10)
-def test_a_record_version_is_seen_by_all(seed: int) -> None:
-    """What one node shows in its packets reaches every peer within a few probe rounds, once."""
-    cluster = Cluster.formed(seed, LAN, 4)
-    cluster.swims["n3"].set_payload(17)
-    cluster.network.run(4.0)
-
-    seen = [(happening.node, happening.event) for happening in cluster.events(PeerRecordVersion)]
-    assert sorted(seen, key=lambda pair: pair[0]) == [
-        (name, PeerRecordVersion("n3", 17)) for name in ("n0", "n1", "n2")
-    ]

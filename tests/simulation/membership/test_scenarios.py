@@ -3,30 +3,29 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from cores import CORES, Cores
 from respcache.cluster.membership import LOCAL
 from simulation import sim
-from simulation.membership.scenarios import SCENARIOS, Run, play
+from simulation.membership.scenarios import SCENARIOS, Run, play, play_each
 from simulation.replay import seeds
 
 pytestmark = pytest.mark.timeout(600)
 """Seconds of CPU on a quiet machine; one that is busy with other things may take many times that."""
 
 SEEDS: Final = 500
-CHUNK: Final = 100
-"""Seeds of one test: a failure stops the rest of its chunk only."""
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_what_may_happen_ends_well(name: str, first: int) -> None:
+def test_what_may_happen_ends_well(name: str, cores: Cores) -> None:
     """Every scenario holds its promise with every one of 500 seeds."""
-    for seed in seeds(CHUNK, after=first):
-        play(name, seed)
+    all_seeds = seeds(SEEDS)
+    cores.each(partial(play_each, name), [all_seeds[core::CORES] for core in range(CORES)])
 
 
 def broken(run: Run) -> None:

@@ -1,6 +1,7 @@
 """A node without sockets: the real host, its clients, and the command table between them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from respcache.cluster.health import Health
@@ -14,10 +15,12 @@ from respcache.errors import CommandError
 from respcache.executor import resolve
 from respcache.host import NodeHost
 from respcache.multi import Multi
+from respcache.pausing import Pauses
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.reply import Reply
 from respcache.resp.encode import encode
+from respcache.scripting.interpreter import Interpreter
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -47,6 +50,19 @@ def view(name: str, slots: tuple[tuple[int, int], ...], *, state: str = "alive",
 ALONE: Final = (view("a", ((0, 16383),), myself=True),)
 
 
+@dataclass(slots=True, eq=False)
+class Alarm:
+    """A call to come; time passes when the test says so."""
+
+    due_s: float
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Do not call."""
+        self.cancelled = True
+
+
 class Front:
     """One node and its clients."""
 
@@ -60,6 +76,10 @@ class Front:
     ) -> None:
         self.nodes = nodes
         self.sessions: list[Session] = []
+        self.rerun: Callable[[Session, Argv], bytes | Pending] | None = None
+        """Runs what was held up, if there is an executor."""
+        self.now_s = 1000.0
+        self.alarms: list[Alarm] = []
         self.asked_of_membership: list[tuple[object, ...]] = []
         self.shutdowns = self.takeovers = 0
         self.health: Health | None = None
@@ -77,12 +97,31 @@ class Front:
             transact=lambda session: _there(multi).execute(session),
             watch=lambda session, keys: _there(multi).watch(session, keys),
             redirection=redirection,
+            pause=Pauses(
+                sessions=lambda: self.sessions, run=self._rerun, now_s=lambda: self.now_s, call_at=self._call_at
+            ),
             redundancy=lambda: self.redundancy,
             shut_down=self._shut_down,
             health=lambda: self.health,
             take_over=self._take_over,
         )
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
+        self.scripts: Final = Interpreter(
+            lambda: self.host.session("", ""),
+            self.host.stats,
+            memory_max_bytes=16 * 1024 * 1024,
+            time_limit_ms=60_000,
+            library_max_bytes=1024 * 1024,
+            seed=1,
+        )
+
+    def _rerun(self, session: Session, argv: Argv) -> bytes | Pending:
+        """Run a command that was held up."""
+        return self.wire(session, *argv) if self.rerun is None else self.rerun(session, argv)
+
+    def _call_at(self, due_s: float, callback: Callable[[], None]) -> Alarm:
+        self.alarms.append(Alarm(due_s, callback))
+        return self.alarms[-1]
 
     def client(self) -> Session:
         """Connect a client."""

@@ -2,10 +2,11 @@
 
 import pytest
 
+from respcache.admission import AuthRequired, ListensOnly, check_restrictions
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError, CrossSlot, Moved
-from respcache.executor import AuthRequired, ListensOnly, check_restrictions, resolve
+from respcache.executor import resolve
 from unit.commands.front import Front
 
 
@@ -105,7 +106,7 @@ class Elsewhere(Front):
 
     def client(self) -> Session:
         """Connect a client that is to go to the owner itself."""
-        self.host._redirection = self._moved  # type: ignore[misc] # the test is the router
+        self.host.redirection = self._moved  # type: ignore[misc] # the test is the router
         return super().client()
 
     def _moved(self, _session: Session, key: bytes) -> CommandError | None:

@@ -11,26 +11,26 @@ PING = TABLE[b"PING"]
 
 def test_commands_stay_in_order() -> None:
     """As EXEC will run them."""
-    queue = Queue()
+    queue = Queue(10_000)
     for number in range(3):
-        queue.add(PING, [b"PING", b"%d" % number], 10_000)
+        queue.add(PING, [b"PING", b"%d" % number])
     assert [argv[1] for _, argv in queue.calls] == [b"0", b"1", b"2"]
 
 
 def test_a_queue_takes_no_more_than_its_limit() -> None:
     """Arguments count with what an object takes, so that many small ones are limited too."""
-    queue = Queue()
-    queue.add(PING, [b"PING", b"x" * 100], 2 * (104 + 3 * ARGUMENT_BYTES) - 1)
+    queue = Queue(2 * (104 + 3 * ARGUMENT_BYTES) - 1)
+    queue.add(PING, [b"PING", b"x" * 100])
     with pytest.raises(QueueFull, match="client-query-buffer-limit"):
-        queue.add(PING, [b"PING", b"x" * 100], 2 * (104 + 3 * ARGUMENT_BYTES) - 1)
+        queue.add(PING, [b"PING", b"x" * 100])
 
 
 def test_a_spoiled_queue_holds_nothing_any_more() -> None:
     """Its commands would take memory and never be run."""
-    queue = Queue()
-    queue.add(PING, [b"PING"], 10_000)
+    queue = Queue(10_000)
+    queue.add(PING, [b"PING"])
     queue.spoil()
-    queue.add(PING, [b"PING"], 10_000)
+    queue.add(PING, [b"PING"])
     assert queue.spoiled
     assert queue.calls == []
 
@@ -41,7 +41,7 @@ def test_a_client_in_a_transaction_shows_in_the_list_of_clients() -> None:
     client = front.client()
     front.ask(client, b"MULTI")
     assert client.queue is not None
-    client.queue.add(PING, [b"PING"], 10_000)
+    client.queue.add(PING, [b"PING"])
     line = front.wire(client, b"CLIENT", b"INFO")
     assert b" flags=x " in line
     assert b" multi=1 " in line

@@ -17,7 +17,6 @@ from respcache.cluster.membership import (
     Meta,
     NameConflict,
     PartitionSuspected,
-    PeerRecordVersion,
     Recovered,
     Suspected,
     Updated,
@@ -64,11 +63,10 @@ def test_what_befalls_a_member_is_told_with_its_client_address(event: Event, kin
 
 
 def test_what_befalls_all_is_told_under_this_nodes_name() -> None:
-    """A conflict names the other holder of the name, a suspected partition the suspects; versions are no news."""
+    """A conflict names the other holder of the name, a suspected partition the suspects."""
     told = Told()
     told.announcer.heard(NameConflict("a", ("10.0.0.9", 1)))
     told.announcer.heard(PartitionSuspected(("b", "c"), 5))
-    told.announcer.heard(PeerRecordVersion("b", 7))
     assert told.events() == [
         {"type": "name-conflict", "node": "a", "address": "10.0.0.9:1"},
         {"type": "partition-suspected", "node": "a", "address": "", "nodes": ["b", "c"]},

@@ -1,5 +1,6 @@
 """One client's connection: whatever comes in, replies go out in the order of the requests."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
@@ -14,7 +15,7 @@ from respcache.net.server import Server
 from respcache.pending import Pending
 from respcache.resp.encode import bulk, request
 from unit.alone import Alone
-from unit.net.transports import NotedTransport
+from unit.net.transports import NotedTransport, at_once
 
 AWAY = request([b"MGET", b"k", b"l"])
 """A command whose reply comes later."""
@@ -26,9 +27,12 @@ SET = request([b"SET", b"k", b"v"])
 class Client:
     """A client of a node of its own."""
 
-    def __init__(self, config: ServerConfig | None = None) -> None:
+    def __init__(
+        self, config: ServerConfig | None = None, *, soon: Callable[[Callable[[], None]], object] = at_once
+    ) -> None:
         self.node = Alone(Config(server=config or ServerConfig()))
-        self.server = Server(self.node.host.config.server, self.node.executor, self.node.stats, self.node.host.session)
+        host = self.node.host
+        self.server = Server(host.config.server, self.node.executor, self.node.stats, host.session, soon=soon)
         self.transport = NotedTransport()
         self.connection = Connection(self.server)
         self.connection.connection_made(self.transport)
@@ -74,6 +78,20 @@ def test_replies_come_in_the_order_of_the_requests(script: list[str], cuts: list
     plain = {"ping": b"+PONG\r\n", "set": b"+OK\r\n"}
     assert read == b"".join(plain[word] if word in plain else b":%d\r\n" % next(numbers) for word in script)
     assert client.transport.reading
+
+
+def test_replies_that_come_in_one_turn_are_written_at_once() -> None:
+    """As an owner's answers do."""
+    ends_of_turns: list[Callable[[], None]] = []
+    client = Client(soon=ends_of_turns.append)
+    client.send(AWAY + AWAY + PING + AWAY)
+    for number in (1, 0, 2):
+        client.waiting[number].resolve(b":%d\r\n" % number)
+    assert client.transport.writes == 0
+    for end in ends_of_turns:
+        end()
+    assert client.transport.take() == b":0\r\n:1\r\n+PONG\r\n:2\r\n"
+    assert (client.transport.writes, len(ends_of_turns)) == (1, 1)
 
 
 def test_inline_requests_and_arrays_mix() -> None:

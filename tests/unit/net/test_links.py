@@ -74,15 +74,16 @@ class NotedNode:
         """Note it."""
         self._note("pubsub", name, body)
 
-    def asked(self, name: str, ask: Ask, reply: Callable[[bool, bytes], None]) -> None:
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """Answer, or hold one's tongue."""
-        self._note("asked", name, ask.argv[0])
-        if ask.argv[0] != b"SILENCE":
-            reply(ask.argv[0] != b"REFUSED", ask.argv[-1])
+        self._note("asked", name, *(argv[0] for _, _, argv in ask.requests))
+        for number, _, argv in ask.requests:
+            if argv[0] != b"SILENCE":
+                reply(number, argv[-1] if argv[0] != b"REFUSED" else None)
 
-    def answered(self, order: Order, *, served: bool, wire: bytes) -> None:
+    def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
         """Note it."""
-        self._note("answered", order.argv[0], served, wire)
+        self._note("answered", *((order.argv[0], wire) for order, wire in answers))
 
     def lost(self, order: Order) -> None:
         """Note it."""
@@ -134,7 +135,7 @@ def test_two_nodes_have_one_link() -> None:
 
 
 def test_commands_go_and_answers_come() -> None:
-    """Each to the order that it belongs to; a refusal is told from a reply."""
+    """Those of one turn in one frame, each to the order that it belongs to; a refusal is told from a reply."""
 
     async def scenario(a: NotedNode, b: NotedNode) -> None:
         link = a.links.link("b")
@@ -143,12 +144,8 @@ def test_commands_go_and_answers_come() -> None:
             link.ask(order(*words), (1, 2), 4.0)
         link.send(frames.KEEPER, b"message")
         await b.hears("frame", "a", b"message")
-        await a.hears("answered", b"TTL", True, b"l")
-        assert a.told[1:] == [
-            ("answered", b"GET", True, b"k"),
-            ("answered", b"REFUSED", False, b""),
-            ("answered", b"TTL", True, b"l"),
-        ]
+        await a.hears("answered", (b"GET", b"k"), (b"REFUSED", None), (b"TTL", b"l"))
+        assert ("asked", "a", b"GET", b"REFUSED", b"TTL") in b.told
 
     with_two(scenario)
 
@@ -367,9 +364,9 @@ def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
         kinds = reader.feed(transport.take())
         assert [kind for kind, _ in kinds] == [frames.HELLO, frames.KEEPER, frames.ASK]
         ask = frames.decode_ask(kinds[2][1])
-        assert (ask.argv, ask.timeout_s, ask.database, ask.partitions) == ([b"GET", b"k"], 5.0, 3, [7])
-        answer = frames.frame(frames.ANSWER, frames.encode_answer(ask.number, served=True, wire=b"+OK\r\n"))
+        assert (ask.requests, ask.timeout_s, ask.database) == ([(1, [7], [b"GET", b"k"])], 5.0, 3)
+        answer = frames.frame(frames.ANSWER, frames.encode_answer([(1, b"+OK\r\n")]))
         link.data_received(answer + answer)
-        assert node.told == [("up", "a*"), ("answered", b"GET", True, b"+OK\r\n")]
+        assert node.told == [("up", "a*"), ("answered", (b"GET", b"+OK\r\n")), ("answered",)]
 
     asyncio.run(main())

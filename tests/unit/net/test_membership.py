@@ -170,7 +170,6 @@ def test_a_hint_leads_to_a_probe_at_once() -> None:
         for _ in range(3):
             nodes[0].membership.hint("b")
         nodes[0].membership.hint("nobody")
-        nodes[0].membership.show_record(7)
         await nodes[1].membership.leave(TIMEOUT_S)  # so that something is waited for
         await nodes[0].hears(Left, "b")
 

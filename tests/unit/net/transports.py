@@ -1,7 +1,13 @@
 """A transport that leads nowhere: it notes what is written, and is as full as the test says."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
+
+
+def at_once(call: Callable[[], None]) -> None:
+    """Call a function at the end of this turn of the event loop: turns are as short as can be."""
+    call()
 
 
 class NotedTransport(asyncio.Transport):
@@ -10,6 +16,7 @@ class NotedTransport(asyncio.Transport):
     def __init__(self, peer: tuple[str, int] | str = ("127.0.0.1", 50_000)) -> None:
         super().__init__({"peername": peer, "sockname": ("127.0.0.1", 6379)})
         self.written = b""
+        self.writes = 0
         self.unsent_bytes = 0
         """What the peer has not read yet."""
         self.reading = True
@@ -20,6 +27,7 @@ class NotedTransport(asyncio.Transport):
         """Note bytes; behind the end there must be none."""
         assert not self.closed, data
         self.written += bytes(data)
+        self.writes += 1
 
     def take(self) -> bytes:
         """Give what was written since the last time."""

@@ -48,11 +48,9 @@ def alive(name: str, incarnation: int = 0, epoch: int = 100, state: MemberState 
     return Rumor(name, epoch, incarnation, state, *address(name), encode_meta(META))
 
 
-def packet(
-    sender: str, message: Message, *rumors: Rumor, digest: int = 0, label: str = "shop", version: int = 0
-) -> bytes:
+def packet(sender: str, message: Message, *rumors: Rumor, digest: int = 0, label: str = "shop") -> bytes:
     """Write what a node sends."""
-    head = Packer(label=label, sender=sender, epoch_unix_ms=100).head(message, digest=digest, record_version=version)
+    head = Packer(label=label, sender=sender, epoch_unix_ms=100).head(message, digest=digest)
     return close_packet(head, [encode_rumor(rumor) for rumor in rumors])
 
 

@@ -13,7 +13,6 @@ from respcache.cluster.membership import (
     MemberState,
     Meta,
     NameConflict,
-    PeerRecordVersion,
     Send,
     SendStream,
     Suspected,
@@ -57,13 +56,13 @@ def test_two_nodes_join_by_one_sync() -> None:
 def test_a_ping_is_acked_to_where_it_came_from() -> None:
     """The ack has the ping's number, and what this node shows of itself."""
     node = member_of("b")
-    node.set_payload(17, lag_ms=3)
+    node.set_lag(3)
     source = ("192.168.0.1", 999)
 
     answers = sent(node.datagram(1.0, source, packet("b", Ping(5, "a"))))
 
     assert [(to, answer.message) for to, answer in answers] == [(source, Ack(5, 3))]
-    assert (answers[0][1].record_version, answers[0][1].digest) == (17, node.fingerprint())
+    assert answers[0][1].digest == node.fingerprint()
 
 
 def test_a_ping_for_another_name_is_not_answered() -> None:
@@ -144,16 +143,14 @@ def test_a_helper_that_cannot_help_says_so_at_once() -> None:
     assert [(to, one.message) for to, one in answers] == [(address("b"), Nack(5))]
 
 
-def test_what_rides_along_is_set_piece_by_piece() -> None:
-    """Version and lag come from different parts of a node: setting one leaves the other, and lag stays in range."""
+@pytest.mark.parametrize(("lag_ms", "told_ms"), [(-3, 0), (3, 3), (2**40, 2**31)])
+def test_the_lag_that_rides_along_stays_in_range(lag_ms: int, told_ms: int) -> None:
+    """What has no room in an ack is cut down to what has."""
     node = member_of("b")
-    node.set_payload(17)
-    node.set_payload(lag_ms=-3)
-    node.set_payload(lag_ms=2**40)
+    node.set_lag(lag_ms)
 
     answer = sent(node.datagram(1.0, address("b"), packet("b", Ping(5, "a"))))[0][1]
-    assert answer.message == Ack(5, 2**31)
-    assert answer.record_version == 17
+    assert answer.message == Ack(5, told_ms)
 
 
 def test_a_farewell_reaches_everybody_however_few_times_a_rumor_is_sent() -> None:
@@ -192,6 +189,20 @@ def test_a_difference_of_views_starts_one_sync() -> None:
         ]
 
     assert [stream.address for stream in streams if isinstance(stream, SendStream)] == [address("b")]
+
+
+@pytest.mark.parametrize(("newcomers", "syncs"), [(20, 0), (100, 1)])
+def test_more_news_than_gossip_can_carry_is_fetched(newcomers: int, syncs: int) -> None:
+    """Half a sync interval after a crowd came a difference is looked into; with fewer, rumours are waited for."""
+    node = member_of("b")
+    names = [f"n{number}" for number in range(newcomers)]
+    node.stream(0.1, packet("b", Gossip(), *map(alive, names)))
+
+    now = 0.1 + LAN.sync_interval_s / 2
+    effects = node.datagram(now, address("b"), packet("b", Ping(1, "a"), digest=12_345))
+
+    requests = [decode_stream(effect.payload).message for effect in effects if isinstance(effect, SendStream)]
+    assert [type(message) for message in requests] == [SyncRequest] * syncs
 
 
 def test_a_sync_reply_names_what_differs_and_gets_the_rest() -> None:
@@ -250,15 +261,6 @@ def test_the_newcomer_of_a_taken_name_is_told_and_falls_silent() -> None:
     assert newcomer.deadline == math.inf
     assert newcomer.datagram(1.0, address("b"), packet("b", Ping(1, "a"))) == []
     assert newcomer.tick(100.0) == []
-
-
-def test_a_newer_record_is_told_once() -> None:
-    """A version above any that this member showed before is an event, the same again is none."""
-    node = member_of("b")
-
-    assert PeerRecordVersion("b", 7) in node.datagram(0.0, address("b"), packet("b", Ping(1, "a"), version=7))
-    assert events(node.datagram(0.0, address("b"), packet("b", Ping(2, "a"), version=7))) == []
-    assert events(node.datagram(0.0, address("b"), packet("b", Ping(3, "a"), version=6))) == []
 
 
 def test_leaving_is_told_to_several_members_at_once() -> None:

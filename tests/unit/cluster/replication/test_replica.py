@@ -1,5 +1,7 @@
 """Replicas apply what fits, once and in order, and say what does not."""
 
+import gc
+
 import pytest
 
 from respcache.cluster.replication.replica import UNKNOWN, Copy, Inbound, Replica
@@ -113,6 +115,18 @@ def test_the_tail_is_what_was_received_since(node: Node) -> None:
     assert node.replica.tails({7: 11}) == {7: [effect(12), effect(13)]}
     assert node.replica.tails({7: 10}) == {7: [effect(11), effect(12), effect(13)]}
     assert node.replica.tails({7: 9}) == {}
+
+
+def test_the_tail_costs_the_garbage_collector_nothing(node: Node) -> None:
+    """However many effects are kept, there are no more objects to go through than before."""
+    node.receive(1, effect(11))
+    gc.collect()
+    objects = len(gc.get_objects())
+    for number in range(2, 102):
+        node.receive(number, *(effect(10 * number + place) for place in range(-8, 2)))
+    gc.collect()
+    assert node.copy.sequence == 1_011
+    assert len(gc.get_objects()) < objects + 100
 
 
 def test_a_tail_never_crosses_the_beginning_of_a_copy(node: Node) -> None:

@@ -1,0 +1,99 @@
+"""What clients may not do at once, in front of the handlers: without a password, while they listen, inside MULTI.
+
+Only sessions that say so (`Session.restricted`) are looked at here, one command after the other.
+"""
+
+from typing import Final
+
+from respcache.commands.registry import Command
+from respcache.commands.session import Session, Silence
+from respcache.commands.transactions import ExecAborted
+from respcache.errors import CommandError
+from respcache.pending import Muted, Pending
+from respcache.store.partition import Argv
+
+LISTENERS_COMMANDS: Final = frozenset(
+    {
+        "PING",
+        "PSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "QUIT",
+        "RESET",
+        "SSUBSCRIBE",
+        "SUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "UNSUBSCRIBE",
+    }
+)
+"""What a client may send in RESP2 while it is subscribed."""
+AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
+"""What is not queued inside MULTI."""
+
+
+class AuthRequired(CommandError):
+    """The client has not given the password yet."""
+
+    code = "NOAUTH"
+
+    def __init__(self) -> None:
+        super().__init__("Authentication required.")
+
+
+class ListensOnly(CommandError):
+    """A RESP2 client that is subscribed may do little else."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Can't execute '{name.lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+            "allowed in this context"
+        )
+
+
+def check_restrictions(session: Session, row: Command) -> None:
+    """Refuse what a restricted client may not do. Raises AuthRequired or ListensOnly."""
+    if not session.authenticated and not row.no_auth:
+        raise AuthRequired
+    if session.listens_only and row.name not in LISTENERS_COMMANDS:
+        raise ListensOnly(row.name)
+
+
+def queue(session: Session, row: Command, argv: Argv) -> bool:
+    """Queue a command of a client that has said MULTI; False for those that are run at once all the same.
+
+    Raises CommandError for what no transaction may hold, or if the queue is full.
+    """
+    if session.queue is None or row.name in AT_ONCE:
+        return False
+    if not row.can_queue:
+        raise CommandError("Command not allowed inside a transaction")
+    keys = [] if row.on_session is not None else row.keys.of(argv)
+    moved = session.host.redirection(session, keys[0]) if keys else None
+    if moved is not None:
+        raise moved
+    session.queue.add(row, argv)
+    return True
+
+
+def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandError:
+    """Take note of a refusal in front of the handler: it spoils the transaction; EXEC ends with it."""
+    if argv[0].upper() == b"EXEC":
+        session.end_queue()
+        return ExecAborted(str(refusal))
+    if session.queue is not None:
+        session.queue.spoil()
+    return refusal
+
+
+def muted(session: Session, argv: Argv, answer: bytes | Pending) -> bytes | Pending:
+    """Take away a reply that the client does not want. Confirmations of subscriptions are none."""
+    if session.silence is Silence.NOW:
+        session.silence = Silence.NONE
+        session.restrict()
+    if argv[0].upper().endswith(b"SUBSCRIBE"):
+        return answer
+    if not isinstance(answer, Pending) or answer.wire is not None:
+        return b""
+    quiet = Muted(answer)
+    if session.barrier is answer:
+        session.barrier = quiet
+    return quiet

@@ -1,0 +1,75 @@
+"""What other nodes ask of this one: commands on keys of which it is the owner, many in a message.
+
+Commands on one key are run like a client's batch: one after the other, without an object
+for each, and with one gate for all their replies. What else stands among them is an order
+of its own. All are begun in the order in which they were sent.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from respcache.errors import CommandError
+from respcache.executor import Request, resolve
+from respcache.internal import INTERNAL
+from respcache.order import Order
+from respcache.resp.encode import error
+from respcache.routing import Router
+from respcache.store.partition import Log
+
+Answer: TypeAlias = Callable[[int, bytes | None], None]
+"""Called once for each request with its number and the reply; with None if it was certainly not run."""
+
+
+class Errand:
+    """What is the same for all requests of one message."""
+
+    __slots__ = ("database", "deadline_s", "protocol", "version")
+
+    def __init__(self, version: tuple[int, int], database: int, protocol: int, deadline_s: float) -> None:
+        self.version: Final = version
+        """Of the record that the peer went by."""
+        self.database: Final = database
+        self.protocol: Final = protocol
+        self.deadline_s: Final = deadline_s
+        """Monotonic seconds after which the requests need not be run any more."""
+
+
+def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Answer) -> None:
+    """Run what a peer has asked for; answers come now or later."""
+    if errand.database >= router.databases:
+        refusal = error(CommandError("DB index is out of range"))
+        for number, _, _ in requests:
+            answer(number, refusal)
+        return
+    done: list[tuple[int, bytes]] = []
+    logs: list[Log] = []
+    at = router.executor.relayed(requests, 0, errand.database, errand.protocol, done, logs)
+    while at < len(requests):
+        _run_one(router, errand, requests[at], answer)
+        at = router.executor.relayed(requests, at + 1, errand.database, errand.protocol, done, logs)
+    router.hold_answers(done, logs, answer)
+
+
+def _run_one(router: Router, errand: Errand, request: Request, answer: Answer) -> None:
+    """Run a request by itself. What no peer has reason to send is answered with an error."""
+    number, partitions, argv = request
+    try:
+        row = INTERNAL.get(argv[0]) or resolve(argv)
+    except CommandError as refusal:
+        answer(number, error(refusal))
+        return
+    if not (row.key_at or row.on_keys or row.on_script) and row.name.encode() not in INTERNAL:
+        answer(number, error(CommandError(f"{row.name} is no command that nodes run for each other")))
+        return
+    order = Order(
+        row,
+        argv,
+        database=errand.database,
+        protocol=errand.protocol,
+        partitions=tuple(partitions),
+        deadline_s=errand.deadline_s,
+        relayed=True,
+        version=errand.version,
+    )
+    router.serve(order)
+    order.then(lambda: answer(number, None if order.refused else order.wire))

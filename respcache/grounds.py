@@ -1,0 +1,114 @@
+"""What commands of a script work on: the data of this node, or a scratch store of a transaction."""
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from time import perf_counter_ns
+from typing import Final, Protocol
+
+from respcache.acting import act, check_pairs, on_key
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.registry import Command
+from respcache.commands.replay import keys_named
+from respcache.errors import ClusterDown, CommandError
+from respcache.reply import Reply
+from respcache.store.copies import StoredKey
+from respcache.store.keyspace import Keyspace, Store
+from respcache.store.partition import Argv, Log
+
+
+class Lease(Protocol):
+    """Until when this node may serve."""
+
+    lease_ends_ns: int
+    """On the clock of `perf_counter_ns`."""
+
+    def end_lease(self) -> None:
+        """Serve nothing more, unless the lease turns out to last."""
+
+
+class OutOfReach(CommandError):
+    """A script has named a key that it cannot reach: another node owns it, or it was not declared; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("Script attempted to access a non local key in a cluster node")
+
+
+class WholeDatabase(CommandError):
+    """A script has asked for all keys of a database, of which its node has a part; nothing was done."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is about the keys of all nodes, and a script reaches those of one")
+
+
+class OnData:
+    """The keys that this node serves; those of the partitions that the script has declared in any case.
+
+    Implements `commands.stage.Ground`.
+    """
+
+    def __init__(
+        self, lease: Lease, keyspace: Keyspace, partitions: tuple[int, ...], *, whole: Callable[[], bool]
+    ) -> None:
+        """`partitions` are those of the declared keys; `whole` tells whether this node has all there are."""
+        self._lease: Final = lease
+        self._store: Final = keyspace.store
+        self._whole: Final = whole
+        self._declared = partitions
+        self._lapsed = False
+        self.database: Final = keyspace.number
+        self.logs: Final[list[Log]] = []
+        """Until when the reply of the script has to wait."""
+
+    def run(self, row: Command, argv: Argv, database: int) -> Reply:
+        """Run a command. Raises CommandError, OutOfReach among them."""
+        if perf_counter_ns() >= self._lease.lease_ends_ns:  # the script has been running for long
+            self._lease.end_lease()
+            self._lapsed, self._declared = True, ()
+        space = self._store.keyspace(database)
+        if row.key_at:
+            partition = space.at(argv[row.key_at])
+            if not partition.serving and partition.number not in self._declared:
+                raise self._refusal
+            reply, log = on_key(row, argv, partition)
+            if log is not None:
+                self.logs.append(log)
+            return reply
+        reply, unclean = act(row, argv, space, self._partitions(row, argv, space))
+        self.logs.extend(unclean)
+        return reply
+
+    @property
+    def _refusal(self) -> CommandError:
+        return ClusterDown() if self._lapsed else OutOfReach()
+
+    def _partitions(self, row: Command, argv: Argv, space: Keyspace) -> tuple[int, ...]:
+        if not row.keys.names_keys:
+            if row.on_keys is None or not self._whole():
+                raise WholeDatabase(row.name)
+            return tuple(range(len(space.partitions)))
+        partitions = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
+        if any(not space.partitions[number].serving and number not in self._declared for number in partitions):
+            raise self._refusal
+        return partitions
+
+
+class OnScratch:
+    """The locked keys of a transaction, in a store of their own. Implements `commands.stage.Ground`."""
+
+    def __init__(self, store: Store, database: int, keys: AbstractSet[StoredKey]) -> None:
+        self._store: Final = store
+        self._keys: Final = keys
+        self.database: Final = database
+
+    def run(self, row: Command, argv: Argv, database: int) -> Reply:
+        """Run a command. Raises CommandError, OutOfReach among them."""
+        if not row.keys.names_keys:
+            raise WholeDatabase(row.name)
+        if not self._keys >= frozenset(keys_named(row, database, argv, len(self._store))):
+            raise OutOfReach
+        space = self._store.keyspace(database)
+        if row.key_at:
+            return row.on_key(space.at(argv[row.key_at]), argv)
+        check_pairs(row, argv)
+        assert row.on_keys is not None
+        return row.on_keys(space, argv)

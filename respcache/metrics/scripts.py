@@ -1,0 +1,37 @@
+"""The metrics of scripts, a section of the catalogue."""
+
+from typing import Final
+
+from respcache.metrics.metric import Section, by, counter, counters, gauge
+
+SCRIPTS: Final = Section(
+    "Scripts",
+    (
+        gauge(
+            "scripts",
+            "Scripts that this node knows.",
+            lambda now: len(now.sources.scripts.library),
+        ),
+        gauge(
+            "scripts_bytes",
+            "What these count for. Beyond the setting lua-scripts-max those go that were not used for longest.",
+            lambda now: now.sources.scripts.library.size_bytes,
+        ),
+        counter(
+            "scripts_evicted_total",
+            "Scripts that went because there was no room; EVALSHA answers NOSCRIPT then.",
+            lambda now: now.sources.scripts.library.evicted,
+        ),
+        gauge(
+            "scripts_memory_bytes",
+            "What Lua has allocated, for scripts that run and for those that are known (see lua-memory-max).",
+            lambda now: now.sources.scripts.memory_bytes,
+        ),
+        counters(
+            "scripts_ended_total",
+            "Scripts that were ended, by what they took too much of (see lua-time-limit and lua-memory-max).",
+            {"reason": "time, memory"},
+            lambda now: by(now.sources.scripts.ended),
+        ),
+    ),
+)

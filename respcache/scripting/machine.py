@@ -1,0 +1,257 @@
+"""The Lua of a node: one sandbox, in which one script at a time runs.
+
+Lua is the 5.1 of the package lupa, which comes with the extra `respcache[lua]`. What scripts see is made in
+sandbox.lua, cjson.lua and cmsgpack.lua; this module is the way in and out.
+
+An allocation beyond Lua's limit inside of a call into Python, or out of it, unwinds a stack that it must not. So calls
+into Python begin with a look at the memory (`room` in sandbox.lua), Lua's own limit lies above that of the setting
+by more than such a call needs, and what is large is weighed before it is handed over.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from hashlib import sha1
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from respcache.errors import CommandError
+from respcache.reply import Reply
+from respcache.scripting import bits, packing
+from respcache.scripting.conversion import SCALAR, Converted, Tables, from_lua, to_lua, weight
+from respcache.scripting.tail_calls import without_tail_calls
+
+if TYPE_CHECKING:
+    from lupa.lua51 import LuaRuntime
+
+HOOK_INSTRUCTIONS: Final = 100_000
+"""Instructions from one look at the clock and the memory to the next: about half a millisecond."""
+HEADROOM_BYTES: Final = 16 * 1024 * 1024
+"""By how much Lua's own limit lies above the one that scripts are held to."""
+LIGHT_BYTES: Final = 64 * 1024
+"""What is handed to Lua without a look at its memory."""
+ARGUMENTS_AT_ONCE: Final = 200
+"""Keys and arguments that are handed over in one call; more go in tables."""
+REDIS_VERSION: Final = b"7.0.15"
+REDIS_VERSION_NUMBER: Final = 0x07000F
+USER_SCRIPT: Final = b"@user_script"
+"""What Lua calls the text of a script in errors."""
+
+
+class NoLua(CommandError):
+    """The package that runs Lua is not installed; nothing was run."""
+
+    def __init__(self) -> None:
+        super().__init__("scripts need Lua, which is not installed on this node: pip install 'respcache[lua]'")
+
+
+class NotCompiled(CommandError):
+    """The text is no Lua; nothing was run."""
+
+
+class NoRoom(CommandError):
+    """Arguments or replies do not fit into the memory for scripts."""
+
+    def __init__(self) -> None:
+        super().__init__("not enough memory for the script (see lua-memory-max)")
+
+
+class Failed(Exception):
+    """A script has ended with an error; what it did before stays."""
+
+    def __init__(self, text: bytes, source: bytes, line: int) -> None:
+        super().__init__(text)
+        self.text, self.source, self.line = text, source, line
+        """The error with its code, and where it happened; no line below 0."""
+
+
+class Ended(Exception):
+    """A script was ended because it took too long ("time") or too much memory ("memory"); what it did stays."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Surroundings(Protocol):
+    """What a script can ask for while it runs."""
+
+    def perform(self, argv: list[bytes]) -> Reply:
+        """Run a command. Raises CommandError."""
+
+    def knows(self, command: bytes) -> bool:
+        """Tell whether there is such a command."""
+
+    def log(self, level: int, text: bytes) -> None:
+        """Write to the log of the node, with one of Redis' levels."""
+
+    def out_of_time(self) -> bool:
+        """Tell whether the script has to end."""
+
+
+class Machine:
+    """A Lua with a sandbox in it. Raises NoLua if there is none."""
+
+    def __init__(self, surroundings: Surroundings, *, memory_max_bytes: int, seed: int) -> None:
+        """`memory_max_bytes` is for all that scripts keep and use; `seed` begins math.random."""
+        try:
+            from lupa import lua51  # noqa: PLC0415 # the extra may be missing
+        except ImportError:
+            raise NoLua from None
+        self._surroundings: Final = surroundings
+        self._limit_bytes: Final = memory_max_bytes
+        self._errors: Final[type[Exception]] = lua51.LuaError
+        self._lua: Final[LuaRuntime] = lua51.LuaRuntime(
+            encoding=None,
+            source_encoding="latin-1",
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+            attribute_filter=_no_attribute,
+            max_memory=memory_max_bytes + HEADROOM_BYTES,
+        )
+        self.protocol = 2
+        """The version of RESP in which the running script wants replies."""
+        self.fault: Exception | None = None
+        """An error of our own that came up while a script ran: the script was told that something is wrong."""
+        self._tables: Final[Tables] = self._lua.table_from
+        natives: dict[bytes, object] = {
+            b"call": self._call,
+            b"tick": surroundings.out_of_time,
+            b"log": self._log,
+            b"sha1hex": lambda text: sha1(text, usedforsecurity=False).hexdigest().encode(),
+            b"setresp": self._setresp,
+            b"pack": packing.pack,
+            b"unpack": packing.unpack,
+            b"size": packing.size,
+            b"patched": without_tail_calls,
+            b"known": self._known,
+            b"version": REDIS_VERSION,
+            b"version_number": REDIS_VERSION_NUMBER,
+        }
+        natives |= {f"bit_{name}".encode(): function for name, function in bits.LIBRARY.items()}
+        parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, HOOK_INSTRUCTIONS)
+        self._compile, self._run, self._run_long, install, null = parts
+        install(b"cjson", self._part("cjson.lua")(null))
+        install(b"cmsgpack", self._part("cmsgpack.lua")(pack_double, unpack_double))
+        self._lua.execute(b"math.randomseed(%d) python = nil" % seed)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What Lua has allocated."""
+        return int(self._lua.get_memory_used() or 0)
+
+    def compile(self, text: bytes, name: bytes = USER_SCRIPT) -> object:
+        """Make a function of the text of a script. Raises NotCompiled or NoRoom."""
+        self._make_room(len(text))
+        try:
+            made = self._compile(text, name)
+        except self._errors as reason:
+            raise NotCompiled(str(reason)) from None
+        if isinstance(made, tuple):
+            raise NotCompiled(made[1].decode("utf-8", "surrogateescape"))
+        return made
+
+    def run(self, chunk: object, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
+        """Run a script to its end, and give its reply. Raises Failed, Ended or NoRoom."""
+        self.protocol, self.fault = 2, None
+        self._make_room(weight([*keys, *arguments]))
+        try:
+            if len(keys) + len(arguments) <= ARGUMENTS_AT_ONCE:
+                outcome = self._run(chunk, len(keys), *keys, *arguments)
+            else:
+                outcome = self._run_long(chunk, self._tables(keys), self._tables(arguments))
+        except self._errors:  # ended in the midst of our own preparations
+            raise Ended("memory" if self.memory_bytes > self._limit_bytes else "time") from None
+        return self._reply(outcome if isinstance(outcome, tuple) else (outcome,))
+
+    def _reply(self, outcome: tuple[Any, ...]) -> Reply:
+        kind, *found = outcome
+        if kind == b"plain":
+            return SCALAR[type(found[0])](found[0], self.protocol) if found else None
+        if kind == b"list":
+            return from_lua(found, self.protocol)
+        if kind == b"long":
+            return from_lua(list(found[0].values()), self.protocol)
+        if kind == b"ended":
+            raise Ended(found[0].decode())
+        text, source, line = found
+        raise Failed(text, source, int(line))
+
+    def _make_room(self, more_bytes: int) -> None:
+        """See to it that so much can be handed over. Raises NoRoom."""
+        if self.memory_bytes + more_bytes > self._limit_bytes:
+            self._lua.gccollect()
+            if self.memory_bytes + more_bytes > self._limit_bytes:
+                raise NoRoom
+
+    def _call(self, *arguments: object) -> Converted:
+        """Run a command for a script: what kind of answer it is (see `answered` in sandbox.lua), and the answer."""
+        try:
+            argv = _argv(arguments)
+            reply = self._surroundings.perform(argv)
+            if type(reply) is int:
+                return (1, reply)
+            size = weight(reply)
+            if size > LIGHT_BYTES:
+                self._make_room(size)
+            return to_lua(reply, self.protocol, self._tables)
+        except NoRoom:
+            return (9, b"not enough memory")
+        except CommandError as refusal:
+            return (0, refusal.line())
+        except Exception as fault:  # noqa: BLE001 # it must not unwind Lua's stack; `run` passes it on
+            self.fault = fault
+            return (0, b"ERR internal error")
+
+    def _known(self, *arguments: object) -> bool:
+        return type(arguments[0]) is bytes and self._surroundings.knows(arguments[0])
+
+    def _log(self, level: int, text: bytes) -> None:
+        self._surroundings.log(level, text)
+
+    def _setresp(self, version: int) -> None:
+        self.protocol = version
+
+    def _part(self, name: str) -> Callable[..., Any]:
+        """Load a file of this package, with which errors of scripts have nothing to do."""
+        source = resources.files(__package__).joinpath(name).read_bytes()
+        load = self._lua.eval(b"function(text) return assert(loadstring(text, '=respcache'))() end")
+        made: Callable[..., Any] = load(source)
+        return made
+
+
+def pack_double(number: float) -> bytes:
+    """Write a number as MessagePack does: in 4 bytes if they are enough."""
+    try:
+        if struct.unpack(">f", struct.pack(">f", number))[0] == number:
+            return b"\xca" + struct.pack(">f", number)
+    except OverflowError:
+        pass
+    return b"\xcb" + (struct.pack(">d", number) if number == number else b"\xff\xf8\0\0\0\0\0\0")  # noqa: PLR0124 # NaN
+
+
+def unpack_double(digits: bytes) -> float:
+    """Read a number of 4 or 8 bytes."""
+    number: float = struct.unpack(">f" if len(digits) == 4 else ">d", digits)[0]
+    return number
+
+
+def _argv(arguments: Sequence[object]) -> list[bytes]:
+    """Make a request of what a script has said. Raises CommandError."""
+    if not arguments:
+        raise CommandError("Please specify at least one argument for this redis lib call")
+    argv: list[bytes] = []
+    for argument in arguments:
+        if type(argument) is bytes:
+            argv.append(argument)
+        elif type(argument) is int:
+            argv.append(b"%d" % argument if abs(argument) < 10**17 else b"%.17g" % argument)
+        elif type(argument) is float:
+            argv.append(b"%.17g" % argument)
+        else:
+            raise CommandError("Lua redis lib command arguments must be strings or integers")
+    return argv
+
+
+def _no_attribute(_owner: object, _name: object, _setting: bool) -> str:  # noqa: FBT001 # as lupa calls it
+    raise AttributeError("scripts see nothing of Python")

@@ -1,0 +1,562 @@
+-- What scripts run in: made once for each node, out of the whole of Lua, of which scripts get a part.
+--
+-- Everything that Python does for scripts is called from here, behind `room`: a failed allocation
+-- inside of such a call would unwind Python's own stack. Python answers with values and never raises.
+return function(natives, limit_kb, hook_instructions)
+  local error, type, select, next, unpack, tostring = error, type, select, next, unpack, tostring
+  local rawget, rawset, rawequal, setmetatable, getmetatable = rawget, rawset, rawequal, setmetatable, getmetatable
+  local pcall, xpcall, pairs, loadstring, setfenv = pcall, xpcall, pairs, loadstring, setfenv
+  local gcinfo, collectgarbage, newproxy, tonumber = gcinfo, collectgarbage, newproxy, tonumber
+  local coroutine, debug, string, table = coroutine, debug, string, table
+  local sub, concat, getinfo, dump = string.sub, table.concat, debug.getinfo, string.dump
+
+  local OWN = "=respcache"
+  local READONLY = "Attempt to modify a readonly table"
+  local ENDED = {err = "ERR the script was ended"}
+  local ended = false -- why the script has to end; no script can catch that
+
+  local natives_call, natives_tick, natives_log, natives_sha1 =
+    natives("call"), natives("tick"), natives("log"), natives("sha1hex")
+  local natives_setresp, natives_pack, natives_unpack, natives_size =
+    natives("setresp"), natives("pack"), natives("unpack"), natives("size")
+  local natives_patched, natives_known = natives("patched"), natives("known")
+
+  local function room()
+    if gcinfo() > limit_kb then
+      collectgarbage()
+      if gcinfo() > limit_kb then error("not enough memory", 0) end
+    end
+  end
+
+  local function typename(count, value) return count == 0 and "no value" or type(value) end
+
+  local function bad_argument(position, name, text, level)
+    error("bad argument #" .. position .. " to '" .. name .. "' (" .. text .. ")", (level or 1) + 2)
+  end
+
+  -- time and memory: looked at every so many instructions, in every coroutine
+
+  local function hook()
+    if not ended then
+      if gcinfo() > limit_kb then
+        collectgarbage()
+        if gcinfo() > limit_kb then ended = "memory" end
+      end
+      if not ended and natives_tick() then ended = "time" end
+    end
+    if ended then error(ENDED, 0) end
+  end
+  debug.sethook(hook, "", hook_instructions)
+
+  -- tables that scripts can read and not change
+
+  local targets = setmetatable({}, {__mode = "k"}) -- what stands behind a proxy
+
+  local function refuse() error(READONLY, 2) end
+
+  local function readonly(target)
+    local proxy = setmetatable({}, {__index = target, __newindex = refuse})
+    targets[proxy] = target
+    return proxy
+  end
+
+  local function table_expected(name, count, value)
+    if type(value) ~= "table" then
+      bad_argument(1, name, "table expected, got " .. typename(count, value), 2)
+    end
+    return targets[value] or value
+  end
+
+  local base = {
+    _VERSION = _VERSION, assert = assert, error = error, gcinfo = gcinfo, ipairs = ipairs, rawequal = rawequal,
+    select = select, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
+  }
+  local G = readonly(base)
+  base._G = G
+  setmetatable(base, {
+    __index = function(_, name)
+      error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+    end,
+  })
+
+  function base.pairs(...) return pairs(table_expected("pairs", select("#", ...), ...)) end
+
+  function base.next(...)
+    local found = table_expected("next", select("#", ...), ...)
+    return next(found, (select(2, ...)))
+  end
+
+  function base.rawget(...)
+    local found = table_expected("rawget", select("#", ...), ...)
+    return rawget(found, (select(2, ...)))
+  end
+
+  function base.rawset(...)
+    local found, name, value = table_expected("rawset", select("#", ...), ...), select(2, ...)
+    if targets[(...)] then error(READONLY, 0) end
+    if select("#", ...) < 3 then bad_argument(select("#", ...) + 1, "rawset", "value expected") end
+    return rawset(found, name, value)
+  end
+
+  function base.setmetatable(...)
+    local target = table_expected("setmetatable", select("#", ...), ...)
+    local meta = select(2, ...)
+    if meta ~= nil and type(meta) ~= "table" or select("#", ...) < 2 then
+      bad_argument(2, "setmetatable", "nil or table expected")
+    end
+    if targets[(...)] then error(READONLY, 0) end
+    local old = getmetatable(target)
+    if type(old) == "table" and rawget(old, "__metatable") ~= nil then
+      error("cannot change a protected metatable", 2)
+    end
+    return setmetatable(target, meta)
+  end
+
+  local of_globals, of_strings = readonly({__index = function() end}), nil
+
+  function base.getmetatable(...)
+    local value = ...
+    if select("#", ...) == 0 then bad_argument(1, "getmetatable", "value expected") end
+    if rawequal(value, G) then return of_globals end
+    if type(value) == "table" and targets[value] then return nil end
+    return getmetatable(value)
+  end
+
+  -- what catches errors: as in Redis, an error of a command is caught as its text
+
+  local function settled(ok, caught, ...)
+    if ended then error(ENDED, 0) end
+    if ok then return true, caught, ... end
+    if type(caught) == "table" then
+      local text = rawget(caught, "err")
+      if type(text) == "string" then caught = text end
+    end
+    return false, caught
+  end
+
+  local function passed(...)
+    if ended then error(ENDED, 0) end
+    return ...
+  end
+
+  function base.pcall(...)
+    if select("#", ...) == 0 then return false end
+    return settled(pcall(...))
+  end
+
+  function base.xpcall(...)
+    if select("#", ...) < 2 then bad_argument(2, "xpcall", "value expected") end
+    local body, handler = ...
+    return passed(xpcall(body, function(caught)
+      if ended then return caught end -- no hook would end the handler of an error of the hook
+      return handler(caught)
+    end))
+  end
+
+  local function function_expected(name, count, value)
+    if type(value) ~= "function" then bad_argument(1, name, "Lua function expected", 2) end
+    return value
+  end
+
+  local function hooked(body)
+    local thread = coroutine.create(body)
+    debug.sethook(thread, hook, "", hook_instructions)
+    return thread
+  end
+
+  local resume = coroutine.resume
+  local threads = {running = coroutine.running, status = coroutine.status, yield = coroutine.yield}
+
+  function threads.create(...) return hooked(function_expected("create", select("#", ...), ...)) end
+
+  function threads.resume(...)
+    if type((...)) ~= "thread" then bad_argument(1, "resume", "coroutine expected") end
+    return passed(resume(...))
+  end
+
+  local function continued(ok, ...)
+    if ended then error(ENDED, 0) end
+    if ok then return ... end
+    error((...), 0)
+  end
+
+  function threads.wrap(...)
+    local thread = hooked(function_expected("wrap", select("#", ...), ...))
+    return function(...) return continued(resume(thread, ...)) end
+  end
+
+  -- Lua from text, and never from compiled code, which nobody could check
+
+  local function compiled(text, name)
+    if sub(text, 1, 1) == "\27" then return nil, "attempt to load a precompiled chunk" end
+    local chunk, reason = loadstring(text, name)
+    if not chunk then return nil, reason end
+    return setfenv(chunk, G)
+  end
+
+  function base.loadstring(...)
+    local text, name = ...
+    if type(text) == "number" then text = tostring(text) end
+    if type(text) ~= "string" then
+      bad_argument(1, "loadstring", "string expected, got " .. typename(select("#", ...), text))
+    end
+    return compiled(text, name == nil and text or tostring(name))
+  end
+
+  function base.load(...)
+    local read, name = ...
+    if type(read) ~= "function" then
+      bad_argument(1, "load", "function expected, got " .. typename(select("#", ...), read))
+    end
+    local pieces = {}
+    while true do
+      local piece = read()
+      if piece == nil or piece == "" then break end
+      if type(piece) ~= "string" then return nil, "reader function must return a string" end
+      pieces[#pieces + 1] = piece
+    end
+    return compiled(concat(pieces), name == nil and "=(load)" or tostring(name))
+  end
+
+  local collects = {collect = true, count = true, step = true}
+  local ignored = {stop = true, restart = true, setpause = true, setstepmul = true}
+
+  function base.collectgarbage(option, argument)
+    option = option == nil and "collect" or option
+    if ignored[option] then return 0 end -- the memory limit depends on it, and so do other scripts
+    if not collects[option] then
+      bad_argument(1, "collectgarbage", "invalid option '" .. tostring(option) .. "'")
+    end
+    return collectgarbage(option, argument)
+  end
+
+  local function copied(library)
+    local copy = {}
+    for name, value in pairs(library) do copy[name] = value end
+    return copy
+  end
+
+  local tables, insert = copied(table), table.insert
+
+  function tables.insert(...)
+    local target, count = ..., select("#", ...)
+    if type(target) ~= "table" then
+      bad_argument(1, "insert", "table expected, got " .. typename(count, target))
+    end
+    if targets[target] then error(READONLY, 0) end
+    if count ~= 2 and count ~= 3 then error("wrong number of arguments to 'insert'", 2) end
+    if count == 3 and not tonumber((select(2, ...))) then
+      bad_argument(2, "insert", "number expected, got " .. type((select(2, ...))))
+    end
+    return insert(...)
+  end
+
+  base.string, base.table, base.math = readonly(copied(string)), readonly(tables), readonly(copied(math))
+  base.coroutine = readonly(threads)
+  of_strings = readonly({__index = base.string})
+  getmetatable("").__metatable = of_strings
+
+  local null = newproxy(true)
+  getmetatable(null).__tostring = function() return "userdata: (nil)" end
+  getmetatable(null).__metatable = false
+
+  -- redis.*
+
+  local function answered(raises, kind, first, ...)
+    if kind == 1 then return first end
+    if kind == 2 then return {ok = first} end
+    if kind == 3 then return {first, ...} end
+    if kind == 0 then
+      local refusal = {err = first, ignore_error_stats_update = true}
+      if raises then error(refusal, 0) end
+      return refusal
+    end
+    error(first, 0) -- of the machine itself: not enough memory
+  end
+
+  local redis = {
+    LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+    REPL_NONE = 0, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_ALL = 3,
+    REDIS_VERSION = natives("version"), REDIS_VERSION_NUM = natives("version_number"),
+  }
+
+  function redis.call(...)
+    room()
+    return answered(true, natives_call(...))
+  end
+
+  function redis.pcall(...)
+    room()
+    return answered(false, natives_call(...))
+  end
+
+  local function refused(text) error({err = "ERR " .. text}, 0) end
+
+  function redis.error_reply(...)
+    local text = ...
+    if select("#", ...) ~= 1 or type(text) ~= "string" then return {err = "ERR wrong number or type of arguments"} end
+    if sub(text, 1, 1) ~= "-" then text = "-" .. text end
+    local code, rest = string.match(text, "^%-([^ ]*) (.*)$")
+    if not code then code, rest = "ERR", sub(text, 2) end
+    return {err = code .. " " .. (string.gsub(rest, "[\r\n]+$", "")), ignore_error_stats_update = true}
+  end
+
+  function redis.status_reply(...)
+    local text = ...
+    if select("#", ...) ~= 1 or type(text) ~= "string" then return {err = "ERR wrong number or type of arguments"} end
+    return {ok = text}
+  end
+
+  function redis.sha1hex(...)
+    if select("#", ...) ~= 1 then refused("wrong number of arguments") end
+    local text = ...
+    if type(text) == "number" then text = tostring(text) end
+    room()
+    return natives_sha1(type(text) == "string" and text or "")
+  end
+
+  function redis.log(...)
+    local level = ...
+    if select("#", ...) < 2 then refused("redis.log() requires two arguments or more.") end
+    if type(level) ~= "number" then refused("First argument must be a number (log level).") end
+    if level < 0 or level > 3 then refused("Invalid debug level.") end
+    local words = {}
+    for at = 2, select("#", ...) do
+      local word = select(at, ...)
+      if type(word) == "string" or type(word) == "number" then words[#words + 1] = word end
+    end
+    room()
+    natives_log(level, concat(words, " "))
+  end
+
+  function redis.setresp(...)
+    local version = ...
+    if select("#", ...) ~= 1 then refused("redis.setresp() requires one argument.") end
+    if version ~= 2 and version ~= 3 then refused("RESP version must be 2 or 3.") end
+    natives_setresp(version)
+  end
+
+  function redis.set_repl(...)
+    if select("#", ...) ~= 1 then refused("redis.set_repl() requires two arguments.") end
+    local flags = ...
+    if type(flags) ~= "number" or flags < 0 or flags > 3 then
+      refused("Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
+    end
+  end
+
+  function redis.acl_check_cmd(...)
+    if select("#", ...) == 0 then refused("Please specify at least one argument for this redis lib call") end
+    room()
+    if not natives_known(...) then refused("Invalid command passed to redis.acl_check_cmd()") end
+    return true
+  end
+
+  function redis.replicate_commands() return true end
+  function redis.breakpoint() return false end
+  function redis.debug() end
+
+  base.redis = readonly(redis)
+
+  -- libraries in Python on strings and numbers alone
+
+  local function given(name, ok, ...)
+    if ok == true then return ... end
+    if ok == false then error((...), 3) end
+    bad_argument(ok, name, (...), 2)
+  end
+
+  base.struct = readonly({
+    pack = function(...)
+      room()
+      return given("pack", natives_pack(...))
+    end,
+    unpack = function(...)
+      room()
+      return given("unpack", natives_unpack(...))
+    end,
+    size = function(...)
+      room()
+      return given("size", natives_size(...))
+    end,
+  })
+
+  local bits = {}
+  for name in string.gmatch("tobit tohex bnot band bor bxor lshift rshift arshift rol ror bswap", "%a+") do
+    local native = natives("bit_" .. name)
+    bits[name] = function(...)
+      room()
+      return given(name, native(...))
+    end
+  end
+  base.bit = readonly(bits)
+
+  -- running a script
+
+  local function where(level)
+    while true do
+      local frame = getinfo(level, "Sl")
+      if not frame then return "", -1 end
+      if frame.what ~= "C" and frame.what ~= "tail" and frame.source ~= OWN then return frame.source, frame.currentline end
+      level = level + 1
+    end
+  end
+
+  local function located(caught)
+    if type(caught) ~= "table" or targets[caught] then caught = {err = "ERR " .. tostring(caught)} end
+    local source, line = where(3)
+    rawset(caught, "source", source)
+    rawset(caught, "line", line)
+    return caught
+  end
+
+  -- A reply travels as a list: the kind of each value, then the value, or how many follow it.
+  local STRING, NUMBER, BOOLEAN, NULL, ARRAY, ERROR, STATUS, DOUBLE, MAP, SET, BIG, VERBATIM = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+  local DEPTH_MAX = 200
+
+  local flatten
+
+  local function flatten_table(value, list, depth)
+    local text = rawget(value, "err")
+    if type(text) == "string" then
+      list[#list + 1], list[#list + 2] = ERROR, text
+      return
+    end
+    text = rawget(value, "ok")
+    if type(text) == "string" then
+      list[#list + 1], list[#list + 2] = STATUS, text
+      return
+    end
+    local number = rawget(value, "double")
+    if type(number) == "number" then
+      list[#list + 1], list[#list + 2] = DOUBLE, number
+      return
+    end
+    local map, set = rawget(value, "map"), rawget(value, "set")
+    if type(map) == "table" or type(set) == "table" then
+      local at, count = #list + 2, 0
+      list[at - 1], list[at] = type(map) == "table" and MAP or SET, 0
+      for name, element in pairs(type(map) == "table" and map or set) do
+        flatten(name, list, depth)
+        if type(map) == "table" then flatten(element, list, depth) end
+        count = count + 1
+      end
+      list[at] = count
+      return
+    end
+    text = rawget(value, "big_number")
+    if type(text) == "string" then
+      list[#list + 1], list[#list + 2] = BIG, (string.gsub(text, "[\r\n]", " "))
+      return
+    end
+    local verbatim = rawget(value, "verbatim_string")
+    if type(verbatim) == "table" then
+      local form, body = rawget(verbatim, "format"), rawget(verbatim, "string")
+      if type(form) == "string" and type(body) == "string" then
+        list[#list + 1], list[#list + 2] = VERBATIM, sub(form .. "   ", 1, 3) .. body
+        return
+      end
+    end
+    local at, count = #list + 2, 0
+    list[at - 1], list[at] = ARRAY, 0
+    while true do
+      local element = rawget(value, count + 1)
+      if element == nil then break end
+      count = count + 1
+      flatten(element, list, depth)
+    end
+    list[at] = count
+  end
+
+  function flatten(value, list, depth)
+    local kind = type(value)
+    local at = #list
+    if kind == "string" then
+      list[at + 1], list[at + 2] = STRING, value
+    elseif kind == "number" then
+      list[at + 1], list[at + 2] = NUMBER, value
+    elseif kind == "boolean" then
+      list[at + 1], list[at + 2] = BOOLEAN, value
+    elseif kind == "table" and depth < DEPTH_MAX then
+      flatten_table(targets[value] or value, list, depth + 1)
+    elseif kind == "table" then
+      list[at + 1], list[at + 2] = ERROR, "ERR reached lua stack limit"
+    else
+      list[at + 1], list[at + 2] = NULL, false
+    end
+  end
+
+  local function flattened(value)
+    local list = {}
+    flatten(value, list, 0)
+    return list
+  end
+
+  local FEW = 200 -- values that a call may return at once
+
+  local function outcome(ok, value)
+    if ended then return "ended", ended end
+    if not ok then
+      if type(value) ~= "table" then return "error", "ERR " .. tostring(value), "", -1 end
+      local text = rawget(value, "err")
+      local known = type(text) == "string" or type(text) == "number"
+      local source, line = rawget(value, "source"), rawget(value, "line")
+      return "error", known and tostring(text) or "ERR unknown error", tostring(source), tostring(line)
+    end
+    local kind = type(value)
+    if kind == "string" or kind == "number" or kind == "boolean" then return "plain", value end
+    if kind ~= "table" then return "plain" end
+    local fine, list = pcall(flattened, value)
+    if ended then return "ended", ended end
+    if not fine then return "error", "ERR " .. tostring(list), "", -1 end
+    if gcinfo() > limit_kb then
+      collectgarbage()
+      if gcinfo() > limit_kb then return "ended", "memory" end
+    end
+    if #list <= FEW then return "list", unpack(list) end
+    return "long", list
+  end
+
+  local function finished(...)
+    base.KEYS, base.ARGV = nil, nil
+    return ...
+  end
+
+  local function run(chunk, count, ...)
+    ended = false
+    local keys, arguments
+    if count == 0 then
+      keys, arguments = {}, {...}
+    elseif count == 1 then
+      keys, arguments = {(...)}, {select(2, ...)}
+    else
+      local all = {...}
+      keys, arguments = {}, {}
+      for at = 1, count do keys[at] = all[at] end
+      for at = count + 1, #all do arguments[at - count] = all[at] end
+    end
+    base.KEYS, base.ARGV = keys, arguments
+    return finished(outcome(xpcall(chunk, located)))
+  end
+
+  local function run_long(chunk, keys, arguments)
+    ended = false
+    base.KEYS, base.ARGV = keys, arguments
+    return finished(outcome(xpcall(chunk, located)))
+  end
+
+  -- A call in front of `return` leaves its caller on the stack, as calls of Redis' own functions do: an error
+  -- has a line then.
+  local function compile(text, name)
+    ended = false
+    if sub(text, 1, 1) == "\27" then return nil, "attempt to load a precompiled chunk" end
+    local chunk, reason = loadstring(text, name)
+    if not chunk then return nil, reason end
+    room()
+    local patched = natives_patched(dump(chunk))
+    return setfenv(loadstring(patched), G)
+  end
+
+  local function install(name, library) base[name] = readonly(library) end
+
+  return compile, run, run_long, install, null
+end

@@ -1,0 +1,66 @@
+"""Replies to Lua and back."""
+
+from typing import Any
+
+import pytest
+
+from respcache.errors import CommandError
+from respcache.reply import NULL_ARRAY, OK, BigNumber, Members, Pairs, Reply, Status, Verbatim
+from respcache.resp.encode import encode
+from respcache.scripting.conversion import ARRAY, INT64_MIN, NUMBER, from_lua, to_lua, weight
+
+
+def tables(elements: Any) -> Any:
+    """Show which table would be made."""
+    return {"table": elements}
+
+
+@pytest.mark.parametrize(
+    ("reply", "resp2", "resp3"),
+    [
+        (b"a", (1, b"a"), (1, b"a")),
+        (7, (1, 7), (1, 7)),
+        (None, (1, False), (1, None)),
+        (NULL_ARRAY, (1, False), (1, None)),
+        (OK, (2, b"OK"), (2, b"OK")),
+        (True, (1, 1), (1, True)),
+        (1.5, (1, b"1.5"), (1, {"table": {b"double": 1.5}})),
+        ([b"a", None, [1]], (3, b"a", False, {"table": [1]}), (3, b"a", None, {"table": [1]})),
+        ({b"a": 1}, (1, {"table": [b"a", 1]}), (1, {"table": {b"map": {"table": {b"a": 1}}}})),
+        (Members([b"a"]), (1, {"table": [b"a"]}), (1, {"table": {b"set": {"table": {b"a": True}}}})),
+        (Pairs([(b"a", 1)]), (1, {"table": [b"a", 1]}), (1, {"table": [{"table": [b"a", 1]}]})),
+        (BigNumber(b"12"), (1, b"12"), (1, {"table": {b"big_number": b"12"}})),
+        (CommandError("no"), (0, b"ERR no"), (0, b"ERR no")),
+        ([CommandError("no"), OK], (3, {"table": {b"err": b"ERR no"}}, {"table": {b"ok": b"OK"}}), None),
+        (
+            Verbatim(b"a", b"txt"),
+            (1, b"a"),
+            (1, {"table": {b"verbatim_string": {"table": {b"format": b"txt", b"string": b"a"}}}}),
+        ),
+    ],
+)
+def test_replies_reach_scripts_in_their_version_of_resp(reply: Reply, resp2: object, resp3: object) -> None:
+    """RESP2 flattens, RESP3 says what things are."""
+    assert to_lua(reply, 2, tables) == resp2
+    assert to_lua(reply, 3, tables) == (resp3 or resp2)
+    assert weight(reply) >= 64
+
+
+@pytest.mark.parametrize(
+    ("number", "cut"),
+    [
+        *((2.9, 2), (-2.9, -2), (5, 5), (float("inf"), INT64_MIN), (float("nan"), INT64_MIN), (1e300, INT64_MIN)),
+        *((2.0**63, INT64_MIN), (-(2.0**63), INT64_MIN)),
+    ],
+)
+def test_numbers_are_cut_to_integers(number: float, cut: int) -> None:
+    """As a cast in C does."""
+    assert from_lua([NUMBER, number], 2) == cut
+    assert from_lua([ARRAY, 1, NUMBER, number], 3) == [cut]
+
+
+def test_big_numbers_are_encoded_for_each_version() -> None:
+    """A type of its own in RESP3 only."""
+    assert encode(BigNumber(b"123"), 2) == b"$3\r\n123\r\n"
+    assert encode(BigNumber(b"123"), 3) == b"(123\r\n"
+    assert isinstance(from_lua([7, b"a\r\nb"], 2), Status)

@@ -1,0 +1,264 @@
+"""The sandbox: what scripts cannot reach, take or outlast."""
+
+import contextlib
+import time
+from typing import Final
+
+import pytest
+
+from respcache.errors import CommandError
+from respcache.reply import OK, Reply
+from respcache.scripting.machine import HEADROOM_BYTES, Ended, Failed, Machine, NotCompiled
+
+MEMORY_MAX_BYTES: Final = 8 * 1024 * 1024
+TIME_LIMIT_S: Final = 0.2
+
+
+class Surroundings:
+    """Commands that give back their arguments, large values on demand, and a clock."""
+
+    def __init__(self) -> None:
+        self.ends_s = 0.0
+        self.logged: Final[list[tuple[int, bytes]]] = []
+
+    def perform(self, argv: list[bytes]) -> Reply:
+        """Answer a command."""
+        if argv[0] == b"big":
+            return b"x" * int(argv[1])
+        if argv[0] == b"many":
+            return [b"x" * 100] * int(argv[1])
+        if argv[0] == b"refuse":
+            raise CommandError("refused")
+        if argv[0] == b"fault":
+            raise ZeroDivisionError
+        return OK if argv[0] == b"ok" else list(argv)
+
+    def knows(self, command: bytes) -> bool:
+        """Tell whether there is such a command."""
+        return command == b"ok"
+
+    def log(self, level: int, text: bytes) -> None:
+        """Note a line."""
+        self.logged.append((level, text))
+
+    def out_of_time(self) -> bool:
+        """Tell whether the script has to end."""
+        return time.monotonic() >= self.ends_s
+
+
+class Sandbox:
+    """A machine, and scripts one after the other."""
+
+    def __init__(self) -> None:
+        self.surroundings: Final = Surroundings()
+        self.machine: Final = Machine(self.surroundings, memory_max_bytes=MEMORY_MAX_BYTES, seed=1)
+
+    def run(self, text: str, *arguments: bytes) -> Reply:
+        """Run a script."""
+        chunk = self.machine.compile(text.encode())
+        self.surroundings.ends_s = time.monotonic() + TIME_LIMIT_S
+        return self.machine.run(chunk, [], list(arguments))
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    """Make one."""
+    return Sandbox()
+
+
+GONE: Final = (
+    *("os", "io", "debug", "package", "require", "module", "dofile", "loadfile", "newproxy", "getfenv", "setfenv"),
+    *("print", "python", "jit", "lupa", "natives", "room"),
+)
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_what_leads_out_is_not_there(sandbox: Sandbox, name: str) -> None:
+    """No way to files, processes, the debugger, other environments or Python."""
+    with pytest.raises(Failed, match="nonexistent global variable"):
+        sandbox.run(f"return {name}")
+    assert sandbox.run(f"return rawget(_G, '{name}')") is None
+
+
+WALK: Final = """
+local seen, found = {}, {}
+local function walk(value)
+  if value == nil or seen[value] then return end
+  seen[value] = true
+  if type(value) == 'userdata' then found[#found + 1] = tostring(value) end
+  if type(value) == 'table' then
+    for name, element in pairs(value) do walk(name) walk(element) end
+  end
+  walk(getmetatable(value))
+end
+walk(_G) walk('') walk(redis.call)
+local function caught(...) walk((select(2, pcall(...)))) end
+caught(redis.call, 'refuse') caught(redis.call, 'fault') caught(redis.call, {}) caught(redis.call)
+caught(struct.pack, 'i99', 1) caught(struct.pack, 'z') caught(bit.band, {}) caught(cjson.decode, '{')
+caught(cmsgpack.unpack, '\\193') caught(redis.sha1hex) caught(redis.setresp, 9) caught(redis.log, 9, 'x')
+walk(redis.pcall('refuse')) walk(redis.pcall('many', 3)) walk({struct.unpack('bs', 'abc\\0')}) walk({bit.tohex(1)})
+xpcall(function() redis.call('refuse') end, walk)
+local thread = coroutine.create(function() redis.call('fault') end)
+walk({coroutine.resume(thread)})
+return found
+"""
+
+
+def test_nothing_of_python_can_be_had(sandbox: Sandbox) -> None:
+    """A walk over all that a script can reach, errors too, finds plain Lua, and one value that stands for null."""
+    assert sandbox.run(WALK) == [b"userdata: (nil)"]
+
+
+ESCAPES: Final = (
+    "return loadstring(string.dump(function() return 1 end))()",
+    "local once = string.dump(function() end) return load(function() local piece = once once = nil return piece end)()",
+    "string.rep = nil",
+    "string.new = 1",
+    "redis.call = nil",
+    "cjson.null.x = 1",
+    "return cjson.null.x",
+    "return cjson.null()",
+    "getmetatable('').__index.rep = nil",
+    "getmetatable('').__index = nil",
+    "setmetatable(_G, {})",
+    "rawset(_G, 'x', 1)",
+    "rawset(string, 'x', 1)",
+    "getmetatable(_G).__index = nil",
+    "x = 1",
+    "_G.x = 1",
+    "KEYS = {}",
+    "pcall = nil",
+    "function x() end",
+    "return redis.call.x",
+    "setmetatable(cjson.null, {})",
+    "coroutine.wrap(function() x = 1 end)()",
+    "loadstring('x = 1')()",
+    "return math.huge.x",
+    "error(setmetatable({}, {__tostring = function() x = 1 end}))",
+)
+
+
+@pytest.mark.parametrize("script", ESCAPES)
+def test_escapes_are_refused(sandbox: Sandbox, script: str) -> None:
+    """Compiled code, changes of what all scripts share, new globals: each is an error of the script alone."""
+    with pytest.raises(Failed):
+        sandbox.run(script)
+    assert sandbox.run("return ('ab'):rep(2) .. type(redis.call) .. cjson.encode({1})") == b"ababfunction[1]"
+
+
+def test_a_script_leaves_nothing_for_the_next_one(sandbox: Sandbox) -> None:
+    """Not by raw writes into what they share, nor by KEYS and ARGV, nor by the version of RESP."""
+    sandbox.run("pcall(table.insert, string, 'x') pcall(table.insert, _G, 'y') redis.setresp(3) ARGV[1] = 'z'", b"a")
+    assert sandbox.run("return {string[1] or 'none', rawget(_G, 1) or 'none', #ARGV}") == [b"none", b"none", 0]
+    assert sandbox.run("return true") == 1
+
+
+ENDLESS: Final = (
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    "while true do coroutine.wrap(function() while true do end end)() end",
+    "local c = coroutine.create(function() while 1 do coroutine.yield() end end) while 1 do coroutine.resume(c) end",
+    "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+    "while true do pcall(coroutine.wrap(function() pcall(function() while true do end end) end)) end",
+    "while true do pcall(redis.call, 'ok') end",
+    "local t = setmetatable({}, {__index = function() while 1 do end end}) while 1 do pcall(rawequal, 1, t.x) end",
+    "table.sort({3, 2, 1}, function() while true do end end)",
+    "string.gsub('aaa', 'a', function() while true do end end)",
+    "load(function() while true do end end)",
+    "while true do pcall(cjson.decode, '[' .. ('1,'):rep(10000) .. '1]') end",
+)
+
+
+@pytest.mark.parametrize("script", ENDLESS)
+def test_a_script_that_does_not_end_is_ended(sandbox: Sandbox, script: str) -> None:
+    """However it catches errors, in whatever coroutine; the next script runs as if nothing had been."""
+    with pytest.raises(Ended, match="time"):
+        sandbox.run(script)
+    assert sandbox.run("return {1, 'a', {ok = 'b'}}") == [1, b"a", OK.__class__(b"b")]
+
+
+def test_values_are_looked_into_without_their_own_rules(sandbox: Sandbox) -> None:
+    """What a script returns, or fails with, cannot run anything more."""
+    assert sandbox.run("return setmetatable({1}, {__index = function() while true do end end})") == [1]
+    with pytest.raises(Failed, match="unknown error"):
+        sandbox.run("error(setmetatable({}, {__index = function() while true do end end}))")
+
+
+FILLERS: Final = (
+    "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end",
+    "pcall(function() local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end end) while true do end",
+    "local s = 'x' while true do s = s .. s end",
+    "return ('x'):rep(1e9)",
+    "return table.concat({('x'):rep(1e6), ('y'):rep(1e6)}, ('z'):rep(1e7))",
+    "return string.format('%s%s%s%s', ('x'):rep(4e6), ('y'):rep(4e6), ('z'):rep(4e6), ('z'):rep(5e6))",
+    "return #redis.call('big', 20000000)",
+    "return #redis.call('many', 200000)",
+    "local t = {} while true do t = {t} end",
+    "return cjson.encode({('x'):rep(3e6), ('y'):rep(3e6), ('z'):rep(3e6)})",
+)
+BRIM: Final = """
+local t, n = {}, 0
+local function fill(size) while true do t = {t, ('x'):rep(size) .. n} n = n + 1 end end
+pcall(fill, 100000) pcall(fill, 1000) pcall(fill, 10)
+"""
+"""Takes all memory to the last few bytes."""
+AT_THE_BRIM: Final = (
+    "for i = 1, 2000 do pcall(redis.call, 'ok', 'x') end",
+    "for i = 1, 2000 do pcall(redis.call, t, t, t) end",
+    "for i = 1, 2000 do pcall(redis.call, 'big', 5000) end",
+    "for i = 1, 2000 do pcall(redis.log, 1, 'x') end",
+    "for i = 1, 2000 do pcall(redis.sha1hex, 'x') end",
+    "for i = 1, 2000 do pcall(struct.pack, 'i4', 1) end",
+    "for i = 1, 2000 do pcall(bit.tohex, 1) end",
+    "return t",
+    "error(t)",
+    "while true do end",
+)
+
+
+@pytest.mark.parametrize("script", [*FILLERS, *(BRIM + script for script in AT_THE_BRIM)])
+def test_memory_is_limited(sandbox: Sandbox, script: str) -> None:
+    """A script that takes too much fails or is ended; the process does not, and the next script has its memory."""
+    with contextlib.suppress(Ended) if script.startswith(BRIM + "for") else pytest.raises((Ended, Failed)):
+        sandbox.run(script)
+    assert sandbox.machine.memory_bytes <= MEMORY_MAX_BYTES + HEADROOM_BYTES
+    assert sandbox.run("return #('x'):rep(1000000)") == 1_000_000
+    assert sandbox.run("return #redis.call('big', 1000000)") == 1_000_000
+
+
+def test_a_fault_of_our_own_does_not_unwind_lua(sandbox: Sandbox) -> None:
+    """The script is told that something is wrong, and whoever ran it finds the fault."""
+    assert sandbox.run("local ok, text = pcall(redis.call, 'fault') return text") == b"ERR internal error"
+    assert isinstance(sandbox.machine.fault, ZeroDivisionError)
+
+
+def test_many_keys_and_arguments_are_handed_over(sandbox: Sandbox) -> None:
+    """More than fit into a call, and as many bytes as there is room for."""
+    chunk = sandbox.machine.compile(b"return {#KEYS, #ARGV, KEYS[1], ARGV[#ARGV]}")
+    sandbox.surroundings.ends_s = time.monotonic() + 60
+    keys, arguments = [b"k%d" % number for number in range(9000)], [b"%d" % number for number in range(9000)]
+    assert sandbox.machine.run(chunk, keys, arguments) == [9000, 9000, b"k0", b"8999"]
+    with pytest.raises(CommandError, match="not enough memory"):
+        sandbox.machine.run(chunk, [], [b"x" * MEMORY_MAX_BYTES])
+
+
+def test_errors_name_the_line_of_a_call_behind_return(sandbox: Sandbox) -> None:
+    """Lua would have dropped the caller of a tail call."""
+    with pytest.raises(Failed) as caught:
+        sandbox.run("local function f()\n\n  return redis.call('refuse')\nend\nreturn f()")
+    assert (caught.value.text, caught.value.source, caught.value.line) == (b"ERR refused", b"@user_script", 3)
+
+
+def test_what_is_no_lua_is_not_compiled(sandbox: Sandbox) -> None:
+    """In the words of Lua; compiled code is no Lua either."""
+    with pytest.raises(NotCompiled, match="user_script:1: unexpected symbol near '<eof>'"):
+        sandbox.machine.compile(b"return 1 +")
+    with pytest.raises(NotCompiled, match="precompiled"):
+        sandbox.machine.compile(b"\x1bLua")
+
+
+def test_log_lines_carry_their_level(sandbox: Sandbox) -> None:
+    """All arguments in one line."""
+    sandbox.run("redis.log(redis.LOG_WARNING, 'a', 1, 'b')")
+    assert sandbox.surroundings.logged == [(3, b"a 1 b")]

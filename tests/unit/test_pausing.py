@@ -1,0 +1,93 @@
+"""CLIENT PAUSE: commands held up, and run afterwards in their order."""
+
+import pytest
+
+from respcache.commands.session import Session
+from respcache.executor import resolve
+from respcache.pausing import Postponed
+from respcache.pending import Pending
+from unit.alone import Alone
+
+
+class Paused:
+    """A node whose clients can be held up."""
+
+    def __init__(self) -> None:
+        self.node = Alone()
+        self.front = self.node.front
+        self.front.rerun = self.node.executor.alone
+        self.client = self.front.client()
+
+    def run(self, session: Session, line: bytes) -> bytes | Pending:
+        """Run one command."""
+        [reply] = self.node.run(session, line)
+        return reply
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+        self.front.now_s += seconds
+        for alarm in self.front.alarms:
+            if alarm.due_s <= self.front.now_s and not alarm.cancelled:
+                alarm.callback()
+
+
+@pytest.fixture
+def paused() -> Paused:
+    """One node."""
+    return Paused()
+
+
+def test_all_commands_wait_until_the_time_is_over(paused: Paused) -> None:
+    """Of clients that come meanwhile, too; they count as blocked, and those behind them wait."""
+    other = paused.front.client()
+    assert paused.run(paused.client, b"CLIENT PAUSE 500") == b"+OK\r\n"
+    newcomer = paused.front.client()
+    replies = [paused.run(session, b"SET key value") for session in (other, newcomer)]
+    assert [isinstance(reply, Postponed) for reply in replies] == [True, True]
+    assert [session.barrier for session in (other, newcomer)] == replies
+    assert other.is_blocked
+    assert not paused.front.host.store.keyspace(0).at(b"key").values
+    paused.pass_time(0.499)
+    assert [reply.wire for reply in replies if isinstance(reply, Pending)] == [None, None]
+    paused.pass_time(0.001)
+    assert [reply.wire for reply in replies if isinstance(reply, Pending)] == 2 * [b"+OK\r\n"]
+    assert not any(session.restricted or session.is_blocked for session in (other, newcomer, paused.client))
+    assert paused.run(other, b"GET key") == b"$5\r\nvalue\r\n"
+
+
+def test_writes_alone_can_be_held_up(paused: Paused) -> None:
+    """Publishing is one of them, and a transaction is that holds one."""
+    for session in (paused.client, other := paused.front.client()):
+        paused.run(session, b"MULTI")
+    paused.run(paused.client, b"GET key")
+    paused.run(other, b"SET key value")
+    paused.run(third := paused.front.client(), b"CLIENT PAUSE 500 WRITE")
+    assert paused.run(third, b"GET key") == b"$-1\r\n"
+    pause = paused.front.host.pause
+    assert pause.holds(third, resolve([b"PUBLISH", b"c", b"m"]))
+    assert pause.holds(other, resolve([b"EXEC"]))
+    assert not pause.holds(paused.client, resolve([b"EXEC"]))
+    assert paused.run(third, b"CLIENT UNPAUSE") == b"+OK\r\n"
+    assert not pause.holds(other, resolve([b"EXEC"]))
+
+
+def test_the_last_word_counts(paused: Paused) -> None:
+    """A later pause takes the place of an earlier one, with its length and kind."""
+    paused.run(paused.client, b"CLIENT PAUSE 100000 WRITE")
+    paused.run(paused.client, b"CLIENT PAUSE 10 WRITE")
+    paused.pass_time(0.01)
+    assert not paused.front.host.pause.is_on
+    assert all(alarm.cancelled or alarm.due_s <= paused.front.now_s for alarm in paused.front.alarms)
+
+
+def test_a_client_that_is_gone_has_nothing_run(paused: Paused) -> None:
+    """And CLIENT UNBLOCK does not end a pause."""
+    paused.run(paused.client, b"CLIENT PAUSE 500 WRITE")
+    other = paused.front.client()
+    reply = paused.run(other, b"SET key value")
+    assert isinstance(reply, Postponed)
+    assert paused.run(paused.client, b"CLIENT UNBLOCK %d" % other.client_id) == b":0\r\n"
+    reply.abandon()
+    paused.run(paused.client, b"CLIENT UNPAUSE")
+    assert reply.wire is None
+    assert not paused.front.host.store.keyspace(0).at(b"key").values

@@ -1,0 +1,516 @@
+"""Commands that wait: served in turn through any node, by nobody twice, and for nobody who is gone."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.registry import Command
+from respcache.commands.session import Session
+from respcache.errors import CrossSlot, Moved
+from respcache.internal import BLOCK, LEAVE, TAKE, TURN
+from respcache.pending import Pending
+from respcache.reply import OK
+from respcache.resp.encode import encode, integer
+from unit.alone import NotedLog
+from unit.neighbours import NAMES, TIMEOUT_S, Question, Street, arrived, key_of
+
+A, B, C = (key_of(name) for name in NAMES)
+NOTHING = b"*-1\r\n"
+UNBLOCKED = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
+MOVE = (b"BLMOVE", A, C, b"LEFT", b"LEFT", b"0")
+
+
+def popped(key: bytes, element: bytes) -> bytes:
+    """Write the reply of BLPOP."""
+    return encode([key, element], 2)
+
+
+def there(*replies: Pending) -> bool:
+    """Tell whether any of them has come."""
+    return any(reply.wire is not None for reply in replies)
+
+
+class Town(Street):
+    """Nodes, and clients that wait."""
+
+    def wait(self, name: str, *words: bytes, session: Session | None = None) -> Pending:
+        """Have a client of a node make a call that is not answered at once."""
+        session = session or self.client(name)
+        [reply] = self.nodes[name].batch(session, words)
+        self.settle()
+        assert isinstance(reply, Pending)
+        return reply
+
+    def blocked(self, name: str, *words: bytes) -> tuple[Session, Pending]:
+        """Have a client wait for a key."""
+        session = self.client(name)
+        reply = self.wait(name, *words, session=session)
+        assert not there(reply)
+        assert session.is_blocked
+        return session, reply
+
+    def move(self, key: bytes, owner: str) -> None:
+        """Give the partition of a key to another node, which all nodes hear of."""
+        number = partition_of(key)
+        before = next(iter(self.nodes.values())).table.primary[number]
+        for node in self.nodes.values():
+            node.table.version = (1, node.table.version[1] + 1)
+            node.table.primary[number] = owner
+        self.nodes[before].locks.close(number)
+        self.nodes[owner].locks.open(number, None)
+        for node in self.nodes.values():
+            node.router.rerouted()
+
+    def idle(self) -> bool:
+        """Tell whether no node remembers anybody who waits, or keeps anything locked."""
+        return all(
+            not node.router.tickets and not node.router._desk.waits and not node.locks._holders
+            for node in self.nodes.values()
+        )
+
+
+@pytest.fixture
+def town() -> Town:
+    """Three nodes."""
+    return Town()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key", [A, B])
+def test_whoever_waits_is_served_through_any_node(town: Town, name: str, key: bytes) -> None:
+    """By a push at any other one, which sees the element no more."""
+    session, reply = town.blocked(name, b"BLPOP", key, b"0")
+    assert town.ask(town.client("b"), b"RPUSH", key, b"1", b"2", node="b") == integer(2)
+    assert reply.wire == popped(key, b"1")
+    assert not session.is_blocked
+    assert town.ask(town.client("c"), b"LRANGE", key, b"0", b"-1", node="c") == encode([b"2"], 2)
+    assert town.idle()
+
+
+def test_the_order_is_that_of_arrival_whatever_the_node(town: Town) -> None:
+    """The first one to have waited gets the first element."""
+    replies = [town.blocked(name, b"BLPOP", A, b"0")[1] for name in "bacba"]
+    town.ask(town.client(), b"RPUSH", A, *b"12345".split(), b"2", b"3", b"4", b"5")
+    assert [reply.wire for reply in replies] == [
+        popped(A, b"12345"),
+        *(popped(A, b"%d" % number) for number in range(2, 6)),
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_next_command_sees_what_is_left(town: Town, name: str) -> None:
+    """Also in the same batch: the key is offered before anybody else may look at it."""
+    _, reply = town.blocked(name, b"BLPOP", A, b"0")
+    out = town.nodes["a"].batch(town.client(), [b"RPUSH", A, b"1"], [b"LLEN", A], [b"RPOP", A], [b"EXISTS", A, B])
+    town.settle()
+    assert [arrived(one) for one in out] == [integer(1), integer(0), b"$-1\r\n", integer(0)]
+    assert reply.wire == popped(A, b"1")
+
+
+def test_keys_of_several_owners_are_waited_for_at_each(town: Town) -> None:
+    """The first that gets ready is it; the other owners forget."""
+    _, reply = town.blocked("a", b"BLPOP", A, B, C, b"0")
+    town.ask(town.client(), b"RPUSH", C, b"1")
+    assert reply.wire == popped(C, b"1")
+    assert town.idle()
+    assert town.ask(town.client(), b"RPUSH", B, b"2") == integer(1)
+    assert town.ask(town.client(), b"BRPOP", A, B, C, b"0") == popped(B, b"2")
+    assert town.idle()
+
+
+def test_of_two_owners_that_call_at_once_one_keeps_its_element(town: Town) -> None:
+    """What is not taken is there for the next one."""
+    _, reply = town.blocked("a", b"BLPOP", B, C, b"0")
+    town.nodes["b"].batch(town.client("b"), [b"RPUSH", B, b"1"])
+    town.nodes["c"].batch(town.client("c"), [b"RPUSH", C, b"2"])
+    town.settle()
+    assert reply.wire in {popped(B, b"1"), popped(C, b"2")}
+    left = [town.ask(town.client(), b"LRANGE", key, b"0", b"-1") for key in (B, C)]
+    assert sorted(left) == [b"*0\r\n", encode([b"2" if reply.wire == popped(B, b"1") else b"1"], 2)]
+    assert town.idle()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_move_between_owners_is_a_transaction(town: Town, name: str) -> None:
+    """BLMOVE waits for its source alone, and is refused for a target of another kind with nothing moved."""
+    _, reply = town.blocked(name, b"BLMOVE", B, C, b"LEFT", b"LEFT", b"0")
+    town.ask(town.client(), b"RPUSH", B, b"1", b"2")
+    assert reply.wire == b"$1\r\n1\r\n"
+    assert town.ask(town.client(), b"LRANGE", C, b"0", b"-1") == encode([b"1"], 2)
+    town.ask(town.client(), b"DEL", B)
+    _, reply = town.blocked(name, b"BRPOPLPUSH", B, C, b"0")
+    town.ask(town.client(), b"SET", C, b"v")
+    town.ask(town.client(), b"RPUSH", B, b"3")
+    assert reply.wire is not None
+    assert reply.wire.startswith(b"-WRONGTYPE")
+    assert town.ask(town.client(), b"LRANGE", B, b"0", b"-1") == encode([b"3"], 2)
+    assert town.idle()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("words", [b"BLPOP %b 0.5", b"BLPOP %b x 0.5", b"BLMOVE %b x LEFT LEFT 0.5"])
+def test_time_runs_out(town: Town, name: str, words: bytes) -> None:
+    """To the millisecond, and what comes later stays."""
+    _, reply = town.blocked(name, *(words % A).split())
+    town.pass_time(0.499)
+    assert not there(reply)
+    town.pass_time(0.001)
+    assert reply.wire == NOTHING
+    town.settle()
+    assert town.idle()
+    town.ask(town.client(), b"RPUSH", A, b"1")
+    assert town.ask(town.client(), b"LLEN", A) == integer(1)
+
+
+@pytest.mark.parametrize(("refused", "wire"), [(False, NOTHING), (True, UNBLOCKED)])
+def test_another_client_may_end_it(town: Town, refused: bool, wire: bytes) -> None:  # noqa: FBT001 # a parameter
+    """As if the time were over, or with an error; a second time there is nothing to end."""
+    session, reply = town.blocked("b", b"BLPOP", A, b"0")
+    waits = session.blocked
+    assert waits is not None
+    assert waits.unblock(refused=refused)
+    assert reply.wire == wire
+    assert not waits.unblock(refused=refused)
+    town.settle()
+    assert town.idle()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_taken_for_a_client_that_is_gone(town: Town, name: str) -> None:
+    """It left before, or while its turn was on its way to its node; the next one gets the element."""
+    _, gone = town.blocked(name, b"BLPOP", A, b"0")
+    session, killed = town.blocked(name, b"BLPOP", A, b"0")
+    _, next_ = town.blocked("c", b"BLPOP", A, b"0")
+    session.killed = True
+    town.nodes["a"].batch(town.client(), [b"RPUSH", A, b"1"])
+    gone.abandon()
+    town.settle()
+    if name == "a":  # it is served in the same turn: that was before it left
+        town.ask(town.client(), b"RPUSH", A, b"1")
+    assert next_.wire == popped(A, b"1")
+    assert killed.wire == b""
+    assert town.idle()
+
+
+GIVEN_BACK = (
+    ([b"RPUSH", A, b"1", b"2"], [b"BLPOP", A, b"0"]),
+    ([b"LPUSH", A, b"1", b"2"], [b"BRPOP", A, b"0"]),
+    ([b"RPUSH", A, b"1", b"2", b"3"], [b"BLMPOP", b"0", b"1", A, b"LEFT", b"COUNT", b"2"]),
+    ([b"RPUSH", A, b"1", b"2", b"3"], [b"BLMPOP", b"0", b"1", A, b"right", b"COUNT", b"2"]),
+    ([b"ZADD", A, b"1.5", b"m", b"2", b"n"], [b"BZPOPMIN", A, b"0"]),
+    ([b"ZADD", A, b"inf", b"m", b"2", b"n"], [b"BZPOPMAX", A, b"0"]),
+    ([b"ZADD", A, b"1", b"m", b"2", b"n", b"3", b"o"], [b"BZMPOP", b"0", b"1", A, b"MAX", b"COUNT", b"2"]),
+)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize(("push", "wait"), GIVEN_BACK)
+def test_what_was_taken_for_a_client_that_goes_meanwhile_goes_back(
+    town: Town, push: list[bytes], wait: list[bytes], protocol: int
+) -> None:
+    """To the place where it was, as if it had never been taken; whoever waits next gets it."""
+    session = town.client("b")
+    session.protocol = protocol
+    reply = town.wait("b", *wait, session=session)
+    town.nodes["a"].batch(town.client(), push)
+    town.end_turn()
+    taking = town.take(TAKE.name)
+    reply.abandon()
+    town.deliver(taking)
+    town.settle()
+    expected = Town()
+    expected.ask(expected.client(), *push)
+    assert town.values().keys() == expected.values().keys()
+    read = [b"LRANGE" if push[0].endswith(b"PUSH") else b"ZRANGE", A, b"0", b"-1"]
+    assert town.ask(town.client(), *read) == expected.ask(expected.client(), *read)
+    assert town.idle()
+
+
+def _served(town: Town, name: str) -> tuple[Pending, Question]:
+    """Have a client of another node wait, its turn come, and stop at the question of that name."""
+    _, reply = town.blocked("b", b"BLPOP", A, b"0")
+    town.nodes["a"].batch(town.client(), [b"RPUSH", A, b"1"])
+    town.end_turn()
+    return reply, town.take(name)
+
+
+def test_a_link_lost_while_waiting_costs_nothing(town: Town) -> None:
+    """It waits anew, at its place among those who have waited as long, and gets what was offered meanwhile."""
+    town.nodes["b"].batch(session := town.client("b"), [b"BLPOP", A, b"0"])
+    town.lose(town.take(TURN.name))
+    town.now += 1
+    _, later = town.blocked("c", b"BLPOP", A, b"0")
+    town.nodes["a"].router.peer_gone("b")
+    town.nodes["b"].router.routes_changed()
+    town.settle()
+    town.ask(town.client(), b"RPUSH", A, b"1")
+    assert not session.is_blocked
+    assert not there(later)
+    town.ask(town.client(), b"RPUSH", A, b"2")
+    assert later.wire == popped(A, b"2")
+    assert town.idle()
+
+
+def test_a_link_lost_at_the_turn_takes_nothing(town: Town) -> None:
+    """The owner unlocks the key and offers it to the next one; the node takes its client back to the queue."""
+    _, reply = town.blocked("b", b"BLPOP", A, b"0")
+    _, next_ = town.blocked("c", b"BLPOP", A, b"0")
+    lost = town.nodes["b"].router._desk
+    turn = next(iter(lost.waits))
+    town.nodes["a"].router.peer_gone("b")
+    town.ask(town.client(), b"RPUSH", A, b"1")
+    assert next_.wire == popped(A, b"1")
+    assert not there(reply)
+    turn.abandon()
+    town.settle()
+    assert town.idle()
+
+
+def test_a_link_lost_while_it_takes_is_told(town: Town) -> None:
+    """Nobody there can tell whether the element was taken: the client is told so, once."""
+    reply, question = _served(town, TAKE.name)
+    town.lose(question)
+    assert reply.wire is not None
+    assert reply.wire.startswith(b"-UNCERTAIN")
+    town.nodes["a"].router.peer_gone("b")
+    town.settle()
+    assert town.ask(town.client(), b"LLEN", A) == integer(1)
+    assert town.idle()
+
+
+def test_a_turn_that_is_refused_begins_anew(town: Town) -> None:
+    """As when the partition has moved between the call and the answer: nothing is lost, nothing taken twice."""
+    reply, question = _served(town, TAKE.name)
+    town.move(A, "c")
+    town.deliver(question)
+    town.settle()
+    assert not there(reply)
+    town.ask(town.client(), b"RPUSH", A, b"2")
+    assert reply.wire == popped(A, b"2")
+    assert town.idle()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("words", [(b"BLPOP", A, b"0"), (b"BLPOP", B, A, b"0"), MOVE])
+def test_waits_move_with_the_partition(town: Town, name: str, words: Sequence[bytes]) -> None:
+    """Those who wait hear nothing of it, keep their order, and are served by the new owner."""
+    _, reply = town.blocked(name, *words)
+    town.now += 1
+    _, later = town.blocked("a", b"BLPOP", A, b"0")
+    town.now += 1
+    town.move(A, "b")
+    town.settle()
+    assert not there(reply, later)
+    town.ask(town.client(), b"RPUSH", A, b"1", b"2")
+    if words is MOVE:
+        assert (reply.wire, later.wire) == (b"$1\r\n1\r\n", popped(A, b"2"))
+    else:
+        assert (reply.wire, later.wire) == (popped(A, b"1"), popped(A, b"2"))
+    assert town.idle()
+
+
+def test_giving_tickets_back_stirs_up_nobody(town: Town) -> None:
+    """Commands without an owner are not tried again for it; else they could go on giving tickets back for ever."""
+    router, number = town.nodes["a"].router, partition_of(B)
+    town.nodes["a"].table.primary[number] = ""
+    [reply] = town.nodes["a"].batch(town.client(), [b"BLPOP", B, b"0"])
+    town.nodes["a"].table.primary[number] = "b"
+    router.order(LEAVE, [LEAVE.name.encode(), b"b:w1"], (partition_of(A),))
+    assert not town.questions
+    router.routes_changed()
+    town.ask(town.client(), b"RPUSH", B, b"1")
+    assert isinstance(reply, Pending)
+    assert reply.wire == popped(B, b"1")
+
+
+def test_a_key_that_has_no_owner_for_too_long_ends_the_wait(town: Town) -> None:
+    """With the error that any command gets: certainly nothing was taken."""
+    _, reply = town.blocked("b", b"BLPOP", A, b"0")
+    town.now += 100 * TIMEOUT_S
+    town.nodes["b"].table.primary[partition_of(A)] = ""
+    town.nodes["b"].router.rerouted()
+    town.now += TIMEOUT_S - 0.1
+    town.nodes["b"].router.sweep()
+    assert not there(reply)
+    town.now += 0.2
+    town.nodes["b"].router.sweep()
+    assert reply.wire is not None
+    assert reply.wire.startswith(b"-CLUSTERDOWN")
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_too_few_copies_refuse_the_command_but_not_the_wait(town: Town, name: str) -> None:
+    """Who waits already goes on waiting: the element is there when there are enough again."""
+    locks, number = town.nodes["a"].locks, partition_of(A)
+    _, reply = town.blocked(name, b"BLPOP", A, b"0")
+    town.nodes["a"].batch(town.client(), [b"RPUSH", A, b"1"])
+    locks.ration(frozenset({number}))
+    town.settle()
+    assert not there(reply)
+    assert town.ask(town.client(name), b"BLPOP", A, b"0", node=name).startswith(b"-NOREPLICAS")
+    locks.ration(frozenset())
+    town.nodes["a"].router.routes_changed()
+    town.settle()
+    assert reply.wire == popped(A, b"1")
+    assert town.idle()
+
+
+def test_the_copies_are_told_the_pop(town: Town) -> None:
+    """The effect is that of the form that does not wait."""
+    log = NotedLog()
+    town = Town(("a",), log=log)
+    _, first = town.blocked("a", b"BLPOP", A, b"0")
+    _, second = town.blocked("a", b"BZPOPMAX", B, b"0")
+    _, third = town.blocked("a", b"BLMOVE", A, C, b"LEFT", b"RIGHT", b"0")
+    town.ask(town.client(), b"RPUSH", A, b"1", b"2")
+    town.ask(town.client(), b"ZADD", B, b"1", b"m")
+    assert first.wire
+    assert second.wire
+    assert third.wire
+    assert [argv for _, argv in log.effects] == [
+        [b"RPUSH", A, b"1", b"2"],
+        [b"LPOP", A, b"1"],
+        [b"LPOP", A],
+        [b"RPUSH", C, b"2"],
+        [b"ZADD", B, b"1", b"m"],
+        [b"ZREM", B, b"m"],
+    ]
+
+
+def test_commands_behind_one_that_waits_wait(town: Town) -> None:
+    """And those of others do not."""
+    session = town.client("a")
+    out = town.nodes["a"].batch(session, [b"BLPOP", A, b"0"], [b"SET", B, b"v"])
+    town.settle()
+    assert len(out) == 1
+    assert session.barrier is out[0]
+    assert town.ask(town.client(), b"EXISTS", B) == integer(0)
+
+
+def test_clients_that_know_the_slots_are_sent_away(town: Town) -> None:
+    """To the owner, or nowhere if there are several slots."""
+    session = town.client("a")
+    session.cluster_aware = True
+    assert town.ask(session, b"BLPOP", B, b"0").startswith(b"-" + Moved.code.encode())
+    assert town.ask(session, b"BLPOP", A, B, b"0").startswith(b"-" + CrossSlot.code.encode())
+    assert town.ask(session, b"BLPOP", A, b"0.01", node="b").startswith(b"-MOVED")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [BLOCK.name.encode(), b"b:w1"],
+        [BLOCK.name.encode(), b"b:w1", b"try", b"x", b"BLPOP", A, b"0"],
+        [BLOCK.name.encode(), b"b:w1", b"try", b"0", b"GET", A],
+        [BLOCK.name.encode(), b"b:w1", b"try", b"0", b"BLPOP", A],
+        [BLOCK.name.encode(), b"b:w1", b"try", b"0"],
+    ],
+)
+def test_what_makes_no_sense_is_refused(town: Town, argv: list[bytes]) -> None:
+    """And nothing stays behind."""
+    order = town.nodes["b"].router.order(BLOCK, argv, (partition_of(A),))
+    town.settle()
+    assert order.wire is not None
+    assert order.wire.startswith(b"-ERR")
+    assert town.idle()
+
+
+@pytest.mark.parametrize("row", [TURN, TAKE, LEAVE])
+def test_tickets_that_are_not_known_are_refused(town: Town, row: Command) -> None:
+    """They were given up, or their partition has moved; giving one back again does no harm."""
+    order = town.nodes["a"].router.order(row, [row.name.encode(), b"b:w1"], (partition_of(A),))
+    assert order.refused == (row is not LEAVE)
+    assert row is not LEAVE or order.wire == OK.wire
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("wait"), st.sampled_from(NAMES), st.sampled_from([A, B, b"%b %b" % (A, B), b"%b %b" % (C, A)])
+        ),
+        st.tuples(
+            st.just("move"),
+            st.sampled_from(NAMES),
+            st.sampled_from([b"%b %b" % (A, B), b"%b %b" % (B, C), b"%b %b" % (A, A)]),
+        ),
+        st.tuples(st.just("push"), st.sampled_from(NAMES), st.sampled_from([A, B, C])),
+        st.tuples(st.just("hand"), st.sampled_from(NAMES), st.sampled_from([A, B, C])),
+        st.tuples(st.just("leave"), st.integers(0, 20)),
+        st.tuples(st.just("deliver"), st.integers(1, 4)),
+    ),
+    max_size=40,
+)
+
+
+class Day(Town):
+    """What happens in a town, in any order, with everything on its way as long as one likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pushed = 0
+        self.waits: list[Pending] = []
+
+    def happen(self, event: tuple[object, ...]) -> None:
+        """Let one thing happen."""
+        match event:
+            case ("wait", str(name), bytes(keys)):
+                self._begin(name, b"BLPOP %b 0" % keys)
+            case ("move", str(name), bytes(keys)):
+                self._begin(name, b"BLMOVE %b LEFT LEFT 0" % keys)
+            case ("push", str(name), bytes(key)):
+                self.pushed += 1
+                self.nodes[name].batch(self.client(name), [b"RPUSH", key, b"%d" % self.pushed])
+            case ("hand", str(name), bytes(key)) if not any(question.order.row.writes for question in self.questions):
+                self.settle()
+                self.hand_over(key, name)
+            case ("leave", int(number)) if number < len(self.waits) and self.waits[number].wire is None:
+                self.waits[number].abandon()
+            case ("deliver", int(count)):
+                for _ in range(min(count, len(self.questions))):
+                    self.deliver(self.questions.popleft())
+                self.end_turn()
+
+    def _begin(self, name: str, line: bytes) -> None:
+        [reply] = self.nodes[name].batch(self.client(name), line.split())
+        wait = Pending()
+        wait.follow(reply)
+        self.waits.append(reply if isinstance(reply, Pending) else wait)
+
+    def hand_over(self, key: bytes, owner: str) -> None:
+        """Move a partition with what is in it."""
+        number = partition_of(key)
+        before = self.nodes["a"].table.primary[number]
+        partition = self.nodes[before].store.keyspace(0).partitions[number]
+        values = dict(partition.values)
+        partition.clear()
+        self.nodes[owner].store.keyspace(0).partitions[number].values.update(values)
+        self.move(key, owner)
+
+    def end(self) -> None:
+        """Let everything come to rest."""
+        for _ in range(5):
+            self.settle()
+            for node in self.nodes.values():
+                node.router.sweep()
+
+    def elements(self, key: bytes) -> list[bytes]:
+        """List what is in a list."""
+        owner = self.nodes["a"].table.primary[partition_of(key)]
+        wire = self.ask(self.client(owner), b"LRANGE", key, b"0", b"-1", node=owner)
+        return wire.split(b"\r\n")[2:-1:2]
+
+
+@settings(deadline=None, max_examples=60)
+@given(events=EVENTS)
+def test_every_element_is_somewhere_exactly_once(events: list[tuple[object, ...]]) -> None:
+    """Whoever waits, goes or moves meanwhile: an element is in a list, or one client has it."""
+    day = Day()
+    for event in events:
+        day.happen(event)
+    day.end()
+    left = [element for key in (A, B, C) for element in day.elements(key)]
+    given_ = [wait.wire.split(b"\r\n")[-2] for wait in day.waits if wait.wire and wait.wire.startswith(b"*")]
+    assert sorted(map(int, left + given_)) == list(range(1, day.pushed + 1))
