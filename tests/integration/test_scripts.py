@@ -136,6 +136,19 @@ async def test_scripts_are_isolated_and_their_effects_are_on_every_copy() -> Non
             assert len(copies(members, key.encode())) == 2
 
 
+async def test_scripts_serve_those_who_wait() -> None:
+    """A client waits through one node; a script through another one pushes, with keys of one owner or more."""
+    async with Cluster(nodes=3) as cluster, clients(cluster.members()) as nodes:
+        push = "for _, key in ipairs(KEYS) do redis.call('rpush', key, ARGV[1]) end return 1"
+        for number in range(5):
+            waiting = asyncio.ensure_future(nodes[0].blpop([f"list:{number}"], timeout=60))
+            assert await nodes[1].eval(push, 2, f"list:{number}", f"other:{number}", "x") == 1
+            assert list(await waiting or ()) == [f"list:{number}".encode(), b"x"]
+            assert await nodes[2].eval(push, 1, f"list:{number}", "y") == 1
+            popped = await nodes[0].blpop([f"list:{number}"], timeout=60)
+            assert list(popped or ()) == [f"list:{number}".encode(), b"y"]
+
+
 async def test_a_script_outlives_the_node_that_it_was_loaded_on() -> None:
     """The other nodes know it; what it wrote is on the copies."""
     async with Cluster(nodes=3) as cluster, clients(cluster.members()) as nodes:

@@ -61,7 +61,7 @@ _SYNC_OVERDUE: Final = 8
 """Sync intervals after which a difference is looked into although the view has not settled."""
 _SYNC_CONGESTED: Final = 0.5
 """The same where there is more news than gossip can carry. With 1,000 nodes that start at once, all know all after
-1.2 s; waiting for the view to settle they did after 2.6 s."""
+1.2 to 1.6 s; waiting for the view to settle they did after 2.6 s."""
 _RUMORS_PER_PACKET: Final = 20
 """Of members with usual names and metadata."""
 
