@@ -146,12 +146,18 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     lease_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     """How long a node may serve without hearing from a majority; 0 for 0.3, 1 or 5, by environment. A longer one
     bears longer stalls of the machine, and makes a failover after a node that hangs wait longer."""
+    replication: Literal["sync", "async"] = "sync"
+    """When a write is answered: sync: once all copies have it; async: at once, and lost if its node dies
+    just then. All nodes should have the same."""
     min_in_sync: Annotated[int, Meta(ge=0, le=7)] = 0
     """Copies in sync, of a key, below which writes are refused; 0 for one less than there should be, at most two."""
     peer_unacked_limit_bytes: UnackedBytes = 64 * 1024 * 1024
     """Bytes of writes that one other node has yet to confirm, above which writes to keys with copies there wait."""
     unacked_limit_bytes: UnackedBytes = 256 * 1024 * 1024
     """The same for all other nodes together; as much may wait to be written then, and what is more is refused."""
+    copy_check_interval_s: Seconds = 3600.0
+    """How often all copies are compared with their primaries, in the background; what differs is copied anew. 0 for
+    never."""
     unclean_after_s: Seconds | Literal["never"] = 30.0
     """How long keys wait for the last of their copies before they are given up, and their place is empty again."""
 

@@ -15,6 +15,7 @@ from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Rates
+from respcache.resp.encode import integer
 from respcache.settings import LiveSettings
 from respcache.slowlog import SlowLog
 from respcache.stats import Stats
@@ -58,6 +59,12 @@ class NodeHost:
         self.cluster_address = ("", 0)
         self.rotate: Callable[[Verb, str, int], Pending] = _refuse
         """Takes a step of a rotation, to be told in a version of RESP; a node with keys sets it."""
+        self.wait: Callable[[Session, int, float], Pending] = _wait_alone
+        """Waits until copies have what a client wrote; a node that has others sets it."""
+        self.breaks: Callable[[], int] = int
+        """Counts owners that were replaced without handing over."""
+        self.fail_over: Callable[[bool], None] = _fail_over_alone
+        """Has this node become the primary of what it has copies of; a node that has others sets it."""
         self._sessions: Final = sessions
         self._topology: Final = topology
         self._meet: Final = meet
@@ -132,6 +139,16 @@ class NodeHost:
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""
         self._shut_down()
+
+
+def _fail_over_alone(_force: bool) -> None:  # noqa: FBT001 # the one thing that there is to say
+    raise CommandError("You should send CLUSTER FAILOVER to a replica")
+
+
+def _wait_alone(_session: Session, _copies: int, _timeout_s: float) -> Pending:
+    reply = Pending()
+    reply.resolve(integer(0))
+    return reply
 
 
 def _refuse(_verb: Verb, _subject: str, _protocol: int) -> Pending:

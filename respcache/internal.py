@@ -58,5 +58,10 @@ TICKETS: Final = frozenset(row.name for row in (BLOCK, TURN, TAKE, LEAVE))
 SCRIPT: Final = _internal("RESPCACHE.SCRIPT", Flags.READONLY, Merge.ANY)
 """Gives the text of a script, by its digest, if it is known."""
 
-INTERNAL: Final = {row.name.encode(): row for row in (LOCK, COMMIT, WATCH, *UNITS, BLOCK, TURN, TAKE, LEAVE, SCRIPT)}
+ACKED: Final = _internal("RESPCACHE.ACKED", Flags.READONLY, Merge.LEAST)
+"""Counts the copies that have all that was written up to then, of the partition that has fewest."""
+
+INTERNAL: Final = {
+    row.name.encode(): row for row in (LOCK, COMMIT, WATCH, *UNITS, BLOCK, TURN, TAKE, LEAVE, SCRIPT, ACKED)
+}
 """All of them, by name."""

@@ -103,6 +103,10 @@ def _sum(parts: Sequence[Part]) -> bytes:
     return integer(sum(int(part.wire[1:-2]) for part in parts))
 
 
+def _least(parts: Sequence[Part]) -> bytes:
+    return integer(min(int(part.wire[1:-2]) for part in parts))
+
+
 def _each(parts: Sequence[Part]) -> bytes:
     slots: list[bytes] = [b""] * sum(len(part.places) for part in parts)
     for part in parts:
@@ -147,6 +151,7 @@ def _bulk_text(wire: bytes) -> bytes:
 
 _MERGERS: Final[dict[Merge, Merger]] = {
     Merge.SUM: _sum,
+    Merge.LEAST: _least,
     Merge.EACH: _each,
     Merge.OK: _ok,
     Merge.CONCAT: _concat,

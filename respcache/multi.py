@@ -162,6 +162,7 @@ class _Run:
 
     def _finish(self) -> None:
         """Run the commands on the session, and answer when the last of them has."""
+        barrier, self._session.deny_blocking = self._session.barrier, True
         for call, wire in zip(self.calls, self._wires, strict=True):
             if call.row.on_session is None:
                 continue
@@ -172,6 +173,7 @@ class _Run:
                 wire.resolve(error(refusal))
             else:
                 wire.follow(reply if isinstance(reply, Pending) else encode(reply, self._session.protocol))
+        self._session.barrier, self._session.deny_blocking = barrier, False
         when_all(self._wires, self._answer)
 
     def _answer(self) -> None:

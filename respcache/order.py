@@ -91,5 +91,8 @@ class Peers(Protocol):
     def lapsed(self) -> None:
         """Take note that this node's lease has ended, before the timer says so."""
 
+    def acknowledge(self, order: "Order") -> None:
+        """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
+
     def wake(self) -> None:
         """See to it that frames are sent at the end of this turn of the event loop."""

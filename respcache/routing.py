@@ -29,7 +29,7 @@ from respcache.commands.stage import Scripts
 from respcache.errors import ClusterDown, CommandError, Congested, CrossSlot, Moved, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out
 from respcache.holding import Held
-from respcache.internal import BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
+from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
 from respcache.locking import Locks, node_of
 from respcache.merging import parts_of
 from respcache.observing import true_logs
@@ -291,15 +291,16 @@ class Router:
         database: int = 0,
         protocol: int = 2,
         unit: Unit | None = None,
+        deadline_s: float | None = None,
     ) -> Order:
-        """Have a command, or a unit, run wherever its partitions are."""
+        """Have a command, or a unit, run wherever its partitions are, within the usual time unless told otherwise."""
         order = Order(
             row,
             argv,
             database=database,
             protocol=protocol,
             partitions=partitions,
-            deadline_s=self._clock() + self._timeout_s,
+            deadline_s=self._clock() + self._timeout_s if deadline_s is None else deadline_s,
         )
         order.unit = unit
         if len(partitions) == 1:
@@ -380,6 +381,8 @@ class Router:
             self._search.answer(order)
         elif order.row is WATCH:
             self._participant.watch(order, self._clock())
+        elif order.row is ACKED:
+            self._peers.acknowledge(order)
         elif order.row in UNITS:
             self._run_unit(order)
         else:
@@ -424,7 +427,7 @@ class Router:
 
     def _give_up(self, order: Order) -> None:
         """Answer an order whose deadline has passed."""
-        if self._adds(order) and not order.once and self._locks.congested(order.partitions):
+        if order.row.writes and not order.once and self._locks.congested(order.partitions):
             self._reject("unacked", order, Congested())
         elif order.relayed or order.once:
             order.refuse()
@@ -436,8 +439,8 @@ class Router:
         """Tell whether copies can take a write; else it has been refused, or waits."""
         if self._locks.scarce(order.partitions):
             self._reject("quorum", order, NoReplicas())
-        elif not self._locks.congested(order.partitions) or not self._adds(order):
-            return True
+        elif order.row is COMMIT or not self._locks.congested(order.partitions):
+            return True  # others wait for the locks that a commit ends
         elif self._backlog.add(order):
             self._park(order)
         else:
@@ -447,11 +450,6 @@ class Router:
     def _reject(self, reason: str, order: Order, refusal: CommandError) -> None:
         self._stats.writes_rejected[reason] += 1
         order.fail(refusal)
-
-    @staticmethod
-    def _adds(order: Order) -> bool:
-        """Tell whether an order is a write that may be put off; a commit must not be, for others wait for its locks."""
-        return (order.row.writes or order.row is LOCK) and order.row is not COMMIT
 
     def _ask(self, order: Order, owner: str) -> None:
         if not self._peers.connected(owner):

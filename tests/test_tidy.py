@@ -30,6 +30,7 @@ LAYERS: Final = {
     "node": "what programs embed: a running node as an object",
     "net": "sockets, tasks and timers, and the parts of a node connected",
     "multi": "what clients queue between MULTI and EXEC, run",
+    "assurance": "how many copies have what a client wrote, asked of all owners",
     "errands": "commands that other nodes ask this one to run",
     "routing": "where a command runs that cannot run where it came in",
     "searching": "scripts that another node knows, found",

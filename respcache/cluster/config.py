@@ -29,6 +29,8 @@ class KeeperConfig:
     A failover waits for the rest of it, and an event loop that stalls for longer makes clients wait."""
     quorum: Quorum = Quorum.AUTO
     """Who goes on when the network splits. It is fixed by the node that founds the cluster."""
+    asynchronous: bool = False
+    """Whether writes are answered at once, rather than when all copies in sync have them."""
     min_in_sync: int = 0
     """Copies in sync below which writes are refused; 0 for one less than there should be, at most two, at least one."""
     unclean_after_s: float | None = 30.0
@@ -37,6 +39,8 @@ class KeeperConfig:
     """How long a new leader waits for members it has never seen before it takes them for dead."""
     replica_timeout_s: float = 5.0
     """A copy that acks nothing for so long is made afresh, and writes go on without it."""
+    check_round_s: float = 3600.0
+    """How long it takes to compare all copies in the cluster with their primaries, in the background; 0 for never."""
     copy_step_keys: int = 500
     """Keys of a copy in the making that are dumped in one go, about 1 ms of work."""
     peer_unacked_bytes_max: int = 64 * 1024 * 1024
@@ -52,6 +56,6 @@ class KeeperConfig:
             raise ConfigError("min_in_sync must be 0 or more copies")
         if not 0 < self.lease_s < math.inf:
             raise ConfigError("lease_s must be above 0 seconds")
-        for name in ("settle_s", "rebuild_delay_s", "unseen_after_s", "replica_timeout_s"):
+        for name in ("settle_s", "rebuild_delay_s", "unseen_after_s", "replica_timeout_s", "check_round_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be 0 or more seconds")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from respcache.cluster.ownership.record import Version
 from respcache.cluster.replication.log import Gate
+from respcache.cluster.replication.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """These questions about copies are done; `wait.count` is the answer."""
+
+    waits: tuple[Wait, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordChanged:
     """The control record held here has this version now."""
 
@@ -69,6 +77,13 @@ class Dropped:
     orphaned_keys: int
     """Those of them that this node was the primary of when the record took them away: it was cut off,
     and what was written to them in that time is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differed:
+    """This node's copies of these partitions are not what their primaries have; they are made afresh."""
+
+    partitions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +111,13 @@ Effect = (
     | RoutesChanged
     | LeaseChanged
     | Resolved
+    | Acknowledged
     | RecordChanged
     | Formed
     | Forced
     | Dropped
     | Recreated
+    | Differed
     | ForeignCluster
     | Drained
 )

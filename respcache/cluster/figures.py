@@ -44,7 +44,7 @@ def figures_of(
         bytes_in_total=replica.bytes_in,
         pending_effects=sum(stream.items for stream in streams),
         pending_bytes=sum(stream.unacked_bytes for stream in streams),
-        pressed=bool(holdings.congested),
+        pressed=bool(holdings.congestion.partitions),
         lag_s=max(0.0, now - oldest),
         effects_out_total=replication.effects,
         effects_in_total=replica.effects,
@@ -52,6 +52,10 @@ def figures_of(
         acks_total=replication.acks,
         ack_us_buckets=tuple(replication.ack_us),
         dropped_keys_total=holdings.surplus.dropped_keys,
+        rebalance_duration_s=holdings.progress.last_s,
+        rebalance_ended_ago_s=now - holdings.progress.ended_s,
+        checks_total=holdings.checking.checked,
+        demoted_differing_total=replica.differed,
         demoted_slow_total=holdings.demoted_slow,
     )
 

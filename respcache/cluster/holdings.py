@@ -13,25 +13,28 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 import math
 from collections import defaultdict
 from collections.abc import Container, Iterable
+from random import Random
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.congestion import Congestion
+from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Entry, Life, Record, differing
+from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing
+from respcache.cluster.progress import Progress
+from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
-from respcache.cluster.replication.pressure import Pressure
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
+from respcache.cluster.replication.waits import Wait, Waits
 from respcache.cluster.replication.wire import MARK, Positions
 from respcache.cluster.surplus import Surplus
 from respcache.cluster.wishes import Wishes
 
-HANDOVERS_MAX: Final = 64
-"""Partitions frozen at a time. Their commands wait for about three round trips."""
 AGAIN_S: Final = 0.2
 """Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
 
@@ -40,16 +43,21 @@ class Holdings:
     """The part of one node in every partition."""
 
     def __init__(
-        self, me: Life, config: KeeperConfig, storage: Storage, placement: TargetCache, locked: Container[int]
+        self,
+        me: Life,
+        config: KeeperConfig,
+        storage: Storage,
+        placement: TargetCache,
+        rng: Random,
+        locked: Container[int],
     ) -> None:
         self._me, self._name, self._locked = me, me[0], locked
         self._config, self._storage, self._placement = config, storage, placement
         self.replication = Replication()
         self.replica = Replica(storage)
-        self.pressure = Pressure(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
-        self.congested: frozenset[int] = frozenset()
-        """Partitions that this node leads, and of which too many effects are not acked for further writes."""
+        self.congestion = Congestion(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
+        self.checking = Checking(storage, rng, round_s=config.check_round_s)
         self.serving: list[Log | None] = [None] * config.partitions
         self.logs: dict[int, Log] = {}
         self.takeovers: dict[int, Takeover] = {}
@@ -58,7 +66,12 @@ class Holdings:
         self.opened: set[int] = set()
         self.closed: set[int] = set()
         self.resolved: list[Gate] = []
+        self.waits = Waits()
+        self.acknowledged: list[Wait] = []
+        self.breaks = 0
+        """How often a primary was seen replaced that could not hand over: of what it answered some may be lost."""
         self.demoted_slow = 0
+        self.progress = Progress()
         self.surplus = Surplus(storage)
         self.fencing = Fencing(config.lease_s)
         self._record: Record | None = None
@@ -71,9 +84,7 @@ class Holdings:
         """(partition, name) of copies that were said to be in sync, until that is decided."""
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
-        self._movable: dict[int, None] = {}
-        self.handovers: dict[int, int | None] = {}
-        """Frozen partitions, and the revision at which their move was proposed, if it was."""
+        self.handovers = Handovers()
         self._dirty: set[int] = set()
         self._lost_stream = False
         self._again: set[int] = set()
@@ -86,6 +97,8 @@ class Holdings:
     def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
+        self.progress.note(now, record)
+        self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
         self.fencing.learn(now, record, leap=leap)
         ring_changed = old is None or old.ring() != record.ring()
         needed = self._min_in_sync(record)
@@ -104,8 +117,10 @@ class Holdings:
                 self._follow(partition, before, entry, lost, mine=mine)
         if lost:
             self.resolved += self.replication.lose(lost)
+            self.acknowledged += self.waits.look(lost)
         if ring_changed:
             self._dirty.update(self.logs)
+            self.handovers.ring_changed()
         self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)
 
     def _min_in_sync(self, record: Record) -> int:
@@ -184,8 +199,7 @@ class Holdings:
         lost.append(log)
         self._close(partition)
         self._start_copies_over(partition)
-        self.handovers.pop(partition, None)
-        self._movable.pop(partition, None)
+        self.handovers.forget(partition)
         copy = self.replica.follow(partition, log.epoch, None)
         copy.sequence = copy.floor = log.sequence
         copy.whole = True
@@ -196,6 +210,12 @@ class Holdings:
         self._joining[partition].clear()
 
     # Taking over
+
+    def claimed(self, peer: str, partitions: Iterable[int]) -> None:
+        """Hand partitions over to a peer that asks for them, as far as they are here."""
+        mine = [partition for partition in partitions if partition in self.logs]
+        self.handovers.claims.update(dict.fromkeys(mine, peer))
+        self._dirty.update(mine)
 
     def positions(self, now: float, stream: Stream, positions: Positions) -> None:
         """Judge how far a copy is, and send it what it lacks."""
@@ -291,6 +311,7 @@ class Holdings:
         if now >= self._unfence_at:
             self.unfence(now)
         self._demote_slow(now)
+        self.checking.step(now, self.logs)
 
     def _demote_slow(self, now: float) -> None:
         timeout_s = self._config.replica_timeout_s
@@ -325,19 +346,6 @@ class Holdings:
             if stream.stalled and not any(stream in log.streams for log in self.logs.values()):
                 self.replication.discard(stream)
 
-    def measure(self) -> bool:
-        """See how much waits for acks; return whether other partitions than before must not be written to."""
-        if self.pressure.measure(self.replication.streams.values()) or self.pressure:
-            return self.congest()
-        return False
-
-    def congest(self) -> bool:
-        """Find the partitions that must not be written to; return whether they have changed."""
-        before, pressure = self.congested, self.pressure
-        if pressure or before:
-            self.congested = frozenset(p for p, log in self.logs.items() if pressure.presses(log))
-        return self.congested != before
-
     @property
     def deadline(self) -> float:
         """When `tick` is due."""
@@ -345,7 +353,7 @@ class Holdings:
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
         if self.takeovers:
             busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
-        return min(self._again_at, self._unfence_at, min(busy, default=math.inf) + timeout_s)
+        return min(self._again_at, self._unfence_at, self.checking.due_s, min(busy, default=math.inf) + timeout_s)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition
@@ -414,8 +422,8 @@ class Holdings:
                     self._distrust(log, change.name)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:
-                if self.handovers.get(partition) == revision:
-                    self._thaw(partition)
+                if self.handovers.decided(partition, revision):
+                    self._open(partition)
         if not isinstance(change, Retire):
             self._dirty.update(spot[0] for spot in change.partitions if spot[0] in self.logs)
 
@@ -438,7 +446,9 @@ class Holdings:
         partition = log.partition
         entry = record.entries[partition]
         settled = bool(wanted) and set(wanted) <= set(entry.in_sync)
-        at_home = settled and wanted[0] == self._name
+        claimant = self.handovers.claims.get(partition, "")
+        stays = wanted[:1] == (self._name,) or (partition in self.handovers.kept and self._name in wanted)
+        at_home = settled and stays and claimant not in entry.in_sync
         for name in entry.holders if at_home else entry.learners:
             if name not in wanted and name != self._name:
                 self.wishes.drop.add((partition, entry.revision, name))
@@ -451,29 +461,23 @@ class Holdings:
                     self._vouched.add((partition, name))
             elif name in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
-        if settled and not at_home:
-            if partition not in self.handovers:
-                self._movable[partition] = None
-        else:
-            self._movable.pop(partition, None)
-            if partition in self.handovers and self.handovers[partition] is None:
-                self._thaw(partition)
+        if (settled and not at_home) or claimant in entry.in_sync:
+            self.handovers.want(partition)
+        elif self.handovers.settle(partition):
+            self._open(partition)
 
     def _hand_over(self, record: Record) -> None:
         """Freeze partitions that should move, and propose the move once all effects are acked."""
-        while self._movable and len(self.handovers) < HANDOVERS_MAX:
-            partition = next(iter(self._movable))
-            del self._movable[partition]
-            self.handovers[partition] = None
+        for partition in self.handovers.freeze():
             self._close(partition)
-        for partition, proposed in self.handovers.items():
-            if proposed is None and partition not in self._locked and self.logs[partition].clean:
-                revision = self.handovers[partition] = record.entries[partition].revision
-                self.wishes.move.add((partition, revision, self._placement(record)[partition][0]))
-
-    def _thaw(self, partition: int) -> None:
-        del self.handovers[partition]
-        self._open(partition)
+        for partition in self.handovers.unproposed():
+            if partition not in self._locked and self.logs[partition].clean:
+                revision = record.entries[partition].revision
+                self.handovers.proposed(partition, revision)
+                claimant = self.handovers.claims.get(partition, "")
+                claims = claimant in record.entries[partition].in_sync
+                heir = claimant if claims else self._placement(record)[partition][0]
+                self.wishes.move.add((partition, revision, heir))
 
     def _open(self, partition: int) -> None:
         self.serving[partition] = self.logs[partition]

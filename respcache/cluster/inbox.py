@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
+from respcache.cluster.effects import Differed, Effect
+from respcache.cluster.holdings import Holdings
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.peers import Peers
-from respcache.cluster.replication.replica import Inbound, Replica
+from respcache.cluster.replication.replica import Inbound
 from respcache.cluster.replication.wire import Frame, Inquiry, Positions
 from respcache.cluster.turns import Turns
+from respcache.cluster.wire import encode
 
 
 class Inbox:
@@ -16,17 +19,18 @@ class Inbox:
     def __init__(
         self,
         peers: Peers,
-        replica: Replica,
+        holdings: Holdings,
         table: Table,
         *,
-        answer: Callable[[str, Positions], None],
+        send: Callable[[str, bytes], None],
         catch_up: Callable[[str], None],
     ) -> None:
-        """`answer` sends to a peer; `catch_up` asks one for its newer record."""
+        """`send` puts a frame on the link to a peer; `catch_up` asks one for its newer record."""
         self._peers: Final = peers
-        self._replica: Final = replica
+        self._replica: Final = holdings.replica
+        self._surplus: Final = holdings.surplus
         self._table: Final = table
-        self._answer: Final = answer
+        self._send: Final = send
         self._catch_up: Final = catch_up
         self._turns: Final = Turns()
 
@@ -46,6 +50,14 @@ class Inbox:
             if self._turns.waiting(peer):
                 self._catch_up(peer)
 
+    def news(self) -> list[Effect]:
+        """Return what has been found out about this node's copies since the last call."""
+        replica = self._replica
+        orphans, replica.orphans = replica.orphans, []
+        differing, replica.differing = replica.differing, []
+        news: list[Effect] = [*self._surplus.replaced(orphans)]
+        return [*news, Differed(tuple(differing))] if differing else news
+
     def forget(self, peer: str) -> None:
         """Lose what waits of a peer: the link broke, and all of it will come again."""
         self._turns.forget(peer)
@@ -56,7 +68,7 @@ class Inbox:
             return
         position = self._replica.position
         answer = ((partition, epoch, position(partition, epoch)) for partition, epoch in message.partitions)
-        self._answer(peer, Positions(self._table.version, tuple(answer)))
+        self._send(peer, encode(Positions(self._table.version, tuple(answer))))
 
     def _inbound(self, peer: str) -> Inbound:
         hello = self._peers.hello(peer)

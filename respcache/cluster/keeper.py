@@ -23,9 +23,11 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from random import Random
 
+from respcache.cluster import claims
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
+    Acknowledged,
     Drained,
     Effect,
     Forced,
@@ -52,7 +54,8 @@ from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessag
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.storage import Storage
-from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
+from respcache.cluster.replication.waits import Wait
+from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Positions
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
 from respcache.cluster.wire import Hello, decode, encode
@@ -69,8 +72,7 @@ class Keeper:
         """Who serves what, for routing."""
         self.deadline = math.inf
         """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
-        self._config, self._rng = config, rng
-        self._placement = TargetCache()
+        self._config, self._rng, self._placement = config, rng, TargetCache()
         self._tenure = Tenure(me.life, config.lease_s, lambda peer, message: self._send(peer, encode(message)))
         self._peers = Peers(me, config, self._tenure.grants.until)
         self._register = Register(
@@ -79,14 +81,8 @@ class Keeper:
             first=lambda now, record, live: burials(record, live, self._peers.heard(now), self._placement),
             partitions=config.partitions,
         )
-        self._holdings = Holdings(me.life, config, storage, self._placement, locked)
-        self._inbox = Inbox(
-            self._peers,
-            self._holdings.replica,
-            self.table,
-            answer=lambda peer, positions: self._send(peer, encode(positions)),
-            catch_up=lambda peer: self._effects.extend(self.catch_up(peer)),
-        )
+        self._holdings = Holdings(me.life, config, storage, self._placement, rng, locked)
+        self._inbox = Inbox(self._peers, self._holdings, self.table, send=self._send, catch_up=self._catch_up)
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
         self.handovers = self._holdings.handovers
@@ -103,21 +99,25 @@ class Keeper:
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
         """Return what replies to commands on these partitions, reads included, have to wait for; None: nothing."""
-        return self._holdings.replication.gate(logs)
+        return None if self._config.asynchronous else self._holdings.replication.gate(logs)
+
+    def wait(self, partitions: Iterable[int], copies: int) -> Wait:
+        """Ask whether so many copies have what partitions of this node were given; Acknowledged tells when."""
+        logs = [self._holdings.logs.get(partition) for partition in partitions]
+        known = [log for log in logs if log is not None]
+        return self._holdings.waits.ask(known if len(known) == len(logs) else (), copies)
 
     @property
-    def scarce(self) -> frozenset[int]:
-        """Partitions that this node serves, but for writes: too few copies are in sync."""
-        return self._holdings.scarce
-
-    @property
-    def congested(self) -> frozenset[int]:
-        """Partitions that this node serves, but for writes: copies have yet to confirm too many."""
-        return self._holdings.congested
+    def holdings(self) -> Holdings:
+        """What this node holds, for reading: which partitions must not be written to, and why."""
+        return self._holdings
 
     def catch_up(self, peer: str) -> list[Effect]:
         """Ask a peer for its newer record."""
         return [Send(tell.peer, encode(tell.message)) for tell in self._register.fetch(peer) if isinstance(tell, Tell)]
+
+    def _catch_up(self, peer: str) -> None:
+        self._effects += self.catch_up(peer)
 
     @property
     def joined(self) -> bool:
@@ -136,9 +136,11 @@ class Keeper:
 
     def health(self, now: float) -> Health | None:
         """Judge how the cluster is; None while this node belongs to none."""
-        record, peers = self._register.record, self._peers
-        reached = peers.linked(now) | {self.me.name}
-        return None if record is None else examine(record, peers.live(now), reached, leased=self.leased(now))
+        if (record := self._register.record) is None:
+            return None
+        progress = self._holdings.progress.report(now, record, self._placement(record))
+        reached = self._peers.linked(now) | {self.me.name}
+        return examine(record, self._peers.live(now), reached, leased=self.leased(now), rebalance=progress)
 
     # Inputs
 
@@ -149,6 +151,20 @@ class Keeper:
         if self.me.life in members:
             self._force(now, members)
         return self._finish(now)
+
+    def fail_over(self, now: float, *, force: bool) -> list[Effect]:
+        """Become the primary of all that this node has copies in sync of; with `force` without asking its primaries."""
+        record, holdings, found = self._register.record, self._holdings, self.claimable
+        claims.keep(found, holdings.handovers)
+        if force and record is not None:
+            claims.seize(record, found, holdings.wishes)
+            return self._finish(now)
+        return [Send(primary, encode(Claim(tuple(partitions)))) for primary, partitions in found.items()]
+
+    @property
+    def claimable(self) -> dict[str, list[int]]:
+        """The partitions that `fail_over` would claim, by the primaries that it would replace."""
+        return claims.claimable(self._register.record, self._holdings.replica, self.me.name)
 
     def start(self, now: float) -> list[Effect]:
         """Begin: a node that was given nobody to join founds a cluster."""
@@ -209,7 +225,7 @@ class Keeper:
         match message:
             case Frame():
                 self._inbox.put(peer, message, len(frame))
-                self._bury_orphans()
+                self._effects += self._inbox.news()
                 return self._take_effects()
             case Ack():
                 return self._on_ack(now, peer, message) if message.run == self.me.run else []
@@ -217,6 +233,8 @@ class Keeper:
                 self._inbox.put(peer, message, len(frame))
             case Positions():
                 self._holdings.positions(now, self._holdings.replication.stream(peer, hello.run), message)
+            case Claim():
+                self._holdings.claimed(peer, message.partitions)
             case Renew() | Granted() | Fence() | Fenced():
                 return self._on_lease(now, peer, hello.run, message)
             case _:
@@ -281,7 +299,7 @@ class Keeper:
         tenure.receive(now, (peer, run), message, holdings.fencing)
         if isinstance(message, Granted):
             if self.table.behind(message.version):
-                self._effects += self.catch_up(peer)
+                self._catch_up(peer)
             self._mind_lease(now)
             self.deadline = min(self.deadline, tenure.deadline)
         elif isinstance(message, Fenced) or (isinstance(message, Renew) and holdings.takeovers):
@@ -292,25 +310,21 @@ class Keeper:
         self._holdings.unfence(now)
         return self._finish(now)
 
-    def _bury_orphans(self) -> None:
-        replica = self._holdings.replica
-        if replica.orphans:
-            orphans, replica.orphans = replica.orphans, []
-            self._effects += self._holdings.surplus.replaced(orphans)
-
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
         hello = self._peers.hello(peer)
         assert hello is not None
         stream = holdings.replication.stream(peer, hello.run)
         if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
-            self._effects += self.catch_up(peer)
+            self._catch_up(peer)
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))
+        if holdings.waits and (done := holdings.waits.look()):
+            self._effects.append(Acknowledged(tuple(done)))
         if stream.stalled:
             holdings.revived(stream)
-        elif holdings.pressure:
+        elif holdings.congestion:
             self._measure()
         if ack.refused or holdings.busy or holdings.unsteered:
             holdings.advance(stream)
@@ -354,7 +368,7 @@ class Keeper:
         self._plan_due = -math.inf
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
         self._inbox.release()
-        self._bury_orphans()
+        self._effects += self._inbox.news()
 
     def _answered(self, change: Proposal) -> None:
         if isinstance(change, Retire):
@@ -378,9 +392,8 @@ class Keeper:
             self._propose(now, changes)
 
     def _found(self, now: float) -> None:
-        cluster_id = f"{self._rng.getrandbits(160):040x}"
+        cluster_id, config = f"{self._rng.getrandbits(160):040x}", self._config
         self._effects.append(Formed(cluster_id))
-        config = self._config
         self._heed(now, self._register.form(now, cluster_id, self.me, config.replica_count, config.quorum))
 
     def _go_alone(self, now: float) -> None:
@@ -435,31 +448,32 @@ class Keeper:
 
     def _depart(self, now: float) -> None:
         """On the way out: get off the ring, and find out whether anything is left here."""
-        if self._departure.under_way:
-            match self._departure.review(self._register.record, sole=self._sole(now)):
-                case Retire() as step:
-                    self._propose(now, [step])
-                case Drained() as end:
-                    self._effects.append(end)
-
-    def _sole(self, now: float) -> bool:
-        """Whether there is nobody to hand anything over to, and not just nobody in reach."""
-        present, record = self._peers.present(now), self._register.record
-        if record is None or not self._register.leading or not self.leased(now):
-            return False
-        return all(node.name == self.me.name or node.name not in present for node in record.ring())
+        if not self._departure.under_way:
+            return
+        record = self._register.record
+        deciding = record is not None and self._register.leading and self.leased(now)
+        match self._departure.review(record, sole=deciding and self._peers.alone(now, record)):
+            case Retire() as step:
+                self._propose(now, [step])
+            case Drained() as end:
+                self._effects.append(end)
 
     def _measure(self) -> None:
-        if self._holdings.measure():
+        holdings = self._holdings
+        if holdings.congestion.measure(holdings.replication.streams.values(), holdings.logs):
             self._routes_changed = True
             self._announce()
 
     def _announce(self) -> None:
         holdings = self._holdings
-        self._routes_changed |= holdings.congest()
+        self._routes_changed |= holdings.congestion.review(holdings.logs)
         if holdings.resolved:
             resolved, holdings.resolved = tuple(holdings.resolved), []
             self._effects.append(Resolved(resolved))
+        done = (*holdings.acknowledged, *holdings.waits.look())
+        if done:
+            holdings.acknowledged.clear()
+            self._effects.append(Acknowledged(done))
         if self._routes_changed or holdings.opened or holdings.closed:
             opened, closed = tuple(sorted(holdings.opened)), tuple(sorted(holdings.closed))
             self._effects.append(RoutesChanged(self.table.version, opened, closed))

@@ -129,6 +129,12 @@ class Peers:
         suspects = (peer.node.life for peer in self._peers.values() if peer.suspect and peer.node is not None)
         return min((until for life in suspects if (until := self._granted_until(life)) > now), default=math.inf)
 
+    def alone(self, now: float, record: Record | None) -> bool:
+        """Tell whether there is nobody to hand anything over to, and not just nobody in reach."""
+        present = self.present(now)
+        ring = record.ring() if record is not None else ()
+        return all(node.name == self._me.name or node.name not in present for node in ring)
+
     def present(self, now: float) -> dict[str, int]:
         """Return the members that are not dead, this node included, but none of other clusters: name to run epoch.
 

@@ -45,5 +45,13 @@ class KeeperFigures:
     """Acks by time: bucket i counts those below 2**i microseconds that no smaller one counts."""
     dropped_keys_total: int
     """Keys deleted here because another node took the partition over."""
+    rebalance_duration_s: float
+    """How long the last making of copies took in the whole cluster; 0 if there was none."""
+    rebalance_ended_ago_s: float
+    """How long ago it ended; infinite if there was none."""
+    checks_total: int
+    """Partitions whose copies this node has compared with what it has as their primary."""
+    demoted_differing_total: int
+    """Copies here that were found to differ from their primaries."""
     demoted_slow_total: int
     """Copies taken out of sync because they acked nothing for too long."""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from respcache.cluster.ownership.changes import Demote, Drop, InSync, Move, Proposal, Surrender
+from respcache.cluster.ownership.changes import Demote, Drop, InSync, Move, Proposal, Seize, Surrender
 from respcache.cluster.ownership.record import Life
 
 
@@ -14,6 +14,7 @@ class Wishes:
     in_sync: defaultdict[Life, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
     demote: defaultdict[Life, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
     surrender: set[tuple[int, int]] = field(default_factory=set)
+    seize: set[tuple[int, int]] = field(default_factory=set)
     move: set[tuple[int, int, str]] = field(default_factory=set)
     drop: set[tuple[int, int, str]] = field(default_factory=set)
 
@@ -23,6 +24,8 @@ class Wishes:
         changes += [InSync(*life, tuple(sorted(spots))) for life, spots in self.in_sync.items()]
         if self.surrender:
             changes.append(Surrender(*me, tuple(sorted(self.surrender))))
+        if self.seize:
+            changes.append(Seize(*me, tuple(sorted(self.seize))))
         if self.move:
             changes.append(Move(tuple(sorted(self.move))))
         if self.drop:

@@ -30,6 +30,7 @@ GROUPS: Final = {
     "streams": "stream",
     "strings": "string",
     "transactions": "transactions",
+    "waits": "generic",
 }
 """Redis' groups by the module that a command stands in; the modules left out hold commands on the server."""
 
@@ -77,8 +78,12 @@ BEYOND: Final = {
     "SORT_RO": ("set", "sortedset", "list", "dangerous"),
     "SWAPDB": ("keyspace", "dangerous"),
     "WAIT": ("connection",),
+    "WAITAOF": ("connection",),
 }
 """What Redis adds by hand, by name; a family's subcommands have it too."""
+
+APART: Final = frozenset({"WAIT", "WAITAOF"})
+"""What has no share in its group's category."""
 
 CATEGORIES: Final = (
     "keyspace",
@@ -121,7 +126,7 @@ def categories_of(name: str, group: str, flags: frozenset[str], *, is_family: bo
         found.update(OF_FLAG.get(flag, ()))
     if group == "scripting":
         found.discard("read")  # what a script does is for its commands to say
-    if group in OF_GROUP and not is_family:
+    if group in OF_GROUP and not is_family and name not in APART:
         found.add(OF_GROUP[group])
     found.update(BEYOND.get(name.partition("|")[0], ()))
     return tuple(category for category in CATEGORIES if category in found)

@@ -7,17 +7,19 @@ it sends to all masters.
 """
 
 import ipaddress
+import math
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
 from respcache.addresses import is_loopback
+from respcache.cluster.health import Health
 from respcache.cluster.ownership.slots import SLOTS, SLOTS_PER_PARTITION, slot_of
 from respcache.cluster.topology import NodeView
 from respcache.commands.arguments import integer
 from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session
-from respcache.errors import CommandError, NotAnInteger, echoed
+from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
 from respcache.pending import Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
@@ -123,16 +125,15 @@ def cluster_info(session: Session, argv: Argv) -> Reply:
 def cluster_health(session: Session, argv: Argv) -> Reply:
     """Say whether the next node may be restarted, and what speaks against it."""
     del argv
-    health = session.host.health()
-    if health is None:
-        raise CommandError("This node does not belong to a cluster yet")
+    health = _health(session)
     figures = {
         "safe_to_restart_next_node": health.restart_is_safe,
         "lease_held": health.leased,
         "partitions_unowned": health.unowned,
-        "partitions_under_replicated": health.under_replicated,
-        "partitions_with_one_copy": health.single,
-        "copies_in_the_making": health.learners,
+        "partitions_under_replicated": health.redundancy.partitions_short,
+        "partitions_with_one_copy": health.redundancy.partitions_single,
+        "copies_in_the_making": health.redundancy.under_way,
+        "rebalance_eta_seconds": _whole_seconds(health.rebalance.eta_s),
         "voters": health.voters,
         "voters_reached": health.voters_reached,
         "quorum_margin": health.voters_spare,
@@ -141,16 +142,46 @@ def cluster_health(session: Session, argv: Argv) -> Reply:
     return Verbatim("".join(f"{name}:{int(figure)}\r\n" for name, figure in figures.items()).encode())
 
 
+@command("CLUSTER|REBALANCE", arity=3, flags=Flags.STALE, since="7.0.0")
+def cluster_rebalance(session: Session, argv: Argv) -> Reply:
+    """With STATUS, say how far the making of copies is in the whole cluster, and how long it may still take."""
+    if argv[2].upper() != b"STATUS":
+        raise SyntaxRefused
+    rebalance = _health(session).rebalance
+    figures = {
+        "rebalance_active": int(rebalance.active),
+        "copies_pending": rebalance.copies_pending,
+        "copies_made": rebalance.copies_made,
+        "primaries_pending": rebalance.primaries_pending,
+        "elapsed_seconds": _whole_seconds(rebalance.elapsed_s),
+        "eta_seconds": _whole_seconds(rebalance.eta_s),
+        "last_duration_seconds": _whole_seconds(rebalance.last_duration_s),
+        "last_ended_seconds_ago": _whole_seconds(rebalance.last_ended_ago_s),
+    }
+    return Verbatim("".join(f"{name}:{figure}\r\n" for name, figure in figures.items()).encode())
+
+
 @command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")
 def cluster_failover(session: Session, argv: Argv) -> Reply:
-    """With TAKEOVER, go on with the nodes in reach though most voters are gone for good.
+    """Make this node the primary of all keys that it has copies of; with TAKEOVER, go on without the others.
 
-    Only for when they are: should they live and go on elsewhere, one side's writes are dropped later. There
-    is nothing else to ask for: every node is a master, and owners are replaced without being told.
+    Their present primaries hand over, and no command fails. With FORCE nobody is asked, and whose write is on its
+    way just then is told that nobody knows what became of it. Until the nodes change the keys stay here.
+
+    TAKEOVER is for when most voters are gone for good: should they live and go on elsewhere, one side's writes
+    are dropped later.
     """
-    if len(argv) != 3 or argv[2].upper() != b"TAKEOVER":
-        raise CommandError("You should send CLUSTER FAILOVER to a replica; here TAKEOVER is all that it does")
-    session.host.take_over()
+    if len(argv) > 3:
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{echoed(argv[1])}'. Try CLUSTER HELP."
+        )
+    mode = argv[2].upper() if len(argv) == 3 else b""
+    if mode == b"TAKEOVER":
+        session.host.take_over()
+    elif mode in {b"", b"FORCE"}:
+        session.host.fail_over(mode == b"FORCE")
+    else:
+        raise SyntaxRefused
     return OK
 
 
@@ -284,6 +315,18 @@ def listed(nodes: Sequence[NodeView]) -> list[NodeView]:
 def serving(nodes: Sequence[NodeView]) -> list[NodeView]:
     """Keep the nodes that a client can go to."""
     return [node for node in nodes if node.state in {"alive", "suspect"}]
+
+
+def _health(session: Session) -> Health:
+    health = session.host.health()
+    if health is None:
+        raise CommandError("This node does not belong to a cluster yet")
+    return health
+
+
+def _whole_seconds(seconds: float) -> int:
+    """Round up; -1 for what nobody can tell."""
+    return math.ceil(seconds) if seconds < math.inf else -1
 
 
 def _port(text: bytes, kind: str) -> int:

@@ -24,6 +24,7 @@ TIPS: Final[dict[Merge, tuple[bytes, ...]]] = {
     Merge.EACH: (),
     Merge.OK: (b"response_policy:all_succeeded",),
     Merge.CONCAT: (b"nondeterministic_output_order",),
+    Merge.LEAST: (b"response_policy:agg_min",),
     Merge.ANY: (b"nondeterministic_output",),
     Merge.MOST: (b"response_policy:agg_logical_and",),
 }

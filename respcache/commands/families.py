@@ -25,6 +25,7 @@ from respcache.commands import (
     sorted_sets,
     strings,
     transactions,
+    waits,
 )
 from respcache.commands.registry import ROWS
 
@@ -54,4 +55,5 @@ __all__ = [
     "sorted_sets",
     "strings",
     "transactions",
+    "waits",
 ]

@@ -78,6 +78,8 @@ class Merge(enum.Enum):
     """Arrays are put behind each other (KEYS)."""
     WALK = enum.auto()
     """A cursor and what was found (SCAN)."""
+    LEAST = enum.auto()
+    """The smallest of integers counts (WAIT)."""
     ANY = enum.auto()
     """One of them that is not null (RANDOMKEY)."""
     MOST = enum.auto()

@@ -113,6 +113,12 @@ class Host(Protocol):
     def watch(self, session: "Session", keys: Sequence[bytes]) -> "Answer":
         """Note the state of keys, wherever they are, for the next EXEC to compare. Raises CommandError."""
 
+    def wait(self, session: "Session", copies: int, timeout_s: float) -> Pending:
+        """Wait until so many copies have all that a client wrote; see `assurance`."""
+
+    def breaks(self) -> int:
+        """Count how often an owner was replaced that could not hand over what it had answered."""
+
     def now_unix_us(self) -> int:
         """Read the wall clock."""
 
@@ -121,6 +127,9 @@ class Host(Protocol):
 
     def take_over(self) -> None:
         """Go on without a majority of the voters."""
+
+    def fail_over(self, force: bool, /) -> None:  # noqa: FBT001 # the one thing that there is to say
+        """Have this node become the primary of all that it has copies of; returns at once. Raises CommandError."""
 
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""
@@ -176,11 +185,13 @@ class Session:
         "authenticated",
         "barrier",
         "blocked",
+        "breaks",
         "client_id",
         "closing",
         "cluster_aware",
         "connected_unix_s",
         "database",
+        "deny_blocking",
         "host",
         "interactive",
         "killed",
@@ -205,7 +216,9 @@ class Session:
         "watched",
     )
 
-    def __init__(self, host: Host, *, client_id: int, address: str, local_address: str, now_unix_s: int) -> None:
+    def __init__(  # noqa: PLR0915 # one for each thing that is known
+        self, host: Host, *, client_id: int, address: str, local_address: str, now_unix_s: int
+    ) -> None:
         self.host: Final = host
         self.client_id: Final = client_id
         """Unique on the node, ascending."""
@@ -239,6 +252,10 @@ class Session:
         """The commands since MULTI; None outside of a transaction."""
         self.watched: dict[tuple[int, bytes], bytes] = {}
         """Tokens of the watched keys' states, by database and key; see `watching`."""
+        self.deny_blocking = False
+        """Whether its command is one of a transaction, which waits for nothing."""
+        self.breaks = host.breaks()
+        """Breaks in the line of owners, as of its last WAIT; see `assurance`."""
         self.silence = Silence.NONE
         """Which replies it does not want."""
         self.stalled = False

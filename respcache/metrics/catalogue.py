@@ -6,6 +6,8 @@ used for. State sets have a series for each value, also where it is 0.
 """
 
 import platform
+from math import inf
+from time import time
 from typing import Final
 
 from respcache.commands.registry import ROWS, Command, Flags
@@ -325,14 +327,29 @@ REPLICATION: Final = Section(
         counters(
             "replicas_dropped_total",
             "Copies that were taken out of sync.",
-            {"reason": "slow (acknowledged nothing for too long)"},
-            lambda now: by({"slow": now.keeper.demoted_slow_total}),
+            {"reason": "slow (acknowledged nothing for too long), differs (from its primary, found by a comparison)"},
+            lambda now: by({"slow": now.keeper.demoted_slow_total, "differs": now.keeper.demoted_differing_total}),
+        ),
+        counter(
+            "replication_checks_total",
+            "Partitions whose copies were compared with their primary; counted by that.",
+            lambda now: now.keeper.checks_total,
         ),
         gauges(
             "rebalance_active",
             "1 while copies of partitions are being made.",
             {"direction": "in, out"},
             lambda now: by({"in": now.keeper.copies_in_pending > 0, "out": now.keeper.copies_out_pending > 0}),
+        ),
+        gauge(
+            "rebalance_last_completed_timestamp_seconds",
+            "When the last making of copies in the cluster ended, in Unix time; 0 if there was none.",
+            lambda now: 0.0 if now.keeper.rebalance_ended_ago_s == inf else time() - now.keeper.rebalance_ended_ago_s,
+        ),
+        gauge(
+            "rebalance_last_duration_seconds",
+            "How long that took.",
+            lambda now: now.keeper.rebalance_duration_s,
         ),
         gauges(
             "rebalance_partitions_pending",

@@ -9,6 +9,8 @@ from typing import Final, assert_never, cast
 
 from respcache import errands
 from respcache.cluster.effects import (
+    Acknowledged,
+    Differed,
     Drained,
     Dropped,
     Effect,
@@ -28,9 +30,11 @@ from respcache.cluster.ownership.record import Node
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.log import Log as PartitionLog
+from respcache.cluster.replication.waits import WAITS_MAX, Wait
 from respcache.cluster.sealing.sealing import Sealing
+from respcache.commands.arguments import integer
 from respcache.errands import Errand
-from respcache.errors import ProtocolError
+from respcache.errors import CommandError, ProtocolError
 from respcache.executor import NEVER
 from respcache.locking import Locks
 from respcache.net import frames
@@ -40,6 +44,7 @@ from respcache.net.membership import Membership
 from respcache.net.messenger import Messenger
 from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
+from respcache.resp.encode import integer as encoded
 from respcache.routing import Router
 from respcache.store.partition import Log
 
@@ -88,6 +93,7 @@ class Replicator:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
         self._waking = False
+        self._waits: Final[dict[Wait, tuple[Order, asyncio.TimerHandle]]] = {}
         self._closed = False
 
     # -- membership ---------------------------------------------------------------------
@@ -131,6 +137,26 @@ class Replicator:
     def gate(self, logs: list[Log]) -> Gate | None:
         """Give what replies must wait for whose effects are in `logs`."""
         return self.keeper.gate(cast("list[PartitionLog]", logs))
+
+    def acknowledge(self, order: Order) -> None:
+        """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
+        copies = integer(order.argv[1])
+        if len(self._waits) >= WAITS_MAX:
+            order.fail(CommandError("too many clients wait for copies"))
+            return
+        wait = self.keeper.wait(order.partitions, copies)
+        if wait.done:
+            order.resolve(encoded(wait.count))
+            return
+        timer = self._loop.call_at(order.deadline_s, self._acknowledged, wait)
+        self._waits[wait] = (order, timer)
+
+    def _acknowledged(self, wait: Wait) -> None:
+        """Answer: it is done, or its time is up."""
+        order, timer = self._waits.pop(wait)
+        timer.cancel()
+        self.keeper.holdings.waits.drop(wait)
+        order.resolve(encoded(wait.count))
 
     def lapsed(self) -> None:
         """Serve nothing more unless the lease turns out to last."""
@@ -207,6 +233,16 @@ class Replicator:
         """Go on without a majority of the voters."""
         self.perform(self.keeper.take_over(self._loop.time()))
 
+    def fail_over(self, *, force: bool) -> None:
+        """Become the primary of all that this node has copies of. Raises CommandError."""
+        claimable = self.keeper.claimable
+        if not claimable:
+            raise CommandError("You should send CLUSTER FAILOVER to a replica")
+        if not force and any(self.links.link(primary) is None for primary in claimable):
+            raise CommandError("Master is down or failed, please use CLUSTER FAILOVER FORCE")
+        log.warning("an operator wants this node to be the primary of all that it has copies of")
+        self.perform(self.keeper.fail_over(self._loop.time(), force=force))
+
     def perform(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 # one case for each effect
         """Carry out what the keeper asks for, in order."""
         for effect in effects:
@@ -221,6 +257,9 @@ class Replicator:
                     self._take_lease(held=held)
                 case Resolved(gates):
                     self.router.resolved(gates)
+                case Acknowledged(waits):
+                    for wait in waits:
+                        self._acknowledged(wait)
                 case Drained():
                     self.drained.set()
                 case Formed(cluster_id):
@@ -239,6 +278,12 @@ class Replicator:
                     )
                 case Recreated(partitions):
                     log.error("all copies of %d partitions were lost; they start again, empty", len(partitions))
+                case Differed(partitions):
+                    log.error(
+                        "copies of %d partitions here (%s) differ from their primaries; they are made afresh",
+                        len(partitions),
+                        ", ".join(map(str, partitions)),
+                    )
                 case ForeignCluster(peer, cluster_id):
                     log.error("%s belongs to another cluster, %s; the two are not merged", peer, cluster_id)
                 case _:
@@ -251,6 +296,8 @@ class Replicator:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        for _, timer in self._waits.values():
+            timer.cancel()
         await self.links.close()
 
     def _take_routes(self) -> None:
@@ -268,8 +315,8 @@ class Replicator:
             else:
                 self._locks.close(number)
         self._rerouted(self.keeper.table.primary)
-        self._locks.ration(self.keeper.scarce)
-        self._locks.congest(self.keeper.congested)
+        self._locks.ration(self.keeper.holdings.scarce)
+        self._locks.congest(self.keeper.holdings.congestion.partitions)
         self.changed.set()
         self.router.rerouted()
 

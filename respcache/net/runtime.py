@@ -9,7 +9,6 @@ What goes through them, from left to right:
 """
 
 import asyncio
-import dataclasses
 import hashlib
 import logging
 import random
@@ -18,14 +17,10 @@ from collections.abc import Callable, Sequence
 from time import monotonic, time, time_ns
 from typing import Final, assert_never
 
-import msgspec
-
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import (
-    PROFILES,
     Died,
     Event,
-    GossipConfig,
     Joined,
     Left,
     Member,
@@ -59,7 +54,7 @@ from respcache.multi import Multi
 from respcache.net import keys, seeds, sockets
 from respcache.net.announcer import Announcer
 from respcache.net.frames import Greeting
-from respcache.net.keeping import keeper_config
+from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
 from respcache.net.membership import Membership
 from respcache.net.monitor import Monitor
 from respcache.net.names import Names
@@ -105,7 +100,7 @@ class Runtime:
         self._loop: Final = asyncio.get_running_loop()
         default_port = server.port or seeds.DEFAULT_PORT
         joining = [seeds.parse_seed(seed, default_port=default_port) for seed in cluster.join]
-        profile = _profile(config)
+        profile = gossip_profile(config)
         self._ports: Final = sockets.bind_ports(config)
         host = cluster.advertise or sockets.routable_host(server.bind)
         port, http_port = sockets.port_of(self._ports.client), 0
@@ -156,7 +151,7 @@ class Runtime:
             take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below
         )
         self.host.port, self.host.cluster_address = port, self.cluster_address
-        copies = CommandCopies(self.store)
+        self.copies: Final = CommandCopies(self.store)
         self.scripts: Final = Interpreter(
             lambda: Session(self.host, client_id=0, address="", local_address="", now_unix_s=int(time())),
             self.stats,
@@ -166,7 +161,7 @@ class Runtime:
             seed=rng.getrandbits(31),
         )
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
-        self.keeper: Final = Keeper(me, keeper_config(config), copies, rng, locks.held)
+        self.keeper: Final = Keeper(me, keeper_config(config), self.copies, rng, locks.held)
         swim = Swim(
             name=self.name,
             address=self.cluster_address,
@@ -218,7 +213,7 @@ class Runtime:
         self.router: Final = Router(
             name=self.name,
             store=self.store,
-            copies=copies,
+            copies=self.copies,
             scripts=self.scripts,
             locks=locks,
             stats=self.stats,
@@ -236,6 +231,7 @@ class Runtime:
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
+        answer_for_copies(self.host, self.router, self.replicator)
         self.server: Final = Server(server, self.executor, self.stats, self.host.session, soon=self._loop.call_soon)
         self.monitor: Final = Monitor(
             Sources(
@@ -464,6 +460,7 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         self.server.sweep()
         self.router.sweep()
+        self.copies.free()
         self.exchange.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()
         stats = self.stats
@@ -484,16 +481,6 @@ class Runtime:
 def node_id(name: str, run: int) -> str:
     """Make the 40 hexadecimal digits by which Redis' clients know a run of a node."""
     return hashlib.sha1(f"{name}:{run}".encode(), usedforsecurity=False).hexdigest()
-
-
-def _profile(config: Config) -> GossipConfig:
-    """Put the numbers of the failure detector together. Raises ConfigError where they do not go together."""
-    environment = config.cluster.environment
-    given = {name: number for name, number in msgspec.structs.asdict(config.gossip).items() if number is not None}
-    try:
-        return dataclasses.replace(PROFILES[environment], **given)
-    except ConfigError as reason:
-        raise ConfigError(f"[gossip], with environment = {environment}: {reason}") from None
 
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:

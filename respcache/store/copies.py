@@ -6,10 +6,14 @@ its own, and what cannot be read is as if absent: a cache may miss, it must not 
 
 from typing import Final
 
+from respcache.store.digest import digest
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
 from respcache.store.snapshot import NotASnapshot, dump_entry, load_entry
+from respcache.store.values import Value
 
+FREED_KEYS: Final = 20_000
+"""Keys whose memory is freed in one step, some milliseconds of work."""
 ENTRY: Final = b"ENTRY"
 """An effect of this name gives a key the state in its blob, or, without one, deletes it."""
 
@@ -22,12 +26,13 @@ class Copies:
 
     def __init__(self, store: Store) -> None:
         self.store: Final = store
+        self._forgotten: list[dict[bytes, Value]] = []
         self.unreadable = 0
         """Entries that were dropped because nothing here can read them."""
 
-    def keys(self, partition: int) -> list[StoredKey]:
-        """List the keys of a partition; expired ones may be among them."""
-        return [(space.number, key) for space in self.store.used() for key in space.partitions[partition].values]
+    def keys(self, partition: int) -> list[tuple[int, list[bytes]]]:
+        """List the keys of a partition by database; expired ones may be among them."""
+        return [(space.number, list(space.partitions[partition].values)) for space in self.store.used()]
 
     def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
         """Give value and deadline of a key as bytes, expired or not; None if there is no such key."""
@@ -43,9 +48,41 @@ class Copies:
                 self.unreadable += 1
         self.store.keyspace(database).partitions[partition].restore(key, value, deadline)
 
+    def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
+        """Digest value and deadline of a key, expired or not; 0 if there is no such key."""
+        held = self.store.keyspace(database).partitions[partition]
+        value = held.values.get(key)
+        return 0 if value is None else digest(value, held.deadline(key), salt)
+
+    def count(self, partition: int) -> int:
+        """Count the keys of a partition, expired ones included."""
+        return sum(len(space.partitions[partition].values) for space in self.store.used())
+
     def drop(self, partition: int) -> int:
-        """Forget a partition in all databases, and return how many keys went."""
+        """Forget a partition in all databases, and return how many keys went.
+
+        Their values take memory until `free` has been called often enough: a million of them takes too long at once.
+        """
+        for space in self.store.used():
+            if space.partitions[partition].values:
+                self._forgotten.append(space.partitions[partition].values)
         return sum(space.partitions[partition].clear() for space in self.store.used())
+
+    @property
+    def unfreed(self) -> int:
+        """Count the keys that were forgotten and still take memory."""
+        return sum(map(len, self._forgotten))
+
+    def free(self) -> None:
+        """Free some of what has been forgotten. To be called several times a second."""
+        left = FREED_KEYS
+        while self._forgotten and left:
+            values = self._forgotten[-1]
+            while values and left:
+                values.popitem()
+                left -= 1
+            if not values:
+                self._forgotten.pop()
 
 
 def entry_effect(partition: Partition, key: bytes) -> Argv:

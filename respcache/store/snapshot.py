@@ -32,22 +32,18 @@ class Form:
 
 def dump(value: Value) -> bytes:
     """Write a value."""
-    form = _BY_KIND[type(value)]
-    return bytes((form.tag,)) + form.dump(value)
+    return _dump(value, b"")
 
 
 def load(blob: bytes) -> Value:
     """Read a value. Raises NotASnapshot."""
-    form = _BY_TAG.get(blob[0]) if blob else None
-    if form is None:
-        raise NotASnapshot("no value of a known kind")
-    return form.load(blob[1:])
+    return _load(blob, 0)
 
 
 def dump_entry(value: Value, deadline_unix_ms: int | None) -> bytes:
     """Write a value and when it expires; None for never."""
     deadline = NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms
-    return deadline.to_bytes(DEADLINE_BYTES, "big") + dump(value)
+    return _dump(value, deadline.to_bytes(DEADLINE_BYTES, "big"))
 
 
 def load_entry(blob: bytes) -> tuple[Value, int | None]:
@@ -55,7 +51,21 @@ def load_entry(blob: bytes) -> tuple[Value, int | None]:
     deadline = int.from_bytes(blob[:DEADLINE_BYTES], "big")
     if len(blob) < DEADLINE_BYTES or deadline > NEVER_UNIX_MS:
         raise NotASnapshot("no deadline")
-    return load(blob[DEADLINE_BYTES:]), None if deadline == NEVER_UNIX_MS else deadline
+    return _load(blob, DEADLINE_BYTES), None if deadline == NEVER_UNIX_MS else deadline
+
+
+def _dump(value: Value, before: bytes) -> bytes:
+    """Write a value behind something: a large one is copied once."""
+    form = _BY_KIND[type(value)]
+    return b"".join((before, bytes((form.tag,)), form.dump(value)))
+
+
+def _load(blob: bytes, at: int) -> Value:
+    """Read the value that begins there. Raises NotASnapshot."""
+    form = _BY_TAG.get(blob[at]) if len(blob) > at else None
+    if form is None:
+        raise NotASnapshot("no value of a known kind")
+    return form.load(blob[at + 1 :])
 
 
 def _dump_string(value: bytes) -> bytes:

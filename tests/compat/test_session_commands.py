@@ -11,6 +11,14 @@ from respcache.commands.registry import ROWS
 from unit.commands.front import Front
 
 CALLS: Final = """
+WAIT x 0
+WAIT 1 x
+WAIT 1 -1
+WAIT 1
+WAIT 0 0
+WAIT -5 0
+WAIT 1 99999999999999999999
+WAIT 99999999999999999999 1
 PING
 PING hello
 PING a b

@@ -226,3 +226,50 @@ def _histories() -> dict[bytes, list[tuple[object, ...]]]:
         ]
         histories[key.encode()] = [tuple(words) for words in commands]
     return histories
+
+
+@pytest.mark.parametrize("replication", ["sync", "async"])
+async def test_wait_counts_the_copies_through_any_node(replication: str) -> None:
+    """Once it says 1, the copy has it; nobody waits for more copies than there are longer than he said."""
+    async with Cluster(nodes=3, replication=replication) as cluster, clients(cluster.members()) as redis:
+        await cluster.wait_for_copies()
+        for number, key in enumerate(KEYS):
+            pipeline = redis[number % 3].pipeline(transaction=False)
+            pipeline.set(key, b"%d" % number)
+            pipeline.wait(1, 10_000)
+            assert await pipeline.execute() == [True, 1]
+            assert copies(cluster.members(), key) == [b"%d" % number] * 2
+        assert await redis[0].wait(5, 50) == 1
+        assert await redis[1].wait(0, 0) == 1
+        pipeline = redis[2].pipeline(transaction=True)
+        pipeline.set(KEYS[0], "v")
+        pipeline.wait(5, 0)
+        answers = await pipeline.execute()
+        assert answers[0] is True
+        assert answers[1] in {0, 1}
+
+
+async def test_wait_ends_when_a_copy_is_made() -> None:
+    """A node alone has none; when another one joins and has everything, there is one, unasked."""
+    async with Cluster(nodes=1) as cluster, clients(cluster.members()) as (redis,):
+        await redis.set("k", "v")
+        assert await redis.wait(1, 20) == 0
+        waiting = asyncio.create_task(command(redis, b"WAIT", b"1", b"0"))
+        await cluster.add_member()
+        async with asyncio.timeout(30):
+            assert await waiting == 1
+        assert copies(cluster.members(), b"k") == [b"v"] * 2
+
+
+async def test_a_copy_that_differs_is_made_afresh() -> None:
+    """A value that was changed behind the node's back is right again on both nodes, and that is counted."""
+    async with Cluster(nodes=2, copy_check_interval_s=2.0) as cluster, clients(cluster.members()) as redis:
+        await cluster.wait_for_copies()
+        for key in KEYS:
+            await redis[0].set(key, b"right")
+        spoilt = next(key for key in KEYS if owner(cluster.members(), key) is cluster.member(0))
+        partition(cluster.member(1), spoilt).values[spoilt] = b"wrong"
+        await until(lambda: copies(cluster.members(), spoilt) == [b"right"] * 2, "equal copies", timeout_s=30)
+        assert await redis[1].get(spoilt) == b"right"
+        await cluster.wait_for_copies()
+        assert cluster.member(1)._running().keeper.holdings.replica.differed == 1

@@ -5,10 +5,10 @@ import random
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from integration.clients import clients, in_batches, until
-from integration.stores import copies
+from integration.clients import clients, command, in_batches, until
+from integration.stores import copies, partition, stored
 from integration.workload import Workload
 from respcache.testing import Cluster
 
@@ -178,3 +178,21 @@ async def _commands(workload: Workload, count: int) -> None:
     """Let the workers get so many commands further."""
     wanted = workload.report.commands + count
     await until(lambda: workload.report.commands >= wanted, "the workers get further")
+
+
+@pytest.mark.parametrize("how", [(), ("FORCE",)])
+async def test_an_operator_chooses_the_primary(how: tuple[str, ...]) -> None:
+    """The node serves all keys that it has copies of, and every key is still there."""
+    async with Cluster(nodes=3) as cluster, clients(cluster.members()) as redis:
+        await cluster.wait_for_copies()
+        keys = [b"key:%d" % number for number in range(300)]
+        for key in keys:
+            await redis[0].set(key, key)
+        chosen = cluster.member(1)
+        held = [key for key in keys if stored(chosen, key) == key]
+        await command(redis[1], "CLUSTER", "FAILOVER", *how)
+        await until(lambda: all(partition(chosen, key).serving for key in held), "it serves", timeout_s=30)
+        for key in keys:
+            assert await redis[2].get(key) == key
+        with pytest.raises(ResponseError, match="syntax error"):
+            await command(redis[1], "CLUSTER", "FAILOVER", "NOW")

@@ -87,6 +87,8 @@ class Neighbour:
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirection
         )
         self._street: Final = street
+        self.acknowledging: Final[list[Order]] = []
+        """Questions about copies, to be answered by the test."""
 
     def connected(self, node: str) -> bool:
         """Tell whether a link stands."""
@@ -99,6 +101,10 @@ class Neighbour:
     def client_address(self, node: str) -> tuple[str, int]:
         """Give a made-up address."""
         return (f"{node}.example", 6379)
+
+    def acknowledge(self, order: Order) -> None:
+        """Answer as if so many copies had everything."""
+        self.acknowledging.append(order)
 
     def wake(self) -> None:
         """Nothing is sent here."""

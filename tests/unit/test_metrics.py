@@ -70,6 +70,10 @@ FIGURES: Final = KeeperFigures(
     acks_total=7,
     ack_us_buckets=tuple(1 if bucket == 8 else 0 for bucket in range(32)),
     dropped_keys_total=9,
+    checks_total=4,
+    rebalance_duration_s=2.5,
+    rebalance_ended_ago_s=60.0,
+    demoted_differing_total=0,
     demoted_slow_total=1,
 )
 

@@ -171,7 +171,29 @@ class Drop(msgspec.Struct, frozen=True, array_like=True, tag=6):
         return record.edited(edits)
 
 
-Proposal = Retire | InSync | Demote | Move | Surrender | Drop
+class Seize(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """A copy in sync becomes the primary, though the present one has not handed over: an operator wants it so.
+
+    What that one was about to acknowledge may be lost with it, and its clients are told that nobody knows.
+    """
+
+    kind: ClassVar[str] = "failover"
+    name: Name
+    run: Number
+    partitions: _Spots
+
+    def apply(self, record: Record) -> Record:
+        """Begin a new epoch; the revision is raised twice, which tells this from a hand-over (see `record.broke`)."""
+
+        def seized(entry: Entry) -> Entry:
+            if self.name not in entry.in_sync or self.name == entry.primary:
+                return entry
+            return replace(_crowned(entry, self.name), revision=entry.revision + 2)
+
+        return _edit(record, self.partitions, seized) if record.has((self.name, self.run)) else record
+
+
+Proposal = Retire | InSync | Demote | Move | Surrender | Drop | Seize
 """What a member asks of the proposer. The changes below only the proposer has the view to make."""
 
 

@@ -234,3 +234,20 @@ def differing(old: Record | None, new: Record) -> list[int]:
         for partition, (before, after) in enumerate(zip(old.entries, new.entries, strict=True))
         if before is not after and before != after
     ]
+
+
+def broke(old: Record | None, new: Record, *, leap: bool) -> bool:
+    """Tell whether a primary was replaced that has not handed over: then it is no copy in sync any more."""
+    return old is not None and (
+        leap
+        or any(
+            bool(before.primary)
+            and (
+                before.primary not in after.in_sync
+                or before.born != after.born
+                or (before.primary != after.primary and after.revision > before.revision + 1)
+            )
+            for before, after in zip(old.entries, new.entries, strict=True)
+            if before is not after
+        )
+    )

@@ -18,6 +18,8 @@ class Redundancy:
     """Copies short of that. While it is not 0 the death of one more node can lose keys."""
     partitions_short: int
     """Partitions that lack at least one copy."""
+    partitions_single: int
+    """Partitions that have one living copy in sync: its node is the one not to lose."""
     under_way: int
     """Copies that are being made."""
 
@@ -27,11 +29,13 @@ class Redundancy:
         alive = {name for name, run in live.items() if record.has((name, run))}
         members = sum(record.nodes[name].standing is Standing.MEMBER for name in alive)
         wanted = min(record.replica_count, max(1, members))
-        short = [max(0, wanted - len(alive.intersection(entry.in_sync))) for entry in record.entries]
+        living = [len(alive.intersection(entry.in_sync)) for entry in record.entries]
+        short = [max(0, wanted - copies) for copies in living]
         return cls(
             replica_count=record.replica_count,
             wanted=wanted,
             missing=sum(short),
             partitions_short=sum(map(bool, short)),
+            partitions_single=living.count(1),
             under_way=sum(len(alive.intersection(entry.learners)) for entry in record.entries),
         )

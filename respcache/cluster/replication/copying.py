@@ -29,7 +29,7 @@ from collections import defaultdict, deque
 from typing import Final
 
 from respcache.cluster.replication.log import Log, Stream
-from respcache.cluster.replication.storage import Storage, StoredKey
+from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
 from respcache.cluster.replication.wire import ABSENT, BEGIN, END, VALUES
 
 STEP_BYTES: Final = 512 * 1024
@@ -46,8 +46,8 @@ class Job:
     def __init__(self, log: Log, stream: Stream) -> None:
         self.log, self.stream = log, stream
         self.begun = False
-        self.keys: list[StoredKey] = []
-        """Keys not sent yet, the next one last."""
+        self.keys = KeyList()
+        """Keys not sent yet."""
         self.again: dict[StoredKey, None] = {}
         """Keys to be sent after those, because effects on several keys touched them."""
         self.beginning = 0
@@ -149,7 +149,7 @@ class Copying:
     def _begin(self, job: Job, number: int) -> None:
         log = job.log
         job.begun, job.beginning = True, number
-        job.keys = self._storage.keys(log.partition)
+        job.keys = KeyList(self._storage.keys(log.partition))
         job.stream.open.append((log.partition, log.epoch, log.sequence, BEGIN, []))
         log.attach((*log.streams, job.stream), log.required)
         log.copying = self

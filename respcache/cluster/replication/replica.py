@@ -9,8 +9,20 @@ from collections.abc import Iterable
 from typing import Final
 
 from respcache.cluster.ownership.record import Life
+from respcache.cluster.replication.checking import equals
 from respcache.cluster.replication.storage import Storage
-from respcache.cluster.replication.wire import ABSENT, BEGIN, END, VALUES, Ack, Frame, Item, decode_items, encode_items
+from respcache.cluster.replication.wire import (
+    ABSENT,
+    BEGIN,
+    CHECK,
+    END,
+    VALUES,
+    Ack,
+    Frame,
+    Item,
+    decode_items,
+    encode_items,
+)
 
 TAIL_BYTES: Final = 8 * 1024 * 1024
 """Recent effects that a node keeps for copies that are behind when it becomes primary: several seconds of them,
@@ -73,6 +85,10 @@ class Replica:
         self.refusals = 0
         self.orphans: list[tuple[int, int]] = []
         """(partition, keys) of orphaned copies that have been replaced; the owner takes them away."""
+        self.differing: list[int] = []
+        """Partitions whose copies were found to differ; the owner takes them away."""
+        self.differed = 0
+        """How many there were so far."""
         self.keys_in = 0
         self.bytes_in = 0
         """Keys and bytes of values that came with copies in the making."""
@@ -179,6 +195,12 @@ class Replica:
             inbound.refused.pop(partition, None)
         elif kind == END:
             copy.learning, copy.whole = False, copy.learning
+        elif kind == CHECK:
+            if copy.whole and not (sequence == copy.sequence and equals(self._storage, partition, argv)):
+                copy.whole = False
+                self.differing.append(partition)
+                self.differed += 1
+                self._refuse(inbound, partition, epoch)
         elif kind >= 0:
             if sequence > copy.sequence and (copy.learning or copy.whole):
                 copy.whole = copy.learning = False

@@ -22,6 +22,9 @@ END: Final = -4
 MARK: Final = -5
 """Nothing: it makes every copy owe an ack."""
 
+CHECK: Final = -6
+"""argv is (digest, salt, number of all keys or nothing, (database, key) times n): the copy should hold just that."""
+
 ITEMS_MAX: Final = 1_000_000
 ARGUMENTS_MAX: Final = 2_000_000
 
@@ -29,7 +32,7 @@ _WireVersion = tuple[Number, Number]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Argv = Annotated[list[bytes], msgspec.Meta(max_length=ARGUMENTS_MAX)]
 _Items = Annotated[
-    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=MARK, le=2**31)], _Argv]],
+    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=CHECK, le=2**31)], _Argv]],
     msgspec.Meta(max_length=ITEMS_MAX),
 ]
 
@@ -69,6 +72,12 @@ class Positions(msgspec.Struct, frozen=True, array_like=True, tag=3):
         tuple[tuple[PartitionNumber, Number, Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]], ...],
         msgspec.Meta(max_length=1_024),
     ]
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A copy in sync asks to be made the primary of partitions, because an operator wants it so."""
+
+    partitions: Annotated[tuple[PartitionNumber, ...], msgspec.Meta(max_length=1_024)]
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

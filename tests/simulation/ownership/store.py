@@ -1,6 +1,7 @@
 """A store of the plainest kind, with the commands that scenarios use."""
 
 from collections.abc import Sequence
+from zlib import crc32
 
 from respcache.cluster.replication.storage import StoredKey
 
@@ -11,9 +12,12 @@ class ModelStore:
     def __init__(self) -> None:
         self.partitions: dict[int, dict[StoredKey, bytes]] = {}
 
-    def keys(self, partition: int) -> list[StoredKey]:
+    def keys(self, partition: int) -> list[tuple[int, list[bytes]]]:
         """List a partition."""
-        return list(self.partitions.get(partition, ()))
+        by_database: dict[int, list[bytes]] = {}
+        for database, key in self.partitions.get(partition, ()):
+            by_database.setdefault(database, []).append(key)
+        return list(by_database.items())
 
     def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
         """Return a value."""
@@ -48,6 +52,15 @@ class ModelStore:
                     del values[stored]
             case _:
                 raise AssertionError(argv)
+
+    def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
+        """Digest a value."""
+        value = self.dump(partition, database, key)
+        return 0 if value is None else crc32(value, salt)
+
+    def count(self, partition: int) -> int:
+        """Count the keys."""
+        return len(self.partitions.get(partition, ()))
 
     def drop(self, partition: int) -> int:
         """Forget a partition."""

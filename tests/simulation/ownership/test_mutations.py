@@ -1,6 +1,7 @@
 """The checkers are worth their name: each planted bug is caught."""
 
 import math
+import sys
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from random import Random
@@ -15,7 +16,7 @@ from respcache.cluster.replication.copying import Copying, Job
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.storage import Storage
+from respcache.cluster.replication.storage import KeyList, Storage
 from respcache.cluster.replication.wire import Item
 from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
 from simulation.ownership.outcome import Violation
@@ -40,7 +41,7 @@ class HalfCopying(Copying):
 
     def _begin(self, job: Job, number: int) -> None:
         super()._begin(job, number)
-        del job.keys[::2]
+        job.keys = KeyList((database, [key]) for at, (database, key) in enumerate(job.keys.take(sys.maxsize)) if at % 2)
 
 
 class CountsHalfCopies(Keeper):

@@ -14,6 +14,8 @@ from functools import cache, partial
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import (
+    Acknowledged,
+    Differed,
     Drained,
     Dropped,
     Effect,
@@ -29,6 +31,7 @@ from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Node, Record
 from respcache.cluster.ownership.ring import place
 from respcache.cluster.replication.log import Gate
+from respcache.cluster.replication.waits import Wait
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.ownership.store import ModelStore
 from simulation.ownership.views import Views
@@ -94,6 +97,8 @@ class World:
         """The present or last life of each name."""
         self.effects: list[tuple[float, str, Effect]] = []
         """All that is worth remembering."""
+        self.acknowledged: list[Wait] = []
+        """Questions about copies that are done."""
         self.splits = False
         """Whether two nodes may serve the same partition, since each side of a split goes on."""
         self._runs = 1_000
@@ -208,7 +213,7 @@ class World:
         self.arrive(sim, partial(self._read, sim, partition, look, done))
 
     def _execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done) -> None:
-        if not self._serves(sim, partition) or partition in sim.keeper.congested:
+        if not self._serves(sim, partition) or partition in sim.keeper.holdings.congestion.partitions:
             done(Outcome.REFUSED)
             return
         log = sim.keeper.serving[partition]
@@ -278,10 +283,12 @@ class World:
                     for gate in effect.gates:
                         for done in sim.gates.pop(gate):
                             done(Outcome.SAFE if gate.committed else Outcome.UNCERTAIN)
+                case Acknowledged():
+                    self.acknowledged += effect.waits
                 case Drained():
                     sim.drained = True
                     self.after((0.0, 0.01), lambda: self._depart(sim))
-                case Dropped() | Formed() | Recreated() | ForeignCluster() | Forced():
+                case Dropped() | Formed() | Recreated() | Differed() | ForeignCluster() | Forced():
                     self.effects.append((self.now, sim.name, effect))
                 case _:
                     pass

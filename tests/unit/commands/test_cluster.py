@@ -1,11 +1,13 @@
 """The slot table as clients see it."""
 
+import math
 from typing import Literal
 
 import pytest
 
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
+from respcache.cluster.progress import Rebalance
 from respcache.cluster.sealing.rotation import Verb
 from respcache.commands.registry import Flags
 from respcache.config import Config, ServerConfig
@@ -201,28 +203,44 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
     front.health = Health(
         leased=True,
         unowned=0,
-        under_replicated=0,
-        single=0,
-        learners=0,
         voters=3,
         voters_reached=3,
         voters_spare=1,
         splits=False,
-        redundancy=Redundancy(replica_count=2, wanted=2, missing=0, partitions_short=0, under_way=0),
+        redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0),
+        rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
     )
     reply = front.ask(client, b"CLUSTER", b"HEALTH")
     assert isinstance(reply, Verbatim)
     assert b"safe_to_restart_next_node:1\r\n" in reply.text
     assert b"quorum_margin:1\r\n" in reply.text
+    assert b"rebalance_eta_seconds:20\r\n" in reply.text
+    status = front.ask(client, b"CLUSTER", b"REBALANCE", b"status")
+    assert isinstance(status, Verbatim)
+    assert status.text == (
+        b"rebalance_active:1\r\ncopies_pending:10\r\ncopies_made:30\r\nprimaries_pending:4\r\nelapsed_seconds:60\r\n"
+        b"eta_seconds:20\r\nlast_duration_seconds:0\r\nlast_ended_seconds_ago:-1\r\n"
+    )
+    with pytest.raises(CommandError, match="syntax error"):
+        front.ask(client, b"CLUSTER", b"REBALANCE", b"x")
 
 
-def test_failover_takes_over_when_told_to_and_does_nothing_else() -> None:
-    """The gentler kinds have no meaning where every node is a master."""
+def test_failover_hands_over_seizes_or_takes_over() -> None:
+    """As told; whoever has no copies of others' keys is no replica, and other words are refused."""
     front = Front()
     client = front.client()
     for words in ((b"CLUSTER", b"FAILOVER"), (b"CLUSTER", b"FAILOVER", b"FORCE")):
-        with pytest.raises(CommandError, match="TAKEOVER"):
+        with pytest.raises(CommandError, match="You should send CLUSTER FAILOVER to a replica"):
             front.ask(client, *words)
+    forced: list[bool] = []
+    front.host.fail_over = forced.append
+    assert front.ask(client, b"CLUSTER", b"FAILOVER") is OK
+    assert front.ask(client, b"CLUSTER", b"FAILOVER", b"force") is OK
+    assert forced == [False, True]
+    with pytest.raises(CommandError, match="syntax error"):
+        front.ask(client, b"CLUSTER", b"FAILOVER", b"now")
+    with pytest.raises(CommandError, match="wrong number of arguments for 'FAILOVER'"):
+        front.ask(client, b"CLUSTER", b"FAILOVER", b"FORCE", b"x")
     assert front.takeovers == 0
     assert front.ask(client, b"CLUSTER", b"FAILOVER", b"takeover") is OK
     assert front.takeovers == 1

@@ -13,7 +13,8 @@ from respcache.cluster.membership import PROFILES
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
-from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, _profile, node_id
+from respcache.net.keeping import gossip_profile
+from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, node_id
 from respcache.net.sockets import bind_stream
 
 Scenario = Callable[[Runtime], Awaitable[None]]
@@ -72,7 +73,7 @@ async def nothing(_: Runtime) -> None:
 
 def test_numbers_of_the_failure_detector_outweigh_the_profile() -> None:
     """What is set is taken, and the rest is the profile's."""
-    chosen = _profile(Config(cluster=ClusterConfig(environment="wan"), gossip=GossipSettings(gossip_fanout=9)))
+    chosen = gossip_profile(Config(cluster=ClusterConfig(environment="wan"), gossip=GossipSettings(gossip_fanout=9)))
 
     assert chosen == dataclasses.replace(PROFILES["wan"], gossip_fanout=9)
 

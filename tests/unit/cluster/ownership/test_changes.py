@@ -20,9 +20,10 @@ from respcache.cluster.ownership.changes import (
     Move,
     Recreate,
     Retire,
+    Seize,
     Surrender,
 )
-from respcache.cluster.ownership.record import VOTERS_MAX, Entry, Node, Record, Standing, found
+from respcache.cluster.ownership.record import VOTERS_MAX, Entry, Node, Record, Standing, broke, found
 from respcache.cluster.ownership.slots import PARTITIONS
 
 NAMES = ("a", "b", "c", "d")
@@ -46,6 +47,7 @@ RECORD = record_of(ENTRY, "a", "b", "c", "d")
         (InSync("c", 1, ((0, 5),)), replace(ENTRY, in_sync=("a", "b", "c"), learners=())),
         (Demote("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",), learners=("c", "b"))),
         (Move(((0, 5, "b"),)), replace(ENTRY, epoch=4, revision=6, primary="b")),
+        (Seize("b", 1, ((0, 5),)), replace(ENTRY, epoch=4, revision=7, primary="b")),
         (Drop(((0, 5, "b"),)), replace(ENTRY, revision=6, in_sync=("a",))),
         (Learn(((0, "d"),)), replace(ENTRY, learners=("c", "d"))),
         (Surrender("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",))),
@@ -209,3 +211,27 @@ def test_a_change_decided_twice_has_happened_once(sequence: list[Change], again:
         record = change.apply(record)
     once = again.apply(record)
     assert again.apply(once) == once
+
+
+@pytest.mark.parametrize(
+    ("change", "breaks"),
+    [
+        (Move(((0, 5, "b"),)), False),
+        (Seize("b", 1, ((0, 5),)), True),
+        (Surrender("a", 1, ((0, 5),)), True),
+        (Surrender("b", 1, ((0, 5),)), False),
+        (Bury((("a", 1),), NO_TARGET, EVERYBODY), True),
+        (Bury((("b", 1),), NO_TARGET, EVERYBODY), False),
+        (Demote("b", 1, ((0, 5),)), False),
+        (InSync("c", 1, ((0, 5),)), False),
+        (Recreate(((0, 5, "a"),)), True),
+        (Admit(Node("a", 2)), True),
+    ],
+)
+def test_a_primary_that_could_not_hand_over_is_told_from_one_that_did(change: Change, breaks: bool) -> None:  # noqa: FBT001 # a table of cases
+    """By comparing the record before and after; where versions were skipped or forced nobody can tell."""
+    after = change.apply(RECORD)
+    assert broke(RECORD, after, leap=False) is breaks
+    assert broke(RECORD, after, leap=True)
+    assert not broke(None, after, leap=False)
+    assert not broke(RECORD, RECORD, leap=False)

@@ -23,7 +23,9 @@ def record(copies: Sequence[Sequence[str]], *, nodes: Sequence[Node] = (A, B, C)
 def test_nothing_is_missing_while_all_live() -> None:
     """Every partition has as many copies as were agreed on."""
     counted = Redundancy.of(record(["ab", "bc"]), {"a": 1, "b": 1, "c": 1})
-    assert counted == Redundancy(replica_count=2, wanted=2, missing=0, partitions_short=0, under_way=0)
+    assert counted == Redundancy(
+        replica_count=2, wanted=2, missing=0, partitions_short=0, partitions_single=0, under_way=0
+    )
 
 
 def test_the_copies_of_the_dead_are_missing_at_once() -> None:
@@ -42,7 +44,7 @@ def test_no_more_copies_are_wanted_than_there_are_nodes_to_hold_them() -> None:
     leaving = Node(C.name, C.run, standing=Standing.LEAVING)
     assert Redundancy.of(record(["ab"], nodes=(A, B, leaving), replica_count=3), {"a": 1, "b": 1, "c": 1}).wanted == 2
     alone = Redundancy.of(record(["a"], nodes=(A,)), {"a": 1})
-    assert (alone.replica_count, alone.wanted, alone.missing) == (2, 1, 0)
+    assert (alone.replica_count, alone.wanted, alone.missing, alone.partitions_single) == (2, 1, 0, PARTITIONS)
 
 
 def test_copies_in_the_making_do_not_count_yet() -> None:

@@ -1,0 +1,76 @@
+"""How far the making of copies is in the whole cluster, and how long it may still take. Pure.
+
+Every node sees it in the record, whoever makes the copies.
+"""
+
+import math
+from dataclasses import dataclass
+
+from respcache.cluster.ownership.changes import Target
+from respcache.cluster.ownership.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalance:
+    """What an operator wants to know of it."""
+
+    copies_pending: int
+    """Copies that are being made, or wait to be."""
+    copies_made: int
+    """Copies made since this began."""
+    primaries_pending: int
+    """Partitions that the ring wants to have another primary, which they get once it has its copy."""
+    elapsed_s: float
+    """Since it began; 0 while there is nothing to do."""
+    eta_s: float
+    """How much longer it will take at this rate; 0 while there is nothing to do, infinite before the first one."""
+    last_duration_s: float
+    """How long the last one took; 0 if there was none."""
+    last_ended_ago_s: float
+    """How long ago it ended; infinite if there was none."""
+
+    @property
+    def active(self) -> bool:
+        """Whether copies are being made."""
+        return self.copies_pending > 0
+
+
+class Progress:
+    """What one node has seen of it.
+
+    idle --copies are to be made--> active --none are left--> idle
+    """
+
+    def __init__(self) -> None:
+        self._pending = self._made = 0
+        self._began_s = self.last_s = 0.0
+        self.ended_s = -math.inf
+
+    def note(self, now: float, record: Record) -> None:
+        """Look at a new version of the record."""
+        pending = sum(len(entry.learners) for entry in record.entries)
+        if pending and not self._pending:
+            self._began_s, self._made = now, 0
+        self._made += max(0, self._pending - pending)
+        if self._pending and not pending:
+            self.last_s, self.ended_s = now - self._began_s, now
+        self._pending = pending
+
+    def report(self, now: float, record: Record, target: Target) -> Rebalance:
+        """Say how it stands."""
+        elapsed_s = now - self._began_s if self._pending else 0.0
+        eta_s = 0.0
+        if self._pending:
+            eta_s = elapsed_s / self._made * self._pending if self._made else math.inf
+        moves = sum(
+            bool(wanted) and wanted[0] != entry.primary for wanted, entry in zip(target, record.entries, strict=True)
+        )
+        return Rebalance(
+            copies_pending=self._pending,
+            copies_made=self._made,
+            primaries_pending=moves,
+            elapsed_s=elapsed_s,
+            eta_s=eta_s,
+            last_duration_s=self.last_s,
+            last_ended_ago_s=now - self.ended_s,
+        )

@@ -1,0 +1,70 @@
+"""What a key holds, in 32 bits: equal on copies that are equal. Pure, and bounded in time for values of any size.
+
+Small values count whole. Of large ones so many parts count that digesting takes about as long as for a
+small one; which parts is up to a salt, so that different ones cover different parts.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+from zlib import crc32
+
+from respcache.store.hashes import Hash
+from respcache.store.lists import List
+from respcache.store.partition import NEVER_UNIX_MS
+from respcache.store.sets import Set
+from respcache.store.snapshot import dump
+from respcache.store.sorted_sets import SortedSet
+from respcache.store.values import Value
+
+WHOLE_BYTES: Final = 16 * 1024
+"""Size up to which a value counts whole."""
+SLICES: Final = 8
+SLICE_BYTES: Final = 1024
+"""Of a longer string: so many slices of so many bytes."""
+ELEMENTS: Final = 16
+"""Of a larger collection: so many elements, up to SLICE_BYTES of each."""
+SIZE_SAMPLES: Final = 4
+
+
+def digest(value: Value, deadline_unix_ms: int | None, salt: int) -> int:
+    """Digest a value and when it expires."""
+    head = b"%d %d" % (NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms, len(value))
+    state = crc32(head)
+    if isinstance(value, bytes):
+        parts = iter((value,)) if len(value) <= WHOLE_BYTES else _slices(value, salt)
+    elif value.size_bytes(SIZE_SAMPLES) <= WHOLE_BYTES:
+        parts = iter((dump(value),))
+    else:
+        parts = _elements(value, salt)
+    for part in parts:
+        state = crc32(part, state)
+    return state
+
+
+def _slices(value: bytes, salt: int) -> Iterator[bytes]:
+    for at in _positions(len(value), SLICES, salt):
+        yield value[at : at + SLICE_BYTES]
+
+
+def _elements(value: Value, salt: int) -> Iterator[bytes]:
+    for at in _positions(len(value), ELEMENTS, salt):
+        match value:
+            case List():
+                element = value.elements[at]
+            case Set():
+                element = value.table.names[at]
+            case Hash():
+                yield value.table.names[at][:SLICE_BYTES]
+                element = value.table.values[at]
+            case SortedSet():
+                yield repr(value.table.values[at]).encode()
+                element = value.table.names[at]
+            case _:
+                raise AssertionError(f"no kind of value: {type(value)}")
+        yield element[:SLICE_BYTES]
+
+
+def _positions(length: int, count: int, salt: int) -> Iterator[int]:
+    """Spread positions over a length, all moved by a salt."""
+    step = max(1, length // count)
+    return ((salt + number * step) % length for number in range(count))
