@@ -22,6 +22,11 @@ class Gathering(Pending):
         if not parts:
             self.resolve(finish(totals))
 
+    @property
+    def so_far(self) -> Sequence[int]:
+        """The counts of those who have contributed until now, this node to begin with."""
+        return self._totals
+
     def arrived(self, counts: Sequence[int]) -> None:
         """Take one part; an empty one if a node is lost."""
         for place, count in enumerate(counts):

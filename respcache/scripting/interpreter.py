@@ -10,6 +10,7 @@ from respcache.commands.session import Session
 from respcache.commands.stage import Ground
 from respcache.errors import CommandError, UnknownSubcommand
 from respcache.pending import Pending
+from respcache.pubsub.gathering import Gathering
 from respcache.reply import Reply
 from respcache.scripting.conversion import ScriptError
 from respcache.scripting.library import Library, Script, Trait
@@ -22,6 +23,8 @@ log: Final = logging.getLogger(__name__)
 LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
 """By the number that redis.log takes: debug, verbose, notice, warning."""
 NS_PER_MS: Final = 1_000_000
+PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
+"""These have done all they do before their reply is complete: a script is given the part of it that is known."""
 
 
 class NoScript(CommandError):
@@ -171,6 +174,8 @@ class Interpreter:
             run.session.database = run.ground.database
         assert row.on_session is not None
         reply = row.on_session(run.session, argv)
+        if isinstance(reply, Gathering) and row.name in PUBLISHING:
+            return reply.so_far[0]
         if isinstance(reply, Pending):
             raise CommandError("This Redis command is not allowed from script")
         return reply

@@ -161,3 +161,19 @@ async def test_a_script_outlives_the_node_that_it_was_loaded_on() -> None:
         for redis in nodes[1:]:
             assert int(await redis.evalsha(digest, 1, key, 1)) in {6, 7}
         assert await nodes[1].get(key) == b"7"
+
+
+def test_what_a_script_publishes_reaches_listeners_on_all_nodes() -> None:
+    """It is told of those on the node that runs it, for it cannot wait."""
+    with LocalCluster(nodes=3) as cluster:
+        nodes = [BlockingRedis(host, port) for host, port in cluster.addresses]
+        listeners = [node.pubsub(ignore_subscribe_messages=True) for node in nodes]  # type: ignore[no-untyped-call] # redis-py leaves it so
+        for listener in listeners:
+            listener.subscribe("news")
+            assert listener.get_message(timeout=5) is None  # the confirmation
+        text = "return redis.call('PUBLISH', 'news', KEYS[1])"
+        assert [nodes[0].eval(text, 1, key) for key in ("a", "b", "c", "d")] == [1] * 4
+        for listener in listeners:
+            heard = [listener.get_message(timeout=10) for _ in range(4)]
+            assert sorted(message["data"] for message in heard if message is not None) == [b"a", b"b", b"c", b"d"]
+            listener.close()
