@@ -1,8 +1,8 @@
 """What other nodes ask of this one: commands on keys of which it is the owner, many in a message.
 
 Commands on one key are run like a client's batch: one after the other, without an object
-for each, and with one gate for all their replies. What else stands among them is an order
-of its own. All are begun in the order in which they were sent.
+for each, and with one gate for all replies that have to wait for effects. What else stands
+among them is an order of its own. All are begun in the order in which they were sent.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,12 +42,17 @@ def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Ans
             answer(number, refusal)
         return
     done: list[tuple[int, bytes]] = []
+    held: list[tuple[int, bytes]] = []
     logs: list[Log] = []
-    at = router.executor.relayed(requests, 0, errand.database, errand.protocol, done, logs)
+    relayed, database, protocol = router.executor.relayed, errand.database, errand.protocol
+    at = relayed(requests, 0, database, protocol, done, held, logs)
     while at < len(requests):
         _run_one(router, errand, requests[at], answer)
-        at = router.executor.relayed(requests, at + 1, errand.database, errand.protocol, done, logs)
-    router.hold_answers(done, logs, answer)
+        at = relayed(requests, at + 1, database, protocol, done, held, logs)
+    for number, wire in done:
+        answer(number, wire)
+    if logs:
+        router.hold_answers(held, logs, answer)
 
 
 def _run_one(router: Router, errand: Errand, request: Request, answer: Answer) -> None:

@@ -284,19 +284,20 @@ class Executor:
                 logs += unclean
         return wires, logs
 
-    def relayed(  # what a frame says, and where the outcome goes
+    def relayed(
         self,
         requests: Sequence[Request],
         start: int,
         database: int,
         protocol: int,
         done: list[tuple[int, bytes]],
+        held: list[tuple[int, bytes]],
         logs: list[Log],
     ) -> int:
         """Run what a peer has asked for from `start` on, as long as it is commands on one key that is served here.
 
-        Returns the place of the first that is not. `done` gets number and reply of those before it, and `logs`
-        what the replies have to wait for.
+        Returns the place of the first that is not. Number and reply of those before it go to `done`, or, where
+        effects have to be safe before, to `held`, and to `logs` what they wait for.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
         keyspace = self._store.keyspace(database)
@@ -313,8 +314,10 @@ class Executor:
                 wire = encode(reply, protocol)
             except CommandError as refusal:
                 wire, log = error(refusal), None
-            done.append((number, wire))
-            if log is not None:
+            if log is None:
+                done.append((number, wire))
+            else:
+                held.append((number, wire))
                 logs.append(log)
         return len(requests)
 

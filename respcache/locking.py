@@ -89,7 +89,7 @@ class Locks:
         A lock stays only if the log is the same: else the partition may have been another node's meanwhile.
         """
         if self._logs.get(number) is not log:
-            self._holders.pop(number, None)
+            self._void(number)
         self._logs[number] = log
         self._frozen.discard(number)
         self.watches.void(number)
@@ -103,9 +103,9 @@ class Locks:
         self._mark((number,))
 
     def close(self, number: int) -> None:
-        """Serve a partition no more; a lock on it is void."""
+        """Serve a partition no more; a lock on it is void, and all others of the same transaction."""
         self._logs.pop(number, None)
-        self._holders.pop(number, None)
+        self._void(number)
         self._frozen.discard(number)
         self.watches.void(number)
         self._store.mark(number, serving=False, log=None)
@@ -137,6 +137,15 @@ class Locks:
     def observed(self) -> bool:
         """Whether any partition may have a log that is not its true one."""
         return self.watches.in_use or self.room.in_use
+
+    def _void(self, number: int) -> None:
+        """Unlock a partition, and whatever its holder has locked here besides: it cannot commit that any more.
+
+        Nor would it have to say so: it may see another owner by now, whom it asks instead.
+        """
+        holder = self._holders.pop(number, None)
+        if holder is not None:
+            self.release([other for other, name in self._holders.items() if name == holder])
 
     def _free(self, number: int) -> bool:
         return number in self._logs and number not in self._holders and number not in self._frozen

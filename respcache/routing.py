@@ -242,6 +242,7 @@ class Router:
         self.tickets.release_of(node)
         for order in [order for order in self._parked if order.row is LOCK and node_of(order.argv[1]) == node]:
             order.refuse()
+        self.routes_changed()
 
     # -- from the peers ---------------------------------------------------------------
 
@@ -253,8 +254,7 @@ class Router:
         self, answers: list[tuple[int, bytes]], logs: list[Log], reply: Callable[[int, bytes | None], None]
     ) -> None:
         """Give a peer its answers, by number, once the effects in `logs` are safe."""
-        gate = self._gate_of(logs) if logs else None
-        if gate is not None:
+        if (gate := self._gate_of(logs)) is not None:
             self._held.hold_answers(gate, answers, reply)
             return
         for number, wire in answers:
@@ -430,6 +430,7 @@ class Router:
         if order.row.writes and not order.once and self._locks.congested(order.partitions):
             self._reject("unacked", order, Congested())
         elif order.relayed or order.once:
+            self._participant.abandon(order)
             order.refuse()
         else:
             owned = self._locks.leased and all(self._table.primary[number] for number in order.partitions)

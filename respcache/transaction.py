@@ -108,13 +108,14 @@ class Participant:
         """Run `COMMIT transaction (database key entry)...`: write (no entry deletes) and unlock.
 
         The logs are those whose acks the answer waits for; None if it must wait for a lease.
-        An order whose locks are void is refused.
+        An order whose locks are void is refused, and what is left of them unlocked.
         """
         _, transaction, *words = order.argv
         if not self._locks.holds(transaction, order.partitions):
+            self.abandon(order)
             order.refuse()
             return []
-        if not self._locks.leased:
+        if words and not self._locks.leased:
             return None
         logs: list[Log] = []
         for number, key, entry in zip(words[::3], words[1::3], words[2::3], strict=True):
@@ -127,6 +128,11 @@ class Participant:
                 logs.append(log)
         self._locks.release(order.partitions)
         return logs
+
+    def abandon(self, order: Order) -> None:
+        """Unlock what a commit that is never carried out would have unlocked. Other orders have locked nothing."""
+        if order.row is COMMIT:
+            self._locks.unlock(order.argv[1], order.partitions)
 
 
 class Transaction:

@@ -29,6 +29,9 @@ GREETING_TIMEOUT_S: Final = 5.0
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
 
+FRAME_BYTES: Final = 4 * 1024 * 1024
+"""Requests, or replies, of one turn that are larger go in several frames, each larger by one of them at most."""
+
 log: Final = logging.getLogger(__name__)
 
 
@@ -83,7 +86,9 @@ class Link(asyncio.Protocol):
         """What is to go out with the next frame of asks, and ..."""
         self._deadline_s = 0.0
         """... by when it is to be answered."""
+        self._asking_bytes = 0
         self._replies: list[Reply] = []
+        self._replies_bytes = 0
         self._waking = False
         self._asked: Final[dict[int, Order]] = {}
         self._next = 0
@@ -166,11 +171,18 @@ class Link(asyncio.Protocol):
             timeout_s, self._deadline_s = max(order.deadline_s - now, 0.0), order.deadline_s
             self._asking = asking = Ask(version, order.database, order.protocol, timeout_s, [])
         asking.requests.append((number, list(order.partitions), order.argv))
+        self._asking_bytes += len(order.argv[-1])
+        if self._asking_bytes > FRAME_BYTES:
+            self._frame_asks()
 
     def reply(self, number: int, wire: bytes | None) -> None:
         """Answer a request of the other end's; None sends it back."""
         self._wake()
         self._replies.append((number, wire))
+        if wire is not None:
+            self._replies_bytes += len(wire)
+            if self._replies_bytes > FRAME_BYTES:
+                self._frame_replies()
 
     def _wake(self) -> None:
         if not self._waking:
@@ -180,15 +192,18 @@ class Link(asyncio.Protocol):
     def _frame_asks(self) -> None:
         if self._asking is not None:
             self._out.append(frames.frame(frames.ASK, frames.encode_ask(self._asking)))
-            self._asking = None
+            self._asking, self._asking_bytes = None, 0
+
+    def _frame_replies(self) -> None:
+        if self._replies:
+            self._out.append(frames.frame(frames.ANSWER, frames.encode_answer(self._replies)))
+            self._replies, self._replies_bytes = [], 0
 
     def flush(self) -> None:
         """Write what was sent in this turn."""
         self._waking = False
         self._frame_asks()
-        if self._replies:
-            self._out.append(frames.frame(frames.ANSWER, frames.encode_answer(self._replies)))
-            self._replies = []
+        self._frame_replies()
         out, self._out = self._out, []
         if self.gone.is_set() or self._transport.is_closing():
             return

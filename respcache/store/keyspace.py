@@ -40,9 +40,13 @@ class Keyspace:
         return self.partitions[partition_of(key)]
 
     def served(self) -> list[Partition]:
-        """List the partitions whose keys this node answers for."""
-        scope = self.partitions if self._scope is None else [self.partitions[number] for number in self._scope]
-        return [partition for partition in scope if partition.serving]
+        """List the partitions that a command is about; for one that was given none, all that this node serves.
+
+        Whoever gave some has seen to it that they may be read: not all of these are served to everybody.
+        """
+        if self._scope is None:
+            return [partition for partition in self.partitions if partition.serving]
+        return [self.partitions[number] for number in self._scope]
 
 
 class Store:

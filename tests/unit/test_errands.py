@@ -80,16 +80,17 @@ def test_keys_of_others_go_back_and_do_not_hold_up_the_rest() -> None:
     assert run(node, [b"GET", B], [b"GET", A], version=(1, 2)) == {1: bulk(b"1")}
 
 
-def test_answers_wait_for_the_effects_and_other_clients_do_not() -> None:
-    """Those of one message have one gate; if it can no longer be known what became of them, they say so."""
+def test_answers_that_depend_on_effects_wait_and_no_others() -> None:
+    """They have one gate; if it can no longer be known what became of the effects, they say so."""
     for committed, expected in ((True, b"+OK\r\n"), (False, b"-UNCERTAIN")):
         street = Street(log=NotedLog())
         node = street.nodes["a"]
         gate = Gate([])
         node.gates.append(gate)
-        answers = run(node, [b"SET", A, b"1"], [b"SET", A2, b"1"])
+        answers = run(node, [b"GET", A2], [b"SET", A, b"1"], [b"SET", A2, b"1"])
+        assert answers.pop(0) == b"$-1\r\n"
         assert answers == {}
         gate.committed = committed
         node.router.resolved([gate])
-        assert [answers[number] or b"" for number in (0, 1)] == [answers[0], answers[0]]
-        assert (answers[0] or b"").startswith(expected)
+        assert [answers[number] or b"" for number in (1, 2)] == [answers[1], answers[1]]
+        assert (answers[1] or b"").startswith(expected)

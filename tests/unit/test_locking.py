@@ -37,7 +37,7 @@ class LockMachine(RuleBasedStateMachine):
         """Ownership lets the node serve a partition; a lock on it stays if it has been this node's all the time."""
         self.locks.open(number, log)
         if self.open.get(number) is not log:
-            self.held.pop(number, None)
+            self.voids(number)
         self.open[number] = log
         self.frozen.discard(number)
 
@@ -50,11 +50,11 @@ class LockMachine(RuleBasedStateMachine):
 
     @rule(number=st.sampled_from(NUMBERS))
     def closes(self, number: int) -> None:
-        """The partition has moved away, and its lock is void."""
+        """The partition has moved away, and its lock is void, with all others of the same transaction."""
         self.locks.close(number)
         self.open.pop(number, None)
         self.frozen.discard(number)
-        self.held.pop(number, None)
+        self.voids(number)
 
     @rule(transaction=TRANSACTIONS, numbers=SOME)
     def locks_some(self, transaction: bytes, numbers: list[int]) -> None:
@@ -102,6 +102,11 @@ class LockMachine(RuleBasedStateMachine):
         """Copies of some partitions do not keep up: they can be read."""
         self.locks.congest(numbers)
         self.congested = numbers
+
+    def voids(self, number: int) -> None:
+        """Unlock all that the holder of a partition has locked."""
+        holder = self.held.get(number)
+        self.held = {other: name for other, name in self.held.items() if name != holder}
 
     @property
     def free(self) -> set[int]:

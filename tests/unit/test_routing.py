@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from respcache.cluster.ownership.slots import partition_of, slot_of
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import TABLE
+from respcache.merging import elements
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.resp.encode import bulk, integer
@@ -366,3 +367,18 @@ def test_what_waits_for_copies_is_bounded() -> None:
     assert isinstance(first, Pending)
     assert first.wire is None
     assert arrived(second).startswith(b"-TRYAGAIN ")
+
+
+@pytest.mark.parametrize("withhold", ["ration", "congest"])
+@pytest.mark.parametrize("names", [("a",), NAMES])
+def test_the_whole_database_has_the_keys_that_can_only_be_read(withhold: str, names: tuple[str, ...]) -> None:
+    """Too few copies, or copies that do not keep up, hide no key from those who look at all of them."""
+    street = Street(names)
+    client = street.client()
+    for key in (A, B, C):
+        street.ask(client, b"SET", key, b"v")
+    for node in street.nodes.values():
+        getattr(node.locks, withhold)(frozenset(map(partition_of, (A, B, C))))
+    assert street.ask(client, b"DBSIZE") == integer(3)
+    assert set(elements(street.ask(client, b"KEYS", b"*"))) == {bulk(key) for key in (A, B, C)}
+    assert street.ask(client, b"RANDOMKEY") in {bulk(key) for key in (A, B, C)}

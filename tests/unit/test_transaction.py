@@ -130,6 +130,48 @@ def test_a_partition_that_is_to_move_takes_the_writes_of_whoever_has_locked_it()
     assert not owner.locks.lock(b"z:1", [number])
 
 
+def test_a_commit_that_is_given_up_leaves_nothing_locked() -> None:
+    """Its node waits for no answer any more, and would never say so again."""
+    street = Street()
+    client = street.client()
+    street.ask(client, b"SET", B, b"v")
+    reply = street.nodes["a"].batch(client, [b"RENAME", B, C])[0]
+    owner, number = street.nodes["b"], partition_of(B)
+    commit = street.take(COMMIT.name)
+    owner.locks.suspend()
+    street.deliver(commit)
+    street.now += TIMEOUT_S + 1
+    owner.router.sweep()
+    street.settle()
+    assert arrived(reply).startswith(b"-UNCERTAIN")
+    owner.locks.resume()
+    assert number not in owner.locks.held
+
+
+def test_a_transaction_that_has_lost_one_partition_has_no_other_locked() -> None:
+    """The commit of these is refused, or goes to somebody else."""
+    store = Store()
+    locks = Locks(store, run=b"n:1")
+    for number in (1, 2, 3):
+        locks.open(number, None)
+    locks.lock(b"a:1", [1, 2])
+    locks.lock(b"a:2", [3])
+    locks.close(1)
+    assert [number in locks.held for number in (1, 2, 3)] == [False, False, True]
+
+
+def test_what_is_only_unlocked_needs_no_lease() -> None:
+    """Else a node that is cut off would keep its own partitions locked."""
+    store = Store()
+    locks = Locks(store, run=b"n:1")
+    participant = Participant(store, locks, Copies(store))
+    locks.open(partition_of(B), None)
+    locks.lock(b"a:1", [partition_of(B)])
+    locks.suspend()
+    assert participant.commit(lock_order(COMMIT.name, b"a:1")) == []
+    assert partition_of(B) not in locks.held
+
+
 def test_an_owner_whose_lease_has_lapsed_writes_when_it_is_renewed() -> None:
     """Nobody can have taken over a partition that is still locked here."""
     street = Street()
