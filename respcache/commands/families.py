@@ -1,6 +1,7 @@
 """Every family of commands, imported: with this module the table is full."""
 
 from respcache.commands import (
+    bitmaps,
     blocking_lists,
     blocking_sorted_sets,
     clients,
@@ -31,6 +32,7 @@ from respcache.commands.registry import ROWS
 
 __all__ = [
     "ROWS",
+    "bitmaps",
     "blocking_lists",
     "blocking_sorted_sets",
     "clients",

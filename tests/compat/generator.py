@@ -8,13 +8,14 @@ value, so that its keys mostly hold what its commands work on, and now and then 
 from random import Random
 from typing import Final
 
-from compat.forms import hashes, keys, lists, sets, sorted_sets, strings
+from compat.forms import bitmaps, hashes, keys, lists, sets, sorted_sets, strings
 from compat.forms.words import KEYS, Argument
 from respcache.store.partition import Argv
 
 CALLS_A_SCRIPT: Final = 50
 
 KINDS: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {
+    "bitmaps": bitmaps.FORMS,
     "hashes": hashes.FORMS,
     "lists": lists.FORMS,
     "sets": sets.FORMS,
