@@ -16,7 +16,7 @@ def summary_of(row: Command) -> str:
     """Give the first line of the docstring of a command's handler."""
     if row.summary:
         return row.summary
-    handler = row.on_session or row.on_keys or row.on_key
+    handler = row.on_session or row.on_script or row.on_keys or row.on_key
     return in_source(handler.__module__).get(row.name, "")
 
 

@@ -35,8 +35,8 @@ def test_the_cluster_port_is_one_number_for_tcp_and_udp() -> None:
 def test_a_pair_of_which_one_is_taken_is_no_pair() -> None:
     """The other one is given back."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind((HOST, 0))
-        port = taken.getsockname()[1]
+        port = free_ports(1)[0]
+        taken.bind((HOST, port))
         with pytest.raises(ConfigError):
             bind_pair(HOST, port)
         bind_stream(HOST, port).close()
@@ -62,9 +62,7 @@ def test_http_can_be_left_out() -> None:
 def test_what_was_bound_is_given_back_when_a_later_port_is_taken() -> None:
     """A node that cannot start leaves nothing behind."""
     taken = bind_stream(HOST, 0)
-    free = bind_stream(HOST, 0)
-    port = port_of(free)
-    free.close()
+    port = free_ports(1)[0]
     with pytest.raises(ConfigError):
         bind_ports(config(port, 0, port_of(taken)))
     bind_stream(HOST, port).close()

@@ -1,125 +1,25 @@
 """A million mutated packets into every way in: nothing is raised, nothing grows, what is refused changes nothing."""
 
-import gc
-import math
 import random
-import sys
-from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from cores import Cores
-from respcache.cluster.membership import LAN, MemberState, Swim
 from respcache.cluster.membership.member import encode_meta
-from respcache.cluster.membership.wire import (
-    Ack,
-    Conflict,
-    DecodeError,
-    Gossip,
-    Message,
-    Nack,
-    Ping,
-    PingReq,
-    SyncReply,
-    SyncRequest,
-    decode_meta,
-)
-from unit.cluster.membership.nodes import META, address, alive, member_of, packet
+from respcache.cluster.membership.wire import DecodeError, decode_meta
+from unit.cluster.membership.fuzzing import CHUNKS, mutated, pelt
+from unit.cluster.membership.nodes import META
 
 pytestmark = pytest.mark.timeout(600)
 """Seconds of CPU on a quiet machine; one that is busy with other things may take many times that."""
 
-PACKETS: Final = 1_000_000
-"""Mutated packets in all."""
-CHUNKS: Final = 4
-WARM_UP: Final = 20_000
-"""Packets after which whatever is bounded has reached its bounds."""
 METADATA: Final = 100_000
-GROWTH_MAX_BLOCKS: Final = 1_000
-"""Blocks of memory that 230,000 packets may leave behind; a single object for each would be 230,000."""
-PROFILE: Final = replace(LAN, members_max=20, rumors_max=16)
-
-MESSAGES: Final[tuple[Message, ...]] = (
-    Ping(1, "a"),
-    Ack(1, 3),
-    Nack(1),
-    PingReq(1, "b"),
-    Gossip(),
-    SyncRequest(bytes(512)),
-    SyncReply(bytes(512)),
-    Conflict(7, "10.0.0.9", 16_379),
-)
-
-
-def originals() -> list[bytes]:
-    """Write one packet of every kind from a member, a stranger and ourselves, with rumours of all states."""
-    told = [alive("a", 3), alive("b", 1, state=MemberState.SUSPECT), alive("d"), alive("c", state=MemberState.DEAD)]
-    return [packet(sender, message, *told) for message in MESSAGES for sender in ("b", "x", "a")]
-
-
-def mutated(rng: random.Random, whole: bytes) -> bytes:
-    """Change a packet in one to three places: a byte or two replaced, removed or put in, its end cut off or doubled."""
-    payload = whole
-    for _ in range(rng.randrange(1, 4)):
-        place, kind = rng.randrange(len(payload) + 1), rng.randrange(5)
-        match kind:
-            case 0:
-                payload = payload[:place] + rng.randbytes(1) + payload[place + 1 :]
-            case 1:
-                payload = payload[:place] + payload[place + 1 :]
-            case 2:
-                payload = payload[:place] + rng.randbytes(2) + payload[place:]
-            case 3:
-                payload = payload[:place]
-            case _:
-                payload = payload + payload[place:]
-    return payload
 
 
 def test_no_packet_makes_a_node_raise_or_grow(cores: Cores) -> None:
     """Datagrams, stream requests and replies: what is refused changes no member, what is read stays within limits."""
     cores.each(pelt, range(CHUNKS))
-
-
-def pelt(seed: int) -> None:
-    """Throw a chunk of the packets at a node."""
-    rng = random.Random(seed)
-    packets = originals()
-    node = member_of("b", "c", profile=PROFILE)
-    read = refused = blocks = 0
-    now = 1.0
-    for turn in range(PACKETS // CHUNKS):
-        if turn == WARM_UP:
-            blocks = allocated_blocks()
-        if node.deadline == math.inf:  # a packet told it that its name is another's
-            node = member_of("b", "c", profile=PROFILE, now=now)
-        held, before = (node.fingerprint(), len(node.members()), node.me), sum(node.stats.received.values())
-        feed(node, now, turn, mutated(rng, packets[turn % len(packets)]))
-        if sum(node.stats.received.values()) > before:
-            read += 1
-        else:
-            refused += 1
-            assert (node.fingerprint(), len(node.members()), node.me) == held
-        now += 0.001
-        node.tick(now)
-
-    assert refused > 0.8 * PACKETS / CHUNKS, "most mutations are to break a packet"
-    assert read > 0.02 * PACKETS / CHUNKS, "and some are not to"
-    assert len(node.members()) <= PROFILE.members_max
-    assert node.rumors_queued <= PROFILE.rumors_max
-    assert allocated_blocks() - blocks < GROWTH_MAX_BLOCKS
-
-
-def feed(node: Swim, now: float, turn: int, payload: bytes) -> None:
-    """Let a packet in, one way or the other."""
-    match turn % 4:
-        case 0:
-            node.stream(now, payload)
-        case 1:
-            node.stream_reply(now, address("b"), payload)
-        case _:
-            node.datagram(now, address("b"), payload)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -135,9 +35,3 @@ def test_no_metadata_makes_the_decoder_raise(seed: int) -> None:
             refused += 1
 
     assert refused > METADATA // 8
-
-
-def allocated_blocks() -> int:
-    """Count what Python holds in memory."""
-    gc.collect()
-    return sys.getallocatedblocks()
