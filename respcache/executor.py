@@ -270,13 +270,14 @@ class Executor:
         ledger.now_unix_ms = int(time() * 1000)
         wires: list[bytes] = []
         logs: list[Log] = []
+        reached = set(partitions)
         for call in calls:
             row, argv = call.row, call.argv
             keyspace, own = self._store.keyspace(call.database), partitions
             if not row.key_at and not call.spans_database:
                 own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
             try:
-                reply, unclean = self._act(row, argv, keyspace, own)
+                reply, unclean = self._act(row, argv, keyspace, own, reached)
             except CommandError as refusal:
                 wires.append(error(refusal))
             else:
@@ -329,19 +330,19 @@ class Executor:
         If it has to wait, that is the reply (`Waits.wire`). Raises CommandError.
         """
         self._store.ledger.now_unix_ms = int(time() * 1000)
-        reply, logs = self._act(row, argv, keyspace, partitions)
+        reply, logs = self._act(row, argv, keyspace, partitions, set(partitions))
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
 
     def _act(
-        self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]
+        self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...], reached: set[int]
     ) -> tuple[Reply, list[Log]]:
-        """Run a command and tell the copies. Raises CommandError."""
+        """Run a command and tell the copies; a script adds to `reached`, see `OnData`. Raises CommandError."""
         if row.on_script is None:
             return act(row, argv, keyspace, partitions)
-        ground = OnData(self, keyspace, partitions, whole=self._router.owns_all)
+        ground = OnData(self, keyspace, reached, whole=self._router.owns_all)
         reply = row.on_script(self._scripts, ground, argv)
         if isinstance(reply, CommandError):
             self._refused(row, reply)

@@ -41,19 +41,22 @@ class WholeDatabase(CommandError):
 
 
 class OnData:
-    """The keys that this node serves; those of the partitions that the script has declared in any case.
+    """The keys that this node serves; those of the partitions that the script has declared or reached in any case.
 
+    Its own write can end the serving of a partition, where somebody waits for the key, and the script goes on there.
     Implements `commands.stage.Ground`.
     """
 
-    def __init__(
-        self, lease: Lease, keyspace: Keyspace, partitions: tuple[int, ...], *, whole: Callable[[], bool]
-    ) -> None:
-        """`partitions` are those of the declared keys; `whole` tells whether this node has all there are."""
+    def __init__(self, lease: Lease, keyspace: Keyspace, reached: set[int], *, whole: Callable[[], bool]) -> None:
+        """`reached` has the partitions of the declared keys, and of all that is run as one with this script.
+
+        Those that the script comes to are added, and all are forgotten when the lease ends. `whole` tells
+        whether this node has all there are.
+        """
         self._lease: Final = lease
         self._store: Final = keyspace.store
         self._whole: Final = whole
-        self._declared = partitions
+        self._reached: Final = reached
         self._lapsed = False
         self.database: Final = keyspace.number
         self.logs: Final[list[Log]] = []
@@ -63,12 +66,14 @@ class OnData:
         """Run a command. Raises CommandError, OutOfReach among them."""
         if perf_counter_ns() >= self._lease.lease_ends_ns:  # the script has been running for long
             self._lease.end_lease()
-            self._lapsed, self._declared = True, ()
+            self._lapsed = True
+            self._reached.clear()
         space = self._store.keyspace(database)
         if row.key_at:
             partition = space.at(argv[row.key_at])
-            if not partition.serving and partition.number not in self._declared:
+            if not partition.serving and partition.number not in self._reached:
                 raise self._refusal
+            self._reached.add(partition.number)
             reply, log = on_key(row, argv, partition)
             if log is not None:
                 self.logs.append(log)
@@ -85,10 +90,14 @@ class OnData:
         if not row.keys.names_keys:
             if row.on_keys is None or not self._whole():
                 raise WholeDatabase(row.name)
-            return tuple(range(len(space.partitions)))
-        partitions = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
-        if any(not space.partitions[number].serving and number not in self._declared for number in partitions):
+            if self._lapsed:
+                raise self._refusal
+            partitions = tuple(range(len(space.partitions)))
+        else:
+            partitions = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
+        if any(not space.partitions[number].serving and number not in self._reached for number in partitions):
             raise self._refusal
+        self._reached.update(partitions)
         return partitions
 
 

@@ -1,10 +1,16 @@
 """Scripts on keys of one owner and of several: as on one node, or out of reach."""
 
+from collections.abc import Callable
+from time import perf_counter_ns
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respcache.resp.encode import bulk, integer
-from unit.neighbours import NAMES, Street, key_of
+from respcache.cluster.ownership.slots import partition_of
+from respcache.resp.encode import bulk, encode, integer
+from unit.neighbours import NAMES, Neighbour, Street, key_of
+from unit.town import Town, popped
 
 A, B, C = (key_of(name) for name in NAMES)
 A2 = key_of("a", 1)
@@ -87,3 +93,63 @@ def test_a_script_whose_lease_ends_is_refused_further_commands() -> None:
     text = b"return redis.call('GET', KEYS[1])"
     node.executor.lease_ends_ns = 0
     assert street.ask(client, b"EVAL", text, b"1", A).startswith(b"-CLUSTERDOWN")
+
+
+@pytest.mark.parametrize(
+    "close",
+    [
+        lambda node: node.locks.freeze(partition_of(A)),
+        lambda node: node.locks.lock(b"z:1", (partition_of(A),)),
+        lambda node: node.locks.ration(frozenset({partition_of(A)})),
+        lambda node: node.locks.congest(frozenset({partition_of(A)})),
+    ],
+    ids=["freeze", "lock", "ration", "congest"],
+)
+def test_whole_databases_are_refused_where_a_partition_is_not_served(close: Callable[[Neighbour], object]) -> None:
+    """A part of the keys is neither flushed nor listed as if it were all."""
+    street = Street(("a",))
+    client, node = street.client(), street.nodes["a"]
+    street.ask(client, b"MSET", A, b"1", B, b"2")
+    before = street.values()
+    close(node)
+    for call in (b"FLUSHALL", b"DBSIZE"):
+        assert street.ask(client, b"EVAL", b"return redis.call(ARGV[1])", b"0", call).startswith(NON_LOCAL)
+    assert street.values() == before
+
+
+def test_whole_databases_are_refused_once_the_lease_has_ended() -> None:
+    """Nothing is flushed that may be somebody else's by now."""
+    street = Street(("a",))
+    client, node = street.client(), street.nodes["a"]
+    street.ask(client, b"SET", A, b"1")
+    node.executor.lease_ends_ns = perf_counter_ns() - 1
+    assert street.ask(client, b"EVAL", b"return redis.call('FLUSHALL')", b"0").startswith(b"-CLUSTERDOWN")
+    assert len(street.values()) == 1
+
+
+PUSHES = b"redis.call('RPUSH', ARGV[1], '1') redis.call('RPUSH', ARGV[1], '2') return redis.call('LLEN', ARGV[1])"
+
+
+def test_a_script_goes_on_with_an_undeclared_key_that_somebody_waits_for() -> None:
+    """Its first push ends the serving of the key to others; who waits is served when the script is over."""
+    town = Town(("a",))
+    _, waiting = town.blocked("a", b"BLPOP", A, b"0")
+    text = PUSHES + b" + redis.call('DBSIZE') + redis.call('EXISTS', ARGV[1], ARGV[2])"
+    assert town.ask(town.client(), b"EVAL", text, b"0", A, B) == integer(4)
+    town.settle()
+    assert waiting.wire == popped(A, b"1")
+    assert town.ask(town.client(), b"LRANGE", A, b"0", b"-1") == encode([b"2"], 2)
+
+
+@pytest.mark.parametrize("first", [(b"RPUSH", A, b"0"), (b"EVAL", PUSHES, b"0", A)], ids=["command", "script"])
+def test_a_script_reaches_what_its_transaction_has_changed(first: tuple[bytes, ...]) -> None:
+    """Declared or not, and whether a command or another script got there first."""
+    town = Town(("a",))
+    _, waiting = town.blocked("a", b"BLPOP", A, b"0")
+    client = town.client()
+    for words in ((b"MULTI",), first, (b"EVAL", PUSHES, b"0", A)):
+        town.ask(client, *words)
+    replies = town.ask(client, b"EXEC")
+    assert b"-" not in replies, replies
+    town.settle()
+    assert waiting.wire is not None
