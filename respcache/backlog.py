@@ -25,11 +25,11 @@ class Backlog:
 
     def add(self, order: Order) -> bool:
         """Let a write wait; False if too much waits already. A first one may be of any size."""
-        size = sum(map(len, order.argv))
+        size = _size(order)
         if self._bytes and self._bytes + size > self._bytes_max:
             return False
         self._bytes += size
-        keys = keys_named(order.row, order.database, order.argv, self._databases)
+        keys = self._named(order)
         self._keys.update(keys)
         self._everything |= not keys
         return True
@@ -40,5 +40,24 @@ class Backlog:
             return True
         if not self._keys:
             return False
-        keys = keys_named(order.row, order.database, order.argv, self._databases)
+        keys = self._named(order)
         return not keys or not self._keys.isdisjoint(keys)
+
+    def _named(self, order: Order) -> set[StoredKey]:
+        """Collect the keys that an order names, a transaction's watched ones too; none if it may be about any."""
+        if order.unit is None:
+            return set(keys_named(order.row, order.database, order.argv, self._databases))
+        keys = set(order.unit.tokens)
+        for call in order.unit.calls:
+            named = call.keys(self._databases)
+            if not named:
+                return set()
+            keys.update(named)
+        return keys
+
+
+def _size(order: Order) -> int:
+    """Add up the bytes of an order's words; those of a transaction stand in its commands."""
+    if order.unit is None:
+        return sum(map(len, order.argv))
+    return sum(len(word) for call in order.unit.calls for word in call.argv)
