@@ -67,6 +67,13 @@ class BigNumber:
     digits: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """A number with just these digits: a double in RESP3, a bulk string in RESP2."""
+
+    text: bytes
+
+
 class Waits:
     """There is nothing for the command yet, and nothing was changed: it may wait for it, where it can."""
 
@@ -88,7 +95,7 @@ def waits_ms(wire: bytes) -> int | None:
 WAITS_HEAD: Final = b"+RESPCACHE.WAITS "
 
 Reply: TypeAlias = (
-    "bytes | int | float | bool | Status | Verbatim | BigNumber | NullArray | Pairs | Waits | CommandError "
+    "bytes | int | float | bool | Status | Verbatim | BigNumber | Digits | NullArray | Pairs | Waits | CommandError "
     "| list[Reply] | dict[Reply, Reply] | None"
 )
 """Whatever a handler may return. A CommandError may stand inside an array (EXEC)."""

@@ -95,12 +95,14 @@ class KeySpec:
     """Positions of the keys in argv: from `first` to `last` (negative: from the end), every `step`.
 
     Where `count_at` is not 0 an argument there says how many keys follow it, besides.
+    Where `stored_at` is not 0 the last STORE or STOREDIST from there on has a key behind it.
     """
 
     first: int
     last: int
     step: int
     count_at: int = 0
+    stored_at: int = 0
 
     @property
     def names_keys(self) -> bool:
@@ -117,6 +119,8 @@ class KeySpec:
             start, digits = self.count_at + 1, argv[self.count_at]
             count = int(digits) if len(digits) <= COUNT_DIGITS_MAX else 0
             keys += argv[start : start + count]
+        if self.stored_at:
+            keys += stored_key(argv, self.stored_at)
         return keys
 
     def narrowed(self, argv: Argv, keys: list[bytes]) -> Argv:
@@ -128,6 +132,18 @@ class KeySpec:
         return [*argv[: self.first], *keys, *argv[last + 1 :]]
 
 
+def stored_key(argv: Argv, at: int) -> list[bytes]:
+    """Find the key behind STORE or STOREDIST, from a position on: the last one counts."""
+    found: list[bytes] = []
+    while at < len(argv) - 1:
+        if argv[at].partition(b"\0")[0].upper() in STORES:
+            at += 1
+            found = [argv[at]]
+        at += 1
+    return found
+
+
+STORES: Final = (b"STORE", b"STOREDIST")
 NO_KEYS: Final = KeySpec(0, 0, 0)
 FIRST: Final = KeySpec(1, 1, 1)
 FIRST_TWO: Final = KeySpec(1, 2, 1)
@@ -138,6 +154,7 @@ PAIRS: Final = KeySpec(1, -1, 2)
 COUNTED: Final = KeySpec(0, 0, 0, count_at=1)
 COUNTED_SECOND: Final = KeySpec(0, 0, 0, count_at=2)
 FIRST_AND_COUNTED: Final = KeySpec(1, 1, 1, count_at=2)
+FIRST_AND_STORED_FIFTH: Final = KeySpec(1, 1, 1, stored_at=5)
 
 
 @dataclass(frozen=True, slots=True)

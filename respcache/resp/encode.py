@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from respcache.errors import CommandError
-from respcache.reply import BigNumber, Members, NullArray, Pairs, Push, Reply, Status, Verbatim, Waits
+from respcache.reply import BigNumber, Digits, Members, NullArray, Pairs, Push, Reply, Status, Verbatim, Waits
 
 CRLF: Final = b"\r\n"
 HEADED_MAX: Final = 1024
@@ -81,8 +81,8 @@ def _rare(reply: Reply, protocol: int) -> bytes:
         if protocol == 2:
             return SMALL_INTEGERS[reply]
         return b"#t\r\n" if reply else b"#f\r\n"
-    if isinstance(reply, float):
-        text = float_text(reply)
+    if isinstance(reply, float | Digits):
+        text = reply.text if isinstance(reply, Digits) else float_text(reply)
         return bulk(text) if protocol == 2 else b",%b\r\n" % text
     if isinstance(reply, Verbatim):
         if protocol == 2:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from respcache.errors import CommandError
-from respcache.reply import BigNumber, Members, NullArray, Pairs, Reply, Status, Verbatim, Waits
+from respcache.reply import BigNumber, Digits, Members, NullArray, Pairs, Reply, Status, Verbatim, Waits
 from respcache.resp.encode import float_text
 
 Converted: TypeAlias = tuple[Any, ...]
@@ -82,6 +82,8 @@ def _value(reply: Reply, protocol: int, tables: Tables) -> Any:  # noqa: C901, P
         return None if protocol == 3 else False
     if isinstance(reply, float):
         return tables({b"double": reply}) if protocol == 3 else float_text(reply)
+    if isinstance(reply, Digits):
+        return tables({b"double": float(reply.text)}) if protocol == 3 else reply.text
     if isinstance(reply, Status):
         return tables({b"ok": reply.text})
     if isinstance(reply, CommandError):

@@ -8,7 +8,7 @@ value, so that its keys mostly hold what its commands work on, and now and then 
 from random import Random
 from typing import Final
 
-from compat.forms import bitmaps, hashes, keys, lists, sets, sorted_sets, strings
+from compat.forms import bitmaps, geo, hashes, keys, lists, sets, sorted_sets, strings
 from compat.forms.words import KEYS, Argument
 from respcache.store.partition import Argv
 
@@ -16,6 +16,7 @@ CALLS_A_SCRIPT: Final = 50
 
 KINDS: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {
     "bitmaps": bitmaps.FORMS,
+    "geo": geo.FORMS,
     "hashes": hashes.FORMS,
     "lists": lists.FORMS,
     "sets": sets.FORMS,
@@ -28,7 +29,7 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = keys.FORMS | {
     name: form for kind in KINDS.values() for name, form in kind.items()
 }
 """How each command is called."""
-OFTEN: Final = frozenset((b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD", b"ZADD"))
+OFTEN: Final = frozenset((b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD", b"ZADD", b"GEOADD"))
 """Commands that get more turns: they have many forms, or make what the others need."""
 KINDS_A_SCRIPT: Final = 2
 WAITING: Final = frozenset(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from respcache.errors import CommandError
-from respcache.reply import NULL_ARRAY, OK, BigNumber, Members, Pairs, Reply, Status, Verbatim
+from respcache.reply import NULL_ARRAY, OK, BigNumber, Digits, Members, Pairs, Reply, Status, Verbatim
 from respcache.resp.encode import encode
 from respcache.scripting.conversion import ARRAY, INT64_MIN, NUMBER, from_lua, to_lua, weight
 
@@ -30,6 +30,7 @@ def tables(elements: Any) -> Any:
         (Members([b"a"]), (1, {"table": [b"a"]}), (1, {"table": {b"set": {"table": {b"a": True}}}})),
         (Pairs([(b"a", 1)]), (1, {"table": [b"a", 1]}), (1, {"table": [{"table": [b"a", 1]}]})),
         (BigNumber(b"12"), (1, b"12"), (1, {"table": {b"big_number": b"12"}})),
+        (Digits(b"1.50"), (1, b"1.50"), (1, {"table": {b"double": 1.5}})),
         (CommandError("no"), (0, b"ERR no"), (0, b"ERR no")),
         ([CommandError("no"), OK], (3, {"table": {b"err": b"ERR no"}}, {"table": {b"ok": b"OK"}}), None),
         (
@@ -59,8 +60,10 @@ def test_numbers_are_cut_to_integers(number: float, cut: int) -> None:
     assert from_lua([ARRAY, 1, NUMBER, number], 3) == [cut]
 
 
-def test_big_numbers_are_encoded_for_each_version() -> None:
+def test_big_numbers_and_digits_are_encoded_for_each_version() -> None:
     """A type of its own in RESP3 only."""
     assert encode(BigNumber(b"123"), 2) == b"$3\r\n123\r\n"
     assert encode(BigNumber(b"123"), 3) == b"(123\r\n"
+    assert encode(Digits(b"1.50"), 2) == b"$4\r\n1.50\r\n"
+    assert encode(Digits(b"1.50"), 3) == b",1.50\r\n"
     assert isinstance(from_lua([7, b"a\r\nb"], 2), Status)
