@@ -13,7 +13,8 @@ replaced that could not hand over (`breaks`). A session that has not asked since
     asked --all owners have answered--> enough: answered
                ^                         `-- too few, and time left --.
                `------------------- asked again ----------------------'
-               `-- time is up: answered, with what is known
+               `-- time is up, or CLIENT UNBLOCK: answered, with what is known
+               `-- client gone: nobody is asked again
 """
 
 import math
@@ -21,10 +22,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from respcache.commands.session import Session
-from respcache.errors import ClusterDown, TryAgain
+from respcache.errors import ClusterDown, TryAgain, Unblocked
 from respcache.internal import ACKED
 from respcache.pending import Pending
-from respcache.resp.encode import integer
+from respcache.resp.encode import error, integer
 from respcache.routing import EVERYWHERE, Router
 
 RENEW_S: Final = 30.0
@@ -42,19 +43,6 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Let it not happen."""
-
-
-class _Reply(Pending):
-    """Knows whether anybody is still waiting for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wanted = True
-
-    def abandon(self) -> None:
-        """Forget who waits: the client is gone."""
-        super().abandon()
-        self.wanted = False
 
 
 class Assurance:
@@ -81,63 +69,113 @@ class Assurance:
         """
         breaks, before = self.breaks(), session.breaks
         session.breaks = breaks
-        reply = _Reply()
         if before != breaks:
-            reply.resolve(integer(0))
-            return reply
+            return _there(integer(0))
         if copies <= 0 or session.deny_blocking:
             copies, end_s = 0, self.clock()
         else:
             end_s = self.clock() + timeout_s if timeout_s else math.inf
-        _Question(self, reply, copies, end_s).ask()
-        if reply.wire is None:
-            session.barrier = reply
-        return reply
+        question = _Question(self, session, copies, end_s)
+        question.ask()
+        if question.wire is None and not session.deny_blocking:
+            session.barrier = session.blocked = question
+        return question
 
 
-class _Question:
-    """One WAIT under way."""
+class _Question(Pending):
+    """One WAIT under way, and its place in the queue of its client's replies.
 
-    def __init__(self, waiting: Assurance, reply: _Reply, copies: int, end_s: float) -> None:
-        self._waiting: Final = waiting
-        self._reply: Final = reply
-        self._copies: Final = copies
-        self._end_s: Final = end_s
-        self._breaks: Final = waiting.breaks()
+    It counts as blocked, so that its connection goes on reading: else nobody would notice that the client is gone.
+    """
+
+    __slots__ = ("_breaks", "_copies", "_desk", "_end_s", "_gone", "_session", "_timer")
+
+    def __init__(self, desk: Assurance, session: Session, copies: int, end_s: float) -> None:
+        super().__init__()
+        self._desk: Final = desk
+        self._session: Final = session
+        self._copies = copies
+        self._end_s = end_s
+        self._breaks: Final = desk.breaks()
+        self._gone = False
+        """Whether the client has hung up."""
         self._timer: Timer | None = None
         if end_s < math.inf:
-            self._timer = waiting.later(max(0.0, end_s - waiting.clock()) + GRACE_S, self._give_up)
+            self._timer = desk.later(max(0.0, end_s - desk.clock()) + GRACE_S, self._give_up)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the client counts as blocked: who wants no copies only waits for the number."""
+        return self._copies > 0 and self.wire is None
+
+    def unblock(self, *, refused: bool) -> bool:
+        """End the wait with the number as of now, or with an error; False if it does not wait."""
+        if not self.waiting:
+            return False
+        if refused:
+            self.resolve(error(Unblocked()))
+            return True
+        self._cancel()
+        self._copies, self._end_s = 0, self._desk.clock()
+        self._timer = self._desk.later(GRACE_S, self._give_up)
+        self.ask()
+        return True
+
+    def abandon(self) -> None:
+        """Ask nobody any more: the client is gone."""
+        super().abandon()
+        self._gone = True
+        self._leave()
+
+    def resolve(self, wire: bytes) -> None:
+        """Give the reply; a second one is ignored."""
+        if self.wire is None:
+            self._leave()
+            super().resolve(wire)
 
     def ask(self) -> None:
         """Ask all owners."""
-        if self._reply.wire is not None or not self._reply.wanted:
+        if self.wire is not None or self._gone:
             return
-        waiting = self._waiting
-        until_s = waiting.clock() + RENEW_S
+        desk = self._desk
+        until_s = desk.clock() + RENEW_S
         if self._copies:
             until_s = min(until_s, self._end_s)
         argv = [ACKED.name.encode(), b"%d" % self._copies]
-        order = waiting.router.order(ACKED, argv, EVERYWHERE, deadline_s=until_s)
+        order = desk.router.order(ACKED, argv, EVERYWHERE, deadline_s=until_s)
         order.then(lambda: self._answered(order.wire or b""))
 
     def _answered(self, wire: bytes) -> None:
         void = wire.startswith(VOID)
         if wire.startswith(b"-") and not void:
-            self._resolve(wire)
+            self.resolve(wire)
             return
-        waiting = self._waiting
-        broken = waiting.breaks() != self._breaks
+        desk = self._desk
+        broken = desk.breaks() != self._breaks
         count = 0 if void or broken else int(wire[1:-2])
-        if broken or (not void and count >= self._copies) or waiting.clock() >= self._end_s:
-            self._resolve(integer(count))
-        else:
-            waiting.later(AGAIN_S, self.ask)
+        if broken or (not void and count >= self._copies) or desk.clock() >= self._end_s:
+            self.resolve(integer(count))
+        elif not self._gone:
+            desk.later(AGAIN_S, self.ask)
 
     def _give_up(self) -> None:
         """Answer that no copy is known to have everything: an owner has said nothing in time."""
-        self._resolve(integer(0))
+        self.resolve(integer(0))
 
-    def _resolve(self, wire: bytes) -> None:
+    def _leave(self) -> None:
+        """Hold nothing for the client any more."""
+        self._cancel()
+        if self._session.blocked is self:
+            self._session.blocked = None
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._reply.resolve(wire)
+            self._timer = None
+
+
+def _there(wire: bytes) -> Pending:
+    """Give a reply that is there."""
+    reply = Pending()
+    reply.resolve(wire)
+    return reply

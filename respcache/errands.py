@@ -5,6 +5,7 @@ for each, and with one gate for all replies that have to wait for effects. What 
 among them is an order of its own. All are begun in the order in which they were sent.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -18,6 +19,11 @@ from respcache.store.partition import Log
 
 Answer: TypeAlias = Callable[[int, bytes | None], None]
 """Called once for each request with its number and the reply; with None if it was certainly not run."""
+
+DEFECT: Final = b"-ERR internal error\r\n"
+"""The answer to a command that fails on a defect of this program; the others of its message are run all the same."""
+
+log: Final = logging.getLogger(__name__)
 
 
 class Errand:
@@ -45,10 +51,19 @@ def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Ans
     held: list[tuple[int, bytes]] = []
     logs: list[Log] = []
     relayed, database, protocol = router.executor.relayed, errand.database, errand.protocol
-    at = relayed(requests, 0, database, protocol, done, held, logs)
+    at = 0
     while at < len(requests):
-        _run_one(router, errand, requests[at], answer)
-        at = relayed(requests, at + 1, database, protocol, done, held, logs)
+        before = len(done) + len(held)
+        try:
+            at = relayed(requests, at, database, protocol, done, held, logs)
+        except Exception:
+            log.exception("a command of a peer failed on a defect of this program")
+            at += len(done) + len(held) - before  # each of those before it is in one of them
+            done.append((requests[at][0], DEFECT))
+        else:
+            if at < len(requests):
+                _run_one(router, errand, requests[at], answer)
+        at += 1
     for number, wire in done:
         answer(number, wire)
     if logs:
@@ -76,5 +91,9 @@ def _run_one(router: Router, errand: Errand, request: Request, answer: Answer) -
         relayed=True,
         version=errand.version,
     )
-    router.serve(order)
+    try:
+        router.serve(order)
+    except Exception:
+        log.exception("a command of a peer failed on a defect of this program")
+        order.resolve(DEFECT)
     order.then(lambda: answer(number, None if order.refused else order.wire))

@@ -202,3 +202,12 @@ class Uncertain(CommandError):
 
     def __init__(self, text: str = "The owner of the key was lost before it confirmed the command") -> None:
         super().__init__(text)
+
+
+class Unblocked(CommandError):
+    """Another client has ended the wait; nothing was done."""
+
+    code = "UNBLOCKED"
+
+    def __init__(self) -> None:
+        super().__init__("client unblocked via CLIENT UNBLOCK")

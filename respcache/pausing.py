@@ -22,7 +22,7 @@ class Timer(Protocol):
 class Postponed(Pending):
     """The reply to a command that is held up."""
 
-    __slots__ = ("argv", "gone", "session")
+    __slots__ = ("_followed", "argv", "gone", "session")
 
     def __init__(self, session: Session, argv: Argv) -> None:
         super().__init__()
@@ -30,6 +30,8 @@ class Postponed(Pending):
         self.argv: Final = argv
         self.gone = False
         """Whether its client is."""
+        self._followed: Pending | None = None
+        """What the command has to wait for itself, now that it has been run."""
 
     @property
     def waiting(self) -> bool:
@@ -41,10 +43,20 @@ class Postponed(Pending):
         del refused
         return False
 
+    def follow(self, reply: bytes | Pending) -> None:
+        """Take the reply from there, now or when it comes."""
+        if isinstance(reply, Pending):
+            self._followed = reply
+        super().follow(reply)
+
     def abandon(self) -> None:
-        """Run nothing: the client is gone."""
+        """Run nothing, and end what has been begun: the client is gone."""
         super().abandon()
         self.gone = True
+        if self.session.blocked is self:
+            self.session.blocked = None
+        if self._followed is not None:
+            self._followed.abandon()
 
 
 class Pauses:
@@ -91,7 +103,10 @@ class Pauses:
         for one in postponed:
             if not one.gone:
                 one.session.blocked = one.session.barrier = None
-                one.follow(self._run(one.session, one.argv))
+                reply = self._run(one.session, one.argv)
+                if isinstance(reply, Pending) and reply.wire is None:
+                    one.session.barrier = one  # the connection goes on when it has this reply, and not before
+                one.follow(reply)
 
     def holds(self, session: Session, row: Command) -> bool:
         """Tell whether a command is to be held up: any, or one that may change something."""

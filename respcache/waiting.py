@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command, lookup
 from respcache.commands.session import Session
-from respcache.errors import CommandError
+from respcache.errors import Unblocked
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.merging import elements
 from respcache.order import Order
@@ -23,15 +23,6 @@ from respcache.resp.encode import encode, error
 from respcache.store.partition import Argv
 
 NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
-
-
-class Unblocked(CommandError):
-    """Another client has ended the wait; nothing was done."""
-
-    code = "UNBLOCKED"
-
-    def __init__(self) -> None:
-        super().__init__("client unblocked via CLIENT UNBLOCK")
 
 
 class Timer(Protocol):

@@ -167,7 +167,7 @@ class Pause(Protocol):
 
 
 class Blocked(Protocol):
-    """A client's command that waits for a key."""
+    """A client's command that waits for a key, or for copies."""
 
     @property
     def waiting(self) -> bool:
@@ -247,7 +247,7 @@ class Session:
         """A command under way whose keys have several owners: the next ones wait until it is done, because
         they would overtake it at the owners of their keys."""
         self.blocked: Blocked | None = None
-        """Its command that may have to wait for a key."""
+        """Its command that may have to wait for a key, or for copies; the connection goes on reading meanwhile."""
         self.queue: Queue | None = None
         """The commands since MULTI; None outside of a transaction."""
         self.watched: dict[tuple[int, bytes], bytes] = {}
@@ -282,7 +282,7 @@ class Session:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether it waits for a key."""
+        """Whether it waits for a key, or for copies."""
         return self.blocked is not None and self.blocked.waiting
 
     @property

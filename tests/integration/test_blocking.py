@@ -236,3 +236,23 @@ async def test_a_program_that_embeds_a_node_may_give_up() -> None:
                 await waiting
             await other.execute("RPUSH", "queue", "x")
             assert await second == [b"queue", b"x"]
+
+
+async def test_nothing_is_kept_for_a_client_that_hangs_up_behind_a_pause() -> None:
+    """Neither an element for its BLPOP nor a place among the clients for its WAIT."""
+    async with Cluster(nodes=1) as cluster, client(cluster.addresses[0]) as redis:
+        async with client(cluster.addresses[0]) as popper, client(cluster.addresses[0]) as waiter:
+            await popper.ping()
+            await waiter.ping()
+            await redis.client_pause(100)
+            calls = [asyncio.ensure_future(pop(popper, "key")), asyncio.ensure_future(command(waiter, "WAIT", 3, 0))]
+            await redis.ping()
+            await all_wait([redis], 2)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        async with asyncio.timeout(10):
+            while len(await redis.client_list()) != 1:  # noqa: ASYNC110 # the node is asked, it does not call
+                await asyncio.sleep(0.01)
+        assert await redis.rpush("key", "element") == 1
+        assert await redis.llen("key") == 1

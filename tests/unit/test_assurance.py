@@ -228,3 +228,60 @@ def test_an_owner_that_is_missing_is_asked_later() -> None:
 def test_what_cannot_be_waited_for_is_refused_at_once(words: tuple[bytes, ...], line: bytes) -> None:
     """In Redis' words; nothing is ever on disk, and nobody waits for it."""
     assert arrived(Town().wait(*words)) == line
+
+
+def test_a_client_that_is_gone_leaves_nothing_behind() -> None:
+    """It counts as blocked, so that its connection goes on reading; then nobody is asked on its behalf."""
+    town = Town()
+    for timeout in (b"0", b"100000000"):
+        reply = town.wait(b"WAIT", b"2", timeout)
+        assert isinstance(reply, Pending)
+        before = town.client.is_blocked
+        reply.abandon()
+        assert (before, town.client.is_blocked) == (True, False)
+        town.client.barrier = None
+        for name in NAMES:
+            town.answer(name, 1)
+        town.run(RENEW_S)
+        assert town.asked() == [0, 0, 0]
+        assert all(timer.cancelled for _, _, timer in town.timers)
+
+
+def test_client_unblock_ends_the_wait() -> None:
+    """With the number as of now, which owners are asked for, or with an error; a second call finds nobody."""
+    town = Town()
+    other = town.street.client()
+    unblock = (b"CLIENT", b"UNBLOCK", b"%d" % town.client.client_id)
+    refused = town.wait(b"WAIT", b"3", b"0")
+    assert arrived(town.wait(*unblock, b"ERROR", client=other)) == integer(1)
+    assert arrived(refused) == b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
+    assert not town.client.is_blocked
+    town.client.barrier = None
+    for node in town.street.nodes.values():
+        node.acknowledging.clear()
+    reply = town.wait(b"WAIT", b"3", b"0")
+    assert arrived(town.wait(*unblock, client=other)) == integer(1)
+    assert arrived(town.wait(*unblock, client=other)) == integer(0)
+    assert town.asked() == [2, 2, 2]
+    for name in NAMES:
+        town.street.nodes[name].acknowledging.pop().resolve(integer(2))
+    assert arrived(reply) == integer(2)
+    assert town.client.blocked is None
+    town.client.barrier = None
+    silent = town.wait(b"WAIT", b"3", b"0")
+    town.wait(*unblock, client=other)
+    town.run(GRACE_S)
+    assert arrived(silent) == integer(0)
+
+
+def test_who_only_asks_for_the_number_is_not_blocked() -> None:
+    """Its connection goes on reading all the same; inside a transaction nothing of that is noted."""
+    town = Town()
+    town.wait(b"WAIT", b"0", b"0")
+    assert town.client.blocked is not None
+    assert not town.client.is_blocked
+    fresh = town.street.client()
+    town.wait(b"MULTI", client=fresh)
+    town.wait(b"WAIT", b"3", b"0", client=fresh)
+    town.wait(b"EXEC", client=fresh)
+    assert fresh.blocked is None

@@ -9,6 +9,7 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.cluster.replication.log import Gate
 from respcache.errands import Errand
 from respcache.resp.encode import bulk, integer
+from respcache.store.partition import Argv
 from unit.alone import NotedLog
 from unit.neighbours import Neighbour, Street, key_of
 
@@ -94,3 +95,20 @@ def test_answers_that_depend_on_effects_wait_and_no_others() -> None:
         node.router.resolved([gate])
         assert [answers[number] or b"" for number in (1, 2)] == [answers[1], answers[1]]
         assert (answers[1] or b"").startswith(expected)
+
+
+class BrokenLog(NotedLog):
+    """A log with a defect."""
+
+    def append(self, database: int, argv: Argv) -> None:
+        """Fail."""
+        del database, argv
+        raise RuntimeError
+
+
+def test_a_command_that_fails_on_a_defect_takes_no_other_with_it() -> None:
+    """Its answer is an error, whether it is on one key or on several, and those behind it are run."""
+    node = Street(log=BrokenLog()).nodes["a"]
+    answers = run(node, [b"GET", A2], [b"SET", A, b"1"], [b"GET", A2], [b"MSET", A, b"2"], [b"GET", A2])
+    failed, null = b"-ERR internal error\r\n", b"$-1\r\n"
+    assert answers == {0: null, 1: failed, 2: null, 3: failed, 4: null}

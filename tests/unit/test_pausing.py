@@ -91,3 +91,29 @@ def test_a_client_that_is_gone_has_nothing_run(paused: Paused) -> None:
     paused.run(paused.client, b"CLIENT UNPAUSE")
     assert reply.wire is None
     assert not paused.front.host.store.keyspace(0).at(b"key").values
+
+
+def test_what_was_begun_after_a_pause_ends_with_its_client(paused: Paused) -> None:
+    """It is told to what the command waits for, through a second pause too; until then the next commands wait."""
+    other, third = paused.front.client(), paused.front.client()
+    paused.run(paused.client, b"CLIENT PAUSE 500")
+    pauser = paused.run(paused.client, b"CLIENT PAUSE 500")
+    first, second = paused.run(other, b"BLPOP key 0"), paused.run(third, b"BLPOP key 0")
+    assert isinstance(pauser, Pending)
+    assert isinstance(first, Pending)
+    assert isinstance(second, Pending)
+    paused.pass_time(0.5)
+    assert pauser.wire == b"+OK\r\n"
+    assert paused.front.host.pause.is_on
+    first.abandon()
+    assert other.blocked is None
+    paused.pass_time(0.5)
+    assert paused.node.away.asked == [[b"BLPOP", b"key", b"0"]]
+    assert third.barrier is not None
+    [waiting] = paused.node.away.waiting
+    told: list[bytes | None] = []
+    waiting.also(lambda: told.append(waiting.wire))
+    second.abandon()
+    waiting.resolve(b"*-1\r\n")
+    assert told == []
+    assert second.wire is None
