@@ -14,6 +14,7 @@ RespcacheError
     |-- ClusterDown, TryAgain     not done, certainly
     |-- Congested (TryAgain)      not done, certainly: copies have yet to confirm too much
     |-- NoReplicas                not done, certainly: too few copies would have it
+    |-- Unblocked                 nothing was done: another client has ended the wait
     `-- Uncertain                 done or not: nobody here can tell
 
 A CommandError changes nothing, unless its docstring says otherwise.
