@@ -19,12 +19,12 @@ replaced that could not hand over (`breaks`). A session that has not asked since
 
 import math
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from respcache.commands.session import Session
 from respcache.errors import ClusterDown, TryAgain, Unblocked
 from respcache.internal import ACKED
-from respcache.pending import Pending
+from respcache.pending import Pending, Timer
 from respcache.resp.encode import error, integer
 from respcache.routing import EVERYWHERE, Router
 
@@ -36,13 +36,6 @@ AGAIN_S: Final = 0.05
 """Before owners are asked again that could not answer."""
 VOID: Final = tuple(b"-%b " % refusal.code.encode() for refusal in (TryAgain, ClusterDown))
 """Answers that say nothing about copies: an owner is missing, or being replaced."""
-
-
-class Timer(Protocol):
-    """Something that will happen, unless it is cancelled."""
-
-    def cancel(self) -> None:
-        """Let it not happen."""
 
 
 class Assurance:

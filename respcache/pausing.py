@@ -4,19 +4,12 @@ off --begin--> on --end, time over--> off, and what was held up is run, in the o
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session
-from respcache.pending import Pending
+from respcache.pending import Pending, Timer
 from respcache.store.partition import Argv
-
-
-class Timer(Protocol):
-    """Something that will be called."""
-
-    def cancel(self) -> None:
-        """Do not call it."""
 
 
 class Postponed(Pending):

@@ -1,7 +1,14 @@
-"""A reply that is not there yet."""
+"""A reply that is not there yet, and what may end the wait for it."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
+
+
+class Timer(Protocol):
+    """Something that will be called."""
+
+    def cancel(self) -> None:
+        """Do not call it."""
 
 
 class Pending:

@@ -34,7 +34,7 @@ from respcache.locking import Locks, node_of
 from respcache.merging import parts_of
 from respcache.observing import true_logs
 from respcache.order import Order, Peers
-from respcache.pending import Pending
+from respcache.pending import Pending, Timer
 from respcache.reply import OK
 from respcache.resp.encode import encode, error
 from respcache.searching import Search
@@ -45,7 +45,7 @@ from respcache.store.partition import Argv, Log, Partition
 from respcache.tickets import Tickets
 from respcache.transaction import Participant, Transaction, packed
 from respcache.unit import Unit
-from respcache.waiting import Desk, Timer, Wait
+from respcache.waiting import Desk, Wait
 
 EVERYWHERE: Final = tuple(range(PARTITIONS))
 ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})

@@ -9,7 +9,7 @@ behind it waits for that, too.
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command, lookup
@@ -18,18 +18,12 @@ from respcache.errors import Unblocked
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.merging import elements
 from respcache.order import Order
+from respcache.pending import Timer
 from respcache.reply import NULL_ARRAY, waits_ms
 from respcache.resp.encode import encode, error
 from respcache.store.partition import Argv
 
 NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
-
-
-class Timer(Protocol):
-    """Something that will be called."""
-
-    def cancel(self) -> None:
-        """Do not call it."""
 
 
 class Desk:

@@ -12,7 +12,7 @@ from respcache.errors import ProtocolError
 from respcache.net import frames
 from respcache.net.door import Door
 from respcache.net.frames import Ask, Greeting
-from respcache.net.links import REDIAL_S, UNSENT_MAX_BYTES, Link, Links
+from respcache.net.links import FRAME_BYTES, REDIAL_S, UNSENT_MAX_BYTES, Link, Links
 from respcache.net.sockets import bind_stream
 from respcache.order import Order
 from unit.net.transports import NotedTransport
@@ -368,5 +368,29 @@ def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
         answer = frames.frame(frames.ANSWER, frames.encode_answer([(1, b"+OK\r\n")]))
         link.data_received(answer + answer)
         assert node.told == [("up", "a*"), ("answered", (b"GET", b"+OK\r\n")), ("answered",)]
+
+    asyncio.run(main())
+
+
+def test_what_is_large_goes_in_several_frames() -> None:
+    """Requests and answers alike, in order: no frame is larger than the limit by more than one of them."""
+
+    async def main() -> None:
+        _, link, transport = incoming()
+        link.data_received(HELLO)
+        value, count = bytes(frames.BODY_MAX_BYTES // 1024), 10
+        for number in range(count):
+            link.ask(order(b"SET", b"k", value), (1, 2), 4.0)
+            link.reply(number, value)
+        await asyncio.sleep(0)
+        reader = frames.FrameReader()
+        reader.body_max_bytes = frames.BODY_MAX_BYTES
+        arrived = reader.feed(transport.take())
+        asks = [frames.decode_ask(body).requests for kind, body in arrived if kind == frames.ASK]
+        answers = [frames.decode_answer(body) for kind, body in arrived if kind == frames.ANSWER]
+        assert [number for requests in asks for number, _, _ in requests] == list(range(1, count + 1))
+        assert [number for replies in answers for number, _ in replies] == list(range(count))
+        assert len(asks) == len(answers) == 2
+        assert max(len(body) for _, body in arrived) < FRAME_BYTES + 2 * len(value)
 
     asyncio.run(main())
