@@ -21,12 +21,13 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from respcache.cluster.ownership.slots import EVERYWHERE
 from respcache.commands.session import Session
 from respcache.errors import ClusterDown, TryAgain, Unblocked
 from respcache.internal import ACKED
 from respcache.pending import Pending, Timer
 from respcache.resp.encode import error, integer
-from respcache.routing import EVERYWHERE, Router
+from respcache.routing import Router
 
 RENEW_S: Final = 30.0
 """How long owners wait on behalf of a client before they are asked again: one that has gone costs them no more."""

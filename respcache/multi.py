@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Final, TypeAlias
 
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
 from respcache.commands.connection import hello_words, selected
 from respcache.commands.queue import ARGUMENT_BYTES, Queue
 from respcache.commands.session import Session
@@ -30,7 +30,7 @@ from respcache.order import Order
 from respcache.pending import Pending
 from respcache.reply import NULL_ARRAY, OK
 from respcache.resp.encode import array_head, encode, error
-from respcache.routing import EVERYWHERE, Router
+from respcache.routing import Router
 from respcache.store.copies import StoredKey
 from respcache.transaction import CHANGED, unpacked
 from respcache.unit import Call, Unit
@@ -61,14 +61,14 @@ class Multi:
         if queue is None or queue.spoiled:
             raise ExecAborted
         run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases))
-        if self._router.wants_redirect(session):
-            self._router.stay(session, [key for call in run.calls for key in call.names])
+        if self._router.redirects.wanted_by(session):
+            self._router.redirects.check(session, [key for call in run.calls for key in call.names])
         run.begin(tokens)
         return _in_order(session, run.reply)
 
     def watch(self, session: Session, keys: Sequence[bytes]) -> Pending:
         """Get tokens of the keys' states. Raises CommandError."""
-        self._router.stay(session, keys)
+        self._router.redirects.check(session, keys)
         watched = session.watched
         new = [key for key in dict.fromkeys(keys) if (session.database, key) not in watched]
         limit = session.host.config.server.client_query_buffer_limit_bytes
@@ -127,7 +127,7 @@ class _Run:
         calls = [self.calls[place] for place in stage]
         if calls and calls[0].spans_database and not self._whole:
             call = calls[0]
-            partitions = self._router.scope(self._session, call.row)
+            partitions = self._router.redirects.scope(self._session, call.row)
             order = self._router.order(call.row, call.argv, partitions, database=call.database, protocol=call.protocol)
             order.then(lambda: self._done(stage, [order.wire or b""]))
             return

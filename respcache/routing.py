@@ -20,13 +20,13 @@ from typing import Final
 
 from respcache.acting import check_pairs
 from respcache.backlog import Backlog
-from respcache.cluster.ownership.slots import PARTITIONS, partition_of, slot_of
+from respcache.cluster.ownership.slots import partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
 from respcache.commands.stage import Scripts
-from respcache.errors import ClusterDown, CommandError, Congested, CrossSlot, Moved, NoReplicas, TryAgain, Uncertain
+from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out
 from respcache.holding import Held
 from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
@@ -35,6 +35,7 @@ from respcache.merging import parts_of
 from respcache.observing import true_logs
 from respcache.order import Order, Peers
 from respcache.pending import Pending, Timer
+from respcache.redirects import Redirects
 from respcache.reply import OK
 from respcache.resp.encode import encode, error
 from respcache.searching import Search
@@ -46,10 +47,6 @@ from respcache.tickets import Tickets
 from respcache.transaction import Participant, Transaction, packed
 from respcache.unit import Unit
 from respcache.waiting import Desk, Wait
-
-EVERYWHERE: Final = tuple(range(PARTITIONS))
-ADDS_UP: Final = frozenset({Merge.SUM, Merge.CONCAT, Merge.WALK})
-"""Of commands on whole databases, those whose replies a client of all nodes puts together: DBSIZE, KEYS, SCAN."""
 
 
 class Router:
@@ -87,7 +84,7 @@ class Router:
         self._clock: Final = clock
         self._parked: deque[Order] = deque()
         self._held: Final = Held()
-        self._redirect: Final = redirect
+        self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
         self._scratch: Final = Copies(Store(len(store)))
@@ -114,7 +111,7 @@ class Router:
 
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Run a command on one key whose partition this node does not serve now."""
-        moved = self.redirection(session, argv[row.key_at])
+        moved = self.redirects.of(session, argv[row.key_at])
         if moved is not None:
             return error(moved)
         return self._order(session, row, argv, (partition.number,))
@@ -133,7 +130,7 @@ class Router:
         if row.keys.names_keys:  # a script without keys runs here
             partitions = tuple(sorted({partition_of(key) for key in keys}))
         else:
-            partitions = self.scope(session, row)
+            partitions = self.redirects.scope(session, row)
         reply = self._order(session, row, argv, partitions)
         if isinstance(reply, Pending) and row.merge is Merge.NONE:
             session.barrier = reply
@@ -143,47 +140,17 @@ class Router:
         """Run a command that may have to wait. Raises Moved or CrossSlot, or what is wrong with its words."""
         if row.keys.count_at:  # the number must be right: owners are asked for their own keys
             self._without_keys(session, row, argv)
-        self.stay(session, keys)
+        self.redirects.check(session, keys)
         self._dispatch(wait := Wait(self._desk, session, row, argv))
         if wait.wire is not None:
             return wait.wire
         session.barrier = session.blocked = wait
         return wait
 
-    def stay(self, session: Session, keys: Sequence[bytes]) -> None:
-        """Send a client that knows the slot table to the owner of all keys. Raises Moved or CrossSlot."""
-        if not keys or not self.wants_redirect(session):
-            return
-        if len({slot_of(key) for key in keys}) > 1:
-            raise CrossSlot
-        moved = self.redirection(session, keys[0])
-        if moved is not None:
-            raise moved
-
-    def scope(self, session: Session, row: Command) -> tuple[int, ...]:
-        """Tell which partitions a command on a whole database is about: all, or those of this node."""
-        if row.merge in ADDS_UP and (session.node_scope or self._redirect == "always"):
-            return tuple(number for number in EVERYWHERE if self._table.primary[number] == self._name)
-        return EVERYWHERE
-
     def _without_keys(self, session: Session, row: Command, argv: Argv) -> bytes:
         """Run a command on no data, for the error if its number of keys is wrong. Raises CommandError."""
         assert row.on_keys is not None
         return encode(row.on_keys(self._scratch.store.keyspace(0), argv), session.protocol)
-
-    def redirection(self, session: Session, key: bytes) -> Moved | None:
-        """Send a client that knows the slots to the owner of a key, or of a sharded channel."""
-        if not self.wants_redirect(session):
-            return None
-        owner = self._table.primary[partition_of(key)]
-        if owner in {"", self._name}:
-            return None
-        self._stats.redirects += 1
-        return Moved(slot_of(key), *self._peers.client_address(owner))
-
-    def wants_redirect(self, session: Session) -> bool:
-        """Tell whether a client is to find the owners of keys itself."""
-        return self._redirect == "always" or (self._redirect == "auto" and session.cluster_aware)
 
     def lapsed(self) -> None:
         """Serve nothing more: the lease of this node has ended."""

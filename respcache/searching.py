@@ -10,7 +10,7 @@ node that has joined needs no list of them.
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.cluster.ownership.slots import EVERYWHERE
 from respcache.commands.registry import BY_DIGEST, Command
 from respcache.commands.stage import Scripts
 from respcache.errors import CommandError
@@ -19,7 +19,6 @@ from respcache.order import Order
 from respcache.resp.encode import NULL_2, bulk
 from respcache.store.partition import Argv
 
-EVERYWHERE: Final = tuple(range(PARTITIONS))
 SPELT: Final = frozenset(name.encode() for name in BY_DIGEST)
 
 

@@ -34,6 +34,7 @@ LAYERS: Final = {
     "errands": "commands that other nodes ask this one to run",
     "routing": "where a command runs that cannot run where it came in",
     "searching": "scripts that another node knows, found",
+    "redirects": "clients that find the owners of keys themselves",
     "transaction": "commands on keys of several owners",
     "waiting": "commands that wait for keys, where their clients are",
     "tickets": "commands that wait for keys, where the keys are",

@@ -138,7 +138,7 @@ class Runtime:
             forget=lambda name: self.membership.forget(name),  # noqa: PLW0108 # made below
             transact=lambda session: self.multi.execute(session),  # noqa: PLW0108 # it is made below
             watch=lambda session, watched: self.multi.watch(session, watched),  # noqa: PLW0108 # so is it here
-            redirection=lambda session, key: self.router.redirection(session, key),  # noqa: PLW0108 # so is the router
+            redirection=lambda session, key: self.router.redirects.of(session, key),  # noqa: PLW0108 # so is the router
             pause=Pauses(
                 sessions=lambda: self.server.sessions(),  # noqa: PLW0108 # the server is made below
                 run=lambda session, argv: self.executor.alone(session, argv),  # noqa: PLW0108 # so is the executor

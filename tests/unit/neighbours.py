@@ -84,7 +84,7 @@ class Neighbour:
         self.router.executor = self.executor = Executor(self.store, self.stats, self.router, self.scripts)
         self.multi: Final = Multi(self.router, self.executor, databases)
         self.front: Final = Front(
-            Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirection
+            Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirects.of
         )
         self._street: Final = street
         self.acknowledging: Final[list[Order]] = []

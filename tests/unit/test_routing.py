@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respcache.cluster.ownership.slots import partition_of, slot_of
+from respcache.cluster.ownership.slots import partition_of
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import TABLE
 from respcache.merging import elements
@@ -31,80 +31,6 @@ def test_keys_are_read_where_they_were_written(written: list[tuple[bytes, bytes]
         for key in (A, B, C):
             expected = bulk(model[key]) if key in model else b"$-1\r\n"
             assert street.ask(clients[node], b"GET", key, node=node) == expected
-
-
-@pytest.mark.parametrize(
-    ("redirect", "aware", "moved"),
-    [
-        ("auto", False, False),
-        ("auto", True, True),
-        ("always", False, True),
-        ("never", True, False),
-    ],
-)
-def test_only_clients_that_know_the_slots_are_sent_away(redirect: str, aware: bool, moved: bool) -> None:  # noqa: FBT001 # a table of cases
-    """The others never learn that there are several nodes."""
-    street = Street(redirect=redirect)
-    client = street.client()
-    client.cluster_aware = aware
-    reply = street.ask(client, b"GET", B)
-    assert reply == (b"-MOVED %d b.example:6379\r\n" % slot_of(B) if moved else b"$-1\r\n")
-    assert street.nodes["a"].stats.redirects == moved
-    assert street.nodes["a"].stats.forwards == (not moved)
-
-
-@pytest.mark.parametrize(
-    ("words", "redirect", "shares"),
-    [
-        ((), "auto", False),
-        ((b"CLUSTER", b"SLOTS"), "auto", False),
-        ((b"READONLY",), "auto", True),
-        ((b"CLUSTER", b"NODES"), "auto", True),
-        ((), "always", True),
-        ((), "never", False),
-    ],
-)
-def test_clients_of_each_node_get_its_share(words: tuple[bytes, ...], redirect: str, shares: bool) -> None:  # noqa: FBT001 # a table of cases
-    """Their sums are right then; all others see the whole from any node, and what is random or flushed is never cut."""
-    street = Street(redirect=redirect)
-    for name in NAMES:
-        client = street.client(name)
-        if words:
-            street.nodes[name].batch(client, list(words))
-        for key in (A, B, C):
-            street.ask(street.client(name), b"SET", key, b"v", node=name)
-        own = key_of(name)
-        assert street.ask(client, b"DBSIZE", node=name) == integer(1 if shares else 3)
-        found = street.ask(client, b"KEYS", b"*", node=name)
-        walked = street.ask(client, b"SCAN", b"0", b"COUNT", b"100000", node=name)
-        for key in (A, B, C):
-            assert (bulk(key) in found) == (bulk(key) in walked) == (key == own or not shares)
-    assert street.ask(client, b"FLUSHALL", node=name) == b"+OK\r\n"
-    assert street.ask(street.client(), b"EXISTS", A, B, C) == integer(0) or redirect == "always"
-
-
-def test_the_share_of_a_node_without_slots_is_nothing() -> None:
-    """As of one that has just joined: it is answered at once."""
-    street = Street()
-    node, client = street.nodes["a"], street.client()
-    client.node_scope = True
-    node.table.primary[:] = ["b"] * len(node.table.primary)
-    assert street.ask(client, b"DBSIZE") == integer(0)
-    assert street.ask(client, b"KEYS", b"*") == b"*0\r\n"
-    assert street.ask(client, b"SCAN", b"0") == b"*2\r\n$1\r\n0\r\n*0\r\n"
-
-
-def test_nobody_is_sent_to_the_node_that_he_asks() -> None:
-    """A partition of this node that is not served at the moment is waited for."""
-    street = Street()
-    client = street.client()
-    client.cluster_aware = True
-    street.nodes["a"].locks.close(partition_of(A))
-    reply = street.nodes["a"].batch(client, [b"GET", A])[0]
-    assert isinstance(reply, Pending)
-    street.nodes["a"].locks.open(partition_of(A), None)
-    street.nodes["a"].router.routes_changed()
-    assert arrived(reply) == b"$-1\r\n"
 
 
 def test_orders_wait_until_there_is_a_way() -> None:

@@ -15,6 +15,9 @@ SLOTS: Final = 16_384
 PARTITIONS: Final = 1_024
 """Units of placement. Every node of a cluster must agree, so this is no setting."""
 
+EVERYWHERE: Final = tuple(range(PARTITIONS))
+"""All of them: what a command on a whole database is about."""
+
 SLOTS_PER_PARTITION: Final = SLOTS // PARTITIONS
 """Partition p holds the slots from `p * SLOTS_PER_PARTITION` up to the next partition's first."""
 
