@@ -47,6 +47,15 @@ def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Ans
         for number, _, _ in requests:
             answer(number, refusal)
         return
+    if router.changed_since(errand.version, requests):
+        for request in requests:
+            _run_one(router, errand, request, answer)
+    else:
+        _run_all(router, errand, requests, answer)
+
+
+def _run_all(router: Router, errand: Errand, requests: Sequence[Request], answer: Answer) -> None:
+    """Run requests, those on one key without an object for each."""
     done: list[tuple[int, bytes]] = []
     held: list[tuple[int, bytes]] = []
     logs: list[Log] = []
@@ -67,7 +76,7 @@ def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Ans
     for number, wire in done:
         answer(number, wire)
     if logs:
-        router.hold_answers(held, logs, answer)
+        router.held.hold_answers(held, logs, answer)
 
 
 def _run_one(router: Router, errand: Errand, request: Request, answer: Answer) -> None:

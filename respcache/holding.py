@@ -8,16 +8,28 @@ from respcache.errors import Uncertain
 from respcache.executor import Out
 from respcache.pending import Pending
 from respcache.resp.encode import error
+from respcache.store.partition import Log
 
 
 class Held:
     """All replies of one node that wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate_of: Callable[[list[Log]], Gate | None]) -> None:
+        """`gate_of` gives what is to be waited for until the effects in some logs are safe; None if they are."""
+        self._gate_of: Final = gate_of
         self._behind: Final[dict[Gate, list[_Replies | _Answers]]] = {}
 
-    def hold(self, gate: Gate, replies: Out) -> None:
+    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+        """Keep a reply until the effects in `logs` are safe."""
+        replies: Out = [wire]
+        self.hold_all(replies, logs)
+        return replies[0]
+
+    def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep a client's replies, in place: those that stand together become one."""
+        gate = self._gate_of(logs)
+        if gate is None:
+            return
         held = self._behind.setdefault(gate, [])
         kept: Out = []
         run: list[bytes] = []
@@ -35,9 +47,14 @@ class Held:
         replies[:] = kept
 
     def hold_answers(
-        self, gate: Gate, answers: list[tuple[int, bytes]], send: Callable[[int, bytes | None], None]
+        self, answers: list[tuple[int, bytes]], logs: list[Log], send: Callable[[int, bytes | None], None]
     ) -> None:
         """Keep answers to a peer, by number; `send` is called for each once they may go."""
+        gate = self._gate_of(logs)
+        if gate is None:
+            for number, wire in answers:
+                send(number, wire)
+            return
         self._behind.setdefault(gate, []).append(_Answers(answers, send))
 
     def resolved(self, gates: Iterable[Gate]) -> None:

@@ -128,12 +128,19 @@ class _Run:
         if calls and calls[0].spans_database and not self._whole:
             call = calls[0]
             partitions = self._router.redirects.scope(self._session, call.row)
-            order = self._router.order(call.row, call.argv, partitions, database=call.database, protocol=call.protocol)
+            order = self._router.order(
+                call.row,
+                call.argv,
+                partitions,
+                database=call.database,
+                protocol=call.protocol,
+                session=self._session,
+            )
             order.then(lambda: self._done(stage, [order.wire or b""]))
             return
         unit = Unit(calls, tokens)
         row = EXEC if unit.writes else EXEC_RO
-        order = self._router.order(row, [row.name.encode()], self._partitions(unit), unit=unit)
+        order = self._router.order(row, [row.name.encode()], self._partitions(unit), unit=unit, session=self._session)
         order.then(lambda: self._answered(order, stage))
 
     def _partitions(self, unit: Unit) -> tuple[int, ...]:

@@ -1,8 +1,10 @@
 """A command on its way to where it can run."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from respcache.commands.registry import Command
+from respcache.commands.session import Session
 from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.resp.encode import error
@@ -18,12 +20,15 @@ class Order(Pending):
         "database",
         "deadline_s",
         "once",
+        "owner",
         "partitions",
         "protocol",
         "refused",
         "relayed",
+        "returned",
         "row",
         "searched",
+        "session",
         "unit",
         "version",
         "wires",
@@ -41,6 +46,7 @@ class Order(Pending):
         relayed: bool = False,
         once: bool = False,
         version: tuple[int, int] = (0, 0),
+        session: Session | None = None,
     ) -> None:
         super().__init__()
         self.row = row
@@ -55,8 +61,16 @@ class Order(Pending):
         """Whether it came from a peer: it runs here, or goes back."""
         self.once = once
         """Whether it goes back to whoever gave it, rather than be tried again elsewhere."""
+        self.owner = ""
+        """The node that it was sent to last, or, of a commit, has to be sent to."""
         self.version = version
-        """The version of the record that the peer went by."""
+        """The version of the record that the sender went by: the peer, or this node."""
+        self.returned = False
+        """Whether it has come back from an owner that did not run it."""
+        self.session = session
+        """The client of this node that it is for, if it is to keep its place among the commands of that."""
+        if session is not None:
+            session.turns.under_way += 1
         self.unit: Unit | None = None
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
         self.wires: list[bytes] | None = None
@@ -65,6 +79,30 @@ class Order(Pending):
         """Whether the other nodes have been asked for its script."""
         self.refused = False
         """Resolved by this: certainly not run."""
+
+    def resolve(self, wire: bytes) -> None:
+        """Give the reply, and the client's next command its turn if that waits for this one."""
+        first = self.wire is None
+        super().resolve(wire)
+        if first and self.session is not None:
+            self.session.turns.ended()
+
+    def leave(self, version: tuple[int, int]) -> None:
+        """Go to another node, by the record of this version."""
+        if self.session is not None:
+            self.session.turns.sent += 1
+            self.version = version
+
+    def come_back(self, version: tuple[int, int]) -> bool:
+        """Return with an answer, or without; true if others that came back before may be sent anew now.
+
+        That is if nothing of the client is on its way any more, and the record has become another, `version`.
+        """
+        if self.session is None:
+            return False
+        turns = self.session.turns
+        turns.sent -= 1
+        return turns.displaced and not turns.sent and self.version != version
 
     def refuse(self) -> None:
         """Send it back."""
@@ -84,6 +122,9 @@ class Peers(Protocol):
 
     def ask(self, node: str, order: Order) -> None:
         """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
+
+    def under_way(self) -> Iterable[tuple[str, Order]]:
+        """List what nodes were asked and have not answered, by node."""
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give host and RESP port of a member."""

@@ -14,7 +14,6 @@ what this node serves changes, parked orders are dispatched again, until their d
                `----> split by owner, each part an order ----> merged
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -27,13 +26,14 @@ from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session
 from respcache.commands.stage import Scripts
 from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
-from respcache.executor import Executor, Out
+from respcache.executor import Executor, Out, Request
 from respcache.holding import Held
 from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
 from respcache.locking import Locks, node_of
 from respcache.merging import parts_of
 from respcache.observing import true_logs
 from respcache.order import Order, Peers
+from respcache.parking import Parking
 from respcache.pending import Pending, Timer
 from respcache.redirects import Redirects
 from respcache.reply import OK
@@ -82,8 +82,9 @@ class Router:
         self._peers: Final = peers
         self._timeout_s: Final = timeout_s
         self._clock: Final = clock
-        self._parked: deque[Order] = deque()
-        self._held: Final = Held()
+        self._parked: Final = Parking()
+        self.held: Final = Held(self._gate_of)
+        """The replies that wait until effects are safe."""
         self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
@@ -92,7 +93,7 @@ class Router:
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions = 0
         self._scripts: Final = scripts
-        self._search: Final = Search(scripts, order=self.order, again=self._dispatch)
+        self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
         self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
         """The commands that wait for keys of this node."""
@@ -132,8 +133,8 @@ class Router:
         else:
             partitions = self.redirects.scope(session, row)
         reply = self._order(session, row, argv, partitions)
-        if isinstance(reply, Pending) and row.merge is Merge.NONE:
-            session.barrier = reply
+        if isinstance(reply, Pending) and (row.merge is Merge.NONE or len(partitions) > 1):
+            session.barrier = reply  # one of its keys may have to wait, and others be served: they would be overtaken
         return reply
 
     def _wait(self, session: Session, row: Command, argv: Argv, keys: Sequence[bytes]) -> bytes | Pending:
@@ -141,7 +142,7 @@ class Router:
         if row.keys.count_at:  # the number must be right: owners are asked for their own keys
             self._without_keys(session, row, argv)
         self.redirects.check(session, keys)
-        self._dispatch(wait := Wait(self._desk, session, row, argv))
+        self._in_turn(wait := Wait(self._desk, session, row, argv))
         if wait.wire is not None:
             return wait.wire
         session.barrier = session.blocked = wait
@@ -158,14 +159,11 @@ class Router:
 
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Keep a reply until the effects in `logs` are safe."""
-        replies: Out = [wire]
-        self.hold_all(replies, logs)
-        return replies[0]
+        return self.held.hold(wire, logs)
 
     def hold_all(self, replies: Out, logs: list[Log]) -> None:
         """Keep all replies until the effects in `logs` are safe."""
-        if (gate := self._gate_of(logs)) is not None:
-            self._held.hold(gate, replies)
+        self.held.hold_all(replies, logs)
 
     def _gate_of(self, logs: list[Log]) -> Gate | None:
         """Send the effects in `logs`; give what their replies wait for."""
@@ -174,12 +172,12 @@ class Router:
 
     # -- from the keeper of partitions ------------------------------------------------
 
-    def resolved(self, gates: Iterable[Gate]) -> None:
-        """Let the replies go whose effects are safe, or can no longer become so."""
-        self._held.resolved(gates)
-
     def rerouted(self) -> None:
-        """Take note of new owners."""
+        """Take note of new owners: what is on its way to former ones will come back."""
+        primary = self._table.primary
+        for node, order in self._peers.under_way():
+            if order.session is not None and any(primary[number] != node for number in order.partitions):
+                order.session.turns.displaced = True
         self.tickets.send_back()
         self._desk.rerouted()
         self.routes_changed()
@@ -187,9 +185,8 @@ class Router:
     def routes_changed(self) -> None:
         """Look again at every order that waits."""
         self.tickets.offer_ready()
-        parked, self._parked = self._parked, deque()
         self._backlog.clear()
-        for order in parked:
+        for order in self._parked.leave():
             self._dispatch(order)
 
     def sweep(self) -> None:
@@ -197,8 +194,7 @@ class Router:
         now = self._clock()
         self._locks.watches.sweep(now)
         self._locks.room.sweep()
-        while late := [order for order in self._parked if order.deadline_s <= now]:
-            self._parked = deque(order for order in self._parked if order.deadline_s > now)
+        while late := self._parked.late(now):
             for order in late:  # a lock that is refused parks its command, as late as itself
                 self._give_up(order)
         self.routes_changed()
@@ -217,26 +213,20 @@ class Router:
         """Run an order of a peer's; it is resolved, or refused, now or later."""
         self._dispatch(order)
 
-    def hold_answers(
-        self, answers: list[tuple[int, bytes]], logs: list[Log], reply: Callable[[int, bytes | None], None]
-    ) -> None:
-        """Give a peer its answers, by number, once the effects in `logs` are safe."""
-        if (gate := self._gate_of(logs)) is not None:
-            self._held.hold_answers(gate, answers, reply)
-            return
-        for number, wire in answers:
-            reply(number, wire)
-
     def answered(self, order: Order, wire: bytes | None) -> None:
         """Take the owner's answer to an order; None if it was not run."""
+        complete = order.come_back(self._table.version)
         if wire is not None:
             order.resolve(wire)
-            return
-        self._stats.forward_errors["refused"] += 1
-        self._again(order)
+        else:
+            self._stats.forward_errors["refused"] += 1
+            self._again(order)
+        if complete:
+            self.routes_changed()
 
     def lost(self, order: Order, *, sent: bool) -> None:
         """Note that the link broke before the answer came."""
+        order.come_back(self._table.version)
         self._stats.forward_errors["remote"] += 1
         if sent and order.row.writes:
             order.fail(Uncertain())
@@ -246,7 +236,7 @@ class Router:
     # -- orders -------------------------------------------------------------------------
 
     def _order(self, session: Session, row: Command, argv: Argv, partitions: tuple[int, ...]) -> bytes | Pending:
-        order = self.order(row, argv, partitions, database=session.database, protocol=session.protocol)
+        order = self.order(row, argv, partitions, database=session.database, protocol=session.protocol, session=session)
         return order if order.wire is None else order.wire
 
     def order(
@@ -259,8 +249,12 @@ class Router:
         protocol: int = 2,
         unit: Unit | None = None,
         deadline_s: float | None = None,
+        session: Session | None = None,
     ) -> Order:
-        """Have a command, or a unit, run wherever its partitions are, within the usual time unless told otherwise."""
+        """Have a command, or a unit, run wherever its partitions are, within the usual time unless told otherwise.
+
+        What is for a `session` is overtaken by none of that client's later commands.
+        """
         order = Order(
             row,
             argv,
@@ -268,6 +262,7 @@ class Router:
             protocol=protocol,
             partitions=partitions,
             deadline_s=self._clock() + self._timeout_s if deadline_s is None else deadline_s,
+            session=session,
         )
         order.unit = unit
         if len(partitions) == 1:
@@ -275,6 +270,13 @@ class Router:
         else:
             self._dispatch(order)
         return order
+
+    def changed_since(self, version: tuple[int, int], requests: Iterable[Request]) -> bool:
+        """Tell whether any partition of what a peer asks for has changed hands since the version it goes by."""
+        if version >= self._table.changed:
+            return False
+        changed = self._table.changed_since
+        return any(changed(version, partitions) for _, partitions, _ in requests)
 
     @property
     def databases(self) -> int:
@@ -287,13 +289,23 @@ class Router:
         return primary.count(self._name) == len(primary)
 
     def _send(self, order: Order, owner: str) -> None:
-        """Have a new order run by the one owner that it has; None is known if that is empty."""
+        """Have an order run by the one owner that it has; None is known if that is empty."""
+        order.owner = owner
         if owner == self._name:
             self._run(order)
         elif owner:
             self._ask(order, owner)
         else:
             self._park(order)
+
+    def _in_turn(self, order: Order) -> None:
+        """Dispatch what takes several steps, between which keys may move: behind the client's earlier commands."""
+        if not self._waits_its_turn(order):
+            self._dispatch(order)
+
+    def _waits_its_turn(self, order: Order) -> bool:
+        session = order.session
+        return session is not None and session.turns.waits(lambda: self._dispatch(order))
 
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
@@ -303,13 +315,12 @@ class Router:
             return
         primary = self._table.primary
         owners = {primary[number] for number in order.partitions}
-        if owners == {self._name} or not (owners or order.relayed):
-            self._run(order)
-        elif order.relayed:
-            if self._table.behind(order.version):
-                self._park(order)
-            else:
-                order.refuse()
+        if order.relayed:
+            self._dispatch_relayed(order, owned=owners == {self._name})
+        elif order.row is COMMIT:
+            self._send(order, order.owner)  # who has locked it, whoever owns it by now
+        elif not owners:
+            self._send(order, self._name)
         elif len(owners) == 1:
             self._send(order, owners.pop())
         elif "" in owners:
@@ -318,6 +329,21 @@ class Router:
             order.refuse()
         else:
             self._split(order)
+
+    def _dispatch_relayed(self, order: Order, *, owned: bool) -> None:
+        """Run what a peer asks for, or send it back.
+
+        If the partition has changed hands and come back since, earlier ones of the same client were refused
+        meanwhile. The locks that a commit ends are void then anyway.
+        """
+        if order.row is not COMMIT and self._table.changed_since(order.version, order.partitions):
+            order.refuse()
+        elif owned:
+            self._run(order)
+        elif self._table.behind(order.version):
+            self._park(order)
+        else:
+            order.refuse()
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
@@ -425,17 +451,21 @@ class Router:
             return
         if order.unit is not None:
             order.argv = [order.row.name.encode(), *order.unit.words()]
+        order.leave(self._table.version)
         self._stats.forwards += 1
         self._peers.ask(owner, order)
 
     def _again(self, order: Order) -> None:
+        """Take back what another node could not be asked, or has not run."""
         if order.once:
             order.refuse()
-        else:
-            self._park(order)
+            return
+        if order.session is not None:
+            order.session.turns.displaced = order.returned = True
+        self._park(order)
 
     def _park(self, order: Order) -> None:
-        self._parked.append(order)
+        self._parked.add(order)
 
     def _split(self, order: Order) -> None:
         """Run an order in parts, one for each owner; what cannot be split is transacted."""
@@ -446,8 +476,8 @@ class Router:
             self._dispatch(part)
 
     def _transact(self, order: Order) -> None:
-        """Run an order whose keys have several owners, all of them locked meanwhile."""
-        if self._search.begun(order):
+        """Run an order whose keys have several owners, all locked meanwhile, behind what its client sent before."""
+        if self._waits_its_turn(order) or self._search.begun(order):
             return
         self._transactions += 1
         try:

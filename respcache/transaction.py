@@ -173,14 +173,15 @@ class Transaction:
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
-        self._locked = 0
+        self._owners: Final[list[str]] = []
+        """Who has locked each step; that many are locked."""
 
     def begin(self) -> None:
         """Lock the next step's partitions; run the command when all are locked."""
-        if self._locked == len(self._steps):
+        if len(self._owners) == len(self._steps):
             self._run()
             return
-        step = self._steps[self._locked]
+        step = self._steps[len(self._owners)]
         read = [stored for stored in step if stored in self._keys]
         tokens = {stored: self._unit.tokens[stored] for stored in step if stored in self._unit.tokens}
         words = [word for number, key in read for word in (b"%d" % number, key)]
@@ -198,7 +199,7 @@ class Transaction:
         read = [stored for stored in step if stored in self._keys]
         for stored, element in zip(read, elements(wire), strict=True):
             self._before[stored] = b"" if element.startswith(b"$-1") else element[element.index(b"\n") + 1 : -2]
-        self._locked += 1
+        self._owners.append(lock.owner)
         self.begin()
 
     def _run(self) -> None:
@@ -236,10 +237,10 @@ class Transaction:
     def _finish(self, changed: dict[StoredKey, bytes], wire: bytes | None) -> None:
         """Write and unlock everywhere. Without a reply the command is tried again afterwards."""
         commits: list[Order] = []
-        for step in self._steps[: self._locked]:
+        for owner, step in zip(self._owners, self._steps, strict=False):
             written = [stored for stored in step if stored in changed]
             words = [word for stored in written for word in (b"%d" % stored[0], stored[1], changed[stored])]
-            commits.append(self._send(COMMIT, words, step))
+            commits.append(self._send(COMMIT, words, step, owner))
         missing = len(commits)
 
         def arrived() -> None:
@@ -264,7 +265,7 @@ class Transaction:
         else:
             self._order.resolve(wire)
 
-    def _send(self, row: Command, words: list[bytes], step: list[StoredKey]) -> Order:
+    def _send(self, row: Command, words: list[bytes], step: list[StoredKey], owner: str = "") -> Order:
         order = Order(
             row,
             [row.name.encode(), self._name, *words],
@@ -274,6 +275,7 @@ class Transaction:
             deadline_s=self._order.deadline_s,
             once=True,
         )
+        order.owner = owner
         self._dispatch(order)
         return order
 

@@ -45,6 +45,7 @@ LAYERS: Final = {
     "observing": "hears of changes to keys",
     "watching": "which keys somebody watches, and whether they have changed since",
     "backlog": "writes that wait until copies have confirmed earlier ones",
+    "parking": "orders that no node can run for now",
     "order": "one command under way to where it can run",
     "internal": "what nodes ask of each other and no client can",
     "pausing": "commands held up for a while",

@@ -177,6 +177,41 @@ class Blocked(Protocol):
         """End the wait, as if its time were over, or with an error; False if it does not wait."""
 
 
+class Turns:
+    """Whose turn it is among one client's commands that are run elsewhere, or later.
+
+    Commands on a key have their effects in the order in which the client sent them. As long as keys
+    stay where they are the links see to that. When one moves, what is on its way to the former owner
+    comes back, and whatever was sent to the new one meanwhile would have overtaken it. So nothing is
+    sent until all replies are there, and what has come back not before the rest of it has.
+    """
+
+    __slots__ = ("_begin", "displaced", "sent", "under_way")
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        """Commands without a reply yet, each part of one that is split as well."""
+        self.sent = 0
+        """How many of them are on their way to another node, or back."""
+        self.displaced = False
+        """Whether one has to go elsewhere than it was sent to: what comes in behind waits for all replies before."""
+        self._begin: Callable[[], None] | None = None
+
+    def waits(self, begin: Callable[[], None]) -> bool:
+        """Tell whether a command has others before it; `begin` is called once it is the only one."""
+        if self.under_way <= 1:
+            return False
+        self._begin = begin
+        return True
+
+    def ended(self) -> None:
+        """Take note that a command has its reply."""
+        self.under_way -= 1
+        if self._begin is not None and self.under_way <= 1:
+            begin, self._begin = self._begin, None
+            begin()
+
+
 class Session:
     """The state of one client. The connection owns it; commands read and change it."""
 
@@ -212,6 +247,7 @@ class Session:
         "stalled",
         "subscribed",
         "transmit",
+        "turns",
         "unread_bytes",
         "watched",
     )
@@ -244,8 +280,8 @@ class Session:
         self.interactive = False
         """Whether a person types: the client has asked for the texts of COMMAND DOCS."""
         self.barrier: Pending | None = None
-        """A command under way whose keys have several owners: the next ones wait until it is done, because
-        they would overtake it at the owners of their keys."""
+        """A command under way on keys of several partitions: the next ones wait until it is done, because
+        they could overtake it at one of them while it waits for another."""
         self.blocked: Blocked | None = None
         """Its command that may have to wait for a key, or for copies; the connection goes on reading meanwhile."""
         self.queue: Queue | None = None
@@ -260,6 +296,7 @@ class Session:
         """Which replies it does not want."""
         self.stalled = False
         """Whether requests that have been read wait until the replies before them are on their way."""
+        self.turns: Final = Turns()
         self.no_evict = False
         self.no_touch = False
         self.closing = False
@@ -279,6 +316,11 @@ class Session:
     def listens_only(self) -> bool:
         """Whether all that comes in means subscriptions: in RESP2 messages could not be told from replies."""
         return self.subscribed > 0 and self.protocol == 2
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether requests that have been read wait for the replies before them."""
+        return self.stalled or self.turns.displaced
 
     @property
     def is_blocked(self) -> bool:

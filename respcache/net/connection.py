@@ -109,7 +109,7 @@ class Connection:
         decoder, session = self._decoder, self.session
         out: Out = []
         try:
-            if session.barrier is None:
+            if session.barrier is None and not session.is_held_up:
                 self._server.executor.batch(session, decoder, out)
             if decoder.unfinished_bytes > self._server.query_buffer_max_bytes:
                 raise ProtocolError("Protocol error: too big request")  # noqa: TRY301 # one way to end the connection
@@ -129,9 +129,9 @@ class Connection:
                 self._transport.pause_reading()
             barrier.also(self._go_on)
         self._send(out)
-        if session.stalled and not self._closing:
+        if session.is_held_up and session.barrier is None and not self._closing:
             self._transport.pause_reading()
-            if not self._paused:
+            if not self._paused and not self._awaits_replies:
                 asyncio.get_running_loop().call_soon(self._catch_up)
 
     def _go_on(self) -> None:
@@ -143,13 +143,18 @@ class Connection:
             self._run()
 
     def _catch_up(self) -> None:
-        """Run the requests that waited for the replies before them to be sent."""
-        if self._closing or self._paused:
+        """Run the requests that waited for the replies before them to be sent, or to come."""
+        session = self.session
+        if self._closing or self._paused or self._awaits_replies:
             return
-        self.session.stalled = False
+        session.stalled = session.turns.displaced = False
         if not self.session.closing:
             self._transport.resume_reading()
             self._run()
+
+    @property
+    def _awaits_replies(self) -> bool:
+        return self.session.turns.displaced and bool(self._queue)
 
     def eof_received(self) -> bool:
         """End with the client; it does not wait for replies any more."""
@@ -163,7 +168,7 @@ class Connection:
     def resume_writing(self) -> None:
         """Read again."""
         self._paused = False
-        if self.session.stalled:
+        if self.session.is_held_up:
             self._catch_up()
         elif not self._transport.is_closing() and self.session.barrier is None:
             self._transport.resume_reading()
@@ -183,7 +188,7 @@ class Connection:
     def unfinished(self) -> bool:
         """Whether of what has come in something is still to be run, or a request is here by half."""
         session = self.session
-        return session.stalled or session.barrier is not None or self._decoder.unfinished_bytes > 0
+        return session.is_held_up or session.barrier is not None or self._decoder.unfinished_bytes > 0
 
     @property
     def waits(self) -> bool:
@@ -254,6 +259,8 @@ class Connection:
             self._write(b"".join(ready))
         if not queue and self.session.closing:
             self._close()
+        elif not queue and self.session.turns.displaced:
+            self._catch_up()
         elif len(queue) > QUEUE_PAUSE and not self._paused:
             self.pause_writing()
         elif self._paused and len(queue) < QUEUE_PAUSE // 2 and not self._transport.get_write_buffer_size():

@@ -9,7 +9,7 @@ keys in one sealed record.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Final, Protocol, cast
 
 from respcache.cluster.membership import Address
@@ -174,6 +174,11 @@ class Link(asyncio.Protocol):
         self._asking_bytes += len(order.argv[-1])
         if self._asking_bytes > FRAME_BYTES:
             self._frame_asks()
+
+    @property
+    def under_way(self) -> Collection[Order]:
+        """What the other end was asked and has not answered; a view, not a copy."""
+        return self._asked.values()
 
     def reply(self, number: int, wire: bytes | None) -> None:
         """Answer a request of the other end's; None sends it back."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, assert_never, cast
 
 from respcache import errands
@@ -128,6 +128,10 @@ class Replicator:
         link = self.links.link(node)
         assert link is not None, "the router asks connected nodes only"
         link.ask(order, self.keeper.table.version, self._loop.time())
+
+    def under_way(self) -> Iterable[tuple[str, Order]]:
+        """List what nodes were asked and have not answered, by node."""
+        return [(link.peer, order) for link in self.links.standing() for order in link.under_way]
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give host and RESP port of a member."""
@@ -256,7 +260,7 @@ class Replicator:
                 case LeaseChanged(held):
                     self._take_lease(held=held)
                 case Resolved(gates):
-                    self.router.resolved(gates)
+                    self.router.held.resolved(gates)
                 case Acknowledged(waits):
                     for wait in waits:
                         self._acknowledged(wait)

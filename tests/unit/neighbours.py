@@ -39,6 +39,8 @@ class Question:
     asker: "Neighbour"
     owner: str
     order: Order
+    version: tuple[int, int]
+    """Of the record that the asker went by."""
 
     @property
     def name(self) -> str:
@@ -87,6 +89,8 @@ class Neighbour:
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirects.of
         )
         self._street: Final = street
+        self.unanswered: Final[list[Question]] = []
+        """What was asked of others."""
         self.acknowledging: Final[list[Order]] = []
         """Questions about copies, to be answered by the test."""
 
@@ -96,7 +100,25 @@ class Neighbour:
 
     def ask(self, node: str, order: Order) -> None:
         """Put an order on its way."""
-        self._street.questions.append(Question(self, node, order))
+        question = Question(self, node, order, self.table.version)
+        self.unanswered.append(question)
+        self._street.questions.append(question)
+
+    def serve(self, question: Question, answer: Callable[[bytes | None], None]) -> None:
+        """Run what another node asks."""
+        order = question.order
+        errand = Errand(question.version, order.database, order.protocol, order.deadline_s)
+        request = (1, list(order.partitions), order.argv)
+        errands.run(self.router, errand, [request], lambda _number, wire: answer(wire))
+
+    def answered(self, question: Question, wire: bytes | None) -> None:
+        """Take an answer in."""
+        self.unanswered.remove(question)
+        self.router.answered(question.order, wire)
+
+    def under_way(self) -> list[tuple[str, Order]]:
+        """List what this node has asked and has not had an answer to."""
+        return [(question.owner, question.order) for question in self.unanswered]
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give a made-up address."""
@@ -148,21 +170,15 @@ class Street:
 
     def deliver(self, question: Question) -> None:
         """Have an order run by its owner, and the answer given back when it is there."""
-        order, asker, owner = question.order, question.asker, self.nodes[question.owner]
-        errand = Errand(asker.table.version, order.database, order.protocol, order.deadline_s)
-        errands.run(
-            owner.router,
-            errand,
-            [(1, list(order.partitions), order.argv)],
-            lambda _number, wire: asker.router.answered(order, wire),
-        )
+        self.nodes[question.owner].serve(question, lambda wire: question.asker.answered(question, wire))
 
     def refuse(self, question: Question) -> None:
         """Send an order back as if its owner did not serve the keys."""
-        question.asker.router.answered(question.order, None)
+        question.asker.answered(question, None)
 
     def lose(self, question: Question) -> None:
         """Break the link before the answer comes."""
+        question.asker.unanswered.remove(question)
         question.asker.router.lost(question.order, sent=True)
 
     def settle(self) -> None:

@@ -92,7 +92,7 @@ def test_answers_that_depend_on_effects_wait_and_no_others() -> None:
         assert answers.pop(0) == b"$-1\r\n"
         assert answers == {}
         gate.committed = committed
-        node.router.resolved([gate])
+        node.router.held.resolved([gate])
         assert [answers[number] or b"" for number in (1, 2)] == [answers[1], answers[1]]
         assert (answers[1] or b"").startswith(expected)
 

@@ -166,13 +166,48 @@ def test_a_command_on_several_owners_holds_up_the_pipeline_behind_it() -> None:
     assert street.ask(client, b"GET", B) == bulk(b"v")
 
 
-@pytest.mark.parametrize("argv", [[b"MGET", A, B], [b"DBSIZE"], [b"GET", B], [b"DEL", B]])
-def test_what_is_split_or_passed_on_holds_up_nothing(argv: list[bytes]) -> None:
-    """Its parts keep their order on every link."""
+@pytest.mark.parametrize("argv", [[b"MGET", A, B], [b"DEL", B, key_of("c")], [b"DBSIZE"], [b"RENAME", A, B]])
+def test_a_command_on_several_partitions_holds_up_the_pipeline_behind_it(argv: list[bytes]) -> None:
+    """While one of them is locked, say, those behind it would be run on the others."""
+    street = Street()
+    client = street.client()
+    [reply] = street.nodes["a"].batch(client, argv, [b"GET", A])
+    assert client.barrier is reply
+
+
+@pytest.mark.parametrize("argv", [[b"GET", B], [b"DEL", B], [b"MGET", A, key_of("a", 1)]])
+def test_what_is_passed_on_or_answered_at_once_holds_up_nothing(argv: list[bytes]) -> None:
+    """Commands on one key keep their order on every link."""
     street = Street()
     client = street.client()
     assert len(street.nodes["a"].batch(client, argv, [b"GET", A])) == 2
     assert client.barrier is None
+
+
+def test_what_comes_back_stops_its_client_until_it_is_answered() -> None:
+    """Whatever it sends meanwhile would get to the new owner first; that goes for what will come back, too."""
+    street = Street()
+    node, client, number = street.nodes["a"], street.client(), partition_of(B)
+    node.batch(client, [b"INCR", B])
+    refused = street.take("INCR")
+    street.refuse(refused)
+    assert client.turns.displaced
+    client = street.client()
+    node.batch(client, [b"INCR", B])
+    assert not client.turns.displaced
+    node.table.primary[number] = "c"
+    node.router.rerouted()
+    assert client.turns.displaced
+
+
+def test_a_command_on_several_owners_waits_for_what_its_client_sent_before() -> None:
+    """It takes several steps, between which what came before might have to go elsewhere."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    replies = node.batch(client, [b"SET", B, b"v"], [b"RENAME", B, A])
+    assert [question.name for question in street.questions] == ["SET"]
+    street.settle()
+    assert [arrived(reply) for reply in replies] == [b"+OK\r\n"] * 2
 
 
 @pytest.mark.parametrize("argv", [[b"MSET", A, b"1", B], [b"MSETNX", A, b"1", B]])
@@ -196,7 +231,7 @@ def test_replies_wait_for_their_effects(safe: bool) -> None:  # noqa: FBT001 # b
     assert all(isinstance(reply, Pending) and reply.wire is None for reply in out)
     street.settle()
     gate.committed = safe
-    node.router.resolved([gate, gate])
+    node.router.held.resolved([gate, gate])
     wire = b"".join(arrived(reply) for reply in out)
     if safe:
         assert wire == b"+OK\r\n$-1\r\n:2\r\n+PONG\r\n"

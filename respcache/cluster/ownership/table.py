@@ -1,5 +1,6 @@
 """The record as the executor reads it: flat lists from partition to owner."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS_PER_PARTITION
@@ -13,24 +14,39 @@ NO_VERSION: Final = (0, 0)
 class Table:
     """Who serves what, by the newest record known here. The lists are edited in place, so they may be kept."""
 
-    __slots__ = ("_record", "primary", "version")
+    __slots__ = ("_record", "changed", "primary", "since", "version")
 
     def __init__(self, partitions: int = PARTITIONS) -> None:
         self.primary: list[str] = [""] * partitions
         """The name of each partition's primary; empty while there is none."""
         self.version: Version = NO_VERSION
         """To be sent along with a relayed command."""
+        self.since: list[Version] = [NO_VERSION] * partitions
+        """The version by which each partition's primary was first seen here, of the times that it has been that."""
+        self.changed: Version = NO_VERSION
+        """The newest of these."""
         self._record: Record | None = None
 
     def show(self, record: "Record") -> None:
         """Take over a record."""
         self._record = record
         self.version = record.version
-        self.primary[:] = [entry.primary for entry in record.entries]
+        for number, entry in enumerate(record.entries):
+            if self.primary[number] != entry.primary:
+                self.primary[number], self.since[number] = entry.primary, record.version
+                self.changed = record.version
 
     def behind(self, version: "Version") -> bool:
         """Whether whoever sent `version` has seen a newer record than this node."""
         return version > self.version
+
+    def changed_since(self, version: "Version", partitions: Iterable[int]) -> bool:
+        """Whether the primary of any of these partitions has changed since a version.
+
+        To the primary it means that whoever goes by that version took it for the primary, which it was not in
+        between: of commands that were sent one after the other it may have refused the first ones.
+        """
+        return any(self.since[partition] > version for partition in partitions)
 
     def copies(self, partition: int) -> tuple[str, ...]:
         """Return the names of the copies in sync, the primary first."""

@@ -211,6 +211,21 @@ def test_requests_behind_a_barrier_wait_for_it() -> None:
     assert client.transport.reading
 
 
+def test_requests_behind_a_command_that_came_back_wait_for_all_replies() -> None:
+    """Nothing more is read meanwhile; then they run, and those that come after them as usual."""
+    client = Client()
+    assert client.send(AWAY + AWAY) == b""
+    client.connection.session.turns.displaced = True
+    assert client.send(AWAY + b"PING\r\n") == b""
+    assert (len(client.waiting), client.transport.reading) == (2, False)
+    client.waiting[0].resolve(b":0\r\n")
+    assert (client.transport.take(), len(client.waiting)) == (b":0\r\n", 2)
+    client.waiting[1].resolve(b":1\r\n")
+    assert (client.transport.take(), len(client.waiting), client.transport.reading) == (b":1\r\n", 3, True)
+    client.waiting[2].resolve(b":2\r\n")
+    assert client.transport.take() == b":2\r\n+PONG\r\n"
+
+
 def test_a_client_that_does_not_read_is_not_read_from() -> None:
     """Until it does again, unless a barrier says otherwise."""
     client = Client()

@@ -44,7 +44,7 @@ def alone(scenario: Callable[[Replicator], Awaitable[None]]) -> None:
 def asked(replicator: Replicator, *argv: bytes, partition: int = K_AT, timeout_s: float = 5.0) -> list[Answer]:
     """Ask as a peer does; the list is filled when the answer comes."""
     answers: list[Answer] = []
-    ask = Ask((0, 0), 0, 2, timeout_s, [(1, [partition], list(argv))])
+    ask = Ask(replicator.keeper.table.version, 0, 2, timeout_s, [(1, [partition], list(argv))])
     replicator.asked("z", ask, lambda number, wire: answers.append((number, wire)))
     return answers
 

@@ -1,5 +1,7 @@
 """The table shows the record, and neighbouring partitions merge into ranges."""
 
+from dataclasses import replace
+
 from respcache.cluster.ownership.record import SEATS, Entry, Node, Record, found
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.cluster.ownership.table import Table
@@ -44,3 +46,17 @@ def test_the_list_is_edited_in_place() -> None:
     assert primary[0] == "a"
     assert table.behind((SEATS, 2))
     assert not table.behind((1, 1))
+
+
+def test_it_remembers_when_a_partition_last_changed_hands() -> None:
+    """One that went and came back is another matter than one that stayed, for whoever has missed both."""
+    record = found("cluster", Node("a", 1), 2).with_nodes([Node("a", 1), Node("b", 1)])
+    table = shown(record)
+    before = table.version
+    for term, owner in ((1, "b"), (2, "a")):
+        record = record.edited({1: Entry(term, 1, 1, owner, ("a", "b"))})
+        table.show(replace(record, version=(SEATS, 1 + term)))
+    assert table.changed_since(before, [0, 1])
+    assert not table.changed_since(before, [0, 2])
+    assert not table.changed_since(table.version, [0, 1, 2])
+    assert table.changed == table.version > before

@@ -1,0 +1,164 @@
+"""That a client's commands on a key take effect in the order in which they were sent, wherever the key goes."""
+
+from collections import defaultdict, deque
+from random import Random
+from typing import Final
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.session import Session
+from respcache.pending import Pending
+from respcache.store.copies import Copies
+from respcache.store.partition import Argv
+from unit.neighbours import NAMES, Question, Street, arrived, key_of
+
+A, B, C = (key_of(name) for name in NAMES)
+LENGTH: Final = 40
+"""Commands of one client; as long as any are left, keys move."""
+
+
+class Roads(Street):
+    """Nodes whose questions, answers and news of moves are under way for any time, in order on each road."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__(log=None)
+        self._rng: Final = rng
+        self._asks: Final[defaultdict[tuple[str, str], deque[Question]]] = defaultdict(deque)
+        self._answers: Final[defaultdict[tuple[str, str], deque[tuple[Question, bytes | None]]]] = defaultdict(deque)
+        self._news: Final[defaultdict[str, deque[int]]] = defaultdict(deque)
+        """Versions of the table, by the node that is to hear of it."""
+        self._moves: Final[list[tuple[int, str]]] = []
+        """(partition, owner): the changes from each version to the next."""
+
+    def deliver(self, question: Question) -> None:
+        """Have an order run by its owner, which answers later."""
+        owner, road = self.nodes[question.owner], (question.owner, question.asker.name)
+        owner.serve(question, lambda wire: self._answers[road].append((question, wire)))
+
+    def step(self) -> bool:
+        """Let something arrive somewhere; False if nothing is under way."""
+        while self.questions:
+            question = self.questions.popleft()
+            self._asks[question.asker.name, question.owner].append(question)
+        full = [road for roads in (self._asks, self._answers, self._news) for road in roads.items() if road[1]]
+        if not full:
+            return False
+        place, road = self._rng.choice(full)
+        match road.popleft():
+            case Question() as question:
+                self.deliver(question)
+            case Question() as question, wire:
+                question.asker.answered(question, wire)
+            case int(version):
+                self._hear(str(place), version)
+        self.end_turn()
+        return True
+
+    def move(self, key: bytes, to: str) -> None:
+        """Hand a partition over with what is in it, unless it is locked; the third node hears of it later."""
+        number = partition_of(key)
+        before = next(name for name, node in self.nodes.items() if node.table.primary[number] == name)
+        old, new = self.nodes[before], self.nodes[to]
+        if before == to or number in old.locks.held:
+            return
+        self._moves.append((number, to))
+        entry = Copies(old.store).dump(number, 0, key)
+        Copies(old.store).restore(number, 0, key, None)
+        Copies(new.store).restore(number, 0, key, entry)
+        for name in self.nodes:
+            self._news[name].append(1 + len(self._moves))
+            if name in {before, to}:
+                self._hear(name, 1 + len(self._moves))
+
+    def _hear(self, name: str, version: int) -> None:
+        node = self.nodes[name]
+        known = node.table.version[1]
+        if version <= known:
+            return
+        node.table.version = (1, version)
+        for number, owner in self._moves[known - 1 : version - 1]:
+            if node.table.primary[number] == name != owner:
+                node.locks.close(number)
+            elif owner == name != node.table.primary[number]:
+                node.locks.open(number, None)
+            node.table.primary[number], node.table.since[number] = owner, (1, version)
+            node.table.changed = (1, version)
+        node.router.rerouted()
+
+
+class Reader:
+    """A client, and what its connection does: it reads no further while something has to come first."""
+
+    def __init__(self, street: Street, script: list[Argv]) -> None:
+        self._street: Final = street
+        self._left: Final = deque(script)
+        self._session: Final[Session] = street.client()
+        self.replies: list[bytes | Pending] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is answered."""
+        return not self._left and self._all_there
+
+    @property
+    def _all_there(self) -> bool:
+        return all(isinstance(reply, bytes) or reply.wire is not None for reply in self.replies)
+
+    def read(self) -> None:
+        """Send the next command, if it is read at all."""
+        session = self._session
+        if session.barrier is not None and session.barrier.wire is not None:
+            session.barrier = None
+        if session.turns.displaced and self._all_there:
+            session.turns.displaced = False
+        if self._left and session.barrier is None and not session.turns.displaced:
+            self.replies += self._street.nodes["a"].batch(session, self._left.popleft())
+
+
+def written(rng: Random) -> list[Argv]:
+    """Write what a client asks for: each reply depends on what came before."""
+    keys = (A, B, C)
+
+    def call() -> Argv:
+        one, other = rng.sample(keys, 2)
+        return rng.choice(
+            [
+                [b"APPEND", one, b"%d" % rng.randrange(10)],
+                [b"APPEND", one, b"%d" % rng.randrange(10)],
+                [b"GET", one],
+                [b"SET", one, b"s", b"GET"],
+                [b"GETDEL", one],
+                [b"MGET", one, other],
+                [b"DEL", one, other],
+                [b"COPY", one, other, b"REPLACE"],
+                [b"RENAME", one, other],
+                [b"MSETNX", one, b"m", other, b"n"],
+            ]
+        )
+
+    return [call() for _ in range(LENGTH)]
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_a_pipeline_is_answered_as_by_one_node_that_keeps_its_keys(seed: int) -> None:
+    """Whatever moves meanwhile, and however late the client's node hears of it or of its own commands."""
+    rng = Random(seed)
+    script = written(rng)
+    alone = Street(("a",))
+    expected = [alone.ask(client, *argv) for client in [alone.client()] for argv in script]
+    roads = Roads(rng)
+    reader = Reader(roads, script)
+    while not reader.done:
+        match rng.randrange(4):
+            case 0:
+                reader.read()
+            case 1 if rng.random() < 0.3:
+                roads.move(rng.choice((A, B, C)), rng.choice(NAMES))
+            case _ if not roads.step():
+                reader.read()
+                for node in roads.nodes.values():
+                    node.router.sweep()
+    assert [arrived(reply) for reply in reader.replies] == expected
