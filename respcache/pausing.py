@@ -94,7 +94,7 @@ class Pauses:
         self._restrict()
         postponed, self._postponed = self._postponed, []
         for one in postponed:
-            if not one.gone:
+            if not (one.gone or one.session.killed):  # one of these commands may have killed it just now
                 one.session.blocked = one.session.barrier = None
                 reply = self._run(one.session, one.argv)
                 if isinstance(reply, Pending) and reply.wire is None:

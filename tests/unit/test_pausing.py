@@ -93,6 +93,17 @@ def test_a_client_that_is_gone_has_nothing_run(paused: Paused) -> None:
     assert not paused.front.host.store.keyspace(0).at(b"key").values
 
 
+def test_a_client_that_another_kills_as_the_pause_ends_has_nothing_run(paused: Paused) -> None:
+    """Its command came in behind the one that kills it."""
+    victim = paused.front.client()
+    paused.run(paused.client, b"CLIENT PAUSE 500")
+    paused.run(paused.front.client(), b"CLIENT KILL ID %d" % victim.client_id)
+    paused.run(victim, b"SET key value")
+    paused.pass_time(0.5)
+    assert victim.killed
+    assert not paused.front.host.store.keyspace(0).at(b"key").values
+
+
 def test_what_was_begun_after_a_pause_ends_with_its_client(paused: Paused) -> None:
     """It is told to what the command waits for, through a second pause too; until then the next commands wait."""
     other, third = paused.front.client(), paused.front.client()
