@@ -14,7 +14,9 @@ from respcache.store.copies import Copies
 from respcache.store.partition import Argv
 from unit.neighbours import NAMES, Question, Street, arrived, key_of
 
-A, B, C = (key_of(name) for name in NAMES)
+KEYS: Final = tuple(key_of(name) for name in NAMES)
+BESIDE: Final = tuple(b"{%b}beside" % key for key in KEYS)
+"""Other keys of the same partitions."""
 LENGTH: Final = 40
 """Commands of one client; as long as any are left, keys move."""
 
@@ -64,9 +66,10 @@ class Roads(Street):
         if before == to or number in old.locks.held:
             return
         self._moves.append((number, to))
-        entry = Copies(old.store).dump(number, 0, key)
-        Copies(old.store).restore(number, 0, key, None)
-        Copies(new.store).restore(number, 0, key, entry)
+        for stored in list(old.store.keyspace(0).partitions[number].values):
+            entry = Copies(old.store).dump(number, 0, stored)
+            Copies(old.store).restore(number, 0, stored, None)
+            Copies(new.store).restore(number, 0, stored, entry)
         for name in self.nodes:
             self._news[name].append(1 + len(self._moves))
             if name in {before, to}:
@@ -91,10 +94,10 @@ class Roads(Street):
 class Reader:
     """A client, and what its connection does: it reads no further while something has to come first."""
 
-    def __init__(self, street: Street, script: list[Argv]) -> None:
-        self._street: Final = street
+    def __init__(self, street: Street, node: str, script: list[Argv]) -> None:
+        self._node: Final = street.nodes[node]
         self._left: Final = deque(script)
-        self._session: Final[Session] = street.client()
+        self._session: Final[Session] = street.client(node)
         self.replies: list[bytes | Pending] = []
 
     @property
@@ -114,12 +117,11 @@ class Reader:
         if session.turns.displaced and self._all_there:
             session.turns.displaced = False
         if self._left and session.barrier is None and not session.turns.displaced:
-            self.replies += self._street.nodes["a"].batch(session, self._left.popleft())
+            self.replies += self._node.batch(session, self._left.popleft())
 
 
-def written(rng: Random) -> list[Argv]:
+def written(rng: Random, keys: tuple[bytes, ...]) -> list[Argv]:
     """Write what a client asks for: each reply depends on what came before."""
-    keys = (A, B, C)
 
     def call() -> Argv:
         one, other = rng.sample(keys, 2)
@@ -144,21 +146,22 @@ def written(rng: Random) -> list[Argv]:
 @given(st.integers(0, 2**32))
 @settings(max_examples=150, deadline=None)
 def test_a_pipeline_is_answered_as_by_one_node_that_keeps_its_keys(seed: int) -> None:
-    """Whatever moves meanwhile, and however late the client's node hears of it or of its own commands."""
+    """Whatever moves or is locked meanwhile, and however late nodes hear of it, and of what they have asked."""
     rng = Random(seed)
-    script = written(rng)
-    alone = Street(("a",))
-    expected = [alone.ask(client, *argv) for client in [alone.client()] for argv in script]
+    scripts = {"a": written(rng, KEYS), "b": written(rng, BESIDE)}
     roads = Roads(rng)
-    reader = Reader(roads, script)
-    while not reader.done:
+    readers = [Reader(roads, node, script) for node, script in scripts.items()]
+    while not all(reader.done for reader in readers):
         match rng.randrange(4):
             case 0:
-                reader.read()
+                rng.choice(readers).read()
             case 1 if rng.random() < 0.3:
-                roads.move(rng.choice((A, B, C)), rng.choice(NAMES))
+                roads.move(rng.choice(KEYS), rng.choice(NAMES))
             case _ if not roads.step():
-                reader.read()
+                rng.choice(readers).read()
                 for node in roads.nodes.values():
                     node.router.sweep()
-    assert [arrived(reply) for reply in reader.replies] == expected
+    for reader, script in zip(readers, scripts.values(), strict=True):
+        alone = Street(("a",))
+        client = alone.client()
+        assert [arrived(reply) for reply in reader.replies] == [alone.ask(client, *argv) for argv in script]
