@@ -72,7 +72,7 @@ def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, 
         protocol=order.protocol,
         partitions=partitions,
         deadline_s=order.deadline_s,
-        session=order.session,
+        turns=order.turns,
     )
     return part, places
 

@@ -134,13 +134,15 @@ class _Run:
                 partitions,
                 database=call.database,
                 protocol=call.protocol,
-                session=self._session,
+                turns=self._session.turns,
             )
             order.then(lambda: self._done(stage, [order.wire or b""]))
             return
         unit = Unit(calls, tokens)
         row = EXEC if unit.writes else EXEC_RO
-        order = self._router.order(row, [row.name.encode()], self._partitions(unit), unit=unit, session=self._session)
+        order = self._router.order(
+            row, [row.name.encode()], self._partitions(unit), unit=unit, turns=self._session.turns
+        )
         order.then(lambda: self._answered(order, stage))
 
     def _partitions(self, unit: Unit) -> tuple[int, ...]:

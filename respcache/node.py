@@ -85,6 +85,7 @@ class Node:
         self._session.protocol = 3
         self._session.authenticated = True
         self._session.restrict()
+        self._session.turns = None  # whoever wants an order awaits the reply; others run side by side
         self.state = "serving"
 
     async def close(self) -> bool:

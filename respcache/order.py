@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from respcache.commands.registry import Command
-from respcache.commands.session import Session
+from respcache.commands.session import Turns
 from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.resp.encode import error
@@ -28,7 +28,7 @@ class Order(Pending):
         "returned",
         "row",
         "searched",
-        "session",
+        "turns",
         "unit",
         "version",
         "wires",
@@ -46,7 +46,7 @@ class Order(Pending):
         relayed: bool = False,
         once: bool = False,
         version: tuple[int, int] = (0, 0),
-        session: Session | None = None,
+        turns: Turns | None = None,
     ) -> None:
         super().__init__()
         self.row = row
@@ -67,10 +67,10 @@ class Order(Pending):
         """The version of the record that the sender went by: the peer, or this node."""
         self.returned = False
         """Whether it has come back from an owner that did not run it."""
-        self.session = session
+        self.turns = turns
         """The client of this node that it is for, if it is to keep its place among the commands of that."""
-        if session is not None:
-            session.turns.under_way += 1
+        if turns is not None:
+            turns.under_way += 1
         self.unit: Unit | None = None
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
         self.wires: list[bytes] | None = None
@@ -84,13 +84,13 @@ class Order(Pending):
         """Give the reply, and the client's next command its turn if that waits for this one."""
         first = self.wire is None
         super().resolve(wire)
-        if first and self.session is not None:
-            self.session.turns.ended()
+        if first and self.turns is not None:
+            self.turns.ended()
 
     def leave(self, version: tuple[int, int]) -> None:
         """Go to another node, by the record of this version."""
-        if self.session is not None:
-            self.session.turns.sent += 1
+        if self.turns is not None:
+            self.turns.sent += 1
             self.version = version
 
     def come_back(self, version: tuple[int, int]) -> bool:
@@ -98,9 +98,9 @@ class Order(Pending):
 
         That is if nothing of the client is on its way any more, and the record has become another, `version`.
         """
-        if self.session is None:
+        turns = self.turns
+        if turns is None:
             return False
-        turns = self.session.turns
         turns.sent -= 1
         return turns.displaced and not turns.sent and self.version != version
 

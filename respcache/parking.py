@@ -26,12 +26,11 @@ class Parking:
         leaving: list[Order] = []
         staying: list[Order] = []
         for order in self._orders:
-            if order.returned and order.session is not None:
-                turns = order.session.turns
-                if not complete.setdefault(turns, not turns.sent):
-                    staying.append(order)
-                    continue
-            leaving.append(order)
+            turns = order.turns
+            if order.returned and turns is not None and not complete.setdefault(turns, not turns.sent):
+                staying.append(order)
+            else:
+                leaving.append(order)
         self._orders = staying
         return leaving
 

@@ -23,7 +23,7 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
-from respcache.commands.session import Session
+from respcache.commands.session import Session, Turns
 from respcache.commands.stage import Scripts
 from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out, Request
@@ -176,8 +176,8 @@ class Router:
         """Take note of new owners: what is on its way to former ones will come back."""
         primary = self._table.primary
         for node, order in self._peers.under_way():
-            if order.session is not None and any(primary[number] != node for number in order.partitions):
-                order.session.turns.displaced = True
+            if order.turns is not None and any(primary[number] != node for number in order.partitions):
+                order.turns.displaced = True
         self.tickets.send_back()
         self._desk.rerouted()
         self.routes_changed()
@@ -236,7 +236,9 @@ class Router:
     # -- orders -------------------------------------------------------------------------
 
     def _order(self, session: Session, row: Command, argv: Argv, partitions: tuple[int, ...]) -> bytes | Pending:
-        order = self.order(row, argv, partitions, database=session.database, protocol=session.protocol, session=session)
+        order = self.order(
+            row, argv, partitions, database=session.database, protocol=session.protocol, turns=session.turns
+        )
         return order if order.wire is None else order.wire
 
     def order(
@@ -249,11 +251,11 @@ class Router:
         protocol: int = 2,
         unit: Unit | None = None,
         deadline_s: float | None = None,
-        session: Session | None = None,
+        turns: Turns | None = None,
     ) -> Order:
         """Have a command, or a unit, run wherever its partitions are, within the usual time unless told otherwise.
 
-        What is for a `session` is overtaken by none of that client's later commands.
+        What has `turns` is overtaken by no later command of the client that they are of.
         """
         order = Order(
             row,
@@ -262,7 +264,7 @@ class Router:
             protocol=protocol,
             partitions=partitions,
             deadline_s=self._clock() + self._timeout_s if deadline_s is None else deadline_s,
-            session=session,
+            turns=turns,
         )
         order.unit = unit
         if len(partitions) == 1:
@@ -304,8 +306,8 @@ class Router:
             self._dispatch(order)
 
     def _waits_its_turn(self, order: Order) -> bool:
-        session = order.session
-        return session is not None and session.turns.waits(lambda: self._dispatch(order))
+        turns = order.turns
+        return turns is not None and turns.waits(lambda: self._dispatch(order))
 
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
@@ -460,8 +462,8 @@ class Router:
         if order.once:
             order.refuse()
             return
-        if order.session is not None:
-            order.session.turns.displaced = order.returned = True
+        if order.turns is not None:
+            order.turns.displaced = order.returned = True
         self._park(order)
 
     def _park(self, order: Order) -> None:

@@ -116,7 +116,7 @@ class Wait(Order):
             protocol=session.protocol,
             partitions=_partitions(row.keys.of(argv)),
             deadline_s=began_s + desk.timeout_s,
-            session=session,
+            turns=session.turns,
         )
         self._desk: Final = desk
         self._session: Final = session

@@ -5,6 +5,7 @@ from typing import Final
 
 from respcache.cluster.effects import Differed, Effect
 from respcache.cluster.holdings import Holdings
+from respcache.cluster.ownership.record import Version
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.replica import Inbound
@@ -23,9 +24,9 @@ class Inbox:
         table: Table,
         *,
         send: Callable[[str, bytes], None],
-        catch_up: Callable[[str], None],
+        catch_up: Callable[[str, Version], None],
     ) -> None:
-        """`send` puts a frame on the link to a peer; `catch_up` asks one for its newer record."""
+        """`send` puts a frame on the link to a peer; `catch_up` asks one for its newer record, by the version."""
         self._peers: Final = peers
         self._replica: Final = holdings.replica
         self._surplus: Final = holdings.surplus
@@ -38,7 +39,7 @@ class Inbox:
         """Take a message that goes by a record: at once, or when that record is here; in order either way."""
         if self._turns.queue(peer, message, frame_bytes, self._table.version):
             if self._turns.waiting(peer) == 1:
-                self._catch_up(peer)
+                self._catch_up(peer, message.version)
         else:
             self._take(peer, message, frame_bytes)
 
@@ -47,8 +48,9 @@ class Inbox:
         for peer in self._turns.peers():
             for message, frame_bytes in self._turns.release(peer, self._table.version):
                 self._take(peer, message, frame_bytes)
-            if self._turns.waiting(peer):
-                self._catch_up(peer)
+            wanted = self._turns.wanted(peer)
+            if wanted is not None:
+                self._catch_up(peer, wanted)
 
     def news(self) -> list[Effect]:
         """Return what has been found out about this node's copies since the last call."""

@@ -47,7 +47,7 @@ from respcache.cluster.inbox import Inbox
 from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.planner import TargetCache, burials, plan
-from respcache.cluster.ownership.record import NOTHING, Life, Node
+from respcache.cluster.ownership.record import NOTHING, Life, Node, Version
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
@@ -112,12 +112,14 @@ class Keeper:
         """What this node holds, for reading: which partitions must not be written to, and why."""
         return self._holdings
 
-    def catch_up(self, peer: str) -> list[Effect]:
-        """Ask a peer for its newer record."""
+    def catch_up(self, peer: str, version: Version) -> list[Effect]:
+        """Ask a peer for its newer record, of this version at least."""
+        if not self._peers.asks(peer, self.table.version, version):
+            return []
         return [Send(tell.peer, encode(tell.message)) for tell in self._register.fetch(peer) if isinstance(tell, Tell)]
 
-    def _catch_up(self, peer: str) -> None:
-        self._effects += self.catch_up(peer)
+    def _catch_up(self, peer: str, version: Version) -> None:
+        self._effects += self.catch_up(peer, version)
 
     @property
     def joined(self) -> bool:
@@ -299,16 +301,13 @@ class Keeper:
         tenure.receive(now, (peer, run), message, holdings.fencing)
         if isinstance(message, Granted):
             if self.table.behind(message.version):
-                self._catch_up(peer)
+                self._catch_up(peer, message.version)
             self._mind_lease(now)
             self.deadline = min(self.deadline, tenure.deadline)
         elif isinstance(message, Fenced) or (isinstance(message, Renew) and holdings.takeovers):
-            return self._unfence(now)
+            holdings.unfence(now)
+            return self._finish(now)
         return self._take_effects()
-
-    def _unfence(self, now: float) -> list[Effect]:
-        self._holdings.unfence(now)
-        return self._finish(now)
 
     def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
         holdings = self._holdings
@@ -316,7 +315,7 @@ class Keeper:
         assert hello is not None
         stream = holdings.replication.stream(peer, hello.run)
         if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
-            self._catch_up(peer)
+            self._catch_up(peer, self.table.version)
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.ownership.planner import Outlook, unowned
-from respcache.cluster.ownership.record import Life, Node, Record, Standing, majority
+from respcache.cluster.ownership.record import Life, Node, Record, Standing, Version, majority
 from respcache.cluster.ownership.voters import next_voter_change
 from respcache.cluster.wire import Hello
 
@@ -25,6 +25,8 @@ class Peer:
     connected: bool = False
     hello: Hello | None = None
     """What it said on the present link."""
+    asked: tuple[Version, Version] | None = None
+    """The record that was known here, and the newer one that it knew, when it was last asked for that on this link."""
 
 
 class Peers:
@@ -75,7 +77,19 @@ class Peers:
     def connected(self, name: str) -> None:
         """A new link: nothing has been said on it."""
         peer = self._peer(name)
-        peer.connected, peer.hello = True, None
+        peer.connected, peer.hello, peer.asked = True, None, None
+
+    def asks(self, name: str, have: Version, wanted: Version) -> bool:
+        """Tell whether to ask a peer for a record that it knows and this node does not.
+
+        Once: the answer is on its way, or of no use. Every command that a peer relays says which record it goes by,
+        and a whole record for each of a thousand commands kept two nodes busy for ten seconds.
+        """
+        peer = self._peer(name)
+        if peer.asked is not None and peer.asked[0] == have and peer.asked[1] >= wanted:
+            return False
+        peer.asked = have, wanted
+        return True
 
     def disconnected(self, name: str) -> Hello | None:
         """The link is gone. Return what was said at its beginning."""

@@ -32,6 +32,11 @@ class Turns:
         """Count what waits."""
         return len(self._held.get(peer, ()))
 
+    def wanted(self, peer: str) -> Version | None:
+        """Give the version that the first of a peer's waits for; None if nothing waits."""
+        held = self._held.get(peer)
+        return held[0][0].version if held else None
+
     def peers(self) -> list[str]:
         """List the peers of which something waits."""
         return list(self._held)

@@ -296,7 +296,8 @@ class Session:
         """Which replies it does not want."""
         self.stalled = False
         """Whether requests that have been read wait until the replies before them are on their way."""
-        self.turns: Final = Turns()
+        self.turns: Turns | None = Turns()
+        """None if whoever speaks for it sends nothing before the last reply is there, or does not mind."""
         self.no_evict = False
         self.no_touch = False
         self.closing = False
@@ -318,9 +319,20 @@ class Session:
         return self.subscribed > 0 and self.protocol == 2
 
     @property
+    def is_displaced(self) -> bool:
+        """Whether one of its commands has to go elsewhere than it was sent to."""
+        return self.turns is not None and self.turns.displaced
+
+    @property
     def is_held_up(self) -> bool:
         """Whether requests that have been read wait for the replies before them."""
-        return self.stalled or self.turns.displaced
+        return self.stalled or self.is_displaced
+
+    def go_on(self) -> None:
+        """Let what comes in be run again, now that nothing of that before it is missing."""
+        self.stalled = False
+        if self.turns is not None:
+            self.turns.displaced = False
 
     @property
     def is_blocked(self) -> bool:

@@ -147,14 +147,14 @@ class Connection:
         session = self.session
         if self._closing or self._paused or self._awaits_replies:
             return
-        session.stalled = session.turns.displaced = False
+        session.go_on()
         if not self.session.closing:
             self._transport.resume_reading()
             self._run()
 
     @property
     def _awaits_replies(self) -> bool:
-        return self.session.turns.displaced and bool(self._queue)
+        return self.session.is_displaced and bool(self._queue)
 
     def eof_received(self) -> bool:
         """End with the client; it does not wait for replies any more."""
@@ -259,7 +259,7 @@ class Connection:
             self._write(b"".join(ready))
         if not queue and self.session.closing:
             self._close()
-        elif not queue and self.session.turns.displaced:
+        elif not queue and self.session.is_displaced:
             self._catch_up()
         elif len(queue) > QUEUE_PAUSE and not self._paused:
             self.pause_writing()

@@ -29,6 +29,9 @@ GREETING_TIMEOUT_S: Final = 5.0
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
 
+SAME_TIME_S: Final = 0.01
+"""Deadlines that are no further apart count as one, the first: each command reads the clock for its own."""
+
 FRAME_BYTES: Final = 4 * 1024 * 1024
 """Requests, or replies, of one turn that are larger go in several frames, each larger by one of them at most."""
 
@@ -161,7 +164,7 @@ class Link(asyncio.Protocol):
         asking = self._asking
         if (
             asking is None
-            or order.deadline_s != self._deadline_s
+            or abs(order.deadline_s - self._deadline_s) > SAME_TIME_S
             or order.database != asking.database
             or order.protocol != asking.protocol
             or version != asking.version

@@ -204,7 +204,7 @@ class Replicator:
         """Run commands for a peer, or tell it to look elsewhere."""
         self._check_lease()
         if self.keeper.table.behind(ask.version):
-            self.perform(self.keeper.catch_up(name))
+            self.perform(self.keeper.catch_up(name, ask.version))
         errand = Errand(ask.version, ask.database, ask.protocol, self._loop.time() + ask.timeout_s)
         errands.run(self.router, errand, ask.requests, reply)
 

@@ -1,16 +1,15 @@
 """Orders that wait come out in the order in which they went in."""
 
 from respcache.commands.registry import TABLE
-from respcache.commands.session import Session
+from respcache.commands.session import Turns
 from respcache.order import Order
 from respcache.parking import Parking
-from unit.alone import Alone
 
 
-def order(session: Session | None = None, *, deadline_s: float = 5.0) -> Order:
+def order(turns: Turns | None = None, *, deadline_s: float = 5.0) -> Order:
     """Make an order."""
     return Order(
-        TABLE[b"GET"], [b"GET", b"k"], database=0, protocol=2, partitions=(1,), deadline_s=deadline_s, session=session
+        TABLE[b"GET"], [b"GET", b"k"], database=0, protocol=2, partitions=(1,), deadline_s=deadline_s, turns=turns
     )
 
 
@@ -25,7 +24,7 @@ def test_they_leave_in_the_order_of_their_coming() -> None:
 
 def test_what_came_back_waits_for_the_rest_of_its_client() -> None:
     """The others do not; and once all are back they leave together."""
-    parking, client = Parking(), Alone().front.client()
+    parking, client = Parking(), Turns()
     first, second, stranger = order(client), order(client), order()
     for one in (first, second):
         one.leave((1, 1))
@@ -34,7 +33,7 @@ def test_what_came_back_waits_for_the_rest_of_its_client() -> None:
     parking.add(first)
     parking.add(stranger)
     assert parking.leave() == [stranger]
-    client.turns.displaced = True
+    client.displaced = True
     assert second.come_back((1, 2))
     second.returned = True
     parking.add(second)

@@ -191,13 +191,13 @@ def test_what_comes_back_stops_its_client_until_it_is_answered() -> None:
     node.batch(client, [b"INCR", B])
     refused = street.take("INCR")
     street.refuse(refused)
-    assert client.turns.displaced
+    assert client.is_displaced
     client = street.client()
     node.batch(client, [b"INCR", B])
-    assert not client.turns.displaced
+    assert not client.is_displaced
     node.table.primary[number] = "c"
     node.router.rerouted()
-    assert client.turns.displaced
+    assert client.is_displaced
 
 
 def test_a_command_on_several_owners_waits_for_what_its_client_sent_before() -> None:

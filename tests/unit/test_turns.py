@@ -114,9 +114,9 @@ class Reader:
         session = self._session
         if session.barrier is not None and session.barrier.wire is not None:
             session.barrier = None
-        if session.turns.displaced and self._all_there:
-            session.turns.displaced = False
-        if self._left and session.barrier is None and not session.turns.displaced:
+        if session.is_displaced and self._all_there:
+            session.go_on()
+        if self._left and session.barrier is None and not session.is_displaced:
             self.replies += self._node.batch(session, self._left.popleft())
 
 

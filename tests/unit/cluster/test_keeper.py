@@ -75,7 +75,9 @@ def test_a_newer_version_on_a_relayed_command_is_fetched() -> None:
     alone.start(0.0)
     assert alone.table.behind((SEATS, 2))
     assert not alone.table.behind((SEATS, 1))
-    assert kinds(alone.catch_up("b")) == [Send]
+    assert kinds(alone.catch_up("b", (SEATS, 9))) == [Send]
+    assert alone.catch_up("b", (SEATS, 9)) == []
+    assert kinds(alone.catch_up("b", (SEATS, 10))) == [Send]
 
 
 def test_figures_of_a_single_node() -> None:

@@ -215,7 +215,9 @@ def test_requests_behind_a_command_that_came_back_wait_for_all_replies() -> None
     """Nothing more is read meanwhile; then they run, and those that come after them as usual."""
     client = Client()
     assert client.send(AWAY + AWAY) == b""
-    client.connection.session.turns.displaced = True
+    turns = client.connection.session.turns
+    assert turns is not None
+    turns.displaced = True
     assert client.send(AWAY + b"PING\r\n") == b""
     assert (len(client.waiting), client.transport.reading) == (2, False)
     client.waiting[0].resolve(b":0\r\n")
