@@ -143,6 +143,13 @@ class Node:
         return 0 if redundancy is None else max(redundancy.missing, redundancy.under_way)
 
     @property
+    def copies_surplus(self) -> int:
+        """How many copies of partitions the cluster has beyond those wanted, and how many this node still deletes."""
+        runtime = self._running()
+        redundancy = runtime.redundancy()
+        return len(runtime.keeper.holdings.surplus) + (0 if redundancy is None else redundancy.surplus)
+
+    @property
     def voters_spare(self) -> int:
         """How many voters in reach may die before nobody can decide on owners; negative if that is so already."""
         runtime = self._running()

@@ -150,17 +150,20 @@ class Cluster:
         await self._until(lambda: all(_sees(node, wanted) for node in self.members()), timeout_s, f"{wanted} members")
 
     async def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
-        """Wait until any one more node may die.
+        """Wait until any one more node may die, and the copies are where they stay.
 
-        That is when all running nodes agree on who runs, every key has all of its copies, and
-        three nodes or more could decide on owners without one of them. Raises NotConverged.
+        That is when all running nodes agree on who runs, every key has all of its copies and none
+        beyond them, and three nodes or more could decide on owners without one of them. Raises
+        NotConverged.
         """
 
         def complete() -> bool:
             running = self.members()
             spare = int(len(running) >= DECIDING)
             return all(
-                _sees(node, len(running)) and node.copies_missing == 0 and node.voters_spare >= spare
+                _sees(node, len(running))
+                and node.copies_missing == node.copies_surplus == 0
+                and node.voters_spare >= spare
                 for node in running
             )
 
@@ -270,7 +273,7 @@ class LocalCluster:
         self.run(self._cluster.wait_for_convergence(members, timeout_s), timeout_s)
 
     def wait_for_copies(self, timeout_s: float = CONVERGENCE_TIMEOUT_S) -> None:
-        """Wait until one more node may die; see `Cluster.wait_for_copies`."""
+        """Wait until one more node may die and no copy is too many; see `Cluster.wait_for_copies`."""
         self.run(self._cluster.wait_for_copies(timeout_s), timeout_s)
 
     def run(self, work: Coroutine[object, object, Result], timeout_s: float = 0.0) -> Result:
@@ -322,7 +325,8 @@ def _view(index: int, node: "Node") -> str:
         for member in node.members()
     )
     return (
-        f"{index}: {node.name} sees {seen}; {node.copies_missing} copies missing, {node.voters_spare} voters to spare"
+        f"{index}: {node.name} sees {seen}; {node.copies_missing} copies missing, {node.copies_surplus} too many, "
+        f"{node.voters_spare} voters to spare"
     )
 
 

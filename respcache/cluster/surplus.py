@@ -19,9 +19,9 @@ class Surplus:
         """Partitions whose data is to go: whether this node was the primary."""
         self.dropped_keys = 0
 
-    def __bool__(self) -> bool:
-        """Whether there is something to delete."""
-        return bool(self._doomed)
+    def __len__(self) -> int:
+        """How many partitions there are to delete."""
+        return len(self._doomed)
 
     def doom(self, partition: int, *, was_primary: bool) -> None:
         """Delete a partition soon."""

@@ -141,10 +141,10 @@ class HttpServer:
         """Answer one request, whose first byte may have been read already; tell whether another one may follow."""
         try:
             async with asyncio.timeout(self._head_timeout_s):
-                head = await _head(reader)
+                head = await _head(reader, first)
             if head is None:
                 return False
-            request = parse(first + head)
+            request = parse(head)
             response = await self._page(request)
         except Refused as refusal:
             await self._write(writer, refusal.response, keep_alive=False)
@@ -186,12 +186,7 @@ class HttpServer:
 def parse(head: bytes) -> Request:
     """Read the head of a request, its blank line included. Raises Refused."""
     line, _, rest = head.removesuffix(b"\r\n\r\n").partition(b"\r\n")
-    if len(line) > REQUEST_LINE_MAX_BYTES:
-        raise _too_long()
-    matched = REQUEST_LINE.fullmatch(line)
-    if matched is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1.1 request line with a path.")
-    method, target, major, minor = (group.decode("ascii") for group in matched.groups())
+    method, target, major, minor = (group.decode("ascii") for group in _request_line(line).groups())
     if major != "1":
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "This server speaks HTTP/1.1.")
     if method not in {"GET", "HEAD"}:
@@ -238,19 +233,43 @@ def _fields(lines: bytes) -> dict[str, str]:
     return fields
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes | None:
-    """Read up to the blank line; None if the client has gone before. Raises Refused."""
+async def _head(reader: asyncio.StreamReader, first: bytes) -> bytes | None:
+    """Read up to the blank line; None if the client has gone before. Raises Refused.
+
+    What is no request line is refused at its end: a client of another protocol sends no
+    blank line, and would have to wait for the timeout to be told.
+    """
     try:
-        return await reader.readuntil(b"\r\n\r\n")
+        head = first + await reader.readuntil(b"\r\n")
+        _request_line(head[:-2])
+        while not head.endswith(b"\r\n\r\n"):
+            try:
+                head += await reader.readuntil(b"\r\n")
+            except asyncio.LimitOverrunError:
+                raise _fields_too_large() from None
+            if len(head) > HEAD_MAX_BYTES:
+                raise _fields_too_large()
     except asyncio.IncompleteReadError:
         return None
-    except asyncio.LimitOverrunError as overrun:
-        start = await reader.readexactly(min(overrun.consumed, REQUEST_LINE_MAX_BYTES))
-        if b"\r\n" not in start:
-            raise _too_long() from None
-        raise Refused(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The head of the request exceeds {HEAD_MAX_BYTES} bytes."
-        ) from None
+    except asyncio.LimitOverrunError:
+        raise _too_long() from None
+    return head
+
+
+def _request_line(line: bytes) -> re.Match[bytes]:
+    """Take a request line apart. Raises Refused."""
+    if len(line) > REQUEST_LINE_MAX_BYTES:
+        raise _too_long()
+    matched = REQUEST_LINE.fullmatch(line)
+    if matched is None:
+        raise Refused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1.1 request line with a path.")
+    return matched
+
+
+def _fields_too_large() -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The head of the request exceeds {HEAD_MAX_BYTES} bytes."
+    )
 
 
 def _too_long() -> Refused:

@@ -12,7 +12,8 @@ from typing import Final, Self
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from integration.clients import Address, client, cluster_info
+from integration.clients import Address, client, cluster_info, command
+from respcache.cli.client import parse_info
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0
@@ -68,6 +69,15 @@ class ServerProcess:
             return 0
         return int(info["cluster_known_nodes"]) if info["cluster_state"] == "ok" else 0
 
+    async def voters_spare(self) -> int:
+        """Ask the node how many voters may die before nobody can decide on owners; -1 if it does not answer."""
+        try:
+            health = await command(self.redis, "CLUSTER", "HEALTH")
+        except (RedisError, OSError):
+            return -1
+        assert isinstance(health, bytes)
+        return int(parse_info(health.decode())["quorum_margin"])
+
 
 class Processes:
     """A cluster of processes."""
@@ -100,6 +110,15 @@ class Processes:
             return set(await asyncio.gather(*(server.members() for server in running))) == {members}
 
         return await eventually(agreed, f"{members} members", timeout_s)
+
+    async def spare_one(self, timeout_s: float = 30.0) -> None:
+        """Wait until the others can decide on owners without any one of those that run: voters come one by one."""
+        running = [server for server in self.servers if server.process.returncode is None]
+
+        async def spared() -> bool:
+            return min(await asyncio.gather(*(server.voters_spare() for server in running))) >= 1
+
+        await eventually(spared, "a voter to spare", timeout_s)
 
 
 async def eventually(condition: Callable[[], object], what: str, timeout_s: float = 10.0) -> float:

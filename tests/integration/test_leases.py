@@ -57,6 +57,7 @@ async def test_a_stopped_owner_answers_nothing_stale_when_it_goes_on() -> None:
         for _ in range(3):
             await processes.add("--command-timeout=10", "--lease=1")
         await processes.converge(3, timeout_s=30.0)
+        await processes.spare_one()
         writer, victim = processes.servers[0], processes.servers[1]
         assert await in_batches(writer.redis, [("SET", f"key:{n}", "old") for n in range(KEYS)]) == [True] * KEYS
         reader, early = await asyncio.open_connection(*victim.address)

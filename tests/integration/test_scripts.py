@@ -139,6 +139,7 @@ async def test_scripts_are_isolated_and_their_effects_are_on_every_copy() -> Non
 async def test_scripts_serve_those_who_wait() -> None:
     """A client waits through one node; a script through another one pushes, with keys of one owner or more."""
     async with Cluster(nodes=3) as cluster, clients(cluster.members()) as nodes:
+        await cluster.wait_for_copies()
         push = "for _, key in ipairs(KEYS) do redis.call('rpush', key, ARGV[1]) end return 1"
         for number in range(5):
             waiting = asyncio.ensure_future(nodes[0].blpop([f"list:{number}"], timeout=60))

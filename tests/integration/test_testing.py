@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from integration.conftest import alone
 from respcache.errors import ConfigError, NodeClosed
 from respcache.testing import Cluster, LocalCluster, NotConverged
 
@@ -106,6 +108,22 @@ def test_nothing_is_left_behind() -> None:
     gc.collect()
     assert set(threading.enumerate()) == threads
     assert _descriptors() == descriptors
+
+
+async def test_a_test_that_fails_leaves_no_connection_to_the_next_one() -> None:
+    """Whatever it had opened is closed when its failure gets out."""
+    sockets: list[socket.socket] = []
+
+    async def failing() -> None:
+        server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            sockets.append(writer.get_extra_info("socket"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await alone(failing())
+    assert [one.fileno() for one in sockets] == [-1]
 
 
 async def test_shutdown_does_not_wait_for_anything() -> None:

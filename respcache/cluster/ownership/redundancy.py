@@ -22,6 +22,8 @@ class Redundancy:
     """Partitions that have one living copy in sync: its node is the one not to lose."""
     under_way: int
     """Copies that are being made."""
+    surplus: int
+    """Copies beyond those wanted: where keys move the old one goes only after the new one is in sync."""
 
     @classmethod
     def of(cls, record: Record, live: Mapping[str, int]) -> "Redundancy":
@@ -38,4 +40,5 @@ class Redundancy:
             partitions_short=sum(map(bool, short)),
             partitions_single=living.count(1),
             under_way=sum(len(alive.intersection(entry.learners)) for entry in record.entries),
+            surplus=sum(max(0, copies - wanted) for copies in living),
         )

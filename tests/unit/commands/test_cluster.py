@@ -207,7 +207,7 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
         voters_reached=3,
         voters_spare=1,
         splits=False,
-        redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0),
+        redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
         rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
     )
     reply = front.ask(client, b"CLUSTER", b"HEALTH")

@@ -109,7 +109,7 @@ def test_copies_are_counted_as_the_cluster_has_agreed() -> None:
     assert "cluster_replica_count:3\r\n" in text(front, b"cluster")
     assert "cluster_copies" not in text(front, b"cluster")
     front.redundancy = Redundancy(
-        replica_count=2, wanted=2, missing=5, partitions_short=5, partitions_single=0, under_way=1
+        replica_count=2, wanted=2, missing=5, partitions_short=5, partitions_single=0, under_way=1, surplus=0
     )
     told = set(text(front, b"cluster").split("\r\n"))
     assert {"cluster_replica_count:2", "cluster_copies_wanted:2", "cluster_copies_missing:5"} <= told

@@ -138,6 +138,33 @@ def test_what_is_no_plain_question_is_refused_with_the_right_status(request_byte
     assert answer.count(b"HTTP/1.1") - answer.count(b"speaks HTTP/1.1") - answer.count(b"no HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("said", [b"*1\r\n$4\r\nPING\r\n", b"PING\r\n", b"\r\n", b"\x16\x03\x01\r\n"])
+def test_another_protocol_is_refused_at_the_end_of_its_first_line(said: bytes) -> None:
+    """Its clients wait for an answer and send no blank line: they are told at once, and not by the time limit."""
+    assert status(exchange(said, HttpServer({"/hello": _hello}, head_timeout_s=3600))) == HTTPStatus.BAD_REQUEST
+
+
+def test_a_head_may_come_byte_by_byte() -> None:
+    """What is read in pieces is the same request."""
+
+    async def main() -> bytes:
+        server = HttpServer({"/hello": _hello})
+        bound = socket.create_server(("127.0.0.1", 0))
+        await server.listen(bound)
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in get("/hello"):
+            writer.write(bytes([number]))
+            await asyncio.sleep(0)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        await server.close()
+        return answer
+
+    assert asyncio.run(main()).endswith(b"hello from /hello\n")
+
+
 def test_refused_methods_are_told_the_allowed_ones() -> None:
     """405 comes with Allow."""
     assert b"Allow: GET, HEAD\r\n" in exchange(get("/hello", "POST"))

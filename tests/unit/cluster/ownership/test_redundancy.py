@@ -24,7 +24,7 @@ def test_nothing_is_missing_while_all_live() -> None:
     """Every partition has as many copies as were agreed on."""
     counted = Redundancy.of(record(["ab", "bc"]), {"a": 1, "b": 1, "c": 1})
     assert counted == Redundancy(
-        replica_count=2, wanted=2, missing=0, partitions_short=0, partitions_single=0, under_way=0
+        replica_count=2, wanted=2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0
     )
 
 
@@ -45,6 +45,13 @@ def test_no_more_copies_are_wanted_than_there_are_nodes_to_hold_them() -> None:
     assert Redundancy.of(record(["ab"], nodes=(A, B, leaving), replica_count=3), {"a": 1, "b": 1, "c": 1}).wanted == 2
     alone = Redundancy.of(record(["a"], nodes=(A,)), {"a": 1})
     assert (alone.replica_count, alone.wanted, alone.missing, alone.partitions_single) == (2, 1, 0, PARTITIONS)
+
+
+def test_a_copy_that_is_to_go_is_surplus_while_it_is_in_sync() -> None:
+    """Where keys move there are more copies than agreed on for a while; one that lacks elsewhere is missing still."""
+    counted = Redundancy.of(record(["abc", "a"]), {"a": 1, "b": 1, "c": 1})
+    assert (counted.surplus, counted.missing) == (PARTITIONS // 2, PARTITIONS // 2)
+    assert Redundancy.of(record(["abc"]), {"a": 1, "b": 1}).surplus == 0
 
 
 def test_copies_in_the_making_do_not_count_yet() -> None:
