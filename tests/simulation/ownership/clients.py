@@ -3,13 +3,15 @@
 Each `Writer` owns a group of keys in one partition, alone. After an operation of which
 the outcome is uncertain it allows for both; a read settles which it was. Counters are
 shared: what they hold must lie between the acknowledged and the attempted increments. Registers are
-shared, too, and every read of one must show a value that it may have had between question and answer.
+shared, too. All that was asked of a counter or a register, and all replies, must have an order that explains them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 from respcache.cluster.ownership.slots import partition_of
+from simulation import linearizability
+from simulation.linearizability import Kind, Operation, Result, judge
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.ownership.store import ModelStore
 from simulation.ownership.world import SimNode, World
@@ -98,12 +100,48 @@ class Writer:
         return frozenset((key, values[0, key]) for key in self._keys if (0, key) in values)
 
 
+class History:
+    """What clients asked of one key, and what they heard."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._operations: list[Operation] = []
+
+    def begin(self, now: float, kind: Kind, argument: bytes = b"") -> int:
+        """Note a question; what becomes of it is uncertain until its answer is there. Return its number."""
+        self._operations.append(
+            Operation(self.key, kind, now, math.inf, outcome=linearizability.Outcome.UNCERTAIN, argument=argument)
+        )
+        return len(self._operations) - 1
+
+    def end(self, number: int, now: float, outcome: Outcome, result: Result) -> None:
+        """Note an answer."""
+        self._operations[number] = replace(
+            self._operations[number], returned_s=now, outcome=KNOWN[outcome], result=result
+        )
+
+    def check(self, now: float, value: bytes | None) -> None:
+        """Search an order that explains all answers, and a value read now. Raises Violation."""
+        last = Operation(self.key, Kind.READ, now, now, result=value, client="at rest")
+        verdict = judge([*self._operations, last])
+        if not verdict.linearizable:
+            raise Violation(str(verdict))
+
+
+KNOWN = {
+    Outcome.SAFE: linearizability.Outcome.OK,
+    Outcome.UNCERTAIN: linearizability.Outcome.UNCERTAIN,
+    Outcome.REFUSED: linearizability.Outcome.FAILED,
+}
+
+
 class Counter:
     """One key that many clients increment."""
 
     def __init__(self, world: World, number: int) -> None:
         self._world = world
         self._key = b"counter:%d" % number
+        self._history = History(self._key)
         self.partition = partition_of(self._key) % world.config.partitions
         self.acked = self.uncertain = self.pending = 0
         self.stopped = False
@@ -114,95 +152,79 @@ class Counter:
             return
         sim = primary_of(self._world, self.partition)
         if sim is not None:
-            self.pending += 1
-            self._world.execute(sim, self.partition, [b"INCR", self._key], self._done)
+            self._increment(sim)
         self._world.after(THINK_S, self.go)
 
     def check(self, sim: SimNode) -> None:
-        """Compare what a store holds with the acknowledged, uncertain and unanswered increments."""
-        value = int(sim.store.dump(self.partition, 0, self._key) or b"0")
-        most = self.acked + self.uncertain + self.pending
+        """Compare what a store holds with the acknowledged, uncertain and unanswered increments, and judge all sums."""
+        held = sim.store.dump(self.partition, 0, self._key)
+        value, most = int(held or b"0"), self.acked + self.uncertain + self.pending
         if not self.acked <= value <= most:
             raise Violation(f"p={self.partition} {sim.name}: counted {value}, not {self.acked} to {most}")
+        self._history.check(self._world.now, held)
 
-    def _done(self, outcome: Outcome) -> None:
-        self.pending -= 1
-        self.acked += outcome is Outcome.SAFE
-        self.uncertain += outcome is Outcome.UNCERTAIN
+    def _increment(self, sim: SimNode) -> None:
+        self.pending += 1
+        number = self._history.begin(self._world.now, Kind.INCR, b"1")
+        sums: list[Result] = []
 
+        def done(outcome: Outcome) -> None:
+            self.pending -= 1
+            self.acked += outcome is Outcome.SAFE
+            self.uncertain += outcome is Outcome.UNCERTAIN
+            self._history.end(number, self._world.now, outcome, sums[0] if sums else None)
 
-@dataclass(slots=True)
-class Operation:
-    """One write or read of a register, from question to answer."""
-
-    value: bytes | None
-    asked_s: float
-    answered_s: float = math.inf
+        self._world.execute(sim, self.partition, [b"INCR", self._key], done, hear=sums.append)
 
 
 class Register:
-    """One key that several clients set and read, without knowing of each other."""
+    """One key that several clients set, delete and read, without knowing of each other."""
 
     def __init__(self, world: World, number: int) -> None:
         self._world = world
         self._key = b"register:%d" % number
+        self._history = History(self._key)
+        self._count = 0
         self.partition = partition_of(self._key) % world.config.partitions
-        self._writes = [Operation(None, 0.0, 0.0)]
         self.acked = self.uncertain = 0
         self.stopped = False
 
     def go(self) -> None:
-        """Set or read, then go on after a pause."""
+        """Do something, then go on after a pause."""
         if self.stopped:
             return
         sim = primary_of(self._world, self.partition)
         if sim is None:
             self._world.after(RETRY_S, self.go)
-        elif self._world.rng.random() < 0.5:
-            self._read(sim)
         else:
-            self._write(sim)
+            self._do(sim, self._world.rng.choice(DEEDS))
 
     def check(self, sim: SimNode) -> None:
-        """See whether the value at rest may be the last one."""
-        self._judge(Operation(sim.store.dump(self.partition, 0, self._key), self._world.now, self._world.now))
+        """Judge all replies, and the value at rest."""
+        self._history.check(self._world.now, sim.store.dump(self.partition, 0, self._key))
 
-    def _write(self, sim: SimNode) -> None:
-        write = Operation(b"%d" % len(self._writes), self._world.now)
-        self._writes.append(write)
-
-        def done(outcome: Outcome) -> None:
-            if outcome is Outcome.SAFE:
-                self.acked += 1
-                write.answered_s = self._world.now
-            elif outcome is Outcome.REFUSED:
-                self._writes.remove(write)
-            self._world.after(RETRY_S if outcome is Outcome.REFUSED else THINK_S, self.go)
-
-        self._world.execute(sim, self.partition, [b"SET", self._key, write.value or b""], done)
-
-    def _read(self, sim: SimNode) -> None:
-        read = Operation(None, self._world.now)
-
-        def look(store: ModelStore) -> None:
-            read.value = store.dump(self.partition, 0, self._key)
+    def _do(self, sim: SimNode, kind: Kind) -> None:
+        self._count += 1
+        argument = b"%d" % self._count if kind in {Kind.WRITE, Kind.SETNX} else b""
+        number = self._history.begin(self._world.now, kind, argument)
+        results: list[Result] = []
 
         def done(outcome: Outcome) -> None:
-            if outcome is Outcome.SAFE:
-                read.answered_s = self._world.now
-                self._judge(read)
+            self.acked += outcome is Outcome.SAFE and kind is not Kind.READ
+            self.uncertain += outcome is Outcome.UNCERTAIN
+            self._history.end(number, self._world.now, outcome, results[0] if results else None)
             self._world.after(RETRY_S if outcome is Outcome.REFUSED else THINK_S, self.go)
 
-        self._world.read(sim, self.partition, look, done)
+        if kind is Kind.READ:
+            self._world.read(
+                sim, self.partition, lambda store: results.append(store.dump(self.partition, 0, self._key)), done
+            )
+        else:
+            argv = [kind.value.encode(), self._key, *([argument] if argument else [])]
+            self._world.execute(sim, self.partition, argv, done, hear=results.append)
 
-    def _judge(self, read: Operation) -> None:
-        """Refuse a value that nobody was writing yet, or that another one had certainly replaced."""
-        write = next((write for write in self._writes if write.value == read.value), None)
-        if write is None or write.asked_s > read.answered_s:
-            raise Violation(f"t={self._world.now:.4f} p={self.partition}: {read} shows what nobody had written")
-        for later in self._writes:
-            if write.answered_s < later.asked_s and later.answered_s < read.asked_s:
-                raise Violation(f"t={self._world.now:.4f} p={self.partition}: {read} shows {write} after {later}")
+
+DEEDS = (Kind.READ, Kind.READ, Kind.READ, Kind.READ, Kind.WRITE, Kind.WRITE, Kind.SETNX, Kind.DELETE)
 
 
 Client = Writer | Counter | Register

