@@ -44,6 +44,7 @@ class Connection:
         "_paused",
         "_pushed_bytes",
         "_queue",
+        "_ready",
         "_server",
         "_stats",
         "_transport",
@@ -57,6 +58,8 @@ class Connection:
         self._stats: Final = server.stats
         self._decoder: Final = Decoder()
         self._queue: Final[deque[bytes | Pending]] = deque()
+        self._ready: list[bytes] = []
+        """Replies that are there and wait for those behind them, to go out in one write: see `Server.linger`."""
         self._closing = False
         self._descriptor = -1
         """Of the socket while it may be written to directly; the loop closes it only after `connection_lost`."""
@@ -92,6 +95,7 @@ class Connection:
             if isinstance(reply, Pending):
                 reply.abandon()
         self._queue.clear()
+        self._ready.clear()
         self._server.dismiss(self)
 
     def data_received(self, data: bytes) -> None:
@@ -239,9 +243,8 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        """Send the replies that are there, up to the first that is not."""
-        queue = self._queue
-        ready: list[bytes] = []
+        """Send the replies up to the first that is not there, at once if that leaves none."""
+        queue, ready = self._queue, self._ready
         while queue:
             reply = queue[0]
             if isinstance(reply, Pending):
@@ -253,7 +256,10 @@ class Connection:
                 ready.append(reply)
             queue.popleft()
         if ready:
-            self._write(b"".join(ready))
+            if queue and self.session.barrier is None and not self.session.stalled:
+                self._server.linger(self)
+            else:
+                self.send_ready()
         if not queue and self.session.closing:
             self._close()
         elif not queue and self.session.turns.displaced:
@@ -262,6 +268,12 @@ class Connection:
             self.pause_writing()
         elif self._paused and len(queue) < QUEUE_PAUSE // 2 and not self._transport.get_write_buffer_size():
             self.resume_writing()
+
+    def send_ready(self) -> None:
+        """Send the replies that are there, whatever those behind them wait for."""
+        if self._ready and not self._closing:
+            ready, self._ready = self._ready, []
+            self._write(b"".join(ready))
 
     def _write(self, wire: bytes) -> None:
         """Write to the socket, or, where it takes no more, to the transport's buffer.

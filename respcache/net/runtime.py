@@ -232,7 +232,14 @@ class Runtime:
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
         answer_for_copies(self.host, self.router, self.replicator)
-        self.server: Final = Server(server, self.executor, self.stats, self.host.session, soon=self._loop.call_soon)
+        self.server: Final = Server(
+            server,
+            self.executor,
+            self.stats,
+            self.host.session,
+            soon=self._loop.call_soon,
+            later=self._loop.call_later,
+        )
         self.monitor: Final = Monitor(
             Sources(
                 name=self.name,
