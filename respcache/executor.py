@@ -82,8 +82,8 @@ class Executor:
 
     def batch(  # noqa: C901, PLR0912, PLR0915 # the hot loop: each call left out of it is a tenth of a command
         self, session: Session, requests: Decoder, out: Out
-    ) -> None:
-        """Run the requests that have come in completely; append a reply for each.
+    ) -> bool:
+        """Run the requests that have come in completely; append a reply for each, and tell whether all are there.
 
         Stops early behind a command that ends the session, behind one that those after it
         have to wait for (`Session.barrier`), and when the replies get large (`Session.stalled`).
@@ -109,6 +109,7 @@ class Executor:
         started = 0
         room = BATCH_REPLIES_BYTES
         logs: list[Log] | None = None
+        whole = True
         try:
             while True:
                 argv = requests.next()
@@ -125,12 +126,15 @@ class Executor:
                     answer = self._slow(session, argv)
                     out.append(answer)
                     if session.closing or session.barrier is not None:
+                        whole = False
                         break
                     if type(answer) is bytes:
                         room -= len(answer)
                         if room < 0:
                             session.stalled = True
                             break
+                    else:
+                        whole = False
                     if session.database != keyspace.number:
                         keyspace = self._store.keyspace(session.database)
                         partitions = keyspace.partitions
@@ -150,6 +154,7 @@ class Executor:
                 partition = keyspace.at(key) if HASH_TAG in key else partitions[crc(key, 0) >> 4 & 1023]
                 if not partition.serving:
                     out.append(self._router.elsewhere(session, row, argv, partition))
+                    whole = False
                     continue
                 try:
                     reply = row.on_key(partition, argv)
@@ -187,6 +192,8 @@ class Executor:
                 self._stats.batches += 1
             if logs is not None:
                 self._router.hold_all(out, logs)
+                whole = False
+        return whole
 
     def alone(self, session: Session, argv: Argv) -> bytes | Pending:
         """Run one request that came over no connection."""

@@ -64,12 +64,12 @@ class Locks:
     def ration(self, numbers: frozenset[int]) -> None:
         """Serve these partitions for reads alone, which is for whoever asks `readable`; and all others again."""
         changed, self._scarce = self._scarce ^ numbers, numbers
-        self._mark(changed & self._logs.keys())
+        self._mark([number for number in changed if number in self._logs])
 
     def congest(self, numbers: frozenset[int]) -> None:
         """Serve these partitions for reads alone, which is for whoever asks `congested`; and all others again."""
         changed, self._congested = self._congested ^ numbers, numbers
-        self._mark(changed & self._logs.keys())
+        self._mark([number for number in changed if number in self._logs])
 
     def readable(self, numbers: Sequence[int]) -> bool:
         """Tell whether partitions may at least be read from."""

@@ -8,7 +8,7 @@ from respcache.cluster.holdings import Holdings
 from respcache.cluster.ownership.record import Version
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.peers import Peers
-from respcache.cluster.replication.replica import Inbound
+from respcache.cluster.replication.inbound import Inbound
 from respcache.cluster.replication.wire import Frame, Inquiry, Positions
 from respcache.cluster.turns import Turns
 from respcache.cluster.wire import encode
@@ -35,19 +35,19 @@ class Inbox:
         self._catch_up: Final = catch_up
         self._turns: Final = Turns()
 
-    def put(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
+    def put(self, peer: str, message: Frame | Inquiry, encoded: bytes) -> None:
         """Take a message that goes by a record: at once, or when that record is here; in order either way."""
-        if self._turns.queue(peer, message, frame_bytes, self._table.version):
+        if self._turns.queue(peer, message, encoded, self._table.version):
             if self._turns.waiting(peer) == 1:
                 self._catch_up(peer, message.version)
         else:
-            self._take(peer, message, frame_bytes)
+            self._take(peer, message, encoded)
 
     def release(self) -> None:
         """Take what was held until a record came."""
         for peer in self._turns.peers():
-            for message, frame_bytes in self._turns.release(peer, self._table.version):
-                self._take(peer, message, frame_bytes)
+            for message, encoded in self._turns.release(peer, self._table.version):
+                self._take(peer, message, encoded)
             wanted = self._turns.wanted(peer)
             if wanted is not None:
                 self._catch_up(peer, wanted)
@@ -64,9 +64,9 @@ class Inbox:
         """Lose what waits of a peer: the link broke, and all of it will come again."""
         self._turns.forget(peer)
 
-    def _take(self, peer: str, message: Frame | Inquiry, frame_bytes: int) -> None:
+    def _take(self, peer: str, message: Frame | Inquiry, encoded: bytes) -> None:
         if isinstance(message, Frame):
-            self._replica.receive(self._inbound(peer), message, frame_bytes)
+            self._replica.receive(self._inbound(peer), message, encoded)
             return
         position = self._replica.position
         answer = ((partition, epoch, position(partition, epoch)) for partition, epoch in message.partitions)

@@ -226,13 +226,13 @@ class Keeper:
             return []
         match message:
             case Frame():
-                self._inbox.put(peer, message, len(frame))
+                self._inbox.put(peer, message, frame)
                 self._effects += self._inbox.news()
                 return self._take_effects()
             case Ack():
                 return self._on_ack(now, peer, message) if message.run == self.me.run else []
             case Inquiry():
-                self._inbox.put(peer, message, len(frame))
+                self._inbox.put(peer, message, frame)
             case Positions():
                 self._holdings.positions(now, self._holdings.replication.stream(peer, hello.run), message)
             case Claim():

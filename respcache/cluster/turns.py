@@ -15,9 +15,9 @@ class Turns:
     """What waits, by peer."""
 
     def __init__(self) -> None:
-        self._held: dict[str, list[tuple[Frame | Inquiry, int]]] = {}
+        self._held: dict[str, list[tuple[Frame | Inquiry, bytes]]] = {}
 
-    def queue(self, peer: str, message: Frame | Inquiry, frame_bytes: int, version: Version) -> bool:
+    def queue(self, peer: str, message: Frame | Inquiry, encoded: bytes, version: Version) -> bool:
         """Hold a message if the record is not here yet, or others of the peer wait; return whether it waits."""
         held = self._held.get(peer)
         if held is None:
@@ -25,7 +25,7 @@ class Turns:
                 return False
             held = self._held[peer] = []
         if len(held) < HELD_MAX:
-            held.append((message, frame_bytes))
+            held.append((message, encoded))
         return True
 
     def waiting(self, peer: str) -> int:
@@ -41,14 +41,14 @@ class Turns:
         """List the peers of which something waits."""
         return list(self._held)
 
-    def release(self, peer: str, version: Version) -> Iterator[tuple[Frame | Inquiry, int]]:
+    def release(self, peer: str, version: Version) -> Iterator[tuple[Frame | Inquiry, bytes]]:
         """Yield what need not wait any more now that a record is here."""
         held = self._held.pop(peer)
-        for index, (message, frame_bytes) in enumerate(held):
+        for index, (message, encoded) in enumerate(held):
             if message.version > version:
                 self._held[peer] = held[index:]
                 return
-            yield message, frame_bytes
+            yield message, encoded
 
     def forget(self, peer: str) -> None:
         """Lose what waits: the link broke, and all of it will come again."""

@@ -33,7 +33,7 @@ class CommandCopies(Copies):
             except CommandError:  # the primary's client was told, if anybody was
                 pass
             ledger.now_unix_ms = now
-            copy.take_effects(None)
+            copy.settle()
 
     def keys_of(self, database: int, argv: Argv) -> list[StoredKey]:
         """List the keys that an effect reads or writes."""

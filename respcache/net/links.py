@@ -16,8 +16,8 @@ from respcache.cluster.membership import Address
 from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
-from respcache.net import frames
-from respcache.net.frames import Ask, Greeting, Reply
+from respcache.net import frames, messages
+from respcache.net.messages import Ask, Greeting, Reply, Sent
 from respcache.net.sealed import Wire, reason_of
 from respcache.order import Order
 
@@ -85,11 +85,15 @@ class Link(asyncio.Protocol):
         self._wire: Final = Wire(links.sealing, dialled=address)
         self._greeted_it = False
         self._out: list[bytes] = []
-        self._asking: Ask | None = None
-        """What is to go out with the next frame of asks, and ..."""
+        self._requests: list[Sent] = []
+        """What is to go out with the next frame of asks, and what is the same for all of it:"""
+        self._version = (0, 0)
+        self._database = 0
+        self._protocol = 0
+        self._timeout_s = 0.0
         self._deadline_s = 0.0
-        """... by when it is to be answered."""
-        self._asking_bytes = 0
+        """When `_timeout_s` is over."""
+        self._requests_bytes = 0
         self._replies: list[Reply] = []
         self._replies_bytes = 0
         self._waking = False
@@ -157,25 +161,28 @@ class Link(asyncio.Protocol):
         self._wake()
         self._out.append(frames.frame(kind, body))
 
-    def ask(self, order: Order, version: tuple[int, int], now: float) -> None:
-        """Have an order run at the other end. Those of one turn that are alike go in one frame."""
+    def ask(self, order: Order, version: tuple[int, int], clock: Callable[[], float]) -> None:
+        """Have an order run at the other end. Those of one turn that are alike go in one frame.
+
+        `clock` gives monotonic seconds; it is asked once a frame.
+        """
         self._next = number = self._next + 1
         self._asked[number] = order
-        asking = self._asking
         if (
-            asking is None
+            not self._requests
             or abs(order.deadline_s - self._deadline_s) > SAME_TIME_S
-            or order.database != asking.database
-            or order.protocol != asking.protocol
-            or version != asking.version
+            or order.database != self._database
+            or order.protocol != self._protocol
+            or version != self._version
         ):
             self._frame_asks()
             self._wake()
-            timeout_s, self._deadline_s = max(order.deadline_s - now, 0.0), order.deadline_s
-            self._asking = asking = Ask(version, order.database, order.protocol, timeout_s, [])
-        asking.requests.append((number, list(order.partitions), order.argv))
-        self._asking_bytes += len(order.argv[-1])
-        if self._asking_bytes > FRAME_BYTES:
+            self._version, self._database, self._protocol = version, order.database, order.protocol
+            self._deadline_s = order.deadline_s
+            self._timeout_s = max(order.deadline_s - clock(), 0.0)
+        self._requests.append((number, order.partitions, order.argv))
+        self._requests_bytes += len(order.argv[-1])
+        if self._requests_bytes > FRAME_BYTES:
             self._frame_asks()
 
     @property
@@ -198,13 +205,14 @@ class Link(asyncio.Protocol):
             self._links.wake(self)
 
     def _frame_asks(self) -> None:
-        if self._asking is not None:
-            self._out.append(frames.frame(frames.ASK, frames.encode_ask(self._asking)))
-            self._asking, self._asking_bytes = None, 0
+        if self._requests:
+            requests, self._requests, self._requests_bytes = self._requests, [], 0
+            body = messages.encode_ask(self._version, self._database, self._protocol, self._timeout_s, requests)
+            self._out.append(frames.frame(frames.ASK, body))
 
     def _frame_replies(self) -> None:
         if self._replies:
-            self._out.append(frames.frame(frames.ANSWER, frames.encode_answer(self._replies)))
+            self._out.append(frames.frame(frames.ANSWER, messages.encode_answer(self._replies)))
             self._replies, self._replies_bytes = [], 0
 
     def flush(self) -> None:
@@ -244,12 +252,12 @@ class Link(asyncio.Protocol):
         """Say who this node is, as soon as that can be said."""
         if not self._greeted_it and self._wire.is_ready:
             self._greeted_it = True
-            self.send(frames.HELLO, frames.encode_greeting(self._links.greeting))
+            self.send(frames.HELLO, messages.encode_greeting(self._links.greeting))
 
     def _take(self, kind: int, body: bytes) -> None:
         node = self._links.node
         if kind == frames.HELLO and not self.peer:
-            self._greeted(frames.decode_greeting(body))
+            self._greeted(messages.decode_greeting(body))
         elif not self.peer:
             raise ProtocolError("no greeting")
         elif kind == frames.KEEPER:
@@ -257,9 +265,9 @@ class Link(asyncio.Protocol):
         elif kind == frames.PUBSUB:
             node.pubsub_frame(self.peer, body)
         elif kind == frames.ASK:
-            node.asked(self.peer, frames.decode_ask(body), self.reply)
+            node.asked(self.peer, messages.decode_ask(body), self.reply)
         elif kind == frames.ANSWER:
-            replies = [(self._asked.pop(number, None), wire) for number, wire in frames.decode_answer(body)]
+            replies = [(self._asked.pop(number, None), wire) for number, wire in messages.decode_answer(body)]
             node.answered([(order, wire) for order, wire in replies if order is not None])
         elif kind == frames.KEYS:
             self._links.on_keys(self, body)

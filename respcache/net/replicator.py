@@ -38,9 +38,9 @@ from respcache.errors import CommandError, ProtocolError
 from respcache.executor import NEVER
 from respcache.locking import Locks
 from respcache.net import frames
-from respcache.net.frames import Ask, Greeting
 from respcache.net.links import Links
 from respcache.net.membership import Membership
+from respcache.net.messages import Ask, Greeting
 from respcache.net.messenger import Messenger
 from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
@@ -86,6 +86,8 @@ class Replicator:
         self._membership: Final = membership
         self._rerouted: Final = rerouted
         self._loop: Final = asyncio.get_running_loop()
+        self._clock: Final = self._loop.time
+        self._table: Final = keeper.table
         self._lease_ends_s = -math.inf
         self._asleep_s = asleep_s()
         locks.suspend()
@@ -127,7 +129,7 @@ class Replicator:
         """Have an order run by another node."""
         link = self.links.link(node)
         assert link is not None, "the router asks connected nodes only"
-        link.ask(order, self.keeper.table.version, self._loop.time())
+        link.ask(order, self._table.version, self._clock)
 
     def under_way(self) -> Iterable[tuple[str, Order]]:
         """List what nodes were asked and have not answered, by node."""

@@ -53,9 +53,9 @@ from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.multi import Multi
 from respcache.net import keys, seeds, sockets
 from respcache.net.announcer import Announcer
-from respcache.net.frames import Greeting
 from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
 from respcache.net.membership import Membership
+from respcache.net.messages import Greeting
 from respcache.net.monitor import Monitor
 from respcache.net.names import Names
 from respcache.net.replicator import Replicator
@@ -232,7 +232,14 @@ class Runtime:
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.router = self.router
         answer_for_copies(self.host, self.router, self.replicator)
-        self.server: Final = Server(server, self.executor, self.stats, self.host.session, soon=self._loop.call_soon)
+        self.server: Final = Server(
+            server,
+            self.executor,
+            self.stats,
+            self.host.session,
+            soon=self._loop.call_soon,
+            later=self._loop.call_later,
+        )
         self.monitor: Final = Monitor(
             Sources(
                 name=self.name,

@@ -17,6 +17,9 @@ from respcache.stats import Stats
 
 BACKLOG: Final = 511
 """Connections that may wait to be accepted (Redis' `tcp-backlog`)."""
+LINGER_S: Final = 0.001
+"""How long a reply that is there may wait for those behind it, which other nodes are still to give: so they go to the
+client in one write, where replies to a pipeline through one of three nodes took two or three."""
 
 if sys.platform == "darwin":
     KEEPALIVE: Final = socket.TCP_KEEPALIVE
@@ -47,18 +50,21 @@ class Server:
         session: Callable[[str, str], Session],
         *,
         soon: Callable[[Callable[[], None]], object],
+        later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         """`session(address, local_address)` makes the state of a new client.
 
-        `soon` calls a function at the end of this turn of the event loop.
+        `soon` calls a function at the end of this turn of the event loop, `later` after so many seconds.
         """
         self.configure(config)
         self.executor: Final = executor
         self.stats: Final = stats
         self.soon: Final = soon
+        self._later: Final = later
         self.now_unix_s = int(time())
         self._session: Final = session
         self._connections: Final[dict[Connection, None]] = {}
+        self._lingering: dict[Connection, None] = {}
         self._listener: asyncio.Server | None = None
 
     def configure(self, config: ServerConfig) -> None:
@@ -89,6 +95,21 @@ class Server:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 client.setsockopt(socket.IPPROTO_TCP, KEEPALIVE, min(self.config.tcp_keepalive_s, KEEPALIVE_MAX_S))
         return None
+
+    def linger(self, connection: Connection) -> None:
+        """Have the replies that a connection keeps back sent within LINGER_S.
+
+        Most go before, with those behind them. One timer for all connections: the first to linger starts it.
+        """
+        is_first = not self._lingering
+        self._lingering[connection] = None
+        if is_first:
+            self._later(LINGER_S, self._end_lingering)
+
+    def _end_lingering(self) -> None:
+        lingering, self._lingering = self._lingering, {}
+        for connection in lingering:
+            connection.send_ready()
 
     def dismiss(self, connection: Connection) -> None:
         """Forget a client whose connection has ended."""

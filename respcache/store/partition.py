@@ -32,7 +32,7 @@ class Log(Protocol):
 
     @property
     def streams(self) -> Sequence[object]:
-        """The copies that get the effects; empty while there is no other copy."""
+        """The copies that get the effects; empty while there is no other copy. One object as long as the log lives."""
 
     @property
     def clean(self) -> bool:
@@ -52,14 +52,15 @@ class Partition:
     """
 
     __slots__ = (
+        "_copied",
         "_effects",
+        "_log",
         "_rewritten",
         "changed",
         "database",
         "due_unix_ms",
         "expires",
         "ledger",
-        "log",
         "number",
         "serving",
         "unsafe",
@@ -78,14 +79,25 @@ class Partition:
         self.unsafe = False
         """Whether the copies may still lack effects of this partition; `awaits` knows."""
         self.ledger: Final = ledger
-        self.log: Log | None = None
-        """Where effects go; None on copies, and where there is no cluster."""
+        self._log: Log | None = None
+        self._copied: Sequence[object] = ()
+        """The log's streams. To ask the log for them with each write took a twentieth of a SET."""
         self.expires: dict[bytes, int] = {}
         """Deadlines in Unix milliseconds; most keys have none."""
         self.number: Final = number
         self.database: Final = database
         self._effects: list[Argv] = []
         self._rewritten = False
+
+    @property
+    def log(self) -> Log | None:
+        """Where effects go; None on copies, and where there is no cluster."""
+        return self._log
+
+    @log.setter
+    def log(self, log: Log | None) -> None:
+        self._log = log
+        self._copied = () if log is None else log.streams
 
     def value(self, key: bytes) -> Value | None:
         """Give what the key holds, of whatever kind."""
@@ -215,7 +227,7 @@ class Partition:
 
     def rewrite(self, argv: Argv) -> None:
         """Tell the copies this instead of the command's own argv; callable several times."""
-        if self.log is not None and self.log.streams:
+        if self._copied:
             self._rewritten = True
             self._effects.append(argv)
 
@@ -234,18 +246,30 @@ class Partition:
 
     def ship(self, default: Argv | None) -> None:
         """Send what has changed to the copies, if there are any. `default` is the argv of a write."""
-        log = self.log
-        if log is None or not log.streams:
+        if not self._copied:
             self.changed = False
+            return
+        log = self._log
+        assert log is not None  # it has streams
+        if default is not None and not self._effects and not self._rewritten:
+            self.changed = False
+            log.append(self.database, default)
+            self.unsafe = True
             return
         for effect in self.take_effects(default):
             log.append(self.database, effect)
             self.unsafe = True
 
+    def settle(self) -> None:
+        """Tell nobody what has changed: this is a copy itself."""
+        self.changed = False
+        if self._effects or self._rewritten:
+            self._effects, self._rewritten = [], False
+
     def awaits(self) -> Log | None:
         """Give the log until which replies about these keys have to wait; None if all effects are on all copies."""
         if self.unsafe:
-            log = self.log
+            log = self._log
             if log is not None and not log.clean:
                 return log
             self.unsafe = False
@@ -305,5 +329,5 @@ class Partition:
         del self.values[key]
         del self.expires[key]
         self.changed = True
-        if self.log is not None and self.log.streams:
+        if self._copied:
             self._effects.append([b"DEL", key])

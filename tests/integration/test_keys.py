@@ -18,8 +18,8 @@ from respcache.cluster.sealing.channel import Identity
 from respcache.cluster.sealing.keyring import Key, Keyring
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import JoinTimeout, ReplyError
-from respcache.net import frames
-from respcache.net.frames import Greeting
+from respcache.net import frames, messages
+from respcache.net.messages import Greeting
 from respcache.net.sealed import Wire
 from respcache.net.seeds import discover
 from respcache.node import Node
@@ -123,7 +123,7 @@ async def test_an_outsider_on_the_wire_gets_nothing_but_addresses() -> None:
         target = nodes[0].cluster_address
         assert await discover(target) == await discover(nodes[0].address) == target
         for words in (
-            frames.frame(frames.HELLO, frames.encode_greeting(Greeting("outsider", 1))),
+            frames.frame(frames.HELLO, messages.encode_greeting(Greeting("outsider", 1))),
             frames.frame(frames.GOSSIP, b"\x96" + bytes(20)),
             frames.frame(frames.KEYS, bytes(20)),
             b"\xff" * 100,
@@ -170,7 +170,7 @@ async def conversation(target: tuple[str, int]) -> tuple[list[bytes], list[bytes
     writer.write(spoken[0])
     heard.append(await reader.read(100_000))
     wire.feed(heard[0])
-    spoken.append(wire.seal(frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a-member", 1)))))
+    spoken.append(wire.seal(frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a-member", 1)))))
     spoken.append(wire.seal(frames.frame(frames.KEEPER, b"secret")))
     writer.write(spoken[1])
     heard.append(await reader.read(100_000))

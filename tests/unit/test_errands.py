@@ -86,7 +86,7 @@ def test_answers_that_depend_on_effects_wait_and_no_others() -> None:
     for committed, expected in ((True, b"+OK\r\n"), (False, b"-UNCERTAIN")):
         street = Street(log=NotedLog())
         node = street.nodes["a"]
-        gate = Gate([])
+        gate = Gate([], {})
         node.gates.append(gate)
         answers = run(node, [b"GET", A2], [b"SET", A, b"1"], [b"SET", A2, b"1"])
         assert answers.pop(0) == b"$-1\r\n"

@@ -225,7 +225,7 @@ def test_replies_wait_for_their_effects(safe: bool) -> None:  # noqa: FBT001 # b
     node, client = street.nodes["a"], street.client()
     log = Unsafe()
     node.locks.open(partition_of(A), log)
-    gate = Gate([])
+    gate = Gate([], {})
     node.gates.append(gate)
     out = node.batch(client, [b"SET", A, b"1"], [b"GET", B], [b"INCR", A], [b"PING"])
     assert all(isinstance(reply, Pending) and reply.wire is None for reply in out)

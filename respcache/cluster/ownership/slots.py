@@ -22,6 +22,9 @@ SLOTS_PER_PARTITION: Final = SLOTS // PARTITIONS
 """Partition p holds the slots from `p * SLOTS_PER_PARTITION` up to the next partition's first."""
 
 
+OPENING: Final = ord("{")
+
+
 def slot_of(key: bytes) -> int:
     """Return the slot of a key, 0 to 16,383, as Redis Cluster does.
 
@@ -29,14 +32,15 @@ def slot_of(key: bytes) -> int:
     the whole key, so that keys with one tag live together. An empty or an
     unclosed tag is none. `crc_hqx` from 0 is the specification's CRC16 (XMODEM).
     """
-    opening = key.find(b"{")
-    if opening >= 0:
-        closing = key.find(b"}", opening + 1)
-        if closing > opening + 1:
-            key = key[opening + 1 : closing]
-    return crc_hqx(key, 0) % SLOTS
+    return crc_hqx(_tag_of(key) if OPENING in key else key, 0) & 16_383
 
 
 def partition_of(key: bytes) -> int:
     """Return the partition of a key, 0 to 1,023: that of its slot."""
-    return slot_of(key) // SLOTS_PER_PARTITION
+    return crc_hqx(_tag_of(key) if OPENING in key else key, 0) >> 4 & 1_023
+
+
+def _tag_of(key: bytes) -> bytes:
+    opening = key.find(b"{")
+    closing = key.find(b"}", opening + 1)
+    return key[opening + 1 : closing] if closing > opening + 1 else key

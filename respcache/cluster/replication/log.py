@@ -65,7 +65,8 @@ class Log:
     """The effects of one partition in the present epoch.
 
     `streams` get every effect: those whose acks are required and the copies in the making.
-    While it is empty there is nobody to tell, and `append` need not be called.
+    While it is empty there is nobody to tell, and `append` need not be called. It is edited in
+    place, so whoever asks for it with every command may keep it.
     """
 
     __slots__ = ("copying", "dirty", "epoch", "partition", "refusers", "replication", "required", "sequence", "streams")
@@ -76,7 +77,7 @@ class Log:
         """Of the last effect. It goes on counting from one primary to the next."""
         self.dirty = 0
         """The number of the frames that the last effect is in."""
-        self.streams: tuple[Stream, ...] = ()
+        self.streams: Final[list[Stream]] = []
         self.required: tuple[Stream, ...] = ()
         """The streams to copies that count as in sync, or are about to."""
         self.refusers: frozenset[Stream] = frozenset()
@@ -97,14 +98,19 @@ class Log:
     def attach(self, streams: Iterable[Stream], required: Iterable[Stream]) -> None:
         """Name the peers that get the effects from now on, and those of them that have to ack."""
         self.required = tuple(required)
-        self.streams = tuple(dict.fromkeys((*self.required, *streams)))
+        self.streams[:] = dict.fromkeys((*self.required, *streams))
         self.refusers &= frozenset(self.required)
 
     @property
     def clean(self) -> bool:
         """Whether every copy that counts has acked every effect."""
+        if self.refusers:
+            return False
         dirty = self.dirty
-        return not self.refusers and all(stream.acked >= dirty for stream in self.required)
+        for stream in self.required:  # noqa: SIM110 # a generator for each write is a tenth of what a copy costs
+            if stream.acked < dirty:
+                return False
+        return True
 
 
 class Gate:
@@ -117,11 +123,11 @@ class Gate:
 
     __slots__ = ("committed", "needs", "waits")
 
-    def __init__(self, needs: list[tuple[Log, int]]) -> None:
+    def __init__(self, needs: list[tuple[Log, int]], waits: dict[Stream, int]) -> None:
         self.committed: bool | None = None
         self.needs = needs
         """(log, number of the frames that its last effect was in)."""
-        self.waits = _waits(needs)
+        self.waits = waits
         """The streams that have yet to ack, and up to which frame."""
 
     def refused_by(self, stream: Stream) -> bool:
@@ -157,19 +163,21 @@ class Replication:
 
     def gate(self, logs: Iterable[Log]) -> Gate | None:
         """Return None when all effects of these partitions are acked, else what to wait for."""
-        needs: list[tuple[Log, int]] | None = None
+        needs: list[tuple[Log, int]] = []
+        waits: dict[Stream, int] = {}
         for log in logs:
-            dirty = log.dirty
+            dirty, is_safe = log.dirty, True
             for stream in log.required:
                 if stream.acked < dirty or stream in log.refusers:
-                    if needs is None:
-                        needs = []
-                    needs.append((log, dirty))
-                    break
-        if needs is None:
+                    is_safe = False
+                    if waits.get(stream, 0) < dirty:
+                        waits[stream] = dirty
+            if not is_safe:
+                needs.append((log, dirty))
+        if not needs:
             return None
-        gate = Gate(needs)
-        for stream, number in gate.waits.items():
+        gate = Gate(needs, waits)
+        for stream, number in waits.items():
             heapq.heappush(stream.waiting, (number, next(self._order), gate))
         self.gates[gate] = None
         return gate

@@ -10,6 +10,7 @@ from typing import Final
 
 from respcache.cluster.ownership.record import Life
 from respcache.cluster.replication.checking import equals
+from respcache.cluster.replication.inbound import Copy, Inbound, apply_next
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import (
     ABSENT,
@@ -21,7 +22,7 @@ from respcache.cluster.replication.wire import (
     Frame,
     Item,
     decode_items,
-    encode_items,
+    encode_frame,
 )
 
 TAIL_BYTES: Final = 8 * 1024 * 1024
@@ -31,44 +32,6 @@ UNKNOWN: Final = -1
 """The position of a copy that is not whole."""
 
 
-class Inbound:
-    """What arrives from one life of a peer."""
-
-    __slots__ = ("applied", "life", "refused", "unacked")
-
-    def __init__(self, life: Life) -> None:
-        self.life = life
-        self.applied = 0
-        """The number of the last frame applied."""
-        self.unacked = False
-        self.refused: dict[int, int] = {}
-        """Partition to epoch of effects refused. Named in every ack, for an ack can be lost with its link,
-        until the copy is made afresh."""
-
-
-class Copy:
-    """This node's copy of a partition that another node is the primary of.
-
-    absent --BEGIN--> learning --END--> whole
-       ^---- the record takes it out of sync ----'
-    """
-
-    __slots__ = ("epoch", "floor", "learning", "orphaned", "sequence", "source", "whole")
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.source: Inbound | None = None
-        """Whose effects are taken; None while there is no primary."""
-        self.sequence = 0
-        """Of the last effect applied."""
-        self.floor = 0
-        """Effects up to this sequence are not among the recent ones that this node has kept."""
-        self.learning = False
-        self.whole = False
-        self.orphaned = False
-        """Whether this node was the primary until a record took that away while it was cut off."""
-
-
 class Replica:
     """All copies of this node, and the streams that feed them."""
 
@@ -76,9 +39,9 @@ class Replica:
         self._storage = storage
         self.copies: dict[int, Copy] = {}
         self._inbound: dict[Life, Inbound] = {}
-        self._tail: deque[tuple[int, bytes]] = deque()
-        """(bytes of the frame, its effects encoded), the latest last. As objects they were 150,000, and the garbage
-        collector went through all of them every second or two, for a fifth of a second in which nothing else ran."""
+        self._tail: deque[bytes] = deque()
+        """Frames as they came, the latest last. As objects their effects were 150,000, and the garbage collector
+        went through all of them every second or two, for a fifth of a second in which nothing else ran."""
         self._tail_bytes = 0
         self.effects = 0
         """Items applied."""
@@ -128,31 +91,24 @@ class Replica:
         copy = self.copies.get(partition)
         return copy.sequence if copy is not None and copy.whole and copy.epoch == epoch else UNKNOWN
 
-    def receive(self, inbound: Inbound, frame: Frame, frame_bytes: int) -> None:
-        """Apply a frame. One that has been applied before, on an earlier link, is only acked again."""
+    def receive(self, inbound: Inbound, frame: Frame, encoded: bytes) -> None:
+        """Apply a frame, given as it came, too. One that has been applied before, on an earlier link, is only acked."""
         inbound.unacked = True
         if frame.number <= inbound.applied:
             return
         inbound.applied = frame.number
-        copies, apply = self.copies, self._storage.apply
+        items, apply = frame.items, self._storage.apply
         plain = True
-        for item in frame.items:
-            partition, epoch, sequence, database, argv = item
-            copy = copies.get(partition)
-            if (
-                copy is not None
-                and copy.epoch == epoch
-                and copy.source is inbound
-                and sequence == copy.sequence + 1
-                and database >= 0
-            ):
-                copy.sequence = sequence
-                apply(partition, database, argv)
-            else:
-                plain = False
-                self._receive_odd(inbound, item)
-        self.effects += len(frame.items)
-        self._keep(frame.items if plain else [item for item in frame.items if item[3] >= 0], frame_bytes)
+        at = apply_next(items, 0, self.copies, inbound, apply)
+        while at < len(items):
+            plain = False
+            self._receive_odd(inbound, items[at])
+            at = apply_next(items, at + 1, self.copies, inbound, apply)
+        self.effects += len(items)
+        if plain:
+            self._keep(encoded)
+        elif effects := [item for item in items if item[3] >= 0]:
+            self._keep(encode_frame(frame.number, frame.version, effects))
 
     def acks(self) -> Iterable[tuple[str, Ack]]:
         """Yield one ack for each peer that has sent something since the last call."""
@@ -167,8 +123,8 @@ class Replica:
         A partition of which not all of them are kept is left out.
         """
         recent: dict[int, dict[int, Item]] = {partition: {} for partition in wanted}
-        for _, encoded in self._tail:
-            for item in decode_items(encoded):
+        for frame in self._tail:
+            for item in decode_items(frame):
                 if item[0] in wanted and item[2] > wanted[item[0]]:
                     recent[item[0]][item[2]] = item  # a later one of the same sequence replaces one that was void
         tails = {}
@@ -224,13 +180,11 @@ class Replica:
         inbound.refused[partition] = epoch
         self.refusals += 1
 
-    def _keep(self, items: list[Item], frame_bytes: int) -> None:
-        if not items:
-            return
-        self._tail.append((frame_bytes, encode_items(items)))
-        self._tail_bytes += frame_bytes
+    def _keep(self, frame: bytes) -> None:
+        self._tail.append(frame)
+        self._tail_bytes += len(frame)
         while self._tail_bytes > TAIL_BYTES:
-            self._tail_bytes -= self._tail.popleft()[0]
+            self._tail_bytes -= len(self._tail.popleft())
 
 
 def _number(digits: bytes) -> int:

@@ -81,7 +81,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_items_decoder: Final = msgspec.msgpack.Decoder(list[Item])
+_frames: Final = msgspec.msgpack.Decoder(Frame)
 
 
 def encode_frame(number: int, version: Version, items: list[Item]) -> bytes:
@@ -89,11 +89,6 @@ def encode_frame(number: int, version: Version, items: list[Item]) -> bytes:
     return _encoder.encode((0, number, version, items))
 
 
-def encode_items(items: list[Item]) -> bytes:
-    """Write effects down, to be kept on this node."""
-    return _encoder.encode(items)
-
-
-def decode_items(encoded: bytes) -> list[Item]:
-    """Read what `encode_items` has written."""
-    return _items_decoder.decode(encoded)
+def decode_items(frame: bytes) -> list[Item]:
+    """Read the effects in a frame again that has been decoded before."""
+    return _frames.decode(frame).items

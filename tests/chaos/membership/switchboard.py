@@ -13,7 +13,7 @@ from typing import Any, Final, Self, cast
 
 from loopback import HOST
 from respcache.cluster.membership.wire import decode_stream
-from respcache.net import frames
+from respcache.net import frames, messages
 from respcache.net.frames import FrameReader
 
 READ_BYTES: Final = 64 * 1024
@@ -94,7 +94,7 @@ class Switchboard:
         reader = FrameReader()
         reader.body_max_bytes = frames.GOSSIP_MAX_BYTES
         ((kind, body), *_) = reader.feed(received)
-        name = frames.decode_greeting(body).name if kind == frames.HELLO else decode_stream(body).sender
+        name = messages.decode_greeting(body).name if kind == frames.HELLO else decode_stream(body).sender
         return self._numbers[name]
 
 

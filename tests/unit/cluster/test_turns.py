@@ -20,39 +20,39 @@ def numbers(turns: Turns, peer: str, version: int) -> list[int]:
 def test_what_goes_by_a_known_record_does_not_wait() -> None:
     """Unless others of its peer do."""
     turns = Turns()
-    assert not turns.queue("b", frame(1, 5), 10, (1, 5))
-    assert turns.queue("b", frame(2, 6), 10, (1, 5))
-    assert turns.queue("b", frame(3, 5), 10, (1, 5))
-    assert not turns.queue("c", frame(1, 5), 10, (1, 5))
+    assert not turns.queue("b", frame(1, 5), b"", (1, 5))
+    assert turns.queue("b", frame(2, 6), b"", (1, 5))
+    assert turns.queue("b", frame(3, 5), b"", (1, 5))
+    assert not turns.queue("c", frame(1, 5), b"", (1, 5))
     assert (turns.peers(), turns.waiting("b"), turns.waiting("c")) == (["b"], 2, 0)
     assert numbers(turns, "b", 6) == [2, 3]
     assert turns.peers() == []
 
 
 def test_only_as_much_is_released_as_the_record_allows() -> None:
-    """The rest goes on waiting, with what it weighs."""
+    """The rest goes on waiting, each message as it came."""
     turns = Turns()
     for number, version in enumerate((6, 7, 6)):
-        turns.queue("b", frame(number, version), 10 + number, (1, 5))
-    assert [size for _, size in turns.release("b", (1, 6))] == [10]
+        turns.queue("b", frame(number, version), b"%d" % number, (1, 5))
+    assert [encoded for _, encoded in turns.release("b", (1, 6))] == [b"0"]
     assert turns.waiting("b") == 2
-    assert [size for _, size in turns.release("b", (1, 7))] == [11, 12]
+    assert [encoded for _, encoded in turns.release("b", (1, 7))] == [b"1", b"2"]
 
 
 def test_a_broken_link_loses_what_waits() -> None:
     """It will come again."""
     turns = Turns()
-    turns.queue("b", frame(1, 6), 10, (1, 5))
+    turns.queue("b", frame(1, 6), b"", (1, 5))
     turns.forget("b")
     assert turns.peers() == []
-    assert not turns.queue("b", frame(1, 5), 10, (1, 5))
+    assert not turns.queue("b", frame(1, 5), b"", (1, 5))
 
 
 def test_what_waits_is_bounded() -> None:
     """Further messages are lost, and those behind them leave a gap that their sender hears of."""
     turns = Turns()
     for number in range(HELD_MAX + 2):
-        assert turns.queue("b", frame(number, 6), 10, (1, 5))
+        assert turns.queue("b", frame(number, 6), b"", (1, 5))
     assert numbers(turns, "b", 6) == list(range(HELD_MAX))
 
 
@@ -61,7 +61,7 @@ def test_the_order_of_a_peer_is_kept(versions: list[int], learned: list[int]) ->
     """Whatever the versions, and whenever they come."""
     turns = Turns()
     taken = [
-        number for number, version in enumerate(versions) if not turns.queue("b", frame(number, version), 10, (1, 5))
+        number for number, version in enumerate(versions) if not turns.queue("b", frame(number, version), b"", (1, 5))
     ]
     for version in [*learned, 9]:
         if turns.waiting("b"):

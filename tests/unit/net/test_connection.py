@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError
 from respcache.net.connection import QUEUE_PAUSE, Connection
-from respcache.net.server import Server
+from respcache.net.server import LINGER_S, Server
 from respcache.pending import Pending
 from respcache.resp.encode import bulk, request
 from unit.alone import Alone
-from unit.net.transports import NotedTransport, at_once
+from unit.net.transports import NotedTransport, at_once, later_at_once
 
 AWAY = request([b"MGET", b"k", b"l"])
 """A command whose reply comes later."""
@@ -28,11 +28,17 @@ class Client:
     """A client of a node of its own."""
 
     def __init__(
-        self, config: ServerConfig | None = None, *, soon: Callable[[Callable[[], None]], object] = at_once
+        self,
+        config: ServerConfig | None = None,
+        *,
+        soon: Callable[[Callable[[], None]], object] = at_once,
+        later: Callable[[float, Callable[[], None]], object] = later_at_once,
     ) -> None:
         self.node = Alone(Config(server=config or ServerConfig()))
         host = self.node.host
-        self.server = Server(host.config.server, self.node.executor, self.node.stats, host.session, soon=soon)
+        self.server = Server(
+            host.config.server, self.node.executor, self.node.stats, host.session, soon=soon, later=later
+        )
         self.transport = NotedTransport()
         self.connection = Connection(self.server)
         self.connection.connection_made(self.transport)
@@ -92,6 +98,30 @@ def test_replies_that_come_in_one_turn_are_written_at_once() -> None:
         end()
     assert client.transport.take() == b":0\r\n:1\r\n+PONG\r\n:2\r\n"
     assert (client.transport.writes, len(ends_of_turns)) == (1, 1)
+
+
+def test_replies_that_are_there_go_with_those_behind_them_or_in_a_moment() -> None:
+    """One write for both if the last comes in time; and one timer, whatever comes meanwhile."""
+    timers: list[tuple[float, Callable[[], None]]] = []
+    client = Client(later=lambda delay_s, call: timers.append((delay_s, call)))
+    assert client.send(PING + AWAY + PING + AWAY) == b""
+    client.waiting[0].resolve(b":0\r\n")
+    assert client.transport.take() == b""
+    client.waiting[1].resolve(b":1\r\n")
+    assert client.transport.take() == b"+PONG\r\n:0\r\n+PONG\r\n:1\r\n"
+    assert client.transport.writes == 1
+
+    assert client.send(PING + AWAY + PING) == b""
+    [(delay_s, end)] = timers
+    end()
+    assert (delay_s, client.transport.take()) == (LINGER_S, b"+PONG\r\n")
+    client.waiting[2].resolve(b":2\r\n")
+    assert client.transport.take() == b":2\r\n+PONG\r\n"
+
+    client.send(PING + AWAY)
+    client.leave()
+    timers[1][1]()
+    assert client.transport.take() == b""
 
 
 def test_inline_requests_and_arrays_mix() -> None:

@@ -9,10 +9,10 @@ import pytest
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.commands.families import ROWS
 from respcache.errors import ProtocolError
-from respcache.net import frames
+from respcache.net import frames, messages
 from respcache.net.door import Door
-from respcache.net.frames import Ask, Greeting
 from respcache.net.links import FRAME_BYTES, REDIAL_S, UNSENT_MAX_BYTES, Link, Links
+from respcache.net.messages import Ask, Greeting
 from respcache.net.sockets import bind_stream
 from respcache.order import Order
 from unit.net.transports import NotedTransport
@@ -141,7 +141,7 @@ def test_commands_go_and_answers_come() -> None:
         link = a.links.link("b")
         assert link is not None
         for words in ((b"GET", b"k"), (b"REFUSED", b""), (b"TTL", b"l")):
-            link.ask(order(*words), (1, 2), 4.0)
+            link.ask(order(*words), (1, 2), lambda: 4.0)
         link.send(frames.KEEPER, b"message")
         await b.hears("frame", "a", b"message")
         await a.hears("answered", (b"GET", b"k"), (b"REFUSED", None), (b"TTL", b"l"))
@@ -156,7 +156,7 @@ def test_a_broken_link_gives_its_orders_back_and_is_dialled_anew() -> None:
     async def scenario(a: NotedNode, b: NotedNode) -> None:
         link = a.links.link("b")
         assert link is not None
-        link.ask(order(b"SILENCE"), (1, 2), 4.0)
+        link.ask(order(b"SILENCE"), (1, 2), lambda: 4.0)
         await b.hears("asked", "a", b"SILENCE")
         b.told.clear()
         a.told.clear()
@@ -217,7 +217,7 @@ def incoming(name: str = "b") -> tuple[NotedNode, Link, NotedTransport]:
     return node, link, transport
 
 
-HELLO: Final = frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a*", 5)))
+HELLO: Final = frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a*", 5)))
 
 
 @pytest.mark.parametrize("at", range(len(HELLO)))
@@ -231,7 +231,7 @@ def test_a_greeting_may_come_in_pieces(at: int) -> None:
                 link.data_received(piece)
         await asyncio.sleep(0)
         assert node.told == [("up", "a*")]
-        assert transport.take() == frames.frame(frames.HELLO, frames.encode_greeting(node.links.greeting))
+        assert transport.take() == frames.frame(frames.HELLO, messages.encode_greeting(node.links.greeting))
 
     asyncio.run(main())
 
@@ -357,15 +357,15 @@ def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
         node, link, transport = incoming()
         link.data_received(HELLO)
         link.send(frames.KEEPER, b"x")
-        link.ask(order(b"GET", b"k"), (1, 2), 4.0)
+        link.ask(order(b"GET", b"k"), (1, 2), lambda: 4.0)
         assert transport.take() == b""
         await asyncio.sleep(0)
         reader = frames.FrameReader()
         kinds = reader.feed(transport.take())
         assert [kind for kind, _ in kinds] == [frames.HELLO, frames.KEEPER, frames.ASK]
-        ask = frames.decode_ask(kinds[2][1])
+        ask = messages.decode_ask(kinds[2][1])
         assert (ask.requests, ask.timeout_s, ask.database) == ([(1, [7], [b"GET", b"k"])], 5.0, 3)
-        answer = frames.frame(frames.ANSWER, frames.encode_answer([(1, b"+OK\r\n")]))
+        answer = frames.frame(frames.ANSWER, messages.encode_answer([(1, b"+OK\r\n")]))
         link.data_received(answer + answer)
         assert node.told == [("up", "a*"), ("answered", (b"GET", b"+OK\r\n")), ("answered",)]
 
@@ -380,14 +380,14 @@ def test_what_is_large_goes_in_several_frames() -> None:
         link.data_received(HELLO)
         value, count = bytes(frames.BODY_MAX_BYTES // 1024), 10
         for number in range(count):
-            link.ask(order(b"SET", b"k", value), (1, 2), 4.0)
+            link.ask(order(b"SET", b"k", value), (1, 2), lambda: 4.0)
             link.reply(number, value)
         await asyncio.sleep(0)
         reader = frames.FrameReader()
         reader.body_max_bytes = frames.BODY_MAX_BYTES
         arrived = reader.feed(transport.take())
-        asks = [frames.decode_ask(body).requests for kind, body in arrived if kind == frames.ASK]
-        answers = [frames.decode_answer(body) for kind, body in arrived if kind == frames.ANSWER]
+        asks = [messages.decode_ask(body).requests for kind, body in arrived if kind == frames.ASK]
+        answers = [messages.decode_answer(body) for kind, body in arrived if kind == frames.ANSWER]
         assert [number for requests in asks for number, _, _ in requests] == list(range(1, count + 1))
         assert [number for replies in answers for number, _ in replies] == list(range(count))
         assert len(asks) == len(answers) == 2

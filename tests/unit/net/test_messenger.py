@@ -5,13 +5,13 @@ from typing import cast
 
 from respcache.config import Config, ServerConfig
 from respcache.net.connection import Connection
-from respcache.net.frames import Greeting
 from respcache.net.links import Links, Node
+from respcache.net.messages import Greeting
 from respcache.net.messenger import Messenger
 from respcache.net.server import Server
 from respcache.resp.encode import request
 from unit.alone import Alone
-from unit.net.transports import NotedTransport, at_once
+from unit.net.transports import NotedTransport, at_once, later_at_once
 from unit.pubsub.exchanges import message
 
 MIB = 1024 * 1024
@@ -30,7 +30,9 @@ class Hall:
         self.node = Alone(Config(server=config or ServerConfig()))
         self.exchange = self.node.host.exchange
         host = self.node.host
-        self.server = Server(host.config.server, self.node.executor, self.node.stats, host.session, soon=at_once)
+        self.server = Server(
+            host.config.server, self.node.executor, self.node.stats, host.session, soon=at_once, later=later_at_once
+        )
         self.waiting = self.node.away.waiting
         self.messenger = Messenger(self.exchange, Links(cast("Node", None), Greeting("a", 1)))
 

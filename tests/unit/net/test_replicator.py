@@ -10,7 +10,7 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
 from respcache.errors import ProtocolError
-from respcache.net.frames import Ask
+from respcache.net.messages import Ask
 from respcache.net.replicator import Replicator
 from respcache.net.runtime import Runtime
 from respcache.order import Order

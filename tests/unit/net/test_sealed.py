@@ -12,9 +12,9 @@ from respcache.cluster.sealing.channel import Identity
 from respcache.cluster.sealing.keyring import Key, Keyring
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
-from respcache.net import frames
-from respcache.net.frames import Greeting
+from respcache.net import frames, messages
 from respcache.net.links import Link
+from respcache.net.messages import Greeting
 from respcache.net.sealed import Wire
 from unit.net.test_links import HELLO, NotedNode
 from unit.net.transports import NotedTransport
@@ -92,7 +92,7 @@ def test_no_plain_word_is_on_the_wire() -> None:
         link.data_received(wire.begin())
         written = transport.take()
         wire.feed(written)
-        link.data_received(wire.seal(frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a", 1)))))
+        link.data_received(wire.seal(frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a", 1)))))
         link.send(frames.KEEPER, b"top secret")
         await asyncio.sleep(0)
         written = transport.take()
@@ -142,7 +142,7 @@ def test_a_recorded_connection_cannot_be_played_again() -> None:
         recorded = [wire.begin()]
         link.data_received(recorded[0])
         wire.feed(transport.take())
-        recorded.append(wire.seal(frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a", 1)))))
+        recorded.append(wire.seal(frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a", 1)))))
         link.data_received(recorded[1])
         await asyncio.sleep(0)
         assert node.told == [("up", "a")]
@@ -165,7 +165,7 @@ def test_an_injected_word_ends_the_link(change: str) -> None:
         node, link, transport = incoming(sealing("b"))
         wire = Wire(sealing("a"), dialled=("127.0.0.1", 1))
         hail(wire, link, transport)
-        link.data_received(wire.seal(frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a", 1)))))
+        link.data_received(wire.seal(frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a", 1)))))
         true = wire.seal(frames.frame(frames.KEEPER, b"true"))
         if change == "flip":
             words = true[:-1] + bytes([true[-1] ^ 1])
@@ -190,7 +190,7 @@ def test_a_member_cannot_greet_under_two_names() -> None:
         node, link, transport = incoming(sealing("b"))
         wire = Wire(sealing("a"), dialled=("127.0.0.1", 1))
         hail(wire, link, transport)
-        link.data_received(wire.seal(frames.frame(frames.HELLO, frames.encode_greeting(Greeting("c", 1)))))
+        link.data_received(wire.seal(frames.frame(frames.HELLO, messages.encode_greeting(Greeting("c", 1)))))
         assert (transport.aborted, node.told) == (True, [])
 
     asyncio.run(main())
@@ -206,7 +206,7 @@ def test_the_handshake_may_come_in_pieces() -> None:
             link.data_received(bytes([byte]))
         for byte in transport.take():
             wire.feed(bytes([byte]))
-        greeting = frames.frame(frames.HELLO, frames.encode_greeting(Greeting("a", 1)))
+        greeting = frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a", 1)))
         for byte in wire.seal(greeting) + wire.seal(frames.frame(frames.KEEPER, b"x")):
             link.data_received(bytes([byte]))
         assert node.told == [("up", "a"), ("frame", "a", b"x")]

@@ -10,7 +10,7 @@ from respcache.net.connection import Connection
 from respcache.net.server import KEEPALIVE, KEEPALIVE_MAX_S, PROTECTED, TOO_MANY, Server
 from respcache.resp.encode import request
 from unit.alone import Alone
-from unit.net.transports import NotedTransport, at_once
+from unit.net.transports import NotedTransport, at_once, later_at_once
 
 AWAY = request([b"MGET", b"k", b"l"])
 """A command whose reply comes later."""
@@ -19,7 +19,9 @@ AWAY = request([b"MGET", b"k", b"l"])
 def server(config: ServerConfig | None = None) -> Server:
     """Make a server that does not listen."""
     node = Alone(Config(server=config or ServerConfig()))
-    return Server(node.host.config.server, node.executor, node.stats, node.host.session, soon=at_once)
+    return Server(
+        node.host.config.server, node.executor, node.stats, node.host.session, soon=at_once, later=later_at_once
+    )
 
 
 def connect(to: Server, peer: tuple[str, int] | str = ("127.0.0.1", 5)) -> tuple[Connection, NotedTransport]:

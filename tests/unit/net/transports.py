@@ -10,6 +10,11 @@ def at_once(call: Callable[[], None]) -> None:
     call()
 
 
+def later_at_once(_delay_s: float, call: Callable[[], None]) -> None:
+    """Call a function after some time, during which nothing happens."""
+    call()
+
+
 class NotedTransport(asyncio.Transport):
     """Takes everything in. `read` of the test is what the peer would have got."""
 

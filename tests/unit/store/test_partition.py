@@ -1,7 +1,5 @@
 """Keys, deadlines and effects of one partition."""
 
-from collections.abc import Sequence
-
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -17,7 +15,7 @@ class Recorder:
     """A log with one other copy that has everything."""
 
     def __init__(self) -> None:
-        self.streams: Sequence[object] = ("copy",)
+        self.streams: list[object] = ["copy"]
         self.clean = True
         self.effects: list[Argv] = []
 
@@ -170,7 +168,7 @@ def test_changes_that_nobody_has_a_copy_of_are_forgotten() -> None:
     """As on a node of its own."""
     partition = _partition()
     assert isinstance(partition.log, Recorder)
-    partition.log.streams = ()
+    partition.log.streams.clear()
     partition.put(b"k", b"v")
     partition.ship([b"SET", b"k", b"v"])
     assert (partition.log.effects, partition.changed, partition.unsafe) == ([], False, False)

@@ -51,7 +51,7 @@ class Pair:
     def _deliver(self, _: str, frame: bytes) -> None:
         message = decode(frame)
         assert isinstance(message, Frame)
-        self.replica.receive(self.replica.inbound(("primary", 1)), message, len(frame))
+        self.replica.receive(self.replica.inbound(("primary", 1)), message, frame)
 
     @property
     def done(self) -> bool:

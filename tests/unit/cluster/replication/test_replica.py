@@ -4,8 +4,9 @@ import gc
 
 import pytest
 
-from respcache.cluster.replication.replica import UNKNOWN, Copy, Inbound, Replica
-from respcache.cluster.replication.wire import BEGIN, END, MARK, Ack, Frame, Item
+from respcache.cluster.replication.inbound import Copy, Inbound
+from respcache.cluster.replication.replica import UNKNOWN, Replica
+from respcache.cluster.replication.wire import BEGIN, END, MARK, Ack, Frame, Item, encode_frame
 from simulation.ownership.store import ModelStore
 
 LIFE = ("a", 1)
@@ -23,7 +24,8 @@ class Node:
 
     def receive(self, number: int, *items: Item, inbound: Inbound | None = None) -> None:
         """Take a frame in."""
-        self.replica.receive(inbound or self.inbound, Frame(number, (1, 1), list(items)), 100)
+        encoded = encode_frame(number, (1, 1), list(items))
+        self.replica.receive(inbound or self.inbound, Frame(number, (1, 1), list(items)), encoded)
 
     def acks(self) -> list[tuple[str, Ack]]:
         """Return the acks of this tick."""

@@ -1,0 +1,74 @@
+"""A copy, where its effects come from, and the loop through which they go: the path of every write on a replica."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from respcache.cluster.replication.wire import Item
+
+if TYPE_CHECKING:
+    from respcache.cluster.ownership.record import Life
+
+
+class Inbound:
+    """What arrives from one life of a peer."""
+
+    __slots__ = ("applied", "life", "refused", "unacked")
+
+    def __init__(self, life: "Life") -> None:
+        self.life = life
+        self.applied = 0
+        """The number of the last frame applied."""
+        self.unacked = False
+        self.refused: dict[int, int] = {}
+        """Partition to epoch of effects refused. Named in every ack, for an ack can be lost with its link,
+        until the copy is made afresh."""
+
+
+class Copy:
+    """This node's copy of a partition that another node is the primary of.
+
+    absent --BEGIN--> learning --END--> whole
+       ^---- the record takes it out of sync ----'
+    """
+
+    __slots__ = ("epoch", "floor", "learning", "orphaned", "sequence", "source", "whole")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.source: Inbound | None = None
+        """Whose effects are taken; None while there is no primary."""
+        self.sequence = 0
+        """Of the last effect applied."""
+        self.floor = 0
+        """Effects up to this sequence are not among the recent ones that this node has kept."""
+        self.learning = False
+        self.whole = False
+        self.orphaned = False
+        """Whether this node was the primary until a record took that away while it was cut off."""
+
+
+def apply_next(
+    items: list[Item],
+    start: int,
+    copies: dict[int, Copy],
+    inbound: Inbound,
+    apply: Callable[[int, int, list[bytes]], None],
+) -> int:
+    """Apply effects from `start` on, as long as each is the next one of a copy that is fed from there.
+
+    Returns the place of the first that is not.
+    """
+    for at in range(start, len(items)):
+        partition, epoch, sequence, database, argv = items[at]
+        copy = copies.get(partition)
+        if (
+            copy is None
+            or copy.epoch != epoch
+            or copy.source is not inbound
+            or sequence != copy.sequence + 1
+            or database < 0
+        ):
+            return at
+        copy.sequence = sequence
+        apply(partition, database, argv)
+    return len(items)
