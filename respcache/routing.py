@@ -401,7 +401,11 @@ class Router:
         """Run a transaction all of whose keys are served here, in one go."""
         unit = self._participant.unit(order)
         if unit is not None:
-            wires, logs = self.executor.apply(unit.calls, order.partitions)
+            try:
+                wires, logs = self.executor.apply(unit.calls, order.partitions)
+            except CommandError as refusal:
+                order.fail(refusal)
+                return
             if order.relayed:
                 wire = packed(wires)
             else:
