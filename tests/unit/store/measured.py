@@ -8,11 +8,15 @@ from pathlib import Path
 
 from respcache.commands import families  # noqa: F401 # it fills the table
 from respcache.commands.registry import TABLE
+from respcache.store.aggregate import ALIGNMENT
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv
 from respcache.store.scale import Scale
 
 ELEMENTS_AT_ONCE = 100
+POOLED_MAX_BYTES = 512
+FILLED = 1000
+"""Objects of each size that take the room which the allocator has left from before."""
 
 
 def private_bytes() -> int:
@@ -46,17 +50,18 @@ def writes(kind: str, size: int, key: bytes, rng: random.Random) -> Iterator[Arg
 
 def main() -> None:
     """Measure."""
-    kind, *size, keys = sys.argv[1:]
+    kind, *words, keys = sys.argv[1:]
     rng = random.Random(1)  # values by chance, no secrets
     store = Store()
     scale = Scale(store)
     gc.collect()
     gc.freeze()
+    filling = [bytes(size) for size in range(0, POOLED_MAX_BYTES, ALIGNMENT) for _ in range(FILLED)]
     before = private_bytes()
     space = store.keyspace(0)
     for number in range(int(keys)):
         key = b"key:%08d" % number
-        for argv in writes(kind, int(size[0]) if size else 0, key, rng):
+        for argv in writes(kind, int(words[0]) if words else 0, key, rng):
             partition = space.at(key)
             TABLE[argv[0]].on_key(partition, argv)
             partition.ship(None)
@@ -64,6 +69,7 @@ def main() -> None:
     while not scale.walk():
         pass
     gc.collect()
+    assert filling
     print(store.ledger.weight_bytes, private_bytes() - before)  # noqa: T201 # it is what this is for
 
 

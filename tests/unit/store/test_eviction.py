@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
@@ -62,6 +62,7 @@ class Short:
 
 @pytest.mark.parametrize("policy", [*ALL_KEYS, *VOLATILE])
 @given(plain=st.integers(0, 40), expiring=st.integers(0, 40), seed=st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
 def test_all_goes_that_may_go_and_nothing_else(policy: str, plain: int, expiring: int, seed: int) -> None:
     """However few keys there are, rounds end only when none is left; volatile policies keep keys without deadline."""
     short = Short(policy, seed=seed)
