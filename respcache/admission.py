@@ -8,7 +8,7 @@ from typing import Final
 from respcache.commands.registry import Command
 from respcache.commands.session import Session, Silence
 from respcache.commands.transactions import ExecAborted
-from respcache.errors import CommandError
+from respcache.errors import CommandError, OutOfMemory
 from respcache.pending import Muted, Pending
 from respcache.store.partition import Argv
 
@@ -28,6 +28,9 @@ LISTENERS_COMMANDS: Final = frozenset(
 """What a client may send in RESP2 while it is subscribed."""
 AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
 """What is not queued inside MULTI."""
+
+WHILE_FULL: Final = frozenset({"DISCARD", "EXEC", "QUIT", "RESET"})
+"""What a client may send inside MULTI while this node is full."""
 
 
 class AuthRequired(CommandError):
@@ -55,6 +58,15 @@ def check_restrictions(session: Session, row: Command) -> None:
         raise AuthRequired
     if session.listens_only and row.name not in LISTENERS_COMMANDS:
         raise ListensOnly(row.name)
+
+
+def check_memory(session: Session, row: Command) -> None:
+    """Refuse to queue, while this node is full, what may be refused when it is run. Raises OutOfMemory.
+
+    As Redis does, whatever the command: a queue takes memory, too.
+    """
+    if session.queue is not None and row.name not in WHILE_FULL:
+        raise OutOfMemory
 
 
 def queue(session: Session, row: Command, argv: Argv) -> bool:

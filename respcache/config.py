@@ -88,6 +88,27 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Memory for Lua, the scripts that are known included; a script that takes more is ended."""
     lua_scripts_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 16 * 1024 * 1024
     """Texts of scripts that are known, with 1 KB for each; those that were not used for longest go."""
+    maxmemory_bytes: Annotated[int, Meta(ge=0, le=2**62 - 1)] = 0
+    """Memory for keys and values of this node, copies included, estimated: beyond it keys are deleted, or writes
+    refused; 0 for no limit."""
+    maxmemory_policy: Literal[
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "noeviction",
+    ] = "noeviction"
+    """Which keys go then: those not used for longest (lru), used least (lfu), any (random), or next to expire (ttl);
+    volatile: only keys that expire. noeviction: none, and writes that take memory are refused."""
+    maxmemory_samples: Annotated[int, Meta(ge=1, le=64)] = 5
+    """Keys looked at for each that goes: more choose better, and take longer."""
+    lfu_log_factor: NotNegative = 10
+    """How slowly the count of uses grows that lfu goes by; with 10 a million uses are the most that it can tell."""
+    lfu_decay_time_min: NotNegative = 1
+    """Minutes without use that take one from that count; 0 for none."""
     redirect: Literal["auto", "always", "never"] = "auto"
     """Who gets MOVED for a key of another node: auto: clients that asked for the slot table; always: all, and SCAN,
     KEYS and DBSIZE are about one node then, as in Redis Cluster; never: none."""

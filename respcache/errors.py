@@ -13,6 +13,7 @@ RespcacheError
     |-- CrossSlot                 not done: a cluster-aware client has to ask for each slot apart
     |-- ClusterDown, TryAgain     not done, certainly
     |-- Congested (TryAgain)      not done, certainly: copies have yet to confirm too much
+    |-- OutOfMemory               not done: the owner of the key is full, and nothing there may be deleted
     |-- NoReplicas                not done, certainly: too few copies would have it
     |-- Unblocked                 nothing was done: another client has ended the wait
     `-- Uncertain                 done or not: nobody here can tell
@@ -181,6 +182,15 @@ class Congested(TryAgain):
 
     def __init__(self, text: str = "Too many writes wait for copies to confirm them, try again") -> None:
         super().__init__(text)
+
+
+class OutOfMemory(CommandError):
+    """The owner of the key has more in memory than `maxmemory`, and nothing to delete for it; nothing was done."""
+
+    code = "OOM"
+
+    def __init__(self) -> None:
+        super().__init__("command not allowed when used memory > 'maxmemory'.")
 
 
 class NoReplicas(CommandError):

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
-from respcache.acting import act, on_key
-from respcache.admission import check_restrictions, muted, queue, rejected
+from respcache.acting import act, noted, on_key
+from respcache.admission import check_memory, check_restrictions, muted, queue, rejected
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, Flags, lookup
 from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts
-from respcache.errors import CommandError, UnknownCommand, WrongArity
+from respcache.commands.transactions import ExecAborted
+from respcache.errors import CommandError, OutOfMemory, UnknownCommand, WrongArity
 from respcache.grounds import OnData
+from respcache.memory import Memory
 from respcache.pending import Pending
 from respcache.reply import OK, QUEUED, Reply, Waits
 from respcache.resp.decode import Decoder
@@ -67,8 +69,10 @@ class Router(Protocol):
 class Executor:
     """Runs commands on the store of one node."""
 
-    def __init__(self, store: Store, stats: Stats, router: Router, scripts: Scripts) -> None:
+    def __init__(self, store: Store, stats: Stats, router: Router, scripts: Scripts, memory: Memory) -> None:
         self._store: Final = store
+        self._ledger: Final = store.ledger
+        self._memory: Final = memory
         self._scripts: Final = scripts
         self._stats: Final = stats
         self._router: Final = router
@@ -90,15 +94,18 @@ class Executor:
         Lets ProtocolError through: the requests before it have been run and their replies
         are in `out`.
         """
-        ledger = self._store.ledger
+        ledger = self._ledger
         ledger.now_unix_ms = now_unix_ms = int(time() * 1000)
         if now_unix_ms >= self.lease_ends_unix_ms:
             self._router.lapsed()
+        if ledger.full or ledger.weight_bytes > ledger.limit_bytes:
+            self._memory.make_room()
         keyspace = self._store.keyspace(session.database)
         partitions = keyspace.partitions
         crc, ok = crc_hqx, OK  # local names: those of a module are looked up each time
         null = NULL_2 if session.protocol == 2 else NULL_3
-        restricted = session.restricted
+        restricted = session.restricted or ledger.full
+        noting = ledger.noting
         last: Argv = []
         row: Command | None = None
         run: Command | None = None
@@ -139,7 +146,8 @@ class Executor:
                         keyspace = self._store.keyspace(session.database)
                         partitions = keyspace.partitions
                     null = NULL_2 if session.protocol == 2 else NULL_3
-                    restricted = session.restricted
+                    restricted = session.restricted or ledger.full
+                    noting = ledger.noting
                     continue
                 if row is not run:
                     now = perf_counter_ns()
@@ -157,7 +165,7 @@ class Executor:
                     whole = False
                     continue
                 try:
-                    reply = row.on_key(partition, argv)
+                    reply = noted(row, argv, partition) if noting else row.on_key(partition, argv)
                 except CommandError as refusal:
                     self._refused(row, refusal)
                     out.append(error(refusal))
@@ -197,9 +205,22 @@ class Executor:
 
     def alone(self, session: Session, argv: Argv) -> bytes | Pending:
         """Run one request that came over no connection."""
-        self._store.ledger.now_unix_ms = int(time() * 1000)
+        self._set_out()
         self._stats.batches += 1
         return self._slow(session, argv)
+
+    def _set_out(self) -> None:
+        """Take note of the time, and make room, before commands are run that do not come in a batch."""
+        ledger = self._ledger
+        ledger.now_unix_ms = int(time() * 1000)
+        if ledger.full or ledger.weight_bytes > ledger.limit_bytes:
+            self._memory.make_room()
+
+    def _check_memory(self, row: Command) -> None:
+        """See to it that a command may take memory, if it does. Raises OutOfMemory."""
+        if self._ledger.full and row.denies_oom:
+            self._stats.writes_rejected["oom"] += 1
+            raise OutOfMemory
 
     def _slow(self, session: Session, argv: Argv) -> bytes | Pending:
         """Run, or queue, whatever is no plain command on one key; give nothing if the client wants no reply."""
@@ -218,6 +239,8 @@ class Executor:
             row = resolve(argv)
             if session.restricted:
                 check_restrictions(session, row)
+                if self._ledger.full:
+                    check_memory(session, row)
                 if session.host.pause.holds(session, row):
                     queued = True
                     return session.host.pause.postpone(session, argv)
@@ -264,6 +287,7 @@ class Executor:
 
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
+        self._check_memory(row)
         reply, log = on_key(row, argv, partition)
         wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log])
@@ -271,10 +295,15 @@ class Executor:
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
 
-        Gives the replies, refusals too, and the logs until which they have to wait.
+        Gives the replies, refusals too, and the logs until which they have to wait. Raises ExecAborted if any of
+        them may take memory, and there is none.
         """
-        ledger = self._store.ledger
-        ledger.now_unix_ms = int(time() * 1000)
+        self._set_out()
+        try:
+            for call in calls:
+                self._check_memory(call.row)
+        except OutOfMemory as refusal:
+            raise ExecAborted(refusal.line().decode()) from None
         wires: list[bytes] = []
         logs: list[Log] = []
         reached = set(partitions)
@@ -307,7 +336,9 @@ class Executor:
         Returns the place of the first that is not. Number and reply of those before it go to `done`, or, where
         effects have to be safe before, to `held`, and to `logs` what they wait for.
         """
-        self._store.ledger.now_unix_ms = int(time() * 1000)
+        self._set_out()
+        if self._ledger.full:
+            return start
         keyspace = self._store.keyspace(database)
         for at in range(start, len(requests)):
             number, _, argv = requests[at]
@@ -336,7 +367,8 @@ class Executor:
 
         If it has to wait, that is the reply (`Waits.wire`). Raises CommandError.
         """
-        self._store.ledger.now_unix_ms = int(time() * 1000)
+        self._set_out()
+        self._check_memory(row)
         reply, logs = self._act(row, argv, keyspace, partitions, set(partitions))
         if isinstance(reply, Waits):
             return reply.wire

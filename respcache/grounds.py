@@ -83,6 +83,11 @@ class OnData:
         return reply
 
     @property
+    def full(self) -> bool:
+        """Whether this node has no memory for more."""
+        return self._store.ledger.full
+
+    @property
     def _refusal(self) -> CommandError:
         return ClusterDown() if self._lapsed else OutOfReach()
 
@@ -108,6 +113,11 @@ class OnScratch:
         self._store: Final = store
         self._keys: Final = keys
         self.database: Final = database
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no memory for more: the owners were asked before, when the keys were locked."""
+        return False
 
     def run(self, row: Command, argv: Argv, database: int) -> Reply:
         """Run a command. Raises CommandError, OutOfReach among them."""

@@ -28,6 +28,8 @@ def _internal(name: str, flags: Flags = Flags.WRITE, merge: Merge = Merge.NONE) 
         index=0,
         key_at=0,
         writes=Flags.WRITE in flags,
+        denies_oom=False,
+        uses=False,
         no_auth=False,
         can_queue=False,
         on_key=_no_handler,

@@ -20,7 +20,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 from msgspec import inspect
@@ -28,7 +28,7 @@ from msgspec import inspect
 from respcache.config import SECRETS, ClusterConfig, Config, GossipSettings, HttpConfig, Section, ServerConfig
 from respcache.errors import ConfigError
 
-UNITS: Final = ("_bytes", "_s", "_ms", "_us")
+UNITS: Final = ("_bytes", "_s", "_ms", "_us", "_min")
 VARIABLE_PREFIX: Final = "RESPCACHE_"
 FILE_SUFFIX: Final = "-file"
 EXAMPLE: Final = "port = 6379 below [server]"
@@ -80,6 +80,8 @@ class Option:
     type: inspect.Type = dataclasses.field(compare=False)
     """What values are allowed, as msgspec sees the field's annotation."""
     default: object = dataclasses.field(compare=False)
+    words: tuple[str, ...] = dataclasses.field(compare=False, default=())
+    """The values, where they are words, in the order in which people are told them; msgspec sorts them."""
 
     @property
     def key(self) -> str:
@@ -117,7 +119,7 @@ class Option:
                 return _yes_or_no(text)
             case inspect.LiteralType(values=values):
                 if text.lower() not in values:
-                    raise ConfigError(f"argument(s) must be one of the following: {', '.join(map(str, values))}")
+                    raise ConfigError(f"argument(s) must be one of the following: {', '.join(self.words)}")
                 return text.lower()
             case inspect.VarTupleType():
                 return tuple(text.replace(",", " ").split())
@@ -193,7 +195,7 @@ def _number_rule(field: str, kind: inspect.IntType | inspect.FloatType) -> str:
 
 
 OPTIONS: Final = tuple(
-    Option(section, field.name, inspect.type_info(field.type), field.default)
+    Option(section, field.name, inspect.type_info(field.type), field.default, get_args(field.type))
     for section, structure in SECTIONS.items()
     for field in msgspec.structs.fields(structure)
 )

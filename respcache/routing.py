@@ -113,9 +113,7 @@ class Router:
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Run a command on one key whose partition this node does not serve now."""
         moved = self.redirects.of(session, argv[row.key_at])
-        if moved is not None:
-            return error(moved)
-        return self._order(session, row, argv, (partition.number,))
+        return self._order(session, row, argv, (partition.number,)) if moved is None else error(moved)
 
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command on several keys, or on a whole database.
@@ -287,8 +285,7 @@ class Router:
 
     def owns_all(self) -> bool:
         """Tell whether this node is the primary of all partitions."""
-        primary = self._table.primary
-        return primary.count(self._name) == len(primary)
+        return set(self._table.primary) == {self._name}
 
     def _send(self, order: Order, owner: str) -> None:
         """Have an order run by the one owner that it has; None is known if that is empty."""
@@ -403,7 +400,11 @@ class Router:
         """Run a transaction all of whose keys are served here, in one go."""
         unit = self._participant.unit(order)
         if unit is not None:
-            wires, logs = self.executor.apply(unit.calls, order.partitions)
+            try:
+                wires, logs = self.executor.apply(unit.calls, order.partitions)
+            except CommandError as refusal:
+                order.fail(refusal)
+                return
             if order.relayed:
                 wire = packed(wires)
             else:

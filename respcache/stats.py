@@ -40,8 +40,9 @@ class Stats:
         }
         self.protocol_errors = 0
         self.auth_failures = 0
-        self.writes_rejected: Final[dict[str, int]] = {"quorum": 0, "unacked": 0}
-        """Writes refused because too few copies would have had them, or had yet to confirm too many others."""
+        self.writes_rejected: Final[dict[str, int]] = {"oom": 0, "quorum": 0, "unacked": 0}
+        """Writes refused because memory is short, because too few copies would have had them, or because copies had
+        yet to confirm too many others."""
         self.forwards = 0
         self.forward_errors: Final[dict[str, int]] = {"timeout": 0, "refused": 0, "hops": 0, "remote": 0}
         self.redirects = 0

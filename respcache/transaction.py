@@ -36,7 +36,8 @@ from respcache.acting import check_pairs
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts
-from respcache.errors import CommandError, TryAgain, Uncertain
+from respcache.commands.transactions import ExecAborted
+from respcache.errors import CommandError, OutOfMemory, TryAgain, Uncertain
 from respcache.executor import resolve
 from respcache.grounds import OnScratch
 from respcache.internal import COMMIT, LOCK, UNITS
@@ -62,6 +63,7 @@ class Participant:
     def lock(self, order: Order) -> bool:
         """Run `LOCK transaction count (database key)*count (database key token)*`.
 
+        The count has a + in front where the commands may take memory.
         The answer is the keys' entries; or null, and nothing is locked, if a token stands for
         a state that has changed. False if it must wait.
         """
@@ -72,6 +74,9 @@ class Participant:
             tokens = read_tokens(words[split:], len(self._store))
         except (ValueError, IndexError):
             order.fail(MalformedUnit())
+            return True
+        if count.startswith(b"+") and self._store.ledger.full:
+            order.fail(OutOfMemory())
             return True
         if not self._locks.lock(transaction, order.partitions):
             return False
@@ -173,6 +178,7 @@ class Transaction:
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
+        self._takes_memory: Final = any(call.row.denies_oom for call in self._unit.calls)
         self._owners: Final[list[str]] = []
         """Who has locked each step; that many are locked."""
 
@@ -185,11 +191,16 @@ class Transaction:
         read = [stored for stored in step if stored in self._keys]
         tokens = {stored: self._unit.tokens[stored] for stored in step if stored in self._unit.tokens}
         words = [word for number, key in read for word in (b"%d" % number, key)]
-        lock = self._send(LOCK, [b"%d" % len(read), *words, *token_words(tokens)], step)
+        count = b"+%d" if self._takes_memory else b"%d"
+        lock = self._send(LOCK, [count % len(read), *words, *token_words(tokens)], step)
         lock.then(lambda: self._answered(lock, step))
 
     def _answered(self, lock: Order, step: list[StoredKey]) -> None:
         wire = lock.wire or b""
+        if wire.startswith(OUT_OF_MEMORY):
+            in_unit = self._order.row in UNITS
+            self._finish({}, error(ExecAborted(wire[1:-2].decode()) if in_unit else OutOfMemory()))
+            return
         if lock.refused or wire.startswith(b"-"):
             self._finish({}, None)
             return
@@ -305,3 +316,5 @@ def _partition(stored: StoredKey) -> int:
 
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
+OUT_OF_MEMORY: Final = error(OutOfMemory())
+"""Answers a lock if an owner is full; nothing was run."""

@@ -50,6 +50,7 @@ LAYERS: Final = {
     "internal": "what nodes ask of each other and no client can",
     "pausing": "commands held up for a while",
     "executor": "the one path that every command takes",
+    "memory": "the limit of a node's memory, kept",
     "grounds": "what commands of a script work on",
     "acting": "a command run on partitions that are served here, and the copies told",
     "admission": "what clients may not do at once",

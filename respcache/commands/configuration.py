@@ -55,7 +55,7 @@ def config_resetstat(session: Session, argv: Argv) -> Reply:
     del argv
     _begin_anew(session.host.stats)
     ledger = session.host.store.ledger
-    ledger.lookups = ledger.misses = ledger.expired_lazy = ledger.expired_active = 0
+    ledger.lookups = ledger.misses = ledger.expired_lazy = ledger.expired_active = ledger.evicted = 0
     return OK
 
 

@@ -22,6 +22,7 @@ from respcache.reply import Reply, Verbatim
 from respcache.stats import DURATION_BUCKETS
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
+from respcache.store.scale import KEYSPACE_BYTES
 from respcache.version import __version__
 
 Fields: TypeAlias = dict[str, object]
@@ -99,23 +100,31 @@ def _clients(host: Host) -> Fields:
     }
 
 
-def _memory(_host: Host) -> Fields:
-    """Take the process' resident memory for the memory in use: Python keeps no cheaper account."""
-    resident, peak = _resident_bytes()
+def _memory(host: Host) -> Fields:
+    """Take what keys and values weigh for the memory in use: that is what `maxmemory` is about."""
+    resident, _ = _resident_bytes()
+    ledger, server = host.store.ledger, host.config.server
+    used, peak = ledger.weight_bytes, max(ledger.weight_bytes, ledger.peak_bytes)
+    overhead = min(used, ledger.databases_weighed * KEYSPACE_BYTES)
     return {
-        "used_memory": resident,
-        "used_memory_human": _human(resident),
+        "used_memory": used,
+        "used_memory_human": _human(used),
         "used_memory_rss": resident,
         "used_memory_rss_human": _human(resident),
         "used_memory_peak": peak,
         "used_memory_peak_human": _human(peak),
-        "used_memory_peak_perc": f"{100 * resident / peak:.2f}%",
+        "used_memory_peak_perc": f"{100 * used / max(1, peak):.2f}%",
+        "used_memory_overhead": overhead,
+        "used_memory_dataset": used - overhead,
         "total_system_memory": MACHINE_BYTES,
         "total_system_memory_human": _human(MACHINE_BYTES),
-        "maxmemory": 0,
-        "maxmemory_human": "0B",
-        "maxmemory_policy": "noeviction",
-        "mem_fragmentation_ratio": "1.00",
+        "maxmemory": server.maxmemory_bytes,
+        "maxmemory_human": _human(server.maxmemory_bytes),
+        "maxmemory_policy": server.maxmemory_policy,
+        "mem_fragmentation_ratio": f"{resident / max(1, used):.2f}",
+        "mem_fragmentation_bytes": resident - used,
+        "mem_not_counted_for_evict": 0,
+        "mem_clients_normal": sum(session.unread_bytes for session in host.sessions()),
         "mem_allocator": "libc",
     }
 
@@ -151,7 +160,7 @@ def _stats(host: Host) -> Fields:
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
         "expired_keys": ledger.expired_lazy + ledger.expired_active,
-        "evicted_keys": 0,
+        "evicted_keys": ledger.evicted,
         "keyspace_hits": ledger.lookups - ledger.misses,
         "keyspace_misses": ledger.misses,
         "pubsub_channels": channels,

@@ -24,6 +24,7 @@ from respcache.reply import OK, Reply, Status
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 from respcache.store.scan import Wanted, scan
+from respcache.store.usage import Tracking
 from respcache.store.values import KINDS, Value, copied, encoding, references
 
 NO_KIND: Final = Status(b"none")
@@ -177,19 +178,24 @@ def object_refcount(partition: Partition, argv: Argv) -> Reply:
 
 @key_command("OBJECT|IDLETIME", arity=3, flags=Flags.READONLY, since="2.2.3", keys=_OBJECT_KEY)
 def object_idletime(partition: Partition, argv: Argv) -> Reply:
-    """Return 0 for every key: when it was used last is not recorded."""
-    return None if partition.read(argv[2]) is None else 0
+    """Return the seconds since a key was used; 0 unless `maxmemory-policy` is one of lru, for it is not recorded."""
+    key, ledger = argv[2], partition.ledger
+    if partition.read(key) is None:
+        return None
+    if ledger.usage.tracking is Tracking.FREQUENCY:
+        raise _NotTracked("An LFU maxmemory policy is selected, idle time not tracked.")
+    return ledger.usage.idle_ms(partition, key, ledger.now_unix_ms) // 1000
 
 
 @key_command("OBJECT|FREQ", arity=3, flags=Flags.READONLY, since="4.0.0", keys=_OBJECT_KEY)
 def object_freq(partition: Partition, argv: Argv) -> Reply:
-    """Refuse to tell how often a key is used: that is not recorded."""
-    if partition.read(argv[2]) is None:
+    """Return how often a key is used, from 0 to 255 on a scale of powers, if `maxmemory-policy` is one of lfu."""
+    key, usage = argv[2], partition.ledger.usage
+    if partition.read(key) is None:
         return None
-    raise CommandError(
-        "An LFU maxmemory policy is not selected, access frequency not tracked. "
-        "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
-    )
+    if usage.tracking is not Tracking.FREQUENCY:
+        raise _NotTracked("An LFU maxmemory policy is not selected, access frequency not tracked.")
+    return usage.frequency(partition, key)
 
 
 @command("OBJECT|HELP", arity=2, flags=Flags.LOADING | Flags.STALE, since="6.2.0")
@@ -197,6 +203,16 @@ def object_help(session: Session, argv: Argv) -> Reply:
     """Describe the OBJECT commands."""
     del session, argv
     return OBJECT_HELP
+
+
+class _NotTracked(CommandError):
+    """What was asked for is not recorded under the policy that is set."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason} Please note that when switching between policies at runtime LRU and LFU data will take some "
+            "time to adjust."
+        )
 
 
 class _SameObject(CommandError):

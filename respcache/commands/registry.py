@@ -197,6 +197,10 @@ class Command:
     """Where the one key stands in argv; 0 for commands that are not key_commands."""
     writes: bool
     """Whether it may change keys: Flags.WRITE in flags, or scripts that are not read-only."""
+    denies_oom: bool
+    """Whether it may take memory: Flags.DENYOOM in flags, paid once."""
+    uses: bool
+    """Whether the key counts as used by it; not where it only asks about the key."""
     no_auth: bool
     """Flags.NO_AUTH in flags, paid once."""
     can_queue: bool
@@ -234,6 +238,22 @@ def flag_names(flags: Flags) -> frozenset[str]:
     return frozenset(str(flag.name).lower() for flag in flags)
 
 
+ABOUT_KEYS: Final = frozenset(
+    {
+        "EXISTS",
+        "EXPIRETIME",
+        "MEMORY|USAGE",
+        "OBJECT|ENCODING",
+        "OBJECT|FREQ",
+        "OBJECT|IDLETIME",
+        "OBJECT|REFCOUNT",
+        "PEXPIRETIME",
+        "PTTL",
+        "TTL",
+        "TYPE",
+    }
+)
+"""Commands that use no key: as in Redis they leave no trace of themselves."""
 BY_DIGEST: Final = frozenset({"EVALSHA", "EVALSHA_RO"})
 """Commands that run a script which they do not contain."""
 TABLE: Final[dict[bytes, Command]] = {}
@@ -394,6 +414,8 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
         index=len(ROWS),
         key_at=keys.first if on_key is not None else 0,
         writes=Flags.WRITE in flags or (runs_script and Flags.READONLY not in flags),
+        denies_oom=Flags.DENYOOM in flags,
+        uses=name not in ABOUT_KEYS,
         no_auth=Flags.NO_AUTH in flags,
         can_queue=Flags.NO_MULTI not in flags,
         on_key=on_key or _on_no_key,

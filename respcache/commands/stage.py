@@ -17,6 +17,10 @@ class Ground(Protocol):
     def database(self) -> int:
         """The database that the script begins in."""
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no memory for what commands may add."""
+
     def run(self, row: "Command", argv: Argv, database: int) -> Reply:
         """Run a command on keys. Raises CommandError, for keys out of reach too."""
 

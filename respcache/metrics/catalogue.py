@@ -42,6 +42,7 @@ ERROR_CODES: Final = (
     "NOREPLICAS",
     "NOSCRIPT",
     "NOTBUSY",
+    "OOM",
     "TRYAGAIN",
     "UNBLOCKED",
     "UNCERTAIN",
@@ -266,6 +267,21 @@ KEYSPACE: Final = Section(
                 {"lazy": now.sources.store.ledger.expired_lazy, "active": now.sources.store.ledger.expired_active}
             ),
         ),
+        counter(
+            "keys_evicted_total",
+            "Keys deleted because memory was short.",
+            lambda now: now.sources.store.ledger.evicted,
+        ),
+        gauge(
+            "memory_used_bytes",
+            "What the keys and values that this node holds take, copies included: an estimate.",
+            lambda now: now.sources.store.ledger.weight_bytes,
+        ),
+        gauge(
+            "memory_max_bytes",
+            "What they may take; 0 for no limit.",
+            lambda now: now.config.server.maxmemory_bytes,
+        ),
     ),
 )
 
@@ -321,7 +337,10 @@ REPLICATION: Final = Section(
         counters(
             "writes_rejected_total",
             "Writes refused at the owner of the key, certainly not done.",
-            {"reason": "quorum (too few copies in sync), unacked (copies have yet to acknowledge too many)"},
+            {
+                "reason": "oom (memory is short), quorum (too few copies in sync), unacked (copies have yet to "
+                "acknowledge too many)"
+            },
             lambda now: by(now.stats.writes_rejected),
         ),
         counters(

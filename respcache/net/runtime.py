@@ -49,6 +49,7 @@ from respcache.errors import ConfigError
 from respcache.executor import Executor
 from respcache.host import NodeHost
 from respcache.locking import Locks
+from respcache.memory import Memory
 from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.multi import Multi
 from respcache.net import keys, seeds, sockets
@@ -226,7 +227,9 @@ class Runtime:
             call_at=self._loop.call_at,
             backlog_max_bytes=cluster.unacked_limit_bytes,
         )
-        self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts)
+        self.memory: Final = Memory(self.store, deleted=self.replicator.wake, soon=self._loop.call_soon)
+        self.memory.configure(server)
+        self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.executor.slow_us = server.slowlog_log_slower_than_us
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
@@ -395,6 +398,7 @@ class Runtime:
 
     def _take_settings(self, config: Config) -> None:
         self.server.configure(config.server)
+        self.memory.configure(config.server)
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
@@ -468,6 +472,7 @@ class Runtime:
         self.server.sweep()
         self.router.sweep()
         self.copies.free()
+        self.memory.tick()
         self.exchange.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()
         stats = self.stats

@@ -8,7 +8,7 @@ from typing import Final
 from respcache.commands.registry import Command, Flags, lookup
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground
-from respcache.errors import CommandError, UnknownSubcommand
+from respcache.errors import CommandError, OutOfMemory, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.pubsub.gathering import Gathering
 from respcache.reply import Reply
@@ -110,6 +110,8 @@ class Interpreter:
             raise CommandError("This Redis command is not allowed from script")
         if run.reads and (row.writes or Flags.PUBSUB in row.flags):  # as Redis, which might replicate them
             raise CommandError("Write commands are not allowed from read-only scripts.")
+        if run.full and row.denies_oom and not run.wrote:  # once it has written it cannot stop half-way
+            raise OutOfMemory
         started = perf_counter_ns()
         try:
             if row.on_session is not None:
@@ -145,8 +147,11 @@ class Interpreter:
         if reads and script.traits is not None and Trait.NO_WRITES not in script.traits:
             raise CommandError("Can not execute a script with write flag using *_ro command.")
         reads = reads or (script.traits is not None and Trait.NO_WRITES in script.traits)
+        may_grow = script.traits is not None and (Trait.ALLOW_OOM in script.traits or reads)
+        if ground.full and script.traits is not None and not may_grow:
+            raise OutOfMemory
         machine = self._lua()
-        self._run = run = _Run(ground, reads=reads)
+        self._run = run = _Run(ground, reads=reads, full=ground.full and not may_grow)
         self._ends_ns = perf_counter_ns() + self.time_limit_ms * NS_PER_MS
         try:
             return machine.run(script.chunk, keys, arguments)
@@ -195,11 +200,13 @@ class Interpreter:
 class _Run:
     """A script under way."""
 
-    __slots__ = ("ground", "reads", "session", "wrote")
+    __slots__ = ("full", "ground", "reads", "session", "wrote")
 
-    def __init__(self, ground: Ground, *, reads: bool) -> None:
+    def __init__(self, ground: Ground, *, reads: bool, full: bool) -> None:
         self.ground: Final = ground
         self.reads: Final = reads
+        self.full: Final = full
+        """Whether commands that may take memory are refused before anything was written."""
         self.wrote = False
         """Whether a command that may write has been run."""
         self.session: Session | None = None

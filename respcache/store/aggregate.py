@@ -1,6 +1,15 @@
 """What the kinds of value have in common that commands change in place: all but strings."""
 
-from typing import ClassVar
+from sys import getsizeof
+from typing import ClassVar, Final
+
+ALIGNMENT: Final = 16
+"""Bytes by which Python's allocator rounds up."""
+
+
+def taken_bytes(element: object) -> int:
+    """Give the memory that an element takes by itself; None is there anyway."""
+    return 0 if element is None else (getsizeof(element) + ALIGNMENT - 1) & -ALIGNMENT
 
 
 class Aggregate:
@@ -30,4 +39,8 @@ class Aggregate:
 
     def size_bytes(self, samples: int) -> int:
         """Estimate the memory that this takes, from so many of its elements; 0: from all."""
+        raise NotImplementedError
+
+    def waste(self, count: int) -> None:
+        """Free so many elements, or all, in whatever order. Nobody uses this any more; its length alone stays right."""
         raise NotImplementedError

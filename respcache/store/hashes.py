@@ -57,6 +57,10 @@ class Hash(Aggregate):
         """Estimate the memory that this takes, from so many of its fields; 0: from all."""
         return self.table.size_bytes(samples)
 
+    def waste(self, count: int) -> None:
+        """Free so many elements, or all; nobody uses this any more."""
+        self.table.waste(count)
+
 
 def dump(value: Hash) -> bytes:
     """Write a hash."""

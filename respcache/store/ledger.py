@@ -3,11 +3,31 @@
 import random
 from typing import Final
 
+from respcache.store.usage import Usage
+
+UNLIMITED: Final = 2**62 - 1
+"""More bytes than there are; one more, and compiled code would compare objects instead of machine words."""
+
 
 class Ledger:
     """One per node. The executor sets the time once per batch; the partitions count."""
 
-    __slots__ = ("expired_active", "expired_lazy", "lookups", "misses", "now_unix_ms", "rng")
+    __slots__ = (
+        "databases_weighed",
+        "evicted",
+        "expired_active",
+        "expired_lazy",
+        "full",
+        "limit_bytes",
+        "lookups",
+        "misses",
+        "noting",
+        "now_unix_ms",
+        "peak_bytes",
+        "rng",
+        "usage",
+        "weight_bytes",
+    )
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self.rng: Final = rng or random.Random(0)  # noqa: S311 # they decide on no secrets
@@ -23,3 +43,19 @@ class Ledger:
         """Keys found expired by a command that touched them."""
         self.expired_active = 0
         """Keys found expired by the sweep."""
+        self.usage: Final = Usage(self)
+        """How keys are used."""
+        self.noting = False
+        """Whether commands on keys have to note what they use and what that weighs."""
+        self.weight_bytes = 0
+        """What all keys and values of this node take, estimated; see `scale`."""
+        self.peak_bytes = 0
+        """The most that was."""
+        self.databases_weighed = 0
+        """Of these bytes, so many empty databases."""
+        self.limit_bytes = UNLIMITED
+        """How much that may be."""
+        self.full = False
+        """Whether it is more, and nothing can be deleted for it: then commands that take memory are refused."""
+        self.evicted = 0
+        """Keys deleted for want of memory."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import ClassVar, Final
 
-from respcache.store.aggregate import Aggregate
+from respcache.store.aggregate import Aggregate, taken_bytes
 from respcache.store.packing import pack, unpack
 
 FEW: Final = 256
@@ -83,8 +83,13 @@ class List(Aggregate):
         """Estimate the memory that this takes, from so many of its elements; 0: from all."""
         count = len(self.elements)
         seen = min(samples, count) if samples else count
-        sampled = sum([sys.getsizeof(element) for element in islice(self.elements, seen)])
+        sampled = sum([taken_bytes(element) for element in islice(self.elements, seen)])
         return sys.getsizeof(self.elements) + (sampled * count // seen if seen else 0)
+
+    def waste(self, count: int) -> None:
+        """Free so many elements, or all; nobody uses this any more."""
+        for _ in range(min(count, len(self.elements))):
+            self.elements.pop()
 
 
 def of(elements: Iterable[bytes]) -> List:

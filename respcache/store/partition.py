@@ -60,11 +60,14 @@ class Partition:
         "database",
         "due_unix_ms",
         "expires",
+        "keys_weighed",
         "ledger",
+        "marks",
         "number",
         "serving",
         "unsafe",
         "values",
+        "weight_bytes",
     )
 
     def __init__(self, number: int, database: int, ledger: Ledger) -> None:
@@ -84,6 +87,11 @@ class Partition:
         """The log's streams. To ask the log for them with each write took a twentieth of a SET."""
         self.expires: dict[bytes, int] = {}
         """Deadlines in Unix milliseconds; most keys have none."""
+        self.marks: dict[bytes, object] = {}
+        """How keys are used (see `usage`), those of some that are gone included."""
+        self.weight_bytes = 0
+        """What all this takes, estimated, when there were so many keys (see `scale`)."""
+        self.keys_weighed = 0
         self.number: Final = number
         self.database: Final = database
         self._effects: list[Argv] = []
@@ -190,6 +198,21 @@ class Partition:
             return False
         self.rewrite([b"DEL", key])
         return True
+
+    def evict(self, key: bytes) -> None:
+        """Delete a key that is there, for want of memory; the copies are told at once."""
+        del self.values[key]
+        self.expires.pop(key, None)
+        self.marks.pop(key, None)
+        if self._copied:
+            self._effects.append([b"DEL", key])
+        self.ship(None)
+
+    def gain(self, weight_bytes: int, keys: int) -> None:
+        """Note that there are so many keys more, and that all together weigh so much more."""
+        self.weight_bytes += weight_bytes
+        self.keys_weighed += keys
+        self.ledger.weight_bytes += weight_bytes
 
     def deadline(self, key: bytes) -> int | None:
         """Give the deadline of an existing key in Unix milliseconds, None if it has none."""
@@ -305,7 +328,8 @@ class Partition:
     def clear(self) -> int:
         """Drop everything without an effect, and return how many keys went."""
         dropped = len(self.values)
-        self.values, self.expires, self.due_unix_ms = {}, {}, NEVER_UNIX_MS
+        self.values, self.expires, self.marks, self.due_unix_ms = {}, {}, {}, NEVER_UNIX_MS
+        self.gain(-self.weight_bytes, -self.keys_weighed)
         return dropped
 
     def _set_deadline(self, key: bytes, deadline_unix_ms: int) -> None:

@@ -99,6 +99,10 @@ class Ranking:
             at, within = at + 1, 0
         return found
 
+    def waste(self, count: int) -> None:
+        """Free so many entries or some more; the ranking is of no use any more."""
+        del self._runs[max(0, len(self._runs) - 1 - count // RUN) :]
+
     def _find(self, rank: int) -> tuple[int, int]:
         """Give the run that holds the entry of a rank, and its place there."""
         tree = self._tree

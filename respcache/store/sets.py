@@ -61,6 +61,10 @@ class Set(Aggregate):
         """Estimate the memory that this takes, from so many of its members; 0: from all."""
         return self.table.size_bytes(samples)
 
+    def waste(self, count: int) -> None:
+        """Free so many elements, or all; nobody uses this any more."""
+        self.table.waste(count)
+
 
 def of(members: Iterable[bytes]) -> Set:
     """Make a set."""

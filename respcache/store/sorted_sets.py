@@ -1,7 +1,6 @@
 """The sorted set: distinct members, each with a score, in the order of their scores, under one key."""
 
 import struct
-import sys
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -14,8 +13,11 @@ COMPACT_MEMBERS_MAX: Final = 128
 """Members up to which Redis keeps a sorted set as a listpack (`zset-max-listpack-entries`)."""
 COMPACT_BYTES_MAX: Final = 64
 """Length of a member up to which it does so (`zset-max-listpack-value`)."""
-SAMPLE_BYTES: Final = 90
-"""Of a float and a tuple, which each member has besides its bytes."""
+ENTRY_BYTES: Final = 72 if __file__.endswith(".py") else 104
+"""Of a tuple and a place in the ranking, which each member has besides its bytes and a float; compiled code makes
+another float."""
+RANKING_BYTES: Final = 400
+"""Of the ranking besides."""
 _SCORE: Final = struct.Struct("!d")
 
 
@@ -86,7 +88,12 @@ class SortedSet(Aggregate):
 
     def size_bytes(self, samples: int) -> int:
         """Estimate the memory that this takes, from so many of its members; 0: from all."""
-        return self.table.size_bytes(samples) + len(self) * (SAMPLE_BYTES + sys.getsizeof(0.0))
+        return self.table.size_bytes(samples) + len(self) * ENTRY_BYTES + RANKING_BYTES
+
+    def waste(self, count: int) -> None:
+        """Free so many elements, or all; nobody uses this any more."""
+        self.table.waste(count)
+        self.ranking.waste(count)
 
 
 def of(entries: Iterable[Entry]) -> SortedSet:

@@ -2,9 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from respcache.store.aggregate import taken_bytes
 
 V = TypeVar("V")
+
+POSITIONS_SHARED: Final = 257
+"""Small integers are there anyway in Python."""
+POSITION_BYTES: Final = 32
+"""Others are not."""
 
 
 class Table(Generic[V]):
@@ -92,6 +99,15 @@ class Table(Generic[V]):
         """Estimate the memory that the table takes, from so many of its names and values; 0: from all."""
         count = len(self.names)
         seen = min(samples, count) if samples else count
-        sampled = sum([sys.getsizeof(self.names[at]) + sys.getsizeof(self.values[at]) for at in range(seen)])
+        sampled = sum([taken_bytes(self.names[at]) + taken_bytes(self.values[at]) for at in range(seen)])
         body = sys.getsizeof(self.positions) + sys.getsizeof(self.names) + sys.getsizeof(self.values)
+        body += POSITION_BYTES * max(0, count - POSITIONS_SHARED)
         return body + (sampled * count // seen if seen else 0)
+
+    def waste(self, count: int) -> None:
+        """Free so many names and values, or all; the table is of no use any more."""
+        kept = max(0, len(self.names) - count)
+        for _ in range(len(self.names) - kept):
+            self.positions.popitem()
+        del self.names[kept:]
+        del self.values[kept:]

@@ -7,6 +7,7 @@ from respcache.commands.registry import Command
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.executor import Executor, Out
+from respcache.memory import Memory
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import request
@@ -86,7 +87,9 @@ class Alone:
         self.store: Final = self.host.store
         self.stats: Final = self.host.stats
         self.away: Final = Away()
-        self.executor: Final = Executor(self.store, self.stats, self.away, self.front.scripts)
+        self.memory: Final = Memory(self.store, deleted=lambda: None, soon=lambda _again: None)
+        self.memory.configure(self.host.config.server)
+        self.executor: Final = Executor(self.store, self.stats, self.away, self.front.scripts, self.memory)
 
     def batch(self, session: Session, *requests: Argv) -> Out:
         """Run requests that come in together."""

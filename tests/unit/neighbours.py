@@ -15,6 +15,7 @@ from respcache.config import Config, ServerConfig
 from respcache.errands import Errand
 from respcache.executor import Executor, Out
 from respcache.locking import Locks
+from respcache.memory import Memory
 from respcache.multi import Multi
 from respcache.order import Order
 from respcache.pending import Pending
@@ -83,7 +84,8 @@ class Neighbour:
             call_at=street.call_at,
             backlog_max_bytes=BACKLOG_BYTES,
         )
-        self.router.executor = self.executor = Executor(self.store, self.stats, self.router, self.scripts)
+        self.memory: Final = Memory(self.store, deleted=lambda: None, soon=lambda _again: None)
+        self.router.executor = self.executor = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.multi: Final = Multi(self.router, self.executor, databases)
         self.front: Final = Front(
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirects.of

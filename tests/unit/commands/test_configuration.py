@@ -37,7 +37,7 @@ def test_a_new_password_is_for_new_clients() -> None:
     assert front.ask(newcomer, b"AUTH", b"sword\xff") is OK
 
 
-@pytest.mark.parametrize("name", [b"port", b"databases", b"replica-count", b"maxmemory", b"appendonly"])
+@pytest.mark.parametrize("name", [b"port", b"databases", b"replica-count", b"appendonly"])
 def test_what_shapes_a_node_stays(name: bytes) -> None:
     """Redis' own refusal for settings that do not change while it runs."""
     front = Front()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.commands.info import OWN, SECTIONS, percentile_us
 from respcache.commands.registry import lookup
-from respcache.config import ClusterConfig, Config
+from respcache.config import ClusterConfig, Config, ServerConfig
 from respcache.reply import Verbatim
 from unit.commands.front import NOW_UNIX_MS, Front, view
 
@@ -125,11 +125,18 @@ def test_hits_and_misses_are_the_ledgers() -> None:
     assert {"keyspace_hits:1", "keyspace_misses:1"} <= set(text(front, b"stats").split("\r\n"))
 
 
-def test_memory_is_that_of_this_process() -> None:
-    """Resident memory is there, and the peak is not below it."""
-    figures = dict(line.split(":") for line in text(Front(), b"memory").split("\r\n")[1:-1])
-    assert 1_000_000 < int(figures["used_memory_rss"]) <= int(figures["used_memory_peak"])
-    assert re.fullmatch(r"\d+\.\d\d[KMG]", figures["used_memory_human"])
+def test_memory_is_what_keys_take_and_what_they_may_take() -> None:
+    """Used is what the store weighs, not above the peak, and beside it what the process takes, and the limit."""
+    front = Front(Config(server=ServerConfig(maxmemory_bytes=3 << 20, maxmemory_policy="volatile-ttl")))
+    ledger = front.host.store.ledger
+    ledger.weight_bytes, ledger.peak_bytes, ledger.evicted = 2 << 20, 4 << 20, 7
+    figures = dict(line.split(":") for line in text(front, b"memory").split("\r\n")[1:-1])
+    assert (figures["used_memory"], figures["used_memory_human"]) == ("2097152", "2.00M")
+    assert (figures["used_memory_peak"], figures["used_memory_peak_perc"]) == ("4194304", "50.00%")
+    assert (figures["maxmemory"], figures["maxmemory_human"]) == ("3145728", "3.00M")
+    assert figures["maxmemory_policy"] == "volatile-ttl"
+    assert int(figures["used_memory_rss"]) > 1_000_000
+    assert "\r\nevicted_keys:7\r\n" in text(front, b"stats")
 
 
 @given(st.lists(st.integers(min_value=0, max_value=50), min_size=1, max_size=32).filter(any))

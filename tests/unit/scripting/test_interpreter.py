@@ -18,6 +18,7 @@ class Ground:
     """Notes the commands on keys."""
 
     database = 3
+    full = False
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, int]] = []
