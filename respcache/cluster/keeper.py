@@ -24,6 +24,7 @@ from collections.abc import Container, Iterable, Sequence
 from random import Random
 
 from respcache.cluster import claims
+from respcache.cluster.asked import Asked
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.departure import Departure
 from respcache.cluster.effects import (
@@ -87,7 +88,7 @@ class Keeper:
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
         self.handovers = self._holdings.handovers
         """Partitions that this node serves no more because they are to move, and of which it still is the primary."""
-        self._proposed: dict[int, Proposal] = {}
+        self._asked = Asked()
         self._plan_due = math.inf
         self._look_at = math.inf
         """When a member that does not answer cannot serve any more, or one that was never seen is taken for dead."""
@@ -251,8 +252,9 @@ class Keeper:
         self._heed(now, self._register.tick(now))
         self._holdings.tick(now)
         self._holdings.copying.step(self._holdings.replication.number)
-        holdings = self._holdings
-        self._effects += holdings.surplus.drop_some(holdings.replica.copies, holdings.logs)
+        self._effects += self._holdings.surplus.drop_some(self._holdings.replica.copies, self._holdings.logs)
+        for change in self._asked.take(now):
+            self._answered(change)
         return self._finish(now)
 
     def flush(self, now: float) -> list[Effect]:
@@ -349,7 +351,7 @@ class Keeper:
                 case Learned():
                     self._adopt(now, effect)
                 case Done():
-                    if (change := self._proposed.pop(effect.number, None)) is not None:
+                    if (change := self._asked.answered(now, effect.number, self.table.version)) is not None:
                         self._answered(change)
 
     def _adopt(self, now: float, learned: Learned) -> None:
@@ -376,7 +378,7 @@ class Keeper:
 
     def _propose(self, now: float, changes: Sequence[Change]) -> None:
         numbers, effects = self._register.propose(now, changes)
-        self._proposed.update((n, one) for n, one in zip(numbers, changes, strict=True) if isinstance(one, Proposal))
+        self._asked.add(numbers, changes)
         self._heed(now, effects)
 
     def _plan(self, now: float) -> None:
@@ -481,13 +483,11 @@ class Keeper:
             holdings.closed.clear()
 
     def _arm(self, now: float) -> None:
-        holdings = self._holdings
         self.deadline = now
-        if holdings.copying.runnable or holdings.surplus:
+        if self._holdings.copying.runnable or self._holdings.surplus:
             return
-        self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._look_at)
-        if self._register.idle:
-            self.deadline = min(self.deadline, self._plan_due)
+        self.deadline = min(self._register.deadline, self._tenure.deadline, self._holdings.deadline, self._asked.due_s)
+        self.deadline = min(self.deadline, self._look_at, self._plan_due if self._register.idle else math.inf)
         if self._register.record is None and now < self._peers.forming_due:
             self.deadline = min(self.deadline, self._peers.forming_due)
 
