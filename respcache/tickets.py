@@ -184,6 +184,8 @@ class Tickets:
                 order.follow(reply)
                 return
             wire = reply
+        if row.awaits.settled is not None:
+            argv = row.awaits.settled(self._store.keyspace(order.database), argv)
         ticket = Ticket(order, row, argv, mode=mode, arrived_s=arrived_s)
         self._tickets[name] = ticket
         self._locks.room.wait(ticket)
@@ -212,12 +214,11 @@ class Tickets:
         database, key = stored
         partition = self._store.keyspace(database).at(key)
         value = partition.value(key)
-        if value is None:
-            if partition.changed:
-                partition.ship(None)
-            return Verdict.NOTHING
-        assert waiter.row.awaits is not None
-        if not isinstance(value, waiter.row.awaits.kind):
+        if value is None and partition.changed:
+            partition.ship(None)
+        awaits = waiter.row.awaits
+        assert awaits is not None
+        if not isinstance(value, awaits.kind) and awaits.gone is None:
             return Verdict.PASSED
         numbers = waiter.partitions(key)
         if self._locks.scarce(numbers) or self._locks.congested(numbers) or not self._locks.lock(waiter.name, numbers):
@@ -243,7 +244,11 @@ class Tickets:
             self._again(ticket, order, Waits(0, instead=None).wire)
             return
         argv, space = ticket.to_run(key), self._store.keyspace(ticket.database)
+        awaits = ticket.row.awaits
+        assert awaits is not None
         try:
+            if awaits.gone is not None and not isinstance(space.at(key).value(key), awaits.kind):
+                raise awaits.gone()
             reply = self._executor().run(ticket.row, argv, space, ticket.protocol, numbers)
         except CommandError as refusal:
             self._forget(ticket)
