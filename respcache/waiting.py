@@ -148,7 +148,7 @@ class Wait(Order):
             self._desk.again(self)
             return
         assert self.row.awaits is not None
-        if len(owners) > 1 and (self.row.awaits.of is not None or self.row.awaits.only is not None):
+        if len(owners) > 1 and self.row.awaits.of is not None:
             self._transact()
             return
         self._ask_owners(owners)
@@ -337,10 +337,6 @@ class Wait(Order):
         if self._parts:  # somebody else was quicker
             self._await_turn(self._parts[0])
             self._settle()
-            return
-        assert self.row.awaits is not None
-        if self.row.awaits.of is None:
-            self._ask_owners(self._owners())
             return
         keys = self.row.awaited(self.argv)
         self._parts = [self._part(self._desk.primary[partition_of(keys[0])], self.argv, keys)]

@@ -195,8 +195,7 @@ class Awaited:
     """Writes the command that gives back, to a key, what was taken for a client that has gone; from the command,
     and all that its reply says behind the key. None where the reply is not the only place where it is."""
     only: Callable[[Argv], bool] | None = None
-    """Tells whether the request is one that may wait; None where all are. It then reads all its keys at once
-    before it waits for one of them."""
+    """Tells whether the request is one that may wait; None where all are."""
     settled: Callable[[Keyspace, Argv], Argv] | None = None
     """Writes the command as it is to be run later, when it begins to wait."""
     gone: Callable[[], CommandError] | None = None
