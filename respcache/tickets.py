@@ -212,13 +212,17 @@ class Tickets:
         if waiter.silent:
             return Verdict.PASSED
         database, key = stored
-        partition = self._store.keyspace(database).at(key)
+        space = self._store.keyspace(database)
+        partition = space.at(key)
         value = partition.value(key)
         if value is None and partition.changed:
             partition.ship(None)
         awaits = waiter.row.awaits
         assert awaits is not None
-        if not isinstance(value, awaits.kind) and awaits.gone is None:
+        if isinstance(value, awaits.kind):
+            if awaits.ready is not None and not awaits.ready(space, waiter.to_run(key)):
+                return Verdict.PASSED
+        elif awaits.gone is None:
             return Verdict.PASSED
         numbers = waiter.partitions(key)
         if self._locks.scarce(numbers) or self._locks.congested(numbers) or not self._locks.lock(waiter.name, numbers):
@@ -247,8 +251,8 @@ class Tickets:
         awaits = ticket.row.awaits
         assert awaits is not None
         try:
-            if awaits.gone is not None and not isinstance(space.at(key).value(key), awaits.kind):
-                raise awaits.gone()
+            if awaits.gone is not None and (ending := awaits.gone(space, argv)) is not None:
+                raise ending
             reply = self._executor().run(ticket.row, argv, space, ticket.protocol, numbers)
         except CommandError as refusal:
             self._forget(ticket)

@@ -198,8 +198,12 @@ class Awaited:
     """Tells whether the request is one that may wait; None where all are."""
     settled: Callable[[Keyspace, Argv], Argv] | None = None
     """Writes the command as it is to be run later, when it begins to wait."""
-    gone: Callable[[], CommandError] | None = None
-    """Makes the error that ends the wait when a key goes or becomes another kind; None where it just waits on."""
+    ready: Callable[[Keyspace, Argv], bool] | None = None
+    """Tells whether a value of that kind is one that the command, with that key alone, need not wait with; None
+    where any is. To call it for a value that it finds nothing in would be in vain again and again."""
+    gone: Callable[[Keyspace, Argv], CommandError | None] | None = None
+    """Gives the error that ends the wait if what the command, with that key alone, waits at is there no more; None
+    where commands just wait on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,15 @@ class _StreamGone(CommandError):
         super().__init__("the stream key no longer exists")
 
 
+class _GroupGone(CommandError):
+    """The group that a consumer waited in is there no more; nothing was done."""
+
+    code = "NOGROUP"
+
+    def __init__(self) -> None:
+        super().__init__("the consumer group this client was blocked on no longer exists")
+
+
 class _Wish:
     """What a command wants to read."""
 
@@ -104,8 +113,45 @@ def _last_text(partition: Partition, key: bytes) -> bytes:
     return b"0-0" if found is None else id_text(found.last)
 
 
-ENTRIES: Final = Awaited(Stream, only=_may_wait, settled=_settled)
-DELIVERIES: Final = Awaited(Stream, only=_may_wait, gone=_StreamGone)
+def _has_entries(space: Keyspace, argv: Argv) -> bool:
+    """Tell whether a stream has entries behind the id that is given for it."""
+    wish = _Wish(argv, grouped=False)
+    for key, text in zip(wish.keys, wish.texts, strict=True):
+        found = space.at(key).aggregate(key, Stream)
+        if found is not None and found.length and found.top > strict_id(text):
+            return True
+    return False
+
+
+def _has_deliveries(space: Keyspace, argv: Argv) -> bool:
+    """Tell whether a stream has entries for a group, or the group is gone, which is an answer, too."""
+    wish = _Wish(argv, grouped=True)
+    for key in wish.keys:
+        try:
+            found, group = group_at(space.at(key), key, wish.group or b"")
+        except CommandError:
+            return True
+        if found.length and found.top > group.last:
+            return True
+    return False
+
+
+def _gone(space: Keyspace, argv: Argv) -> CommandError | None:
+    """Tell whether a stream that a consumer waits at is gone, or its group."""
+    wish = _Wish(argv, grouped=True)
+    for key in wish.keys:
+        partition = space.at(key)
+        if not isinstance(partition.value(key), Stream):
+            return _StreamGone()
+        try:
+            group_at(partition, key, wish.group or b"")
+        except CommandError:
+            return _GroupGone()
+    return None
+
+
+ENTRIES: Final = Awaited(Stream, only=_may_wait, settled=_settled, ready=_has_entries)
+DELIVERIES: Final = Awaited(Stream, only=_may_wait, ready=_has_deliveries, gone=_gone)
 _READS: Final = Flags.READONLY | Flags.BLOCKING | Flags.MOVABLEKEYS
 _DELIVERS: Final = Flags.WRITE | Flags.BLOCKING | Flags.MOVABLEKEYS
 
