@@ -48,6 +48,15 @@ class Pairs:
         self.pairs = pairs
 
 
+class Named:
+    """Values under names, which may repeat: an array of arrays of two in RESP2, a map in RESP3."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: "list[tuple[Reply, Reply]]") -> None:
+        self.pairs = pairs
+
+
 class Push(list["Reply"]):
     """An out-of-band message in RESP3; an array in RESP2."""
 
@@ -95,8 +104,8 @@ def waits_ms(wire: bytes) -> int | None:
 WAITS_HEAD: Final = b"+RESPCACHE.WAITS "
 
 Reply: TypeAlias = (
-    "bytes | int | float | bool | Status | Verbatim | BigNumber | Digits | NullArray | Pairs | Waits | CommandError "
-    "| list[Reply] | dict[Reply, Reply] | None"
+    "bytes | int | float | bool | Status | Verbatim | BigNumber | Digits | NullArray | Pairs | Named | Waits "
+    "| CommandError | list[Reply] | dict[Reply, Reply] | None"
 )
 """Whatever a handler may return. A CommandError may stand inside an array (EXEC)."""
 

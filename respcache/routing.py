@@ -124,7 +124,7 @@ class Router:
         keys = row.keys.of(argv) if row.keys.names_keys else []
         if row.keys.names_keys and not keys and row.on_script is None:
             return self._without_keys(session, row, argv)
-        if row.awaits is not None:
+        if row.awaits is not None and (row.awaits.only is None or row.awaits.only(argv)):
             return self._wait(session, row, argv, keys)
         if row.keys.names_keys:  # a script without keys runs here
             partitions = tuple(sorted({partition_of(key) for key in keys}))

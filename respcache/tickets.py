@@ -184,6 +184,8 @@ class Tickets:
                 order.follow(reply)
                 return
             wire = reply
+        if row.awaits.settled is not None:
+            argv = row.awaits.settled(self._store.keyspace(order.database), argv)
         ticket = Ticket(order, row, argv, mode=mode, arrived_s=arrived_s)
         self._tickets[name] = ticket
         self._locks.room.wait(ticket)
@@ -210,14 +212,17 @@ class Tickets:
         if waiter.silent:
             return Verdict.PASSED
         database, key = stored
-        partition = self._store.keyspace(database).at(key)
+        space = self._store.keyspace(database)
+        partition = space.at(key)
         value = partition.value(key)
-        if value is None:
-            if partition.changed:
-                partition.ship(None)
-            return Verdict.NOTHING
-        assert waiter.row.awaits is not None
-        if not isinstance(value, waiter.row.awaits.kind):
+        if value is None and partition.changed:
+            partition.ship(None)
+        awaits = waiter.row.awaits
+        assert awaits is not None
+        if isinstance(value, awaits.kind):
+            if awaits.ready is not None and not awaits.ready(space, waiter.to_run(key)):
+                return Verdict.PASSED
+        elif awaits.gone is None:
             return Verdict.PASSED
         numbers = waiter.partitions(key)
         if self._locks.scarce(numbers) or self._locks.congested(numbers) or not self._locks.lock(waiter.name, numbers):
@@ -243,7 +248,11 @@ class Tickets:
             self._again(ticket, order, Waits(0, instead=None).wire)
             return
         argv, space = ticket.to_run(key), self._store.keyspace(ticket.database)
+        awaits = ticket.row.awaits
+        assert awaits is not None
         try:
+            if awaits.gone is not None and (ending := awaits.gone(space, argv)) is not None:
+                raise ending
             reply = self._executor().run(ticket.row, argv, space, ticket.protocol, numbers)
         except CommandError as refusal:
             self._forget(ticket)

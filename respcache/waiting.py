@@ -143,9 +143,7 @@ class Wait(Order):
 
     def go(self) -> None:
         """Begin, or begin anew, if all owners are known."""
-        owners: dict[str, list[bytes]] = {}
-        for key in self.row.keys.of(self.argv):
-            owners.setdefault(self._desk.primary[partition_of(key)], []).append(key)
+        owners = self._owners()
         if "" in owners:
             self._desk.again(self)
             return
@@ -153,6 +151,17 @@ class Wait(Order):
         if len(owners) > 1 and self.row.awaits.of is not None:
             self._transact()
             return
+        self._ask_owners(owners)
+
+    def _owners(self) -> dict[str, list[bytes]]:
+        """List the owners of its keys, each with its own; "" for those that have none now."""
+        owners: dict[str, list[bytes]] = {}
+        for key in self.row.keys.of(self.argv):
+            owners.setdefault(self._desk.primary[partition_of(key)], []).append(key)
+        return owners
+
+    def _ask_owners(self, owners: dict[str, list[bytes]]) -> None:
+        """Ask each owner for its own keys, one after the other."""
         self._parts = [
             self._part(owner, self.argv if len(owners) == 1 else self.row.keys.narrowed(self.argv, keys), keys)
             for owner, keys in owners.items()

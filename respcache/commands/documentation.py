@@ -169,6 +169,15 @@ def _key_specs(row: Command) -> list[Reply]:
         specs.append(_key_spec(row, keys.first, b"range", spec))
     if keys.count_at:
         specs.append(_key_spec(row, keys.count_at, b"keynum", {b"keynumidx": 0, b"firstkey": 1, b"keystep": 1}))
+    if keys.behind_streams:
+        begins: Reply = {b"keyword": b"STREAMS", b"startfrom": 4 if row.writes else 1}
+        specs.append(
+            {
+                b"flags": _key_flags(row),
+                b"begin_search": {b"type": b"keyword", b"spec": begins},
+                b"find_keys": {b"type": b"range", b"spec": {b"lastkey": -1, b"keystep": 1, b"limit": 2}},
+            }
+        )
     return specs
 
 

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 from respcache.commands.categories import categories_of, group_of
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Scripts
-from respcache.errors import UnknownSubcommand
+from respcache.errors import CommandError, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.reply import Reply, Status
 from respcache.store.aggregate import Aggregate
@@ -103,14 +103,19 @@ class KeySpec:
     step: int
     count_at: int = 0
     stored_at: int = 0
+    behind_streams: bool = False
+    """Whether they are the first half of what follows the word STREAMS instead."""
 
     @property
     def names_keys(self) -> bool:
         """Whether the command has keys."""
-        return bool(self.first or self.count_at)
+        return bool(self.first or self.count_at or self.behind_streams)
 
     def of(self, argv: Argv) -> list[bytes]:
         """Pick the keys; none where there are none, or where their number is none."""
+        if self.behind_streams:
+            at = streams_at(argv)
+            return argv[at : (at + len(argv)) // 2]
         keys: list[bytes] = []
         if self.first:
             last = self.last if self.last >= 0 else len(argv) + self.last
@@ -125,6 +130,12 @@ class KeySpec:
 
     def narrowed(self, argv: Argv, keys: list[bytes]) -> Argv:
         """Write the same command with these keys in place of its own."""
+        if self.behind_streams:
+            at = streams_at(argv)
+            half, wanted = (at + len(argv)) // 2, set(keys)
+            places = [place for place in range(at, half) if argv[place] in wanted]
+            ids = [argv[place + half - at] for place in places]
+            return [*argv[:at], *[argv[place] for place in places], *ids]
         if self.count_at:
             following = self.count_at + 1 + len(self.of(argv))
             return [*argv[: self.count_at], b"%d" % len(keys), *keys, *argv[following:]]
@@ -143,6 +154,19 @@ def stored_key(argv: Argv, at: int) -> list[bytes]:
     return found
 
 
+def streams_at(argv: Argv) -> int:
+    """Find where the keys behind the word STREAMS begin, as Redis does; the end where they have not an id each."""
+    place = 1
+    while place < len(argv):
+        word = argv[place].partition(b"\0")[0].upper()
+        if word == b"STREAMS":
+            return len(argv) if (len(argv) - place) % 2 == 0 else place + 1
+        place += OPERANDS.get(word, len(argv)) + 1
+    return len(argv)
+
+
+OPERANDS: Final = {b"BLOCK": 1, b"COUNT": 1, b"GROUP": 2, b"NOACK": 0}
+"""How many words follow an option in front of STREAMS."""
 STORES: Final = (b"STORE", b"STOREDIST")
 NO_KEYS: Final = KeySpec(0, 0, 0)
 FIRST: Final = KeySpec(1, 1, 1)
@@ -153,6 +177,7 @@ ALL_BUT_FIRST: Final = KeySpec(2, -1, 1)
 PAIRS: Final = KeySpec(1, -1, 2)
 COUNTED: Final = KeySpec(0, 0, 0, count_at=1)
 COUNTED_SECOND: Final = KeySpec(0, 0, 0, count_at=2)
+STREAMS: Final = KeySpec(0, 0, 0, behind_streams=True)
 FIRST_AND_COUNTED: Final = KeySpec(1, 1, 1, count_at=2)
 FIRST_AND_STORED_FIFTH: Final = KeySpec(1, 1, 1, stored_at=5)
 
@@ -169,6 +194,16 @@ class Awaited:
     back: Callable[[Argv, bytes, list[bytes]], Argv] | None = None
     """Writes the command that gives back, to a key, what was taken for a client that has gone; from the command,
     and all that its reply says behind the key. None where the reply is not the only place where it is."""
+    only: Callable[[Argv], bool] | None = None
+    """Tells whether the request is one that may wait; None where all are."""
+    settled: Callable[[Keyspace, Argv], Argv] | None = None
+    """Writes the command as it is to be run later, when it begins to wait."""
+    ready: Callable[[Keyspace, Argv], bool] | None = None
+    """Tells whether a value of that kind is one that the command, with that key alone, need not wait with; None
+    where any is. To call it for a value that it finds nothing in would be in vain again and again."""
+    gone: Callable[[Keyspace, Argv], CommandError | None] | None = None
+    """Gives the error that ends the wait if what the command, with that key alone, waits at is there no more; None
+    where commands just wait on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

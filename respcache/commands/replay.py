@@ -44,7 +44,7 @@ class CommandCopies(Copies):
 
 def _run(space: Keyspace, copy: Partition, argv: Argv) -> None:
     """Run a command, on one key of this partition or on several. Raises CommandError."""
-    row = TABLE.get(argv[0]) or lookup(argv[0])
+    row = _row_of(argv)
     if row is None or not row.argc_min <= len(argv) <= row.argc_max:
         return
     if row.key_at:
@@ -53,12 +53,20 @@ def _run(space: Keyspace, copy: Partition, argv: Argv) -> None:
         row.on_keys(space, argv)
 
 
+def _row_of(argv: Argv) -> Command | None:
+    """Find the row of a command, down to the subcommand."""
+    row = TABLE.get(argv[0]) or lookup(argv[0])
+    if row is not None and row.subcommands and len(argv) > 1:
+        return row.subcommands.get(argv[1].upper())
+    return row
+
+
 def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
     """List the keys that a command reads or writes, those in another database (COPY, MOVE) included.
 
     A database that does not exist has none: the handler will refuse the command.
     """
-    row = lookup(argv[0])
+    row = _row_of(argv)
     return [] if row is None else keys_named(row, database, argv, databases)
 
 

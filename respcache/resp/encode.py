@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from respcache.errors import CommandError
-from respcache.reply import BigNumber, Digits, Members, NullArray, Pairs, Push, Reply, Status, Verbatim, Waits
+from respcache.reply import BigNumber, Digits, Members, Named, NullArray, Pairs, Push, Reply, Status, Verbatim, Waits
 
 CRLF: Final = b"\r\n"
 HEADED_MAX: Final = 1024
@@ -76,7 +76,7 @@ def _array_kind(reply: "list[Reply]", protocol: int) -> bytes:
     return b"*"
 
 
-def _rare(reply: Reply, protocol: int) -> bytes:
+def _rare(reply: Reply, protocol: int) -> bytes:  # noqa: C901 # one case for each type
     if isinstance(reply, bool):
         if protocol == 2:
             return SMALL_INTEGERS[reply]
@@ -95,6 +95,10 @@ def _rare(reply: Reply, protocol: int) -> bytes:
         count = 2 * len(reply.pairs) if protocol == 2 else len(reply.pairs)
         parts = [each + encode(one, protocol) + encode(other, protocol) for one, other in reply.pairs]
         return array_head(count) + b"".join(parts)
+    if isinstance(reply, Named):
+        each, head = (b"*2\r\n", b"*%d\r\n") if protocol == 2 else (b"", b"%%%d\r\n")
+        parts = [each + encode(one, protocol) + encode(other, protocol) for one, other in reply.pairs]
+        return head % len(reply.pairs) + b"".join(parts)
     if isinstance(reply, NullArray):
         return b"*-1\r\n" if protocol == 2 else NULL_3
     if isinstance(reply, Waits):

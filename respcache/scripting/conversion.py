@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from respcache.errors import CommandError
-from respcache.reply import BigNumber, Digits, Members, NullArray, Pairs, Reply, Status, Verbatim, Waits
+from respcache.reply import BigNumber, Digits, Members, Named, NullArray, Pairs, Reply, Status, Verbatim, Waits
 from respcache.resp.encode import float_text
 
 Converted: TypeAlias = tuple[Any, ...]
@@ -50,7 +50,7 @@ def weight(reply: Reply) -> int:
         return ELEMENT_BYTES + sum(weight(part) for pair in reply.items() for part in pair)
     if isinstance(reply, list):
         return ELEMENT_BYTES + sum(map(weight, reply))
-    if isinstance(reply, Pairs):
+    if isinstance(reply, Named | Pairs):
         return ELEMENT_BYTES + sum(weight(part) + ELEMENT_BYTES for pair in reply.pairs for part in pair)
     if isinstance(reply, Verbatim):
         return 2 * ELEMENT_BYTES + len(reply.text)
@@ -96,6 +96,10 @@ def _value(reply: Reply, protocol: int, tables: Tables) -> Any:  # noqa: C901, P
         if protocol == 3:
             return tables({b"map": tables({_value(k, 3, tables): _value(v, 3, tables) for k, v in reply.items()})})
         return tables([_value(part, protocol, tables) for pair in reply.items() for part in pair])
+    if isinstance(reply, Named):
+        if protocol == 3:
+            return _value(dict(reply.pairs), 3, tables)
+        return _value([[one, other] for one, other in reply.pairs], 2, tables)
     if isinstance(reply, Pairs):
         if protocol == 3:
             return tables([tables([_value(one, 3, tables), _value(other, 3, tables)]) for one, other in reply.pairs])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from respcache.store import hashes, lists, sets, sorted_sets
+from respcache.store import hashes, lists, sets, sorted_sets, stream_snapshots, streams
 from respcache.store.packing import NotASnapshot
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.values import STRING_MAX_BYTES, Value
@@ -84,6 +84,7 @@ FORMS: Final = (
     Form(sets.Set, 2, sets.dump, sets.load),
     Form(lists.List, 3, lists.dump, lists.load),
     Form(sorted_sets.SortedSet, 4, sorted_sets.dump, sorted_sets.load),
+    Form(streams.Stream, 5, stream_snapshots.dump, stream_snapshots.load),
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 

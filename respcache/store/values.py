@@ -14,6 +14,7 @@ from respcache.store.hashes import Hash
 from respcache.store.lists import List
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
+from respcache.store.streams import Stream
 
 Value: TypeAlias = bytes | Aggregate
 
@@ -23,6 +24,7 @@ KINDS: Final[dict[type, bytes]] = {
     List: List.kind,
     Set: Set.kind,
     SortedSet: SortedSet.kind,
+    Stream: Stream.kind,
 }
 """What TYPE answers, by the class of the value."""
 

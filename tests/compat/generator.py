@@ -8,7 +8,7 @@ value, so that its keys mostly hold what its commands work on, and now and then 
 from random import Random
 from typing import Final
 
-from compat.forms import bitmaps, geo, hashes, keys, lists, sets, sorted_sets, strings
+from compat.forms import bitmaps, geo, hashes, keys, lists, sets, sorted_sets, streams, strings
 from compat.forms.words import KEYS, Argument
 from respcache.store.partition import Argv
 
@@ -22,6 +22,7 @@ KINDS: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {
     "sets": sets.FORMS,
     "sorted sets": sorted_sets.FORMS,
     "sorted sets of one score": sorted_sets.OF_ONE_SCORE,
+    "streams": streams.FORMS,
     "strings": strings.FORMS,
 }
 """How the commands on each kind of value are called."""
@@ -29,11 +30,24 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = keys.FORMS | {
     name: form for kind in KINDS.values() for name, form in kind.items()
 }
 """How each command is called."""
-OFTEN: Final = frozenset((b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD", b"ZADD", b"GEOADD"))
+OFTEN: Final = frozenset(
+    (b"GET", b"SET", b"INCRBYFLOAT", b"GETEX", b"HSET", b"RPUSH", b"SADD", b"ZADD", b"GEOADD", b"XADD", b"XREADGROUP")
+)
 """Commands that get more turns: they have many forms, or make what the others need."""
 KINDS_A_SCRIPT: Final = 2
 WAITING: Final = frozenset(
-    (b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP")
+    (
+        b"BLPOP",
+        b"BRPOP",
+        b"BLMOVE",
+        b"BRPOPLPUSH",
+        b"BLMPOP",
+        b"BZPOPMIN",
+        b"BZPOPMAX",
+        b"BZMPOP",
+        b"XREAD",
+        b"XREADGROUP",
+    )
 )
 """Commands of which a mistake could wait for ever."""
 ALONE: Final = "sorted sets of one score"
