@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from respcache import watching
 from respcache.cluster.ownership.slots import partition_of
 from respcache.executor import Executor
 from respcache.locking import Locks
 from respcache.observing import ObservedLog
 from respcache.store.copies import StoredKey
+from respcache.watching import REMEMBERED_S, WATCHED_MAX
 from unit.alone import NotedLog
 from unit.neighbours import Neighbour, Street
 
@@ -208,7 +208,7 @@ def test_what_nobody_watches_anew_is_forgotten() -> None:
     """After an hour, or when there are too many; it counts as changed then."""
     owner = Owner()
     old, new = owner.token(K), None
-    owner.street.now += watching.REMEMBERED_S - 1
+    owner.street.now += REMEMBERED_S - 1
     new = owner.token(N)
     owner.locks.watches.sweep(owner.street.now)
     assert owner.unchanged(old)
@@ -217,10 +217,11 @@ def test_what_nobody_watches_anew_is_forgotten() -> None:
     assert owner.unchanged(new)
 
 
-def test_there_is_a_limit_to_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_a_limit_to_what_is_remembered() -> None:
     """The key longest not watched is given up."""
-    monkeypatch.setattr(watching, "WATCHED_MAX", 2)
     owner = Owner()
-    tokens = [owner.token(key) for key in (b"1", b"2", b"3")]
-    assert [owner.unchanged(token) for token in tokens] == [False, True, True]
-    assert len(owner.locks.watches) == 2
+    tokens = [owner.token(b"%d" % number) for number in range(WATCHED_MAX)]
+    assert owner.unchanged(tokens[0])
+    tokens.append(owner.token(b"one more"))
+    assert [owner.unchanged(token) for token in (tokens[0], tokens[1], tokens[-1])] == [False, True, True]
+    assert len(owner.locks.watches) == WATCHED_MAX
