@@ -1,4 +1,4 @@
-"""Clients of JavaScript, run by node: ioredis and node-redis, plain and cluster-aware."""
+"""Clients of JavaScript, run by node: BullMQ, and ioredis and node-redis, plain and cluster-aware."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("script", ["ioredis.js", "node-redis.js"])
+@pytest.mark.parametrize("script", ["bullmq.js", "ioredis.js", "node-redis.js"])
 def test_a_script_comes_to_its_end(url: str, script: str) -> None:
     """Each checks what it is told and ends with an error if that is wrong."""
     environment = {**os.environ, "RESPCACHE_URL": url}

@@ -23,16 +23,6 @@ def through(cluster: LocalCluster, request: pytest.FixtureRequest) -> tuple[str,
     return urls[request.param], urls[(request.param + 1) % 3]
 
 
-@pytest.fixture
-def streams(through: tuple[str, str]) -> None:
-    """Skip a test that needs streams, in which RQ keeps results, while there are none."""
-    with redis.Redis.from_url(through[0]) as client:
-        try:
-            client.xlen("none")
-        except redis.ResponseError:
-            pytest.skip("needs streams")
-
-
 def _work(url: str, log: Path, *options: str) -> None:
     """Let a worker run all that is queued."""
     arguments = ("rq.cli", "worker", "--burst", "--with-scheduler", "--url", url, *options, "work")
@@ -40,9 +30,8 @@ def _work(url: str, log: Path, *options: str) -> None:
         assert process.wait(TIMEOUT_S) == 0
 
 
-def test_jobs_are_run(streams: None, through: tuple[str, str], tmp_path: Path) -> None:
+def test_jobs_are_run(through: tuple[str, str], tmp_path: Path) -> None:
     """Results, failures, dependencies and metadata; counted in the registries."""
-    del streams
     url, of_worker = through
     with redis.Redis.from_url(url) as connection:
         queue = rq.Queue("work", connection=connection)
