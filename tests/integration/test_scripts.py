@@ -85,6 +85,7 @@ def test_a_script_is_known_on_all_nodes() -> None:
 def test_a_script_reaches_what_it_declares_and_what_lies_beside_it() -> None:
     """Keys of several owners, if they are declared; undeclared ones only where the script runs."""
     with LocalCluster(nodes=3) as cluster:
+        cluster.wait_for_copies()
         nodes = [BlockingRedis(host, port) for host, port in cluster.addresses]
         keys = [f"key:{number}" for number in range(30)]
         for node in nodes:
