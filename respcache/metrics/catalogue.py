@@ -32,12 +32,14 @@ from respcache.metrics.sealing import SEALING
 from respcache.metrics.sources import SENTENCES, Snapshot
 
 ERROR_CODES: Final = (
+    "BUSYGROUP",
     "CLUSTERDOWN",
     "CROSSSLOT",
     "ERR",
     "EXECABORT",
     "MOVED",
     "NOAUTH",
+    "NOGROUP",
     "NOPROTO",
     "NOREPLICAS",
     "NOSCRIPT",
