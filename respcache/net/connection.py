@@ -140,7 +140,7 @@ class Connection:
                 asyncio.get_running_loop().call_soon(self._catch_up)
 
     def _go_on(self) -> None:
-        """Run the requests that waited behind a command with keys of several owners."""
+        """Run the requests that waited behind a command on keys of several partitions."""
         self.session.barrier = None
         if not self._closing and not self.session.closing:
             if not self._paused:
