@@ -1,4 +1,12 @@
-"""Replies that wait until the effects of their commands are safe, behind gates."""
+"""Replies that wait until the effects of their commands are safe, behind gates.
+
+    held --gate opens--------------------------------> sent
+      `-- this node is no primary any more ----------> as many errors: UNCERTAIN
+      `-- a time limit passes, and nothing is known --> the same
+
+Without the time limit a client would wait for as long as no majority agrees on new owners: its copies are
+silent, or gone, and nobody may take them off the record.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -10,14 +18,24 @@ from respcache.pending import Pending
 from respcache.resp.encode import error
 from respcache.store.partition import Log
 
+LOST: Final = Uncertain()
+SILENT: Final = Uncertain("Not all copies of the key confirmed the command in time")
+
 
 class Held:
     """All replies of one node that wait."""
 
-    def __init__(self, gate_of: Callable[[list[Log]], Gate | None]) -> None:
-        """`gate_of` gives what is to be waited for until the effects in some logs are safe; None if they are."""
+    def __init__(
+        self, gate_of: Callable[[list[Log]], Gate | None], *, clock: Callable[[], float], timeout_s: float
+    ) -> None:
+        """`gate_of` gives what is to be waited for until the effects in some logs are safe; None if they are.
+
+        `clock` gives monotonic seconds, and nothing waits for much longer than `timeout_s`.
+        """
         self._gate_of: Final = gate_of
-        self._behind: Final[dict[Gate, list[_Replies | _Answers]]] = {}
+        self._clock: Final = clock
+        self._timeout_s: Final = timeout_s
+        self._behind: Final[dict[Gate, _Behind]] = {}
 
     def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
         """Keep a reply until the effects in `logs` are safe."""
@@ -30,7 +48,6 @@ class Held:
         gate = self._gate_of(logs)
         if gate is None:
             return
-        held = self._behind.setdefault(gate, [])
         kept: Out = []
         run: list[bytes] = []
         for reply in replies:
@@ -43,7 +60,7 @@ class Held:
             kept.append(reply)
         if run:
             kept.append(_Replies(run))
-        held += [reply for reply in kept if isinstance(reply, _Replies)]
+        self._at(gate).held.extend(reply for reply in kept if isinstance(reply, _Replies))
         replies[:] = kept
 
     def hold_answers(
@@ -55,13 +72,44 @@ class Held:
             for number, wire in answers:
                 send(number, wire)
             return
-        self._behind.setdefault(gate, []).append(_Answers(answers, send))
+        self._at(gate).held.append(_Answers(answers, send))
+
+    def _at(self, gate: Gate) -> "_Behind":
+        behind = self._behind.get(gate)
+        if behind is None:
+            behind = self._behind[gate] = _Behind(self._clock() + self._timeout_s)
+        return behind
 
     def resolved(self, gates: Iterable[Gate]) -> None:
         """Let the replies go whose effects are safe, or can no longer become so."""
         for gate in gates:
-            for held in self._behind.pop(gate, ()):
-                held.release(safe=bool(gate.committed))
+            behind = self._behind.pop(gate, None)
+            if behind is not None:
+                for held in behind.held:
+                    held.release(LOST if not gate.committed else None)
+
+    def sweep(self) -> None:
+        """Give up on what has waited for too long. To be called several times a second."""
+        now = self._clock()
+        late: list[Gate] = []
+        for gate, behind in self._behind.items():  # in the order of their deadlines
+            if behind.deadline_s > now:
+                break
+            late.append(gate)
+        for gate in late:
+            for held in self._behind.pop(gate).held:
+                held.release(SILENT)
+
+
+class _Behind:
+    """What waits for one gate."""
+
+    __slots__ = ("deadline_s", "held")
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s: Final = deadline_s
+        """That of the first; the others came within the same turn of the event loop, or little later."""
+        self.held: Final[list[_Replies | _Answers]] = []
 
 
 class _Replies(Pending):
@@ -73,12 +121,12 @@ class _Replies(Pending):
         super().__init__()
         self._replies = replies
 
-    def release(self, *, safe: bool) -> None:
+    def release(self, doubt: Uncertain | None) -> None:
         """Send the replies; or as many errors, if nobody can tell what became of the effects."""
-        if safe:
+        if doubt is None:
             self.resolve(b"".join(self._replies))
         else:
-            self.resolve(error(Uncertain()) * len(self._replies))
+            self.resolve(error(doubt) * len(self._replies))
 
 
 class _Answers:
@@ -90,7 +138,7 @@ class _Answers:
         self._answers = answers
         self._send = send
 
-    def release(self, *, safe: bool) -> None:
+    def release(self, doubt: Uncertain | None) -> None:
         """Send the answers; or as many errors."""
         for number, wire in self._answers:
-            self._send(number, wire if safe else error(Uncertain()))
+            self._send(number, wire if doubt is None else error(doubt))

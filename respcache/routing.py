@@ -83,7 +83,7 @@ class Router:
         self._timeout_s: Final = timeout_s
         self._clock: Final = clock
         self._parked: Final = Parking()
-        self.held: Final = Held(self._gate_of)
+        self.held: Final = Held(self._gate_of, clock=clock, timeout_s=timeout_s)
         """The replies that wait until effects are safe."""
         self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
         self._locks: Final = locks
@@ -195,6 +195,7 @@ class Router:
         while late := self._parked.late(now):
             for order in late:  # a lock that is refused parks its command, as late as itself
                 self._give_up(order)
+        self.held.sweep()
         self.routes_changed()
 
     def peer_gone(self, node: str) -> None:

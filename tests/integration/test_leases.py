@@ -51,6 +51,21 @@ async def test_a_minority_stops_while_the_majority_goes_on_and_nothing_acknowled
             assert await in_batches(one, [("EXISTS", f"late:{n}") for n in range(50)]) == [0] * 50
 
 
+async def test_a_write_that_nobody_confirms_is_answered_within_the_time_limit() -> None:
+    """No two nodes hear of each other, so no copy is taken off the record: who wrote is told that nobody knows."""
+    async with Cluster(nodes=3, command_timeout_s=2.0) as cluster, clients(cluster.members()) as redis:
+        await cluster.wait_for_copies()
+        nodes = cluster.members()
+        await until(lambda: all(_leased(node) for node in nodes), "all serve")
+        with cut(nodes[:1], nodes[1:]), cut(nodes[1:2], nodes[2:]):
+            async with asyncio.timeout(20.0):  # without a limit of its own nothing answers before the network heals
+                replies = await in_batches(redis[0], [("SET", f"key:{n}", n) for n in range(KEYS)])
+            assert all(isinstance(reply, RedisError) for reply in replies)
+            codes = {str(reply).split()[0] for reply in replies}
+            assert "UNCERTAIN" in codes
+            assert codes <= {"UNCERTAIN", "CLUSTERDOWN", "TRYAGAIN"}
+
+
 async def test_a_stopped_owner_answers_nothing_stale_when_it_goes_on() -> None:
     """SIGSTOP for longer than a lease: it answers what the others wrote meanwhile, from the first request on."""
     async with Processes() as processes:
