@@ -14,19 +14,24 @@ from chaos.judging import Judgement, Load, judged
 SEED = 4
 LIMITS_S = {"local": (0.7, 4.0), "lan": (1.5, 4.0)}
 """Outage of a kill by environment: median and longest."""
+CALM = 5_000
+"""Commands before a kill: more than a second and a half, so that the median second is one under full load."""
 TOLD = frozenset({"UNCERTAIN", "TRYAGAIN", "CLUSTERDOWN", "cut off", "ConnectionResetError", "BrokenPipeError"})
 """What clients may see of a kill, on a slow machine too: in doubt, certainly not done, or the end of a connection."""
 SLOW_S = 20.0
 """An outage that no slow machine explains."""
 
 
-def kill_one_by_one(fleet: Fleet, load: Load, kills: int, rng: random.Random) -> list[float]:
-    """Kill a random node, let it come back, and wait until nothing lacks a copy; so many times. Return when."""
+def kill_one_by_one(fleet: Fleet, load: Load, kills: int, rng: random.Random, *, calm: int = 500) -> list[float]:
+    """Kill a random node, let it come back, and wait until nothing lacks a copy; so many times. Return when.
+
+    Before each there are `calm` commands that nothing disturbs.
+    """
     times_s = []
     for _ in range(kills):
         victim = rng.choice(fleet.running)
         fleet.prepare(victim)
-        load.go_on(500)
+        load.go_on(calm)
         times_s.append(time.monotonic())
         victim.kill()
         load.go_on(1_000)
@@ -60,7 +65,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path, environment: str) -> None:
         fleet_of(3, tmp_path, f"--environment={environment}") as fleet,
         Load.running(fleet, tmp_path, seed=SEED) as load,
     ):
-        times_s = kill_one_by_one(fleet, load, 50, random.Random(SEED))
+        times_s = kill_one_by_one(fleet, load, 50, random.Random(SEED), calm=CALM)
         load.reach(100_000)
         judgement = judged(load.stop(), fleet)
     figures = figures_of(judgement, times_s, environment)
