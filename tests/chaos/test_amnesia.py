@@ -12,7 +12,7 @@ from chaos.judging import Load, judged
 
 SEED = 50
 CALM = 5_000
-"""Commands before a node goes: more than a second and a half, so that the median second is one under full load."""
+"""Writes before a node goes: some seconds, so that the median second is one under full load."""
 BACK_S = 1.0
 """Within this time the node is back: mostly before anybody has noticed that it was gone."""
 
@@ -20,7 +20,7 @@ BACK_S = 1.0
 def lose_memory(fleet: Fleet, load: Load, times: int, rng: random.Random, *, calm: int = 500) -> list[float]:
     """Kill a node and start it again at once, so many times; return how long each was away.
 
-    Before each there are `calm` commands that nothing disturbs.
+    Before each there are `calm` writes that nothing disturbs.
     """
     took_s = []
     for _ in range(times):

@@ -15,7 +15,7 @@ SEED = 4
 LIMITS_S = {"local": (0.7, 4.0), "lan": (1.5, 4.0)}
 """Outage of a kill by environment: median and longest."""
 CALM = 5_000
-"""Commands before a kill: more than a second and a half, so that the median second is one under full load."""
+"""Writes before a kill: some seconds, so that the median second is one under full load."""
 TOLD = frozenset({"UNCERTAIN", "TRYAGAIN", "CLUSTERDOWN", "cut off", "ConnectionResetError", "BrokenPipeError"})
 """What clients may see of a kill, on a slow machine too: in doubt, certainly not done, or the end of a connection."""
 SLOW_S = 20.0
@@ -25,7 +25,7 @@ SLOW_S = 20.0
 def kill_one_by_one(fleet: Fleet, load: Load, kills: int, rng: random.Random, *, calm: int = 500) -> list[float]:
     """Kill a random node, let it come back, and wait until nothing lacks a copy; so many times. Return when.
 
-    Before each there are `calm` commands that nothing disturbs.
+    Before each there are `calm` writes that nothing disturbs.
     """
     times_s = []
     for _ in range(kills):
