@@ -74,7 +74,7 @@ def test_a_crash_twenty_seconds_after_another_loses_nothing(tmp_path: Path, quor
 def taken_over(client: redis.Redis) -> bool:
     """Tell a node to go on without the lost ones; give whether it does: it refuses while it hopes for them."""
     try:
-        return bool(client.execute_command("CLUSTER FAILOVER", "TAKEOVER"))
+        return bool(client.execute_command("CLUSTER FAILOVER", "TAKEOVER"))  # type: ignore[no-untyped-call] # redis-py
     except redis.ResponseError:
         return False
 
