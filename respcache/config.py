@@ -109,6 +109,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """How slowly the count of uses grows that lfu goes by; with 10 a million uses are the most that it can tell."""
     lfu_decay_time_min: NotNegative = 1
     """Minutes without use that take one from that count; 0 for none."""
+    hll_sparse_max_bytes: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 3000
+    """The longest HyperLogLog in the sparse form, whose changes take time with its length; beyond it the dense one of
+    12 KB is used."""
     redirect: Literal["auto", "always", "never"] = "auto"
     """Who gets MOVED for a key of another node: auto: clients that asked for the slot table; always: all, and SCAN,
     KEYS and DBSIZE are about one node then, as in Redis Cluster; never: none."""

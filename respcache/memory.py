@@ -57,6 +57,7 @@ class Memory:
     def configure(self, server: ServerConfig) -> None:
         """Take up settings."""
         ledger, usage = self._ledger, self._ledger.usage
+        ledger.limits.hll_sparse_max_bytes = server.hll_sparse_max_bytes
         policy = POLICIES[server.maxmemory_policy]
         usage.log_factor, usage.decay_minutes = server.lfu_log_factor, server.lfu_decay_time_min
         if usage.follow(Tracking.NOTHING if policy is None else policy.tracking, int(time() * 1000)):

@@ -88,7 +88,7 @@ class Router:
         self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
-        self._scratch: Final = Copies(Store(len(store)))
+        self._scratch: Final = Copies(store.scratch())
         """Where commands on keys of several owners run; empty in between."""
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions = 0

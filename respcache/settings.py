@@ -18,6 +18,7 @@ CHANGEABLE: Final = frozenset(
     {
         "client-output-buffer-limit",
         "client-query-buffer-limit",
+        "hll-sparse-max-bytes",
         "hz",
         "lfu-decay-time",
         "lfu-log-factor",

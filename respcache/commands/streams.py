@@ -7,7 +7,6 @@ from respcache.commands.registry import Flags, key_command
 from respcache.commands.stream_arguments import (
     end_of,
     id_text,
-    loose_id,
     partial_id,
     shown,
     start_of,
@@ -217,7 +216,7 @@ def _trim_option(argv: Argv, place: int, trim: Trim, limit: int | None) -> tuple
         if trim.most < 0:
             raise CommandError("The MAXLEN argument must be >= 0.")
     else:
-        trim.least = loose_id(operand)
+        trim.least = strict_id(operand)
     return 2 + signed, limit
 
 

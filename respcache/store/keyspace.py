@@ -58,6 +58,10 @@ class Store:
         self._serving: Final = [True] * PARTITIONS
         self._logs: Final[list[Log | None]] = [None] * PARTITIONS
 
+    def scratch(self) -> "Store":
+        """Make an empty store with as many databases and the same limits, for what is not to be seen yet."""
+        return Store(len(self), ledger=Ledger(limits=self.ledger.limits))
+
     def __len__(self) -> int:
         """Count the databases, used or not."""
         return len(self._keyspaces)

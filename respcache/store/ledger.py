@@ -9,6 +9,20 @@ UNLIMITED: Final = 2**62 - 1
 """More bytes than there are; one more, and compiled code would compare objects instead of machine words."""
 
 
+HLL_SPARSE_MAX_BYTES: Final = 3000
+"""The longest sparse HyperLogLog, unless configured otherwise."""
+
+
+class Limits:
+    """Sizes from which on values take another form. One per node, for its scratch store too."""
+
+    __slots__ = ("hll_sparse_max_bytes",)
+
+    def __init__(self) -> None:
+        self.hll_sparse_max_bytes = HLL_SPARSE_MAX_BYTES
+        """A HyperLogLog that is changed so that it would be longer becomes dense."""
+
+
 class Ledger:
     """One per node. The executor sets the time once per batch; the partitions count."""
 
@@ -19,6 +33,7 @@ class Ledger:
         "expired_lazy",
         "full",
         "limit_bytes",
+        "limits",
         "lookups",
         "misses",
         "noting",
@@ -29,7 +44,7 @@ class Ledger:
         "weight_bytes",
     )
 
-    def __init__(self, rng: random.Random | None = None) -> None:
+    def __init__(self, rng: random.Random | None = None, *, limits: Limits | None = None) -> None:
         self.rng: Final = rng or random.Random(0)  # noqa: S311 # they decide on no secrets
         """The dice of commands such as RANDOMKEY."""
         self.now_unix_ms = 0
@@ -45,6 +60,7 @@ class Ledger:
         """Keys found expired by the sweep."""
         self.usage: Final = Usage(self)
         """How keys are used."""
+        self.limits: Final = limits or Limits()
         self.noting = False
         """Whether commands on keys have to note what they use and what that weighs."""
         self.weight_bytes = 0

@@ -8,7 +8,7 @@ value, so that its keys mostly hold what its commands work on, and now and then 
 from random import Random
 from typing import Final
 
-from compat.forms import bitmaps, geo, hashes, keys, lists, sets, sorted_sets, streams, strings
+from compat.forms import bitmaps, geo, hashes, hyperloglogs, keys, lists, sets, sorted_sets, streams, strings
 from compat.forms.words import KEYS, Argument
 from respcache.store.partition import Argv
 
@@ -18,6 +18,7 @@ KINDS: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {
     "bitmaps": bitmaps.FORMS,
     "geo": geo.FORMS,
     "hashes": hashes.FORMS,
+    "hyperloglogs": hyperloglogs.FORMS,
     "lists": lists.FORMS,
     "sets": sets.FORMS,
     "sorted sets": sorted_sets.FORMS,
