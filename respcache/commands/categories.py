@@ -32,6 +32,7 @@ GROUPS: Final = {
     "stream_reads": "stream",
     "streams": "stream",
     "strings": "string",
+    "subsequences": "string",
     "transactions": "transactions",
     "waits": "generic",
 }

@@ -31,6 +31,7 @@ from respcache.commands import (
     stream_reads,
     streams,
     strings,
+    subsequences,
     transactions,
     waits,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "stream_reads",
     "streams",
     "strings",
+    "subsequences",
     "transactions",
     "waits",
 ]

@@ -1,5 +1,6 @@
 """How commands on strings are called."""
 
+from random import Random
 from typing import Final
 
 from compat.forms.words import (
@@ -15,6 +16,12 @@ from compat.forms.words import (
     position,
     some,
 )
+
+
+def _of_lcs(rng: Random) -> list[bytes]:
+    word = rng.choice((b"IDX", b"idx", b"LEN", b"WITHMATCHLEN", b"MINMATCHLEN"))
+    return [word, *integer(rng)] if word == b"MINMATCHLEN" else [word]
+
 
 FORMS: Final[dict[bytes, tuple[Argument, ...]]] = {
     b"GET": (key,),
@@ -33,6 +40,7 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = {
     b"GETRANGE": (key, position, position),
     b"SUBSTR": (key, position, position),
     b"SETRANGE": (key, offset, any_value),
+    b"LCS": (key, key, some(_of_lcs, most=3)),
     b"INCR": (key,),
     b"DECR": (key,),
     b"INCRBY": (key, integer),
