@@ -44,7 +44,7 @@ from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
 from respcache.tickets import Tickets
-from respcache.transaction import Participant, Transaction, packed
+from respcache.transaction import Participant, Transactions, packed
 from respcache.unit import Unit
 from respcache.waiting import Desk, Wait
 
@@ -88,11 +88,10 @@ class Router:
         self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
-        self._scratch: Final = Copies(store.scratch())
-        """Where commands on keys of several owners run; empty in between."""
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
-        self._transactions = 0
-        self._scripts: Final = scripts
+        self._transactions: Final = Transactions(
+            name, store, scripts, owner_of=table.primary, dispatch=self._dispatch, again=self._park
+        )
         self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
         self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
@@ -149,7 +148,7 @@ class Router:
     def _without_keys(self, session: Session, row: Command, argv: Argv) -> bytes:
         """Run a command on no data, for the error if its number of keys is wrong. Raises CommandError."""
         assert row.on_keys is not None
-        return encode(row.on_keys(self._scratch.store.keyspace(0), argv), session.protocol)
+        return encode(row.on_keys(self._transactions.scratch.keyspace(0), argv), session.protocol)
 
     def lapsed(self) -> None:
         """Serve nothing more: the lease of this node has ended."""
@@ -483,18 +482,4 @@ class Router:
         """Run an order whose keys have several owners, all locked meanwhile, behind what its client sent before."""
         if self._waits_its_turn(order) or self._search.begun(order):
             return
-        self._transactions += 1
-        try:
-            transaction = Transaction(
-                order,
-                b"%b:%d" % (self._name.encode(), self._transactions),
-                owner_of=self._table.primary,
-                scratch=self._scratch,
-                scripts=self._scripts,
-                dispatch=self._dispatch,
-                again=self._park,
-            )
-        except CommandError as refusal:
-            order.fail(refusal)
-            return
-        transaction.begin()
+        self._transactions.begin(order)

@@ -140,6 +140,52 @@ class Participant:
             self._locks.unlock(order.argv[1], order.partitions)
 
 
+class Transactions:
+    """Those that a node runs, one after the other on the same scratch store."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        scripts: Scripts,
+        *,
+        owner_of: Sequence[str],
+        dispatch: Callable[[Order], None],
+        again: Callable[[Order], None],
+    ) -> None:
+        """`name` is the node's; `owner_of` has the primaries by partition, `dispatch` sends an order on its way.
+
+        `again` takes a command back, to try it later.
+        """
+        self._name: Final = name.encode()
+        self._copies: Final = Copies(store.scratch())
+        self.scratch: Final = self._copies.store
+        """Where commands on keys of several owners run; empty in between."""
+        self._scripts: Final = scripts
+        self._owner_of: Final = owner_of
+        self._dispatch: Final = dispatch
+        self._again: Final = again
+        self._begun = 0
+
+    def begin(self, order: Order) -> None:
+        """Run an order, whose keys have several owners, as a transaction."""
+        self._begun += 1
+        try:
+            transaction = Transaction(
+                order,
+                b"%b:%d" % (self._name, self._begun),
+                owner_of=self._owner_of,
+                scratch=self._copies,
+                scripts=self._scripts,
+                dispatch=self._dispatch,
+                again=self._again,
+            )
+        except CommandError as refusal:
+            order.fail(refusal)
+            return
+        transaction.begin()
+
+
 class Transaction:
     """Commands on keys of several owners, on the node that has the client.
 
