@@ -9,7 +9,6 @@ What goes through them, from left to right:
 """
 
 import asyncio
-import hashlib
 import logging
 import random
 import secrets
@@ -32,7 +31,6 @@ from respcache.cluster.membership import (
     Swim,
     Updated,
 )
-from respcache.cluster.membership.snapshot import STRANGER
 from respcache.cluster.membership.tally import Tally
 from respcache.cluster.ownership import record
 from respcache.cluster.ownership.redundancy import Redundancy
@@ -40,7 +38,7 @@ from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.sealing.channel import Identity
 from respcache.cluster.sealing.keyring import Keyring
 from respcache.cluster.sealing.sealing import Sealing
-from respcache.cluster.topology import NodeView, slot_ranges
+from respcache.cluster.topology import NodeView
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
 from respcache.commands.session import Session
@@ -63,6 +61,7 @@ from respcache.net.replicator import Replicator
 from respcache.net.rotation import Rotation
 from respcache.net.search import Search
 from respcache.net.server import Server
+from respcache.net.views import node_id, node_views
 from respcache.pausing import Pauses
 from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
@@ -348,28 +347,7 @@ class Runtime:
 
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""
-        ranges, known = slot_ranges(self.keeper.table.primary), self.membership.snapshot
-        epoch = self.keeper.table.version[1]
-        views = [
-            NodeView(
-                name=member.name,
-                node_id=node_id(member.name, member.epoch_unix_ms),
-                host=member.address[0],
-                port=member.meta.client_port,
-                cluster_port=member.address[1],
-                http_port=member.meta.http_port,
-                state=member.state.name.lower(),
-                zone=member.meta.zone,
-                epoch=epoch,
-                slots=tuple(ranges.get(member.name, ())),
-                myself=member.name == self.name,
-                round_trip_s=met.round_trip_s,
-                lag_s=met.lag_s,
-            )
-            for member in known.members.values()
-            for met in (known.acquaintances.get(member.name, STRANGER),)
-        ]
-        return sorted(views, key=lambda view: view.name)
+        return node_views(self.keeper.table, self.membership.snapshot, me=self.name)
 
     def _rotation(self, sealing: Sealing, keys_file: str) -> Rotation:
         """Connect the part that changes keys."""
@@ -488,11 +466,6 @@ class Runtime:
                 if partition.serving and partition.sweep():
                     partition.ship(None)
         self.replicator.wake()
-
-
-def node_id(name: str, run: int) -> str:
-    """Make the 40 hexadecimal digits by which Redis' clients know a run of a node."""
-    return hashlib.sha1(f"{name}:{run}".encode(), usedforsecurity=False).hexdigest()
 
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:

@@ -14,8 +14,9 @@ from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
 from respcache.net.keeping import gossip_profile
-from respcache.net.runtime import SWEEP_PARTITIONS, Runtime, node_id
+from respcache.net.runtime import SWEEP_PARTITIONS, Runtime
 from respcache.net.sockets import bind_stream
+from respcache.net.views import node_id
 
 Scenario = Callable[[Runtime], Awaitable[None]]
 
