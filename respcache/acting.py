@@ -3,6 +3,7 @@
 from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.events import note_events
 from respcache.commands.registry import Command, Merge
 from respcache.commands.replay import changed_keys, keys_named
 from respcache.errors import CommandError, WrongArity
@@ -24,7 +25,7 @@ LIST_ELEMENT_BYTES: Final = 48
 def on_key(row: Command, argv: Argv, partition: Partition) -> tuple[Reply, Log | None]:
     """Run a command on one key; give the log until which the reply has to wait, if any. Raises CommandError."""
     try:
-        reply = noted(row, argv, partition) if partition.ledger.noting else row.on_key(partition, argv)
+        reply = answer(row, argv, partition)
     except CommandError:
         partition.ship(None)
         raise
@@ -33,7 +34,27 @@ def on_key(row: Command, argv: Argv, partition: Partition) -> tuple[Reply, Log |
     return reply, partition.awaits()
 
 
+def answer(row: Command, argv: Argv, partition: Partition) -> Reply:
+    """Run a command on one key, noting of it what is to be noted, and tell nobody. Raises CommandError."""
+    return noted(row, argv, partition) if partition.ledger.noting else row.on_key(partition, argv)
+
+
 def noted(row: Command, argv: Argv, partition: Partition) -> Reply:
+    """Run a command on one key; note what somebody wants to know of it. Raises CommandError."""
+    ledger = partition.ledger
+    if not ledger.journal.listening or not row.writes:
+        return _weighed(row, argv, partition) if ledger.weighing else row.on_key(partition, argv)
+    key = argv[row.key_at]
+    before = partition.value(key)  # one that has expired goes first: what changes from then on, the command has changed
+    size = 0 if before is None else len(before)
+    partition.ship(None)
+    reply = _weighed(row, argv, partition) if ledger.weighing else row.on_key(partition, argv)
+    if partition.changed:
+        note_events(row, argv, reply, partition, existed=before is not None, size=size)
+    return reply
+
+
+def _weighed(row: Command, argv: Argv, partition: Partition) -> Reply:
     """Run a command on one key; note that the key is used, and what it weighs more. Raises CommandError."""
     key = argv[row.key_at]
     if not row.writes:
@@ -79,7 +100,7 @@ def act(row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...
         return reply, [] if log is None else [log]
     check_pairs(row, argv)
     assert row.on_keys is not None
-    held = _held(row, argv, keyspace) if keyspace.ledger.noting and row.keys.names_keys else []
+    held = _held(row, argv, keyspace) if keyspace.ledger.weighing and row.keys.names_keys else []
     try:
         reply = row.on_keys(keyspace if row.keys.names_keys else keyspace.only(partitions), argv)
     except CommandError:

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from time import perf_counter_ns
 from typing import Final, Protocol
 
-from respcache.acting import act, check_pairs, on_key
+from respcache.acting import act, answer, check_pairs, on_key
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
 from respcache.commands.replay import keys_named
@@ -127,7 +127,7 @@ class OnScratch:
             raise OutOfReach
         space = self._store.keyspace(database)
         if row.key_at:
-            return row.on_key(space.at(argv[row.key_at]), argv)
+            return answer(row, argv, space.at(argv[row.key_at]))
         check_pairs(row, argv)
         assert row.on_keys is not None
         return row.on_keys(space, argv)

@@ -80,6 +80,14 @@ class Held:
             behind = self._behind[gate] = _Behind(self._clock() + self._timeout_s)
         return behind
 
+    def after(self, logs: list[Log], tell: Callable[[], None]) -> None:
+        """Tell of effects once they are safe; if they can no longer become so, never."""
+        gate = self._gate_of(logs)
+        if gate is None:
+            tell()
+        else:
+            self._at(gate).held.append(_News(tell))
+
     def resolved(self, gates: Iterable[Gate]) -> None:
         """Let the replies go whose effects are safe, or can no longer become so."""
         for gate in gates:
@@ -109,7 +117,7 @@ class _Behind:
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s: Final = deadline_s
         """That of the first; the others came within the same turn of the event loop, or little later."""
-        self.held: Final[list[_Replies | _Answers]] = []
+        self.held: Final[list[_Replies | _Answers | _News]] = []
 
 
 class _Replies(Pending):
@@ -142,3 +150,15 @@ class _Answers:
         """Send the answers; or as many errors."""
         for number, wire in self._answers:
             self._send(number, wire if doubt is None else error(doubt))
+
+
+class _News:
+    """What nobody has asked for, and is told once it is certain."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def release(self, doubt: Uncertain | None) -> None:
+        """Tell it, if it is."""
+        if doubt is None:
+            self._tell()

@@ -66,7 +66,8 @@ class Memory:
                     partition.marks = {}
         self.evictor.follow(policy, server.maxmemory_samples)
         ledger.limit_bytes = server.maxmemory_bytes or UNLIMITED
-        ledger.noting = bool(server.maxmemory_bytes) or usage.tracking is not Tracking.NOTHING
+        ledger.weighing = bool(server.maxmemory_bytes) or usage.tracking is not Tracking.NOTHING
+        ledger.note_what_is_wanted()
         ledger.full = self._futile = False
         self._scale.count()
         self.make_room()

@@ -56,6 +56,11 @@ def observed(observers: Sequence[Observer], number: int, log: Log | None) -> Log
     return ObservedLog(interested, number, log) if interested else log
 
 
+def true_log(log: object) -> object:
+    """Give the log behind that of an observed partition."""
+    return log.inner if isinstance(log, ObservedLog) else log
+
+
 def true_logs(logs: list[Log]) -> list[Log]:
     """Give the logs behind those of observed partitions."""
     found = [log.inner if isinstance(log, ObservedLog) else log for log in logs]

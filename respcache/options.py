@@ -27,10 +27,12 @@ from msgspec import inspect
 
 from respcache.config import SECRETS, ClusterConfig, Config, GossipSettings, HttpConfig, Section, ServerConfig
 from respcache.errors import ConfigError
+from respcache.store.events import chosen_by, letters_of
 
 UNITS: Final = ("_bytes", "_s", "_ms", "_us", "_min")
 VARIABLE_PREFIX: Final = "RESPCACHE_"
 FILE_SUFFIX: Final = "-file"
+EVENTS_FIELD: Final = "notify_keyspace_events"
 EXAMPLE: Final = "port = 6379 below [server]"
 SECTIONS: Final[dict[str, type[Section]]] = {
     "server": ServerConfig,
@@ -134,7 +136,7 @@ class Option:
             case inspect.StrType(max_length=limit):
                 if limit is not None and len(text) > limit:
                     raise ConfigError(f"argument must have at most {limit} characters")
-                return text
+                return _event_letters(text) if self.field == EVENTS_FIELD else text
             case _:
                 raise AssertionError(f"{self.field} has a type that no text can give")
 
@@ -147,6 +149,8 @@ class Option:
                 return "yes" if value else "no"
             case tuple():
                 return " ".join(value)
+            case str() if self.field == EVENTS_FIELD:
+                return letters_of(chosen_by(value))
             case float() if value.is_integer():
                 return str(int(value))
             case _:
@@ -168,6 +172,15 @@ class Option:
         if not low <= number <= high:
             raise ConfigError(f"argument must be between {low} and {high} inclusive")
         return number
+
+
+def _event_letters(text: str) -> str:
+    """Look through the letters of `notify-keyspace-events`. Raises ConfigError."""
+    try:
+        chosen_by(text)
+    except ValueError:
+        raise ConfigError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.") from None
+    return text
 
 
 def _yes_or_no(text: str) -> bool:

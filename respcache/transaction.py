@@ -32,7 +32,7 @@ from itertools import groupby
 from time import time
 from typing import Final
 
-from respcache.acting import check_pairs
+from respcache.acting import answer, check_pairs
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts
@@ -47,6 +47,7 @@ from respcache.order import Order
 from respcache.reply import NULL_ARRAY, OK, Waits
 from respcache.resp.encode import bulk, encode, error
 from respcache.store.copies import Copies, StoredKey, entry_effect
+from respcache.store.events import Event, Happening
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
@@ -110,7 +111,7 @@ class Participant:
         return unit
 
     def commit(self, order: Order) -> list[Log] | None:
-        """Run `COMMIT transaction (database key entry)...`: write (no entry deletes) and unlock.
+        """Run `COMMIT transaction (database key entry)... (!database key event)...`: write (no entry deletes), unlock.
 
         The logs are those whose acks the answer waits for; None if it must wait for a lease.
         An order whose locks are void is refused, and what is left of them unlocked.
@@ -124,8 +125,12 @@ class Participant:
             return None
         logs: list[Log] = []
         for number, key, entry in zip(words[::3], words[1::3], words[2::3], strict=True):
-            database = int(number)
+            database = int(number.removeprefix(HAPPENED))
             partition = self._store.keyspace(database).at(key)
+            if number.startswith(HAPPENED):
+                kind, _, name = entry.partition(b" ")
+                partition.happened(Event(int(kind), name), key)
+                continue
             self._copies.restore(partition.number, database, key, entry or None)
             partition.rewrite(entry_effect(partition, key))
             partition.ship(None)
@@ -158,6 +163,7 @@ class Transactions:
         `again` takes a command back, to try it later.
         """
         self._name: Final = name.encode()
+        self._ledger: Final = store.ledger
         self._copies: Final = Copies(store.scratch())
         self.scratch: Final = self._copies.store
         """Where commands on keys of several owners run; empty in between."""
@@ -177,6 +183,7 @@ class Transactions:
                 owner_of=self._owner_of,
                 scratch=self._copies,
                 scripts=self._scripts,
+                listening=self._ledger.journal.listening,
                 dispatch=self._dispatch,
                 again=self._again,
             )
@@ -202,10 +209,13 @@ class Transaction:
         owner_of: Sequence[str],
         scratch: Copies,
         scripts: Scripts,
+        listening: int,
         dispatch: Callable[[Order], None],
         again: Callable[[Order], None],
     ) -> None:
         """`dispatch` sends an order on its way; `again` takes the command back, to try it later.
+
+        `listening` are the classes of events that the owners tell of (`Journal.listening`).
 
         Raises CommandError if the order can never be run so.
         """
@@ -213,6 +223,8 @@ class Transaction:
         self._name: Final = name
         self._scratch: Final = scratch
         self._scripts: Final = scripts
+        self._listening: Final = listening
+        self._happenings: list[Happening] = []
         self._dispatch: Final = dispatch
         self._again: Final = again
         self._unit: Final = unit_of(order, len(scratch.store))
@@ -263,10 +275,14 @@ class Transaction:
         scratch = self._scratch
         for (database, key), entry in self._before.items():
             scratch.restore(partition_of(key), database, key, entry or None)
-        scratch.store.ledger.now_unix_ms = int(time() * 1000)
+        ledger = scratch.store.ledger
+        ledger.now_unix_ms = int(time() * 1000)
+        ledger.journal.listening = self._listening
+        ledger.note_what_is_wanted()
         try:
             wires = [self._reply(call) for call in self._unit.calls]
         finally:
+            self._happenings = ledger.journal.take()
             after = {stored: scratch.dump(partition_of(stored[1]), *stored) or b"" for stored in self._before}
             for database, key in self._before:
                 scratch.restore(partition_of(key), database, key, None)
@@ -278,7 +294,7 @@ class Transaction:
         row, argv, space = call.row, call.argv, self._scratch.store.keyspace(call.database)
         try:
             if row.key_at:
-                return encode(row.on_key(space.at(argv[row.key_at]), argv), call.protocol)
+                return encode(answer(row, argv, space.at(argv[row.key_at])), call.protocol)
             if row.on_script is not None:
                 ground = OnScratch(self._scratch.store, call.database, self._keys)
                 return encode(row.on_script(self._scripts, ground, argv), call.protocol)
@@ -297,6 +313,7 @@ class Transaction:
         for owner, step in zip(self._owners, self._steps, strict=False):
             written = [stored for stored in step if stored in changed]
             words = [word for stored in written for word in (b"%d" % stored[0], stored[1], changed[stored])]
+            words += _event_words(self._happenings, step)
             commits.append(self._send(COMMIT, words, step, owner))
         missing = len(commits)
 
@@ -356,10 +373,26 @@ def unpacked(wire: bytes) -> list[bytes]:
     return [element[element.index(b"\n") + 1 : -2] for element in elements(wire)]
 
 
+def _event_words(happenings: Sequence[Happening], step: Sequence[StoredKey]) -> list[bytes]:
+    """Write down what has happened to some keys: `(!database key event)*`, an event being its class and its name."""
+    return [
+        word
+        for happening in happenings
+        if (happening.database, happening.key) in step
+        for word in (
+            HAPPENED + b"%d" % happening.database,
+            happening.key,
+            b"%d %b" % (happening.event.kind, happening.event.name),
+        )
+    ]
+
+
 def _partition(stored: StoredKey) -> int:
     return partition_of(stored[1])
 
 
+HAPPENED: Final = b"!"
+"""Marks an event among what a commit writes."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
 OUT_OF_MEMORY: Final = error(OutOfMemory())

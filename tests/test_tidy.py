@@ -39,6 +39,7 @@ LAYERS: Final = {
     "waiting": "commands that wait for keys, where their clients are",
     "tickets": "commands that wait for keys, where the keys are",
     "merging": "the replies of the parts of a command made one",
+    "notifying": "what has happened to keys, told once it is certain",
     "holding": "replies that wait until copies have their effects",
     "locking": "which partitions a node serves right now",
     "blocking": "who waits for which keys, and whose turn it is",

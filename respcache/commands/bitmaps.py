@@ -9,6 +9,7 @@ from typing import Final
 
 from respcache.commands import bits
 from respcache.commands.arguments import integer, option
+from respcache.commands.events import WRITTEN
 from respcache.commands.registry import ALL_BUT_FIRST, Flags, key_command, keys_command
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused
 from respcache.reply import Reply
@@ -133,12 +134,9 @@ def bitop(space: Keyspace, argv: Argv) -> Reply:
         raise SyntaxRefused
     if word == b"NOT" and len(keys) > 1:
         raise CommandError("BITOP NOT must be called with a single source key.")
-    texts = [space.at(key).string(key) or b"" for key in keys]
+    texts = [space.at(key).read_string(key) or b"" for key in keys]
     result = texts[0].translate(bits.FLIPPED) if word == b"NOT" else bits.combined(OPERATORS[word], texts)
-    if result:
-        space.at(target).put(target, result)
-    else:
-        space.at(target).remove(target)
+    space.at(target).place(target, result or None, WRITTEN)
     return len(result)
 
 

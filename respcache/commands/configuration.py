@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from respcache.commands.registry import Flags, command, family
+from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused
 from respcache.glob import matcher
@@ -13,6 +13,7 @@ from respcache.store.partition import Argv
 
 _OPERATOR: Final = Flags.ADMIN | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
 
+EVENTS: Final = "notify-keyspace-events"
 GLOB: Final = frozenset(b"[*?")
 """Bytes that make a name a pattern."""
 
@@ -35,8 +36,8 @@ def config_get(session: Session, argv: Argv) -> Reply:
 
 
 @command("CONFIG|SET", arity=-4, flags=_OPERATOR, since="2.0.0")
-def config_set(session: Session, argv: Argv) -> Reply:
-    """Change settings, all of them or none."""
+def config_set(session: Session, argv: Argv) -> Answer:
+    """Change settings, all of them or none; which keyspace events are published, on all nodes."""
     if len(argv) % 2:
         raise SyntaxRefused
     changes: dict[str, str] = {}
@@ -46,7 +47,7 @@ def config_set(session: Session, argv: Argv) -> Reply:
             raise Refused(name, "duplicate parameter")
         changes[name] = value.decode("utf-8", "surrogateescape")
     session.host.settings.set(changes)
-    return OK
+    return session.host.exchange.when_known(OK.wire) if EVENTS in changes else OK
 
 
 @command("CONFIG|RESETSTAT", arity=2, flags=_OPERATOR, since="2.0.0")

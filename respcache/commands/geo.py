@@ -10,6 +10,7 @@ from typing import Final
 
 from respcache.commands.arguments import INT64_MIN, integer, option
 from respcache.commands.doubles import double
+from respcache.commands.events import RADIUS_STORED, SEARCH_STORED
 from respcache.commands.registry import (
     FIRST_AND_STORED_FIFTH,
     FIRST_TWO,
@@ -21,6 +22,7 @@ from respcache.commands.registry import (
 from respcache.commands.sorted_sets import zadd
 from respcache.errors import CommandError, NotAFloat, SyntaxRefused, echoed
 from respcache.reply import NULL_ARRAY, Digits, Reply
+from respcache.store.events import Event
 from respcache.store.geohash import LATITUDE_MAX, LONGITUDE_MAX, Place, distance_m, place_of, score_of, text_of
 from respcache.store.geosearch import Circle, Found, Rectangle, Shape, search
 from respcache.store.keyspace import Keyspace
@@ -129,7 +131,7 @@ def geosearchstore(space: Keyspace, argv: Argv) -> Reply:
     members = space.at(argv[2]).read_aggregate(argv[2], SortedSet)
     query = Query(target=argv[1])
     _read_options(query, argv, 3, members, SEARCH_STORE)
-    return _store(space, argv[1], _found(members, query), query)
+    return _store(space, argv[1], _found(members, query), query, SEARCH_STORED)
 
 
 @keys_command("GEORADIUS", arity=-6, flags=_STORES | Flags.MOVABLEKEYS, since="3.2.0", keys=FIRST_AND_STORED_FIFTH)
@@ -257,7 +259,7 @@ def _found(members: SortedSet | None, query: Query) -> list[Found]:
 
 def _answer(space: Keyspace, members: SortedSet | None, query: Query) -> Reply:
     found = _found(members, query)
-    return _shown(found, query) if query.target is None else _store(space, query.target, found, query)
+    return _shown(found, query) if query.target is None else _store(space, query.target, found, query, RADIUS_STORED)
 
 
 def _shown(found: list[Found], query: Query) -> Reply:
@@ -277,13 +279,14 @@ def _details(found: Found, query: Query) -> list[Reply]:
     return details
 
 
-def _store(space: Keyspace, target: bytes, found: list[Found], query: Query) -> int:
+def _store(space: Keyspace, target: bytes, found: list[Found], query: Query, event: Event) -> int:
+    partition = space.at(target)
     if found:
         distances = query.stores_distance
         scored = [(each.distance_m / query.unit_m if distances else each.score, each.member) for each in found]
-        space.at(target).put(target, of(sorted(scored)))
+        partition.place(target, of(sorted(scored)), event)
     else:
-        space.at(target).remove(target)
+        partition.place(target, None, event)
     return len(found)
 
 

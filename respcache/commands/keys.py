@@ -3,6 +3,7 @@
 from typing import Final
 
 from respcache.commands.arguments import option, other_database
+from respcache.commands.events import COPIED_TO, MOVED_FROM, MOVED_TO, RENAMED_FROM, RENAMED_TO
 from respcache.commands.registry import (
     ALL,
     FIRST,
@@ -21,6 +22,7 @@ from respcache.commands.walking import ScanOptions, cursor, scan_options
 from respcache.errors import CommandError, SyntaxRefused
 from respcache.glob import matcher
 from respcache.reply import OK, Reply, Status
+from respcache.store.events import DELETED, MADE
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 from respcache.store.scan import Wanted, scan
@@ -57,7 +59,7 @@ OBJECT_HELP: Final[list[Reply]] = [
 @keys_command("DEL", arity=-2, flags=Flags.WRITE, since="1.0.0", keys=ALL, merge=Merge.SUM)
 def delete(space: Keyspace, argv: Argv) -> Reply:
     """Delete keys, and return how many there were."""
-    return sum([space.at(key).delete(key) for key in argv[1:]])
+    return sum([_delete(space.at(key), key) for key in argv[1:]])
 
 
 @keys_command("TOUCH", arity=-2, flags=Flags.READONLY | Flags.FAST, since="3.2.1", keys=ALL, merge=Merge.SUM)
@@ -108,6 +110,7 @@ def copy(space: Keyspace, argv: Argv) -> Reply:
     if found is None or (target.at(name).value(name) is not None and not replace):
         return 0
     _place(target, name, copied(found), space.at(source).deadline(source))
+    target.at(name).happened(COPIED_TO, name)
     return 1
 
 
@@ -122,6 +125,8 @@ def move(space: Keyspace, argv: Argv) -> Reply:
         return 0
     _place(target, key, found, space.at(key).deadline(key))
     space.at(key).remove(key)
+    space.at(key).happened(MOVED_FROM, key)
+    target.at(key).happened(MOVED_TO, key)
     return 1
 
 
@@ -165,14 +170,14 @@ family("OBJECT", since="2.2.3")
 @key_command("OBJECT|ENCODING", arity=3, flags=Flags.READONLY, since="2.2.3", keys=_OBJECT_KEY)
 def object_encoding(partition: Partition, argv: Argv) -> Reply:
     """Return how Redis would store the value of a key."""
-    found = partition.read(argv[2])
+    found = partition.inspect(argv[2])
     return None if found is None else encoding(found)
 
 
 @key_command("OBJECT|REFCOUNT", arity=3, flags=Flags.READONLY, since="2.2.3", keys=_OBJECT_KEY)
 def object_refcount(partition: Partition, argv: Argv) -> Reply:
     """Return how many references Redis would hold to the value of a key."""
-    found = partition.read(argv[2])
+    found = partition.inspect(argv[2])
     return None if found is None else references(found)
 
 
@@ -180,7 +185,7 @@ def object_refcount(partition: Partition, argv: Argv) -> Reply:
 def object_idletime(partition: Partition, argv: Argv) -> Reply:
     """Return the seconds since a key was used; 0 unless `maxmemory-policy` is one of lru, for it is not recorded."""
     key, ledger = argv[2], partition.ledger
-    if partition.read(key) is None:
+    if partition.inspect(key) is None:
         return None
     if ledger.usage.tracking is Tracking.FREQUENCY:
         raise _NotTracked("An LFU maxmemory policy is selected, idle time not tracked.")
@@ -191,7 +196,7 @@ def object_idletime(partition: Partition, argv: Argv) -> Reply:
 def object_freq(partition: Partition, argv: Argv) -> Reply:
     """Return how often a key is used, from 0 to 255 on a scale of powers, if `maxmemory-policy` is one of lfu."""
     key, usage = argv[2], partition.ledger.usage
-    if partition.read(key) is None:
+    if partition.inspect(key) is None:
         return None
     if usage.tracking is not Tracking.FREQUENCY:
         raise _NotTracked("An LFU maxmemory policy is not selected, access frequency not tracked.")
@@ -234,12 +239,22 @@ def _rename(space: Keyspace, source: bytes, name: bytes, *, replace: bool) -> bo
     deadline = space.at(source).deadline(source)
     space.at(source).remove(source)
     _place(space, name, found, deadline)
+    space.at(source).happened(RENAMED_FROM, source)
+    space.at(name).happened(RENAMED_TO, name)
     return True
+
+
+def _delete(partition: Partition, key: bytes) -> bool:
+    deleted = partition.delete(key)
+    if deleted:
+        partition.happened(DELETED, key)
+    return deleted
 
 
 def _place(space: Keyspace, key: bytes, value: Value, deadline: int | None) -> None:
     """Put a value and its deadline in place of whatever the key held."""
     partition = space.at(key)
+    partition.happened(MADE, key)
     partition.put(key, value)
     if deadline is not None:
         partition.expire_at(key, deadline)

@@ -3,9 +3,11 @@
 from typing import Final
 
 from respcache.commands.arguments import INT64_MIN, bounded, counted_keys, integer, option
+from respcache.commands.events import POPPED_LEFT, POPPED_RIGHT, PUSHED_LEFT, PUSHED_RIGHT
 from respcache.commands.registry import COUNTED, FIRST_TWO, Flags, key_command, keys_command
 from respcache.errors import CommandError, SyntaxRefused, WrongArity
 from respcache.reply import NULL_ARRAY, OK, Reply
+from respcache.store.events import DELETED, MADE
 from respcache.store.keyspace import Keyspace
 from respcache.store.lists import List
 from respcache.store.partition import Argv, Partition
@@ -200,6 +202,8 @@ def move(space: Keyspace, source: bytes, target: bytes, *, source_end: bytes, ta
     element = found.elements.popleft() if source_end == LEFT else found.elements.pop()
     if source != target:
         from_.touched(source, found)
+    if target not in to.values:
+        to.happened(MADE, target)
     other = _made(to, target)
     if target_end == LEFT:
         other.elements.appendleft(element)
@@ -208,6 +212,8 @@ def move(space: Keyspace, source: bytes, target: bytes, *, source_end: bytes, ta
     from_.changed = to.changed = True
     from_.rewrite([b"LPOP" if source_end == LEFT else b"RPOP", source])
     to.rewrite([b"LPUSH" if target_end == LEFT else b"RPUSH", target, element])
+    to.happened(PUSHED_LEFT if target_end == LEFT else PUSHED_RIGHT, target)
+    _tell_of_pop(from_, source, source_end)
     return element
 
 
@@ -229,6 +235,7 @@ def take_first(space: Keyspace, keys: list[bytes], end: bytes, count: int) -> tu
         if found is not None:
             taken = take(partition, key, found, end, count)
             partition.rewrite([b"LPOP" if end == LEFT else b"RPOP", key, b"%d" % len(taken)])
+            _tell_of_pop(partition, key, end)
             return key, taken
     return None
 
@@ -259,6 +266,12 @@ def pop_count(options: Argv) -> int:
     if len(options) > 2:
         raise SyntaxRefused
     return count
+
+
+def _tell_of_pop(partition: Partition, key: bytes, end: bytes) -> None:
+    partition.happened(POPPED_LEFT if end == LEFT else POPPED_RIGHT, key)
+    if key not in partition.values:
+        partition.happened(DELETED, key)
 
 
 def _made(partition: Partition, key: bytes) -> List:

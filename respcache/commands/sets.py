@@ -4,10 +4,18 @@ from collections.abc import Callable
 from typing import Final
 
 from respcache.commands.arguments import INT64_MAX, bounded, counted_keys, option, ranged
+from respcache.commands.events import (
+    ADDED,
+    REMOVED,
+    SET_DIFFERENCE_STORED,
+    SET_INTERSECTION_STORED,
+    SET_UNION_STORED,
+)
 from respcache.commands.registry import ALL, COUNTED, FIRST_TWO, Flags, key_command, keys_command
 from respcache.commands.walking import ENDED, REPEATED_MAX, cursor, scan_options
 from respcache.errors import OutOfRange, SyntaxRefused
 from respcache.reply import Members, Reply
+from respcache.store.events import DELETED, MADE, Event
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 from respcache.store.sets import Set, of
@@ -153,12 +161,17 @@ def smove(space: Keyspace, argv: Argv) -> Reply:
         return 0
     space.at(source).touched(source, found)
     space.at(source).rewrite([b"SREM", source, member])
+    space.at(source).happened(REMOVED, source)
+    if not len(found):
+        space.at(source).happened(DELETED, source)
     if other is None:
         other = Set()
+        space.at(target).happened(MADE, target)
         space.at(target).put(target, other)
     if other.add(member):
         space.at(target).touched(target, other)
         space.at(target).rewrite([b"SADD", target, member])
+        space.at(target).happened(ADDED, target)
     return 1
 
 
@@ -196,28 +209,25 @@ def sintercard(space: Keyspace, argv: Argv) -> Reply:
 @keys_command("SINTERSTORE", arity=-3, flags=_WRITES, since="1.0.0", keys=ALL)
 def sinterstore(space: Keyspace, argv: Argv) -> Reply:
     """Store the members that all of the sets have, and return how many there are."""
-    return _store(space, argv, _intersection)
+    return _store(space, argv, _intersection, SET_INTERSECTION_STORED)
 
 
 @keys_command("SUNIONSTORE", arity=-3, flags=_WRITES, since="1.0.0", keys=ALL)
 def sunionstore(space: Keyspace, argv: Argv) -> Reply:
     """Store the members that any of the sets has, and return how many there are."""
-    return _store(space, argv, _union)
+    return _store(space, argv, _union, SET_UNION_STORED)
 
 
 @keys_command("SDIFFSTORE", arity=-3, flags=_WRITES, since="1.0.0", keys=ALL)
 def sdiffstore(space: Keyspace, argv: Argv) -> Reply:
     """Store the members of the first set that none of the others has, and return how many there are."""
-    return _store(space, argv, _difference)
+    return _store(space, argv, _difference, SET_DIFFERENCE_STORED)
 
 
-def _store(space: Keyspace, argv: Argv, combined: Callable[[list[Set]], Set]) -> int:
+def _store(space: Keyspace, argv: Argv, combined: Callable[[list[Set]], Set], event: Event) -> int:
     target = argv[1]
-    result = combined([space.at(key).aggregate(key, Set) or NONE for key in argv[2:]])
-    if len(result):
-        space.at(target).put(target, result)
-    else:
-        space.at(target).remove(target)
+    result = combined(_read(space, argv[2:]))
+    space.at(target).place(target, result if len(result) else None, event)
     return len(result)
 
 

@@ -7,9 +7,11 @@ from typing import Final, TypeAlias
 
 from respcache.commands.arguments import bounded, integer, option
 from respcache.commands.doubles import double
+from respcache.commands.events import DIFFERENCE_STORED, INTERSECTION_STORED, UNION_STORED
 from respcache.commands.registry import COUNTED, FIRST_AND_COUNTED, Flags, keys_command
 from respcache.errors import CommandError, NotAFloat, SyntaxRefused, WrongType
 from respcache.reply import Pairs, Reply
+from respcache.store.events import Event
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
 from respcache.store.sets import Set
@@ -81,19 +83,19 @@ def zintercard(space: Keyspace, argv: Argv) -> Reply:
 @keys_command("ZUNIONSTORE", arity=-4, flags=_STORES, since="2.0.0", keys=FIRST_AND_COUNTED)
 def zunionstore(space: Keyspace, argv: Argv) -> Reply:
     """Store the members of all of the sorted sets, each with its scores put together; return how many."""
-    return _store(space, argv[1], _union(_inputs(space, argv, 2, weighs=True, shows=False)))
+    return _store(space, argv[1], _union(_inputs(space, argv, 2, weighs=True, shows=False)), UNION_STORED)
 
 
 @keys_command("ZINTERSTORE", arity=-4, flags=_STORES, since="2.0.0", keys=FIRST_AND_COUNTED)
 def zinterstore(space: Keyspace, argv: Argv) -> Reply:
     """Store the members that all of the sorted sets have, each with its scores put together; return how many."""
-    return _store(space, argv[1], _intersection(_inputs(space, argv, 2, weighs=True, shows=False)))
+    return _store(space, argv[1], _intersection(_inputs(space, argv, 2, weighs=True, shows=False)), INTERSECTION_STORED)
 
 
 @keys_command("ZDIFFSTORE", arity=-4, flags=_STORES, since="6.2.0", keys=FIRST_AND_COUNTED)
 def zdiffstore(space: Keyspace, argv: Argv) -> Reply:
     """Store the members of the first sorted set that none of the others has; return how many."""
-    return _store(space, argv[1], _difference(_inputs(space, argv, 2, weighs=False, shows=False)))
+    return _store(space, argv[1], _difference(_inputs(space, argv, 2, weighs=False, shows=False)), DIFFERENCE_STORED)
 
 
 def _inputs(space: Keyspace, argv: Argv, at: int, *, weighs: bool, shows: bool, counts: bool = False) -> Inputs:
@@ -187,9 +189,6 @@ def _shown(scored: Scored, inputs: Inputs) -> Reply:
     return [member for _, member in _ordered(scored)]
 
 
-def _store(space: Keyspace, target: bytes, scored: Scored) -> int:
-    if scored:
-        space.at(target).put(target, of(_ordered(scored)))
-    else:
-        space.at(target).remove(target)
+def _store(space: Keyspace, target: bytes, scored: Scored, event: Event) -> int:
+    space.at(target).place(target, of(_ordered(scored)) if scored else None, event)
     return len(scored)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from respcache.commands.arguments import integer, option
+from respcache.commands.events import RANGE_STORED
 from respcache.commands.registry import FIRST_TWO, Flags, key_command, keys_command
 from respcache.commands.spans import Members, Range, Ranks, Scores
 from respcache.errors import CommandError, SyntaxRefused
@@ -74,12 +75,9 @@ def zrangestore(space: Keyspace, argv: Argv) -> Reply:
     query = _options(argv, 5, by=None, backwards=None, stores=True)
     wanted = _wanted(query, argv[3], argv[4])
     source, target = argv[2], argv[1]
-    found = space.at(source).aggregate(source, SortedSet)
+    found = space.at(source).read_aggregate(source, SortedSet)
     entries = [] if found is None else _entries(found, wanted, query)
-    if entries:
-        space.at(target).put(target, of(entries))
-    else:
-        space.at(target).remove(target)
+    space.at(target).place(target, of(entries) if entries else None, RANGE_STORED)
     return len(entries)
 
 

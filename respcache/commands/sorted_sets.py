@@ -5,12 +5,14 @@ from typing import Final
 
 from respcache.commands.arguments import INT64_MAX, bounded, counted_keys, option, ranged
 from respcache.commands.doubles import double
+from respcache.commands.events import POPPED_HIGHEST, POPPED_LOWEST
 from respcache.commands.lists import pop_count
 from respcache.commands.registry import COUNTED, Flags, key_command, keys_command
 from respcache.commands.walking import ENDED, REPEATED_MAX, cursor, scan_options
 from respcache.errors import CommandError, OutOfRange, SyntaxRefused
 from respcache.reply import NULL_ARRAY, Pairs, Reply
 from respcache.resp.encode import float_text
+from respcache.store.events import DELETED
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
 from respcache.store.ranking import Entry
@@ -195,6 +197,9 @@ def take_first(space: Keyspace, keys: list[bytes], *, lowest: bool, count: int) 
         if found is not None:
             taken = take(partition, key, found, lowest=lowest, count=count)
             partition.rewrite([b"ZREM", key, *(member for _, member in taken)])
+            partition.happened(POPPED_LOWEST if lowest else POPPED_HIGHEST, key)
+            if key not in partition.values:
+                partition.happened(DELETED, key)
             return key, taken
     return None
 

@@ -98,7 +98,7 @@ def shown(entries: list[Entry]) -> list[Reply]:
 
 def group_at(partition: Partition, key: bytes, name: bytes, *, where: str = "") -> tuple[Stream, Group]:
     """Give the stream at key and its group of that name. Raises WrongType or NoGroup."""
-    found = partition.aggregate(key, Stream)
+    found = partition.read_aggregate(key, Stream)
     group = None if found is None else found.groups.get(name)
     if found is None or group is None:
         raise NoGroup(f"No such key '{shown_name(key)}' or consumer group '{shown_name(name)}'{where}")

@@ -3,6 +3,7 @@
 from typing import Final
 
 from respcache.commands.arguments import integer, option, ranged
+from respcache.commands.events import CONSUMER_MADE
 from respcache.commands.registry import Flags, KeySpec, command, family, key_command
 from respcache.commands.session import Session
 from respcache.commands.stream_arguments import (
@@ -21,7 +22,7 @@ from respcache.commands.stream_arguments import (
 from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.reply import NULL_ARRAY, OK, Reply, Status
 from respcache.store.partition import Argv, Partition
-from respcache.store.stream_groups import Group
+from respcache.store.stream_groups import Consumer, Group
 from respcache.store.streams import UNKNOWN, Stream
 
 SECOND: Final = KeySpec(2, 2, 1)
@@ -226,7 +227,7 @@ def xclaim(partition: Partition, argv: Argv) -> Reply:
             count = options.retries
         elif not options.only_ids:
             count += 1
-        group.give(number, group.consumer(name, seen), at, count)
+        group.give(number, consumer_of(partition, argv[1], group, name, seen), at, count)
         claimed.append(number)
     if claimed or gone or touched:
         partition.changed = True
@@ -252,13 +253,21 @@ def xautoclaim(partition: Partition, argv: Argv) -> Reply:
             gone.append(number)
         elif not least_ms or now - delivery.at_unix_ms >= least_ms:
             claimed.append(number)
-            group.give(number, group.consumer(name, now), now, delivery.count + (not only_ids))
+            consumer = consumer_of(partition, argv[1], group, name, now)
+            group.give(number, consumer, now, delivery.count + (not only_ids))
     for number in gone:
         group.forget(number)
     if claimed or gone:
         partition.changed = True
         tell(partition, argv, group, claimed, gone, now if claimed else -1)
     return [id_text(cursor), _claims(found, claimed, only_ids=only_ids), [id_text(number) for number in gone]]
+
+
+def consumer_of(partition: Partition, key: bytes, group: Group, name: bytes, seen_unix_ms: int) -> Consumer:
+    """Give the consumer of that name, a new one if there was none, which is an event."""
+    if name not in group.consumers:
+        partition.happened(CONSUMER_MADE, key)
+    return group.consumer(name, seen_unix_ms)
 
 
 def tell(  # the outcome of a command, in its parts

@@ -5,7 +5,7 @@ from typing import Final
 from respcache.commands.arguments import integer, option
 from respcache.commands.registry import STREAMS, Awaited, Flags, keys_command
 from respcache.commands.stream_arguments import group_at, id_text, shown, strict_id
-from respcache.commands.stream_groups import tell
+from respcache.commands.stream_groups import consumer_of, tell
 from respcache.errors import CommandError, SyntaxRefused
 from respcache.reply import NULL_ARRAY, Named, Reply, Waits
 from respcache.store.keyspace import Keyspace
@@ -183,10 +183,10 @@ def xreadgroup(space: Keyspace, argv: Argv) -> Reply:
         if start == ID_MAX:
             if not found.length or found.top <= group.last:
                 continue
-            consumer = group.consumer(wish.consumer, now)
+            consumer = consumer_of(partition, key, group, wish.consumer, now)
             reply, given = _deliver(found, group, consumer, wish, now)
         else:
-            consumer = group.consumer(wish.consumer, now)
+            consumer = consumer_of(partition, key, group, wish.consumer, now)
             reply, given = _history(found, consumer, start, wish.count, now)
         partition.changed = True
         tell(partition, [b"", key, name, wish.consumer], group, given, [], now)
@@ -229,7 +229,7 @@ def _history(
 
 def _read_start(space: Keyspace, key: bytes, text: bytes) -> int:
     """Give the id behind which XREAD reads. Raises CommandError."""
-    found = space.at(key).aggregate(key, Stream)
+    found = space.at(key).read_aggregate(key, Stream)
     word = text.partition(b"\0")[0]
     if word == b"$":
         return 0 if found is None else found.last

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from respcache.commands.arguments import CLOCKS, deadline_unix_ms, integer, option
+from respcache.commands.events import EXPIRE, WRITTEN
 from respcache.commands.registry import ALL, PAIRS, Flags, Merge, key_command, keys_command
 from respcache.errors import CommandError, SyntaxRefused, WrongArity
 from respcache.reply import OK, Reply
+from respcache.store.events import EXPIRED, MADE
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import NEVER_UNIX_MS, Argv, Partition
 from respcache.store.values import STRING_MAX_BYTES
@@ -123,7 +125,7 @@ def mset(space: Keyspace, argv: Argv) -> Reply:
     """Set the string values of several keys."""
     for key, value in _pairs(argv, "mset"):
         partition = space.at(key)
-        partition.put(key, value)
+        partition.place(key, value, WRITTEN)
         partition.rewrite([b"SET", key, value])
     return OK
 
@@ -135,7 +137,7 @@ def msetnx(space: Keyspace, argv: Argv) -> Reply:
     if any(space.at(key).value(key) is not None for key, _ in pairs):
         return 0
     for key, value in pairs:
-        space.at(key).put(key, value)
+        space.at(key).place(key, value, WRITTEN)
     return 1
 
 
@@ -202,7 +204,9 @@ def _set_with(partition: Partition, key: bytes, value: bytes, options: Options) 
 
 def _put_until(partition: Partition, key: bytes, value: bytes, deadline: int) -> None:
     if deadline <= partition.ledger.now_unix_ms:
-        partition.delete(key)
+        if not partition.delete(key):
+            for event in (MADE, WRITTEN, EXPIRE, EXPIRED):
+                partition.happened(event, key)
         return
     partition.put(key, value)
     partition.expire_at(key, deadline)

@@ -19,9 +19,10 @@ class Messenger:
         exchange.wake = self._wake
 
     def _wake(self) -> None:
-        self._loop.call_soon(self._flush)
+        self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send all that there is to send."""
         for effect in self.exchange.flush():
             match effect:
                 case Push(subscriber, wire):

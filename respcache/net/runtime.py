@@ -62,6 +62,7 @@ from respcache.net.rotation import Rotation
 from respcache.net.search import Search
 from respcache.net.server import Server
 from respcache.net.views import node_id, node_views
+from respcache.notifying import Notifier
 from respcache.pausing import Pauses
 from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
@@ -226,6 +227,15 @@ class Runtime:
             call_at=self._loop.call_at,
             backlog_max_bytes=cluster.unacked_limit_bytes,
         )
+        self.notifier: Final = Notifier(
+            self.store,
+            self.router.held,
+            publish=self.exchange.spread,
+            flush=self.replicator.messenger.flush,
+            soon=self._loop.call_soon,
+        )
+        self.notifier.choose(server.notify_keyspace_events)
+        self.exchange.adopt = self._adopt_events
         self.memory: Final = Memory(self.store, deleted=self.replicator.wake, soon=self._loop.call_soon)
         self.memory.configure(server)
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
@@ -377,10 +387,23 @@ class Runtime:
     def _take_settings(self, config: Config) -> None:
         self.server.configure(config.server)
         self.memory.configure(config.server)
+        letters = config.server.notify_keyspace_events
+        if letters != self.notifier.letters:
+            self.notifier.choose(letters)
+            self.exchange.choose(letters, int(time() * 1000))
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
         self.scripts.library.size_max_bytes = config.server.lua_scripts_max_bytes
+
+    def _adopt_events(self, letters: str) -> None:
+        """Publish the keyspace events that have been chosen through another node."""
+        try:
+            self.notifier.choose(letters)
+        except ValueError:  # a later version has more of them
+            log.warning("other nodes publish keyspace events that this one does not know: %s", letters)
+        else:
+            self.settings.settle({"notify-keyspace-events": letters})
 
     def _on_event(self, event: Event) -> None:  # one case for each event
         self.tally.count(event)

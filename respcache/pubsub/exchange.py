@@ -27,7 +27,7 @@ from respcache.pubsub.audience import (
 )
 from respcache.pubsub.gathering import Gathering
 from respcache.pubsub.peer import Peer
-from respcache.pubsub.wire import Asked, Counted, Heard, Name, Published, Told, decode, encode
+from respcache.pubsub.wire import NO_CHOICE, Asked, Choice, Counted, Heard, Name, Published, Told, decode, encode
 from respcache.resp.encode import bulk, integer
 
 MEMORY_MAX_BYTES: Final = 256 * 1024 * 1024
@@ -73,6 +73,10 @@ class Exchange:
         """What names and subscriptions of clients of this node may take."""
         self.wake: Callable[[], None] = _asleep
         """Set by whoever flushes."""
+        self.choice: Choice = NO_CHOICE
+        """Which keyspace events all nodes are to publish, and since when."""
+        self.adopt: Callable[[str], None] = _indifferent
+        """Called when another node knows of a later choice; set by whoever publishes them."""
         self.published = 0
         """Messages published through this node."""
         self.delivered = 0
@@ -165,16 +169,25 @@ class Exchange:
             return receivers
         own = self.take(publisher)
         gathering = Gathering(len(peers), [receivers], lambda totals: own + integer(totals[0]))
-        self.sent += len(peers)
-        for name in peers:
-            peer = self._peers[name]
-            peer.publish(kind, channel, payload, gathering)
-            self._soil(name, peer)
+        self._pass_on(kind, channel, payload, peers, gathering)
         return gathering
+
+    def spread(self, channel: bytes, payload: bytes) -> None:
+        """Publish what nobody wants to have counted."""
+        tables, peers = self.audiences.tables, set[str]()
+        if channel not in tables[Kind.CHANNEL] and not tables[Kind.PATTERN]:
+            return
+        self._put_out(Kind.CHANNEL, channel, payload, peers)
+        if peers:
+            self._pass_on(Kind.CHANNEL, channel, payload, peers, Gathering(len(peers), [0], _uncounted))
 
     def deliver(self, kind: Kind, channel: bytes, payload: bytes) -> int:
         """Publish to this node's own clients only, and return how many subscriptions it was for."""
         return self._put_out(kind, channel, payload, None)
+
+    def choose(self, letters: str, now_unix_ms: int) -> None:
+        """Have all nodes publish these keyspace events from now on."""
+        self._take_choice((max(now_unix_ms, self.choice[0] + 1), letters))
 
     def count(self, kind: Kind, names: list[bytes], finish: Callable[[list[int]], bytes]) -> Pending:
         """Count the clients in the cluster that listen to each name, and reply with what `finish` makes of that.
@@ -195,6 +208,7 @@ class Exchange:
         self.disconnect(name)
         peer = self._peers.setdefault(name, Peer())
         self._epoch += 1
+        peer.tell_choice(self.choice)
         peer.connect(self._epoch, [(kind, known) for kind in Kind for known in self.audiences.here(kind)])
         self._soil(name, peer)
 
@@ -254,6 +268,14 @@ class Exchange:
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _pass_on(self, kind: Kind, channel: bytes, payload: bytes, peers: set[str], gathering: Gathering) -> None:
+        """Have a message published by other nodes, whose counts the gathering gets."""
+        self.sent += len(peers)
+        for name in peers:
+            peer = self._peers[name]
+            peer.publish(kind, channel, payload, gathering)
+            self._soil(name, peer)
+
     def _put_out(self, kind: Kind, channel: bytes, payload: bytes, peers: set[str] | None) -> int:
         """Put a message out to the clients of this node, count them, and note which peers have some."""
         receivers = 0
@@ -301,11 +323,21 @@ class Exchange:
         if peer.begins_anew(told):
             self._clear(name, peer)
         joined, gone = peer.hear(told)
+        if told.choice > self.choice:
+            self._take_choice(told.choice)
+            self.adopt(told.choice[1])
         for kind, known in joined:
             self.audiences.peer_joins(kind, known, name)
         for kind, known in gone:
             self.audiences.peer_quits(kind, known, name)
         self._soil(name, peer)
+
+    def _take_choice(self, choice: Choice) -> None:
+        self.choice = choice
+        for name, peer in self._peers.items():
+            if peer.connected:
+                peer.tell_choice(choice)
+                self._soil(name, peer)
 
     def _clear(self, name: str, peer: Peer) -> None:
         """Take all that a peer has told out of the tables."""
@@ -321,6 +353,15 @@ class Exchange:
         if not self._woken:
             self._woken = True
             self.wake()
+
+
+def _uncounted(_totals: list[int]) -> bytes:
+    """Reply to nobody."""
+    return b""
+
+
+def _indifferent(_letters: str) -> None:
+    """Publish no keyspace events in any case."""
 
 
 def _asleep() -> None:

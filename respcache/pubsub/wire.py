@@ -17,6 +17,10 @@ ITEMS_BYTES: Final = 1024 * 1024
 
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name: TypeAlias = tuple[Kind, bytes]
+Choice: TypeAlias = tuple[Number, Annotated[str, msgspec.Meta(max_length=64)]]
+"""Which keyspace events all nodes are to publish, in letters, behind the time of the choice in Unix milliseconds. The
+greater of two holds."""
+NO_CHOICE: Final[Choice] = (0, "")
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -28,6 +32,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """0, 1, 2 ... within the epoch; 0 stands for: forget what I told before."""
     joined: Annotated[list[Name], msgspec.Meta(max_length=NAMES_MAX)]
     quit: Annotated[list[Name], msgspec.Meta(max_length=NAMES_MAX)]
+    choice: Choice = NO_CHOICE
+    """What the sender knows to have been chosen last."""
 
 
 class Heard(msgspec.Struct, frozen=True, array_like=True, tag=1):

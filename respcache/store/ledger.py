@@ -3,6 +3,7 @@
 import random
 from typing import Final
 
+from respcache.store.events import Journal
 from respcache.store.usage import Usage
 
 UNLIMITED: Final = 2**62 - 1
@@ -32,6 +33,7 @@ class Ledger:
         "expired_active",
         "expired_lazy",
         "full",
+        "journal",
         "limit_bytes",
         "limits",
         "lookups",
@@ -41,6 +43,7 @@ class Ledger:
         "peak_bytes",
         "rng",
         "usage",
+        "weighing",
         "weight_bytes",
     )
 
@@ -61,8 +64,12 @@ class Ledger:
         self.usage: Final = Usage(self)
         """How keys are used."""
         self.limits: Final = limits or Limits()
-        self.noting = False
+        self.weighing = False
         """Whether commands on keys have to note what they use and what that weighs."""
+        self.journal: Final = Journal()
+        """The events that somebody wants to hear of."""
+        self.noting = False
+        """Whether commands on keys have to note any of this; see `note_what_is_wanted`."""
         self.weight_bytes = 0
         """What all keys and values of this node take, estimated; see `scale`."""
         self.peak_bytes = 0
@@ -75,3 +82,7 @@ class Ledger:
         """Whether it is more, and nothing can be deleted for it: then commands that take memory are refused."""
         self.evicted = 0
         """Keys deleted for want of memory."""
+
+    def note_what_is_wanted(self) -> None:
+        """Find out anew whether commands on keys have to note anything."""
+        self.noting = self.weighing or self.journal.listening != 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
+from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
 from respcache.store.ledger import Ledger
 from respcache.store.values import Value
 
@@ -129,7 +130,15 @@ class Partition:
         found = self.values.get(key)
         if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
             self.ledger.misses += 1
+            self.happened(MISSED, key)
             return None
+        return found
+
+    def inspect(self, key: bytes) -> Value | None:
+        """Like `read`, for a command that asks how a key is kept: a miss is counted, and no event."""
+        self.ledger.lookups += 1
+        found = self.value(key)
+        self.ledger.misses += found is None
         return found
 
     def read_string(self, key: bytes) -> bytes | None:
@@ -139,6 +148,7 @@ class Partition:
         found = self.values.get(key)
         if found is None or (self.due_unix_ms <= ledger.now_unix_ms and self._is_over(key)):
             ledger.misses += 1
+            self.happened(MISSED, key)
             return None
         if type(found) is not bytes:
             raise WrongType
@@ -176,6 +186,17 @@ class Partition:
             self.expires.pop(key, None)
         self.changed = True
 
+    def place(self, key: bytes, value: Value | None, event: Event) -> None:
+        """Set or, with None, delete the value that a command on several keys has made, and tell of it."""
+        if value is None:
+            if self.remove(key):
+                self.happened(DELETED, key)
+            return
+        if key not in self.values:
+            self.happened(MADE, key)
+        self.put(key, value)
+        self.happened(event, key)
+
     def keep(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key has stays."""
         self.values[key] = value
@@ -206,6 +227,7 @@ class Partition:
         self.marks.pop(key, None)
         if self._copied:
             self._effects.append([b"DEL", key])
+        self.happened(EVICTED, key)
         self.ship(None)
 
     def gain(self, weight_bytes: int, keys: int) -> None:
@@ -247,6 +269,15 @@ class Partition:
         self.values[key] = value
         if deadline_unix_ms is not None:
             self._set_deadline(key, deadline_unix_ms)
+
+    def happened(self, event: Event, key: bytes) -> None:
+        """Note an event that does not follow from the command and its one key, if somebody wants to hear of it.
+
+        Copies, whose time stands at 0, say nothing: their primary does.
+        """
+        ledger = self.ledger
+        if ledger.journal.listening & event.kind and ledger.now_unix_ms:
+            ledger.journal.note(Happening(self.number, self.database, self._log, key, event))
 
     def rewrite(self, argv: Argv) -> None:
         """Tell the copies this instead of the command's own argv; callable several times."""
@@ -353,5 +384,6 @@ class Partition:
         del self.values[key]
         del self.expires[key]
         self.changed = True
+        self.happened(EXPIRED, key)
         if self._copied:
             self._effects.append([b"DEL", key])

@@ -244,3 +244,54 @@ def test_long_lists_of_names_come_in_several_messages() -> None:
     assert known.wire == b"yes"
     assert [kind for sender, _, kind in town.traffic if sender == "a"].count("Told") == 3
     assert len(town["b"].audiences.tables[Kind.CHANNEL]) == 25_000
+
+
+def test_what_nobody_counts_reaches_the_same_clients() -> None:
+    """And goes over no link on whose other side nobody listens."""
+    town = Town("a", "b", "c")
+    near, far, other = Listener(), Listener(), Listener()
+    town.subscribe("a", near, Kind.CHANNEL, b"ch")
+    town.subscribe("b", far, Kind.PATTERN, b"c*")
+    town.subscribe("c", other, Kind.CHANNEL, b"other")
+    town.traffic.clear()
+    town["a"].spread(b"ch", b"m")
+    town["a"].spread(b"nobody", b"m")
+    town.settle()
+    assert (near.take(), far.take(), other.take()) == (message(b"ch"), PMESSAGE, b"")
+    assert town.traffic == [("a", "b", "Published"), ("b", "a", "Counted")]
+
+
+def test_the_last_choice_of_events_holds_everywhere() -> None:
+    """Whoever made it, on nodes that were cut off meanwhile, too; and it is confirmed once all know of it."""
+    town = Town("a", "b", "c")
+    adopted: dict[str, list[str]] = {name: [] for name in "abc"}
+    for name, node in town.nodes.items():
+        node.adopt = adopted[name].append
+    town["a"].choose("KEA", 1_000)
+    known = town["a"].when_known(b"+OK\r\n")
+    assert not there(known)
+    town.settle()
+    assert there(known)
+    town.cut("a", "c")
+    town.cut("b", "c")
+    town["b"].choose("K$", 900)
+    town["c"].choose("Ex", 950)
+    town.settle()
+    assert adopted == {"a": ["K$"], "b": ["KEA"], "c": ["KEA"]}
+    town.link("a", "c")
+    town.settle()
+    town.link("b", "c")
+    town.settle()
+    assert {node.choice[1] for node in town.nodes.values()} == {"K$"}
+
+
+def test_a_choice_that_was_made_when_the_node_started_is_its_own() -> None:
+    """Nodes whose files say different things do not overrule each other."""
+    town = Town("a", "b")
+    adopted: list[str] = []
+    for node in town.nodes.values():
+        node.adopt = adopted.append
+    town.cut("a", "b")
+    town.link("a", "b")
+    town.settle()
+    assert adopted == []
