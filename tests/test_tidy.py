@@ -29,6 +29,7 @@ LAYERS: Final = {
     "testing": "clusters inside one process, for tests",
     "node": "what programs embed: a running node as an object",
     "net": "sockets, tasks and timers, and the parts of a node connected",
+    "driving": "what the keeper of partitions wants, carried out",
     "multi": "what clients queue between MULTI and EXEC, run",
     "assurance": "how many copies have what a client wrote, asked of all owners",
     "errands": "commands that other nodes ask this one to run",

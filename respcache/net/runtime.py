@@ -2,9 +2,9 @@
 
 What goes through them, from left to right:
 
-    clients ---> Server --> Executor --> Store --> effects --> Keeper --> Links --> peers
+    clients ---> Server --> Executor --> Store --> effects --> Keeper --> Driver --> Links --> peers
                                `--> Router --> Links --> owner
-    others ----> Membership (a thread of its own) --> events --> Replicator --> Keeper
+    others ----> Membership (a thread of its own) --> events --> Replicator --> Driver --> Keeper
                                `--> links that others dial --> Links
 """
 
@@ -207,7 +207,7 @@ class Runtime:
             self.membership,
             Greeting(self.name, run),
             self.exchange,
-            rerouted=self.announcer.routed,
+            routed=self.announcer.routed,
             sealing=self.sealing,
         )
         self.rotation: Final = None if self.sealing is None else self._rotation(self.sealing, cluster.keys_file)
@@ -219,7 +219,7 @@ class Runtime:
             locks=locks,
             stats=self.stats,
             table=self.keeper.table,
-            gate=self.replicator.gate,
+            gate=self.replicator.driver.gate,
             peers=self.replicator,
             timeout_s=cluster.command_timeout_s,
             redirect=server.redirect,
@@ -236,13 +236,13 @@ class Runtime:
         )
         self.notifier.choose(server.notify_keyspace_events)
         self.exchange.adopt = self._adopt_events
-        self.memory: Final = Memory(self.store, deleted=self.replicator.wake, soon=self._loop.call_soon)
+        self.memory: Final = Memory(self.store, deleted=self.replicator.driver.wake, soon=self._loop.call_soon)
         self.memory.configure(server)
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.executor.slow_us = server.slowlog_log_slower_than_us
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
-        self.replicator.router = self.router
+        self.replicator.driver.router = self.router
         answer_for_copies(self.host, self.router, self.replicator)
         self.server: Final = Server(
             server,
@@ -292,7 +292,7 @@ class Runtime:
             await self.monitor.listen(self._ports.http)
         await self.membership.open(self._ports.datagram, self._ports.stream)
         await self.server.listen(self._ports.client)
-        self.replicator.start()
+        self.replicator.driver.start()
         if self.search.only_itself:
             raise ConfigError(f"join names only this node itself: {', '.join(self.settings.config.cluster.join)}")
         self._searching = self._loop.create_task(self.search.run())
@@ -488,7 +488,7 @@ class Runtime:
             for partition in keyspace.partitions[first : first + SWEEP_PARTITIONS]:
                 if partition.serving and partition.sweep():
                     partition.ship(None)
-        self.replicator.wake()
+        self.replicator.driver.wake()
 
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:

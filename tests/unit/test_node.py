@@ -213,7 +213,7 @@ def test_whoever_waits_for_a_reply_is_not_left_waiting() -> None:
 
     async def scenario(node: Node) -> None:
         assert node._runtime is not None
-        node._runtime.replicator._locks.lock(b"z:1", [partition_of(b"k")])
+        node._runtime.router._locks.lock(b"z:1", [partition_of(b"k")])
         reader, writer = await asyncio.open_connection(*node.address)
         writer.write(b"PING\r\nGET k\r\n")
         assert await reader.readexactly(7) == b"+PONG\r\n"

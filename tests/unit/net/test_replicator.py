@@ -98,7 +98,7 @@ def test_what_has_waited_for_too_long_goes_back() -> None:
         asked(replicator, b"RESPCACHE.LOCK", b"y:1", b"1", b"0", K)
         late = asked(replicator, b"INCR", K, timeout_s=0.0)
         assert late == []
-        replicator.router.sweep()
+        replicator.driver.router.sweep()
         assert late == [(1, None)]
 
     alone(scenario)
@@ -123,7 +123,7 @@ def test_a_peer_that_nobody_knows_has_no_address() -> None:
         host, port = replicator.client_address("a")
         assert host == "127.0.0.1"
         assert port
-        assert replicator.gate([]) is None
+        assert replicator.driver.gate([]) is None
         replicator.unreachable("z")
 
     alone(scenario)
