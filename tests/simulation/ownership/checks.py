@@ -51,11 +51,11 @@ def check_all(world: World, clients: Iterable[Client]) -> None:
     record = record_of(world, world.live()[0].name)
     assert record is not None
     for partition, entry in enumerate(record.entries):
-        copies = {name: world.nodes[name].store.partitions.get(partition, {}) for name in entry.in_sync}
+        copies = {name: world.nodes[name].life.contents(partition) for name in entry.in_sync}
         if any(copy != copies[entry.primary] for copy in copies.values()):
             raise Violation(f"copies of {partition} differ: {copies}, {entry}")
         for sim in world.live():
-            if sim.name not in entry.in_sync and sim.store.partitions.get(partition):
+            if sim.name not in entry.in_sync and sim.life.contents(partition):
                 raise Violation(f"{sim.name} still has data of {partition}, which is {entry}")
             if (sim.keeper.serving[partition] is not None) != (sim.name == entry.primary):
                 raise Violation(f"{sim.name} serves {partition}: {entry}")

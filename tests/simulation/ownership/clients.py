@@ -12,9 +12,10 @@ from dataclasses import replace
 from respcache.cluster.ownership.slots import partition_of
 from simulation import linearizability
 from simulation.linearizability import Kind, Operation, Result, judge
+from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.ownership.store import ModelStore
-from simulation.ownership.world import SimNode, World
+from simulation.ownership.world import World, model_of
 
 THINK_S = (0.001, 0.04)
 RETRY_S = (0.002, 0.02)
@@ -50,7 +51,7 @@ class Writer:
 
     def check(self, sim: SimNode) -> None:
         """Compare what a store holds with what it may."""
-        self._judge(self._state(sim.store), f"at rest on {sim.name}")
+        self._judge(self._state(model_of(sim).store), f"at rest on {sim.name}")
 
     def _write(self, sim: SimNode) -> None:
         self._count += 1
@@ -157,7 +158,7 @@ class Counter:
 
     def check(self, sim: SimNode) -> None:
         """Compare what a store holds with the acknowledged, uncertain and unanswered increments, and judge all sums."""
-        held = sim.store.dump(self.partition, 0, self._key)
+        held = model_of(sim).store.dump(self.partition, 0, self._key)
         value, most = int(held or b"0"), self.acked + self.uncertain + self.pending
         if not self.acked <= value <= most:
             raise Violation(f"p={self.partition} {sim.name}: counted {value}, not {self.acked} to {most}")
@@ -201,7 +202,7 @@ class Register:
 
     def check(self, sim: SimNode) -> None:
         """Judge all replies, and the value at rest."""
-        self._history.check(self._world.now, sim.store.dump(self.partition, 0, self._key))
+        self._history.check(self._world.now, model_of(sim).store.dump(self.partition, 0, self._key))
 
     def _do(self, sim: SimNode, kind: Kind) -> None:
         self._count += 1

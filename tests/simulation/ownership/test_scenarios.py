@@ -14,7 +14,7 @@ from simulation.ownership.checks import at_rest, check_all, record_of, unrest
 from simulation.ownership.clients import primary_of
 from simulation.ownership.outcome import Outcome
 from simulation.ownership.views import LOOK_S, SUSPECT_S
-from simulation.ownership.world import World
+from simulation.ownership.world import World, model_of
 from simulation.replay import each_seed
 
 CONFIG = replace(MAJORITY, quorum=Quorum.AUTO)
@@ -306,7 +306,7 @@ def test_what_copies_have_confirmed_survives_though_writes_are_answered_at_once(
     for partition, number, wait in asked:
         if wait.done and wait.count:
             confirmed += 1
-            stored = world.nodes[record.entries[partition].primary].store.dump(partition, 0, b"key")
+            stored = model_of(world.nodes[record.entries[partition].primary]).store.dump(partition, 0, b"key")
             assert int(stored or b"0") >= number, (partition, number)
     assert confirmed > 100
     assert set(world.acknowledged) <= {wait for _, _, wait in asked}
@@ -328,7 +328,7 @@ def test_a_copy_that_differs_is_found_and_made_afresh(seed: int) -> None:
         entry = record.entries[partition]
         copy = world.nodes[next(name for name in entry.in_sync if name != entry.primary)]
         key = b"strange" if harm == b"strange" else b"key"
-        copy.store.restore(partition, 0, key, harm)
+        model_of(copy).store.restore(partition, 0, key, harm)
         spoilt[partition] = copy.name
     world.run(8.0)
     found = sorted(partition for effect in effects_of(world, Differed) for partition in effect.partitions)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from respcache.cluster.effects import Effect
-
 if TYPE_CHECKING:
-    from simulation.ownership.world import SimNode, World
+    from simulation.ownership.life import SimNode
+    from simulation.ownership.world import World
 
 LOOK_S = 0.1
 SUSPECT_S = (0.1, 0.5)
@@ -67,16 +66,16 @@ class Views:
         )
 
     def _judge(self, observer: "SimNode", target: "SimNode", *, reached: bool) -> None:
-        world, keeper = self._world, observer.keeper
+        world, life = self._world, observer.life
         view = self._views.setdefault((observer, target), _View())
         name, run = target.name, target.node.run
         if reached:
             if not view.up or view.suspected:
-                world.put(observer, lambda now: keeper.member_up(now, target.node))
+                world.input(observer, partial(life.member_up, target.node))
             view.up, view.suspect_at, view.suspected = True, None, False
         elif view.up and target in self._left:
             view.up = False
-            world.put(observer, lambda now: keeper.member_left(now, name, run))
+            world.input(observer, partial(life.member_down, name, run, left=True))
         elif view.up and view.suspect_at is None:
             view.suspect_at = world.now + world.rng.uniform(*SUSPECT_S)
             view.dead_at = view.suspect_at + world.rng.uniform(*DEAD_S)
@@ -84,11 +83,7 @@ class Views:
             view.up = view.suspected = False
             view.suspect_at = None
             world.wires.unlink(observer.name, name)
-            world.put(observer, lambda now: keeper.member_down(now, name, run))
+            world.input(observer, partial(life.member_down, name, run, left=False))
         elif view.up and view.suspect_at is not None and not view.suspected and world.now >= view.suspect_at:
             view.suspected = True
-            world.put(observer, partial(_suspected, observer, target))
-
-
-def _suspected(observer: "SimNode", target: "SimNode", now: float) -> list[Effect]:
-    return observer.keeper.member_suspect(now, target.name, target.node.run)
+            world.input(observer, partial(life.member_suspect, name, run))

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from respcache.cluster.effects import Effect, Send
-
 if TYPE_CHECKING:
-    from simulation.ownership.world import SimNode, World
+    from simulation.ownership.life import SimNode
+    from simulation.ownership.world import World
 
 LATENCY_S = (0.000_1, 0.000_6)
 RELINK_S = (0.001, 0.02)
@@ -74,7 +73,7 @@ class Wires:
         for here, there in ((one, other), (other, one)):
             self._stalled.pop((here, there), None)
             sim = self._world.nodes[here]
-            self._world.put(sim, partial(_disconnected, sim, there))
+            self._world.input(sim, partial(sim.life.link_down, there))
         self.link_later(one, other)
 
     def link_later(self, one: str, other: str) -> None:
@@ -97,18 +96,18 @@ class Wires:
 
     def _connect(self, sim: "SimNode", peer: "SimNode", pair: frozenset[str], generation: int) -> None:
         if self._links.get(pair) == generation:
-            self._world.put(sim, lambda now: sim.keeper.peer_connected(now, peer.name))
+            self._world.input(sim, partial(sim.life.link_up, peer.name))
 
-    def transmit(self, sender: "SimNode", send: Send) -> None:
+    def transmit(self, sender: "SimNode", peer: str, frame: bytes) -> None:
         """Put a frame on a link."""
-        generation = self._links.get(frozenset((sender.name, send.peer)))
+        generation = self._links.get(frozenset((sender.name, peer)))
         if generation is None:
             return
-        way = (sender.name, send.peer)
+        way = (sender.name, peer)
         if way in self.cuts:
-            self._stalled[way].append((generation, send.frame))
+            self._stalled[way].append((generation, frame))
         else:
-            self._deliver(way, generation, send.frame)
+            self._deliver(way, generation, frame)
 
     def _deliver(self, way: tuple[str, str], generation: int, frame: bytes) -> None:
         world = self._world
@@ -123,8 +122,4 @@ class Wires:
             self._stalled[way].append((generation, frame))
             return
         sim = self._world.nodes[receiver]
-        self._world.put(sim, lambda now: sim.keeper.receive(now, sender, frame))
-
-
-def _disconnected(sim: "SimNode", peer: str, now: float) -> list[Effect]:
-    return sim.keeper.peer_disconnected(now, peer)
+        self._world.input(sim, partial(sim.life.receive, sender, frame))

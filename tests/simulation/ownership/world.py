@@ -9,44 +9,28 @@ how they reach each other in `wires`.
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, partial
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.effects import (
-    Acknowledged,
-    Differed,
-    Drained,
-    Dropped,
-    Effect,
-    Forced,
-    ForeignCluster,
-    Formed,
-    Recreated,
-    Resolved,
-    Send,
-)
+from respcache.cluster.effects import Effect
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Node, Record
 from respcache.cluster.ownership.ring import place
-from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.waits import Wait
-from simulation.ownership.outcome import Outcome, Violation
+from simulation.ownership.life import Life, SimNode
+from simulation.ownership.model import Done, Hear, Model
+from simulation.ownership.outcome import Violation
 from simulation.ownership.store import ModelStore
 from simulation.ownership.views import Views
 from simulation.ownership.wires import Wires
 
-TURN_S = (0.0, 0.000_3)
-"""How long a turn of the event loop goes on after the first input."""
 WAKE_S = (0.0, 0.005)
 """How long a node that was paused is busy with what had arrived before it looks at its timers."""
 NODES_MAX = 5
 RATE = (0.98, 1.02)
 """How fast clocks run: far worse than real ones, and within what leases allow for."""
-
-Done = Callable[[Outcome], None]
-Hear = Callable[[int | bool], None]
 
 place_once = cache(place)
 
@@ -62,38 +46,20 @@ class Placement(TargetCache):
 PLACEMENT = Placement()
 
 
-@dataclass(eq=False)
-class SimNode:
-    """One life of one node."""
-
-    node: Node
-    store: ModelStore
-    keeper: Keeper
-    origin_s: float
-    rate: float
-    alive: bool = True
-    paused: bool = False
-    drained: bool = False
-    leaving: bool = False
-    turning: bool = False
-    tick_at: float = float("inf")
-    waiting: list[Callable[[], None]] = field(default_factory=list)
-    """What arrived while it was paused."""
-    gates: dict[Gate, list[Done]] = field(default_factory=dict)
-    """What to tell to whom when a gate opens or fails, or the node dies."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.node.name
+Build = Callable[["World", SimNode, KeeperConfig, random.Random], Life]
+"""Makes what a node consists of, of its settings and its dice."""
 
 
 class World:
     """The cluster, its network, and the true time."""
 
-    def __init__(self, seed: int, config: KeeperConfig, *, keeper: type[Keeper] = Keeper) -> None:
+    def __init__(
+        self, seed: int, config: KeeperConfig, *, keeper: type[Keeper] = Keeper, build: Build | None = None
+    ) -> None:
+        """Nodes are models unless `build` makes them."""
         self.rng = random.Random(seed)
-        self.config, self._keeper = config, keeper
+        self.config, self.keeper = config, keeper
+        self._build = build or (lambda world, sim, config, dice: Model(world, sim, keeper, config, dice))
         self.now = 100.0
         self.nodes: dict[str, SimNode] = {}
         """The present or last life of each name."""
@@ -152,13 +118,12 @@ class World:
         """Start a node, or start it again without its memory."""
         self._runs += 1
         node = Node(name, self._runs, weight)
-        store = ModelStore()
-        config = replace(self.config, seeded=seeded)
-        keeper = self._keeper(node, config, store, random.Random(self.rng.random()), ())
-        keeper._placement = keeper._holdings._placement = PLACEMENT
-        sim = SimNode(node, store, keeper, self.rng.uniform(0, 1e5), self.rng.uniform(*RATE))
+        dice = random.Random(self.rng.random())
+        sim = SimNode(node, self.rng.uniform(0, 1e5), self.rng.uniform(*RATE))
+        sim.life = self._build(self, sim, replace(self.config, seeded=seeded), dice)
+        sim.keeper._placement = sim.keeper._holdings._placement = PLACEMENT
         self.nodes[name] = sim
-        self.put(sim, keeper.start)
+        self.put(sim, sim.keeper.start)
         for other in self.live():
             if other is not sim:
                 self.wires.link_later(name, other.name)
@@ -168,10 +133,7 @@ class World:
         """Let a node die without a word."""
         sim = self.nodes[name]
         sim.alive = False
-        for dones in sim.gates.values():
-            for done in dones:
-                done(Outcome.UNCERTAIN)
-        sim.gates.clear()
+        sim.life.end()
         waiting, sim.waiting = sim.waiting, []
         for arrival in waiting:
             arrival()
@@ -196,9 +158,9 @@ class World:
             return
         waiting, sim.waiting = sim.waiting, []
         if self.rng.random() < 0.3:
-            self._tick(sim)
+            sim.life.go_on()
         else:
-            self.after(WAKE_S, lambda: self._tick(sim))
+            self.after(WAKE_S, sim.life.go_on)
         for arrival in waiting:
             arrival()
 
@@ -212,31 +174,13 @@ class World:
         self, sim: SimNode, partition: int, argv: list[bytes], done: Done, *, hear: Hear = lambda _: None
     ) -> None:
         """Run a write at a node, as its executor would; `hear` gets the reply, which counts once `done` says so."""
-        self.arrive(sim, partial(self._execute, sim, partition, argv, done, hear))
+        self.arrive(sim, partial(model_of(sim).execute, partition, argv, done, hear))
 
     def read(self, sim: SimNode, partition: int, look: Callable[[ModelStore], None], done: Done) -> None:
         """Let `look` see the store of a node, and wait until what it shows is safe."""
-        self.arrive(sim, partial(self._read, sim, partition, look, done))
+        self.arrive(sim, partial(model_of(sim).read, partition, look, done))
 
-    def _execute(self, sim: SimNode, partition: int, argv: list[bytes], done: Done, hear: Hear) -> None:
-        if not self._serves(sim, partition) or partition in sim.keeper.holdings.congestion.partitions:
-            done(Outcome.REFUSED)
-            return
-        log = sim.keeper.serving[partition]
-        assert log is not None
-        hear(sim.store.execute(partition, 0, argv))
-        if log.streams:
-            log.append(0, argv)
-        self._answer(sim, partition, done)
-
-    def _read(self, sim: SimNode, partition: int, look: Callable[[ModelStore], None], done: Done) -> None:
-        if not self._serves(sim, partition):
-            done(Outcome.REFUSED)
-            return
-        look(sim.store)
-        self._answer(sim, partition, done)
-
-    def _serves(self, sim: SimNode, partition: int) -> bool:
+    def serves(self, sim: SimNode, partition: int) -> bool:
         """Whether a node would serve a partition now. Raises Violation if somebody else would, too."""
         log = sim.keeper.serving[partition]
         if not sim.alive or log is None or not sim.keeper.leased(self.clock(sim)):
@@ -251,16 +195,6 @@ class World:
                 raise Violation(f"t={self.now:.3f} both {sim.name} and {other.name} serve {partition}")
         return True
 
-    def _answer(self, sim: SimNode, partition: int, done: Done) -> None:
-        log = sim.keeper.serving[partition]
-        assert log is not None
-        gate = sim.keeper.gate([log])
-        if gate is None:
-            done(Outcome.SAFE)
-        else:
-            sim.gates.setdefault(gate, []).append(done)
-        self._turn(sim)
-
     # Driving
 
     def arrive(self, sim: SimNode, arrival: Callable[[], None]) -> None:
@@ -270,6 +204,14 @@ class World:
         else:
             arrival()
 
+    def input(self, sim: SimNode, heard: Callable[[], None]) -> None:
+        """Let a node hear of something, now or when it goes on, if it lives then."""
+        self.arrive(sim, partial(self._input, sim, heard))
+
+    def _input(self, sim: SimNode, heard: Callable[[], None]) -> None:
+        if sim.alive:
+            heard()
+
     def put(self, sim: SimNode, put_in: Callable[[float], list[Effect]]) -> None:
         """Put something into a keeper, now or when it goes on, and carry out what it wants."""
         self.arrive(sim, partial(self._put, sim, put_in))
@@ -277,58 +219,24 @@ class World:
     def _put(self, sim: SimNode, put_in: Callable[[float], list[Effect]]) -> None:
         if not sim.alive:
             return
-        self._carry_out(sim, put_in(self.clock(sim)))
-        self._turn(sim)
+        sim.life.perform(put_in(self.clock(sim)))
 
-    def _carry_out(self, sim: SimNode, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Send():
-                    self.wires.transmit(sim, effect)
-                case Resolved():
-                    for gate in effect.gates:
-                        for done in sim.gates.pop(gate):
-                            done(Outcome.SAFE if gate.committed else Outcome.UNCERTAIN)
-                case Acknowledged():
-                    self.acknowledged += effect.waits
-                case Drained():
-                    sim.drained = True
-                    self.after((0.0, 0.01), lambda: self._depart(sim))
-                case Dropped() | Formed() | Recreated() | Differed() | ForeignCluster() | Forced():
-                    self.effects.append((self.now, sim.name, effect))
-                case _:
-                    pass
+    def drained(self, sim: SimNode) -> None:
+        """Let a node end that has handed everything over."""
+        sim.drained = True
+        self.after((0.0, 0.01), lambda: self._depart(sim))
 
     def _depart(self, sim: SimNode) -> None:
         if sim.alive:
             self.kill(sim.name)
             self.views.left(sim)
 
-    def _turn(self, sim: SimNode) -> None:
-        if not sim.turning:
-            sim.turning = True
-            self.after(TURN_S, lambda: self.arrive(sim, partial(self._flush, sim)))
-        self._arm(sim)
+    def told(self, sim: SimNode, effect: Effect) -> None:
+        """Remember what a node has said."""
+        self.effects.append((self.now, sim.name, effect))
 
-    def _arm(self, sim: SimNode) -> None:
-        due = self.now + max(0.000_05, (sim.keeper.deadline - self.clock(sim)) / sim.rate)
-        if due < sim.tick_at:
-            sim.tick_at = due
-            self.at(due, lambda: self._ring(sim, due))
 
-    def _flush(self, sim: SimNode) -> None:
-        sim.turning = False
-        if sim.alive:
-            self._carry_out(sim, sim.keeper.flush(self.clock(sim)))
-            self._arm(sim)
-
-    def _ring(self, sim: SimNode, due: float) -> None:
-        """Let a timer go off, unless an earlier one took its place, or the node is paused."""
-        if sim.tick_at == due and not sim.paused:
-            self._tick(sim)
-
-    def _tick(self, sim: SimNode) -> None:
-        sim.tick_at = float("inf")
-        if sim.alive and not sim.paused:
-            now = self.clock(sim) + 1e-6  # a real timer never fires early; the conversion of clocks may
-            self._put(sim, lambda _: sim.keeper.tick(now) if now >= sim.keeper.deadline else [])
+def model_of(sim: SimNode) -> Model:
+    """Give a node that is a model."""
+    assert isinstance(sim.life, Model)
+    return sim.life
