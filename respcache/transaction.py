@@ -10,7 +10,9 @@ that has the client runs the transaction:
 
 Nobody sees the keys in between: their partitions serve no other command while locked.
 There is no deadlock: everyone locks in ascending order, so whoever holds the highest of
-the wanted partitions waits for nobody, and every wait has a deadline. Until the first
+the wanted partitions waits for nobody, and every wait has a deadline. What was read is
+told once all owners have committed, who thereby say that their locks have held under a
+lease, and that copies have what was read. Until the first
 write goes out a failure changes nothing and the command is tried again. What a crash does
 after that:
 
@@ -113,17 +115,18 @@ class Participant:
     def commit(self, order: Order) -> list[Log] | None:
         """Run `COMMIT transaction (database key entry)... (!database key event)...`: write (no entry deletes), unlock.
 
-        The logs are those whose acks the answer waits for; None if it must wait for a lease.
-        An order whose locks are void is refused, and what is left of them unlocked.
+        The logs are those whose acks the answer waits for, of keys that were only read as well: what was seen must
+        not be lost any more. None if it must wait for a lease. An order whose locks are void is refused, and what is
+        left of them unlocked; so is one that writes nothing, if there is no lease: a node that is cut off keeps nothing
+        locked, but cannot say that nobody else has served the keys meanwhile.
         """
         _, transaction, *words = order.argv
-        if not self._locks.holds(transaction, order.partitions):
+        if not self._locks.holds(transaction, order.partitions) or not (words or self._locks.leased):
             self.abandon(order)
             order.refuse()
             return []
-        if words and not self._locks.leased:
+        if not self._locks.leased:
             return None
-        logs: list[Log] = []
         for number, key, entry in zip(words[::3], words[1::3], words[2::3], strict=True):
             database = int(number.removeprefix(HAPPENED))
             partition = self._store.keyspace(database).at(key)
@@ -134,10 +137,9 @@ class Participant:
             self._copies.restore(partition.number, database, key, entry or None)
             partition.rewrite(entry_effect(partition, key))
             partition.ship(None)
-            if (log := partition.awaits()) is not None:
-                logs.append(log)
         self._locks.release(order.partitions)
-        return logs
+        partitions = [space.partitions[number] for space in self._store.used() for number in order.partitions]
+        return [log for partition in partitions if (log := partition.awaits()) is not None]
 
     def abandon(self, order: Order) -> None:
         """Unlock what a commit that is never carried out would have unlocked. Other orders have locked nothing."""
@@ -329,12 +331,12 @@ class Transaction:
             arrived()
 
     def _end(self, commits: list[Order], wire: bytes | None, *, wrote: bool) -> None:
-        refused = sum(commit.refused for commit in commits)
-        if wire is None or (
-            refused and (refused == len(commits) or not wrote)
-        ):  # what is refused is certainly not done
+        """Answer if everybody has committed, which says that all locks have held until now."""
+        failed = [commit for commit in commits if commit.refused or commit.wire != OK.wire]
+        undone = not wrote or all(commit.refused for commit in commits)  # what is refused is certainly not done
+        if wire is None or (failed and undone):
             self._again(self._order)
-        elif wrote and any(commit.wire != OK.wire for commit in commits):
+        elif failed:
             self._order.fail(Uncertain("An owner was lost while the command was committed to several"))
         else:
             self._order.resolve(wire)

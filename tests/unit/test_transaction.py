@@ -14,6 +14,7 @@ from respcache.resp.encode import bulk, integer
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.transaction import Participant
+from unit.alone import NotedLog
 from unit.neighbours import NAMES, TIMEOUT_S, Street, arrived, key_of
 
 A, B, C = (key_of(name) for name in NAMES)
@@ -168,8 +169,23 @@ def test_what_is_only_unlocked_needs_no_lease() -> None:
     locks.open(partition_of(B), None)
     locks.lock(b"a:1", [partition_of(B)])
     locks.suspend()
-    assert participant.commit(lock_order(COMMIT.name, b"a:1")) == []
+    commit = lock_order(COMMIT.name, b"a:1")
+    assert participant.commit(commit) == []
     assert partition_of(B) not in locks.held
+    assert commit.refused, "another node may have served the key meanwhile, so what was read of it is worth nothing"
+
+
+def test_what_was_read_must_be_safe_before_it_is_told() -> None:
+    """A commit that writes nothing waits for what others have written before."""
+    store = Store()
+    store.keyspace(0)
+    locks = Locks(store, run=b"n:1")
+    participant = Participant(store, locks, Copies(store))
+    log = NotedLog()
+    log.clean = False
+    locks.open(partition_of(B), log)
+    locks.lock(b"a:1", [partition_of(B)])
+    assert participant.commit(lock_order(COMMIT.name, b"a:1")) == [log]
 
 
 def test_an_owner_whose_lease_has_lapsed_writes_when_it_is_renewed() -> None:
@@ -205,7 +221,7 @@ def test_an_owner_that_is_lost_before_it_has_locked_is_tried_again() -> None:
 
 
 def test_an_owner_that_is_lost_while_it_writes_leaves_the_outcome_uncertain() -> None:
-    """The client is told; a command that wrote nothing has its certain reply all the same."""
+    """The client is told; a command that wrote nothing is run again, for nobody says that the locks have held."""
     street = Street()
     client = street.client()
     street.ask(client, b"SET", B, b"v")
@@ -218,6 +234,11 @@ def test_an_owner_that_is_lost_while_it_writes_leaves_the_outcome_uncertain() ->
     client = again.client()
     nothing = again.nodes["a"].batch(client, [b"RENAME", B, C])[0]
     again.lose(again.take(COMMIT.name))
+    again.settle()
+    assert isinstance(nothing, Pending)
+    assert nothing.wire is None
+    for node in again.nodes.values():
+        node.router.peer_gone("a")
     again.settle()
     assert arrived(nothing) == b"-ERR no such key\r\n"
 
