@@ -150,6 +150,8 @@ class Tickets:
         if row is LEAVE:
             if ticket is not None:
                 self._forget(ticket)
+                if ticket.turn is not None:  # else its node would keep the question as long as the link stands
+                    ticket.turn.resolve(OK.wire)
             order.resolve(OK.wire)
         elif ticket is None:
             order.refuse()

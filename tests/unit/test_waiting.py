@@ -115,6 +115,7 @@ def test_time_runs_out(town: Town, name: str, words: bytes) -> None:
     assert reply.wire == NOTHING
     town.settle()
     assert town.idle()
+    assert not any(node.unanswered for node in town.nodes.values()), "nobody waits for a turn that will not come"
     town.ask(town.client(), b"RPUSH", A, b"1")
     assert town.ask(town.client(), b"LLEN", A) == integer(1)
 
