@@ -198,11 +198,12 @@ class Router:
         self.routes_changed()
 
     def peer_gone(self, node: str) -> None:
-        """Void what a node's transactions hold, and what they wait to lock: nobody would unlock it."""
+        """Void what a node's transactions and waiting commands hold, and what they wait to: nobody would unlock it."""
         self._locks.release_of(node)
         self.tickets.release_of(node)
-        for order in [order for order in self._parked if order.row is LOCK and node_of(order.argv[1]) == node]:
-            order.refuse()
+        for order in list(self._parked):
+            if order.row in (LOCK, BLOCK) and node_of(order.argv[1]) == node:
+                order.refuse()
         self.routes_changed()
 
     # -- from the peers ---------------------------------------------------------------

@@ -224,6 +224,19 @@ def test_a_link_lost_at_the_turn_takes_nothing(town: Town) -> None:
     assert town.idle()
 
 
+def test_a_link_lost_before_it_may_wait_leaves_nobody_behind(town: Town) -> None:
+    """What the owner has not begun when the link breaks it never begins: nobody would take an element, or leave."""
+    owner = town.nodes["a"]
+    owner.locks.suspend()
+    session = town.client("b")
+    town.nodes["b"].batch(session, [b"BLPOP", A, b"0"])
+    town.deliver(town.take(BLOCK.name))
+    owner.router.peer_gone("b")
+    owner.locks.resume()
+    owner.router.routes_changed()
+    assert not len(owner.router.tickets)
+
+
 def test_a_link_lost_while_it_takes_is_told(town: Town) -> None:
     """Nobody there can tell whether the element was taken: the client is told so, once."""
     reply, question = _served(town, TAKE.name)
