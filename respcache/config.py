@@ -84,6 +84,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """What is published of the keys that this node owns, in the letters of redis.conf, as in KEA; empty for nothing."""
     pubsub_memory_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 256 * 1024 * 1024
     """Memory for all subscriptions of the clients of this node, estimated; further ones are refused."""
+    tracking_table_max_keys: NotNegative = 1_000_000
+    """Keys that are remembered because clients cache them (CLIENT TRACKING), on this node as owner and for its own
+    clients; the oldest are invalidated when there are more. 0 for no limit."""
     lua_time_limit_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 5000
     """A script that runs longer is ended, and nothing else is run meanwhile; what it wrote stays."""
     lua_memory_max_bytes: Annotated[int, Meta(ge=4 * 1024 * 1024, le=4 * 1024 * 1024 * 1024)] = 64 * 1024 * 1024

@@ -169,13 +169,21 @@ class Driver:
         protocol: int,
         timeout_s: float,
         answer: Answer,
+        writer: tuple[str, int] | None = None,
     ) -> None:
-        """Run commands for a peer that goes by a version of the record, or tell it to look elsewhere."""
+        """Run commands for a peer that goes by a version of the record, or tell it to look elsewhere.
+
+        `writer` is the client that they are of, if that does not want to hear of its own changes.
+        """
         self.check_lease()
         if self.keeper.table.behind(version):
             self.perform(self.keeper.catch_up(name, version))
-        errand = Errand(version, database, protocol, self._around.now_s() + timeout_s)
-        errands.run(self.router, errand, requests, answer)
+        errand = Errand(version, database, protocol, self._around.now_s() + timeout_s, writer)
+        self._locks.readers.writer = writer
+        try:
+            errands.run(self.router, errand, requests, answer)
+        finally:
+            self._locks.readers.writer = None
 
     def answered(self, answers: Sequence[tuple[Order, bytes | None]]) -> None:
         """Pass answers on."""

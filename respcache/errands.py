@@ -29,15 +29,24 @@ log: Final = logging.getLogger(__name__)
 class Errand:
     """What is the same for all requests of one message."""
 
-    __slots__ = ("database", "deadline_s", "protocol", "version")
+    __slots__ = ("database", "deadline_s", "protocol", "version", "writer")
 
-    def __init__(self, version: tuple[int, int], database: int, protocol: int, deadline_s: float) -> None:
+    def __init__(
+        self,
+        version: tuple[int, int],
+        database: int,
+        protocol: int,
+        deadline_s: float,
+        writer: tuple[str, int] | None = None,
+    ) -> None:
         self.version: Final = version
         """Of the record that the peer went by."""
         self.database: Final = database
         self.protocol: Final = protocol
         self.deadline_s: Final = deadline_s
         """Monotonic seconds after which the requests need not be run any more."""
+        self.writer: Final = writer
+        """Node and number of the client that they are of, if that does not want to hear of its own changes."""
 
 
 def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Answer) -> None:
@@ -47,7 +56,8 @@ def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Ans
         for number, _, _ in requests:
             answer(number, refusal)
         return
-    if router.changed_since(errand.version, requests):
+    table, version = router.table, errand.version
+    if version < table.changed and any(table.changed_since(version, partitions) for _, partitions, _ in requests):
         for request in requests:
             _run_one(router, errand, request, answer)
     else:
@@ -100,6 +110,7 @@ def _run_one(router: Router, errand: Errand, request: Request, answer: Answer) -
         relayed=True,
         version=errand.version,
     )
+    order.writer = errand.writer
     try:
         router.serve(order)
     except Exception:

@@ -246,7 +246,9 @@ class Executor:
                     return session.host.pause.postpone(session, argv)
                 queued = queue(session, row, argv)
             admitted = True
-            return QUEUED.wire if queued else self._perform(session, row, argv)
+            if queued:
+                return QUEUED.wire
+            return self._perform(session, row, argv) if session.tracker is None else self._tracked(session, row, argv)
         except CommandError as refusal:
             self._refused(row, refusal)
             return error(refusal if admitted else rejected(session, argv, refusal))
@@ -255,6 +257,18 @@ class Executor:
                 self._stats.unknown_calls += 1
             elif not queued:  # it counts when it is run
                 self._note(session, row, argv, 1, perf_counter_ns() - started)
+            if session.tracker is not None and session.queue is None and not (row and row.name.startswith("CLIENT|")):
+                session.tracker.caching = False
+
+    def _tracked(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
+        """Run a command of a client that is told when keys change."""
+        tracking, tracker = session.host.tracking, session.tracker
+        if tracker is not None:
+            tracking.before(session, tracker, row, argv)
+        try:
+            return self._perform(session, row, argv)
+        finally:
+            tracking.after()
 
     def _perform(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         if row.on_session is not None:

@@ -74,6 +74,14 @@ class Held:
             return
         self._at(gate).held.append(_Answers(answers, send))
 
+    def when_safe(self, logs: list[Log], call: Callable[[], None]) -> bool:
+        """Tell whether the effects in `logs` are not safe yet; `call` is called once they are, or in doubt, then."""
+        gate = self._gate_of(logs) if logs else None
+        if gate is None:
+            return False
+        self._at(gate).held.append(_Call(call))
+        return True
+
     def _at(self, gate: Gate) -> "_Behind":
         behind = self._behind.get(gate)
         if behind is None:
@@ -117,7 +125,7 @@ class _Behind:
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s: Final = deadline_s
         """That of the first; the others came within the same turn of the event loop, or little later."""
-        self.held: Final[list[_Replies | _Answers | _News]] = []
+        self.held: Final[list[_Replies | _Answers | _News | _Call]] = []
 
 
 class _Replies(Pending):
@@ -162,3 +170,17 @@ class _News:
         """Tell it, if it is."""
         if doubt is None:
             self._tell()
+
+
+class _Call:
+    """Something else that waits."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+
+    def release(self, doubt: Uncertain | None) -> None:
+        """Call, whatever became of the effects."""
+        del doubt
+        self._call()

@@ -20,6 +20,7 @@ from respcache.settings import LiveSettings
 from respcache.slowlog import SlowLog
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
+from respcache.tracking.tracking import Tracking
 
 
 class NodeHost:
@@ -50,6 +51,8 @@ class NodeHost:
         self.stats: Final = stats
         self.store: Final = store
         self.exchange: Final = exchange
+        self.tracking: Tracking
+        """What clients cache; a node that has links sets it."""
         self.pause: Final = pause
         self.slowlog: Final = SlowLog()
         self.rates: Final = Rates()

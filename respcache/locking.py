@@ -15,6 +15,7 @@ from respcache.blocking import Room
 from respcache.observing import Observer, observed
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from respcache.tracking.readers import Readers
 from respcache.watching import Watches
 
 
@@ -34,7 +35,9 @@ class Locks:
         """The watched keys of the partitions that are served."""
         self.room: Final = Room(len(store), remark=self._mark)
         """Who waits for keys of the partitions that are served."""
-        self._observers: Final[tuple[Observer, ...]] = (self.room, self.watches)
+        self.readers: Final = Readers(store, remark=self._mark)
+        """Who caches keys of the partitions that are served."""
+        self._observers: Final[tuple[Observer, ...]] = (self.room, self.watches, self.readers)
         self._holders: Final[dict[int, bytes]] = {}
         """Transaction by locked partition."""
         self._logs: Final[dict[int, Log | None]] = {}
@@ -90,6 +93,7 @@ class Locks:
         """
         if self._logs.get(number) is not log:
             self._void(number)
+            self.readers.void(number)
         self._logs[number] = log
         self._frozen.discard(number)
         self.watches.void(number)
@@ -110,6 +114,7 @@ class Locks:
         self.watches.void(number)
         self._store.mark(number, serving=False, log=None)
         self.room.void(number)
+        self.readers.void(number)
 
     def lock(self, transaction: bytes, numbers: Sequence[int]) -> bool:
         """Lock partitions, all or none; False if one of them is not served now."""
@@ -133,10 +138,20 @@ class Locks:
         self.release(held)
         return bool(held)
 
+    def sweep(self, now_s: float) -> None:
+        """Let partitions be as all others in which nobody is interested any more. To be called between commands."""
+        self.watches.sweep(now_s)
+        self.room.sweep()
+        self.readers.sweep()
+
     @property
     def observed(self) -> bool:
         """Whether any partition may have a log that is not its true one."""
-        return self.watches.in_use or self.room.in_use
+        return self.watches.in_use or self.room.in_use or self.readers.in_use
+
+    def logs(self, numbers: Iterable[int]) -> list[Log]:
+        """List the true logs of those partitions among some that ownership lets this node serve."""
+        return [log for number in numbers if (log := self._logs.get(number)) is not None]
 
     def _void(self, number: int) -> None:
         """Unlock a partition, and whatever its holder has locked here besides: it cannot commit that any more.

@@ -74,6 +74,7 @@ def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, 
         deadline_s=order.deadline_s,
         turns=order.turns,
     )
+    part.writer = order.writer
     return part, places
 
 

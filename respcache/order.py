@@ -32,6 +32,7 @@ class Order(Pending):
         "unit",
         "version",
         "wires",
+        "writer",
     )
 
     def __init__(  # noqa: PLR0913 # all by name
@@ -77,6 +78,8 @@ class Order(Pending):
         """The replies of a unit, one by one, if it was run by the node that has the client; `wire` says OK then."""
         self.searched = False
         """Whether the other nodes have been asked for its script."""
+        self.writer: tuple[str, int] | None = None
+        """Node and number of the client that it is for, if that does not want to hear of its own changes."""
         self.refused = False
         """Resolved by this: certainly not run."""
 

@@ -14,7 +14,7 @@ what this node serves changes, parked orders are dispatched again, until their d
                `----> split by owner, each part an order ----> merged
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from respcache.acting import check_pairs
@@ -26,7 +26,7 @@ from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session, Turns
 from respcache.commands.stage import Scripts
 from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
-from respcache.executor import Executor, Out, Request
+from respcache.executor import Executor, Out
 from respcache.holding import Held
 from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
 from respcache.locking import Locks, node_of
@@ -77,7 +77,7 @@ class Router:
         self._name: Final = name
         self._store: Final = store
         self._stats: Final = stats
-        self._table: Final = table
+        self.table: Final = table
         self._gate: Final = gate
         self._peers: Final = peers
         self._timeout_s: Final = timeout_s
@@ -171,7 +171,7 @@ class Router:
 
     def rerouted(self) -> None:
         """Take note of new owners: what is on its way to former ones will come back."""
-        primary = self._table.primary
+        primary = self.table.primary
         for node, order in self._peers.under_way():
             if order.turns is not None and any(primary[number] != node for number in order.partitions):
                 order.turns.displaced = True
@@ -189,8 +189,7 @@ class Router:
     def sweep(self) -> None:
         """Refuse the orders whose deadline has passed. To be called several times a second."""
         now = self._clock()
-        self._locks.watches.sweep(now)
-        self._locks.room.sweep()
+        self._locks.sweep(now)
         while late := self._parked.late(now):
             for order in late:  # a lock that is refused parks its command, as late as itself
                 self._give_up(order)
@@ -214,7 +213,7 @@ class Router:
 
     def answered(self, order: Order, wire: bytes | None) -> None:
         """Take the owner's answer to an order; None if it was not run."""
-        complete = order.come_back(self._table.version)
+        complete = order.come_back(self.table.version)
         if wire is not None:
             order.resolve(wire)
         else:
@@ -225,7 +224,7 @@ class Router:
 
     def lost(self, order: Order, *, sent: bool) -> None:
         """Note that the link broke before the answer came."""
-        order.come_back(self._table.version)
+        order.come_back(self.table.version)
         self._stats.forward_errors["remote"] += 1
         if sent and order.row.writes:
             order.fail(Uncertain())
@@ -266,18 +265,12 @@ class Router:
             turns=turns,
         )
         order.unit = unit
+        order.writer = self._locks.readers.writer
         if len(partitions) == 1:
-            self._send(order, self._table.primary[partitions[0]])
+            self._send(order, self.table.primary[partitions[0]])
         else:
             self._dispatch(order)
         return order
-
-    def changed_since(self, version: tuple[int, int], requests: Iterable[Request]) -> bool:
-        """Tell whether any partition of what a peer asks for has changed hands since the version it goes by."""
-        if version >= self._table.changed:
-            return False
-        changed = self._table.changed_since
-        return any(changed(version, partitions) for _, partitions, _ in requests)
 
     @property
     def databases(self) -> int:
@@ -286,7 +279,7 @@ class Router:
 
     def owns_all(self) -> bool:
         """Tell whether this node is the primary of all partitions."""
-        return set(self._table.primary) == {self._name}
+        return set(self.table.primary) == {self._name}
 
     def _send(self, order: Order, owner: str) -> None:
         """Have an order run by the one owner that it has; None is known if that is empty."""
@@ -304,8 +297,7 @@ class Router:
             self._dispatch(order)
 
     def _waits_its_turn(self, order: Order) -> bool:
-        turns = order.turns
-        return turns is not None and turns.waits(lambda: self._dispatch(order))
+        return order.turns is not None and order.turns.waits(lambda: self._dispatch(order))
 
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
@@ -313,7 +305,7 @@ class Router:
         if isinstance(order, Wait):
             order.go()
             return
-        primary = self._table.primary
+        primary = self.table.primary
         owners = {primary[number] for number in order.partitions}
         if order.relayed:
             self._dispatch_relayed(order, owned=owners == {self._name})
@@ -336,17 +328,25 @@ class Router:
         If the partition has changed hands and come back since, earlier ones of the same client were refused
         meanwhile. The locks that a commit ends are void then anyway.
         """
-        if order.row is not COMMIT and self._table.changed_since(order.version, order.partitions):
+        if order.row is not COMMIT and self.table.changed_since(order.version, order.partitions):
             order.refuse()
         elif owned:
             self._run(order)
-        elif self._table.behind(order.version):
+        elif self.table.behind(order.version):
             self._park(order)
         else:
             order.refuse()
 
     def _run(self, order: Order) -> None:
         """Run an order of which this node is the owner."""
+        readers = self._locks.readers
+        before, readers.writer = readers.writer, order.writer
+        try:
+            self._run_for_writer(order)
+        finally:
+            readers.writer = before
+
+    def _run_for_writer(self, order: Order) -> None:
         if self._search.begun(order):
             return
         self.tickets.offer_ready()
@@ -430,7 +430,7 @@ class Router:
             self._participant.abandon(order)
             order.refuse()
         else:
-            owned = self._locks.leased and all(self._table.primary[number] for number in order.partitions)
+            owned = self._locks.leased and all(self.table.primary[number] for number in order.partitions)
             order.fail(TryAgain() if owned else ClusterDown())
 
     def _admits(self, order: Order) -> bool:
@@ -455,7 +455,7 @@ class Router:
             return
         if order.unit is not None:
             order.argv = [order.row.name.encode(), *order.unit.words()]
-        order.leave(self._table.version)
+        order.leave(self.table.version)
         self._stats.forwards += 1
         self._peers.ask(owner, order)
 
@@ -476,7 +476,7 @@ class Router:
         if order.row.merge is Merge.NONE:
             self._transact(order)
             return
-        for part in parts_of(order, self._table.primary):
+        for part in parts_of(order, self.table.primary):
             self._dispatch(part)
 
     def _transact(self, order: Order) -> None:

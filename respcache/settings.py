@@ -37,6 +37,7 @@ CHANGEABLE: Final = frozenset(
         "slowlog-max-len",
         "tcp-keepalive",
         "timeout",
+        "tracking-table-max-keys",
     }
 )
 """Options that a running node can take up; the others shape it when it starts."""

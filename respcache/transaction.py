@@ -351,7 +351,7 @@ class Transaction:
             deadline_s=self._order.deadline_s,
             once=True,
         )
-        order.owner = owner
+        order.owner, order.writer = owner, self._order.writer
         self._dispatch(order)
         return order
 

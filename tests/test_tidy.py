@@ -60,6 +60,7 @@ LAYERS: Final = {
     "metrics": "reads the figures of all below when it is scraped",
     "scripting": "Lua: how scripts are kept and run, and what they see",
     "host": "what commands may ask of their node",
+    "tracking": "who caches which keys, and is told when they change",
     "commands": "one function a command, and the table of them",
     "settings": "the settings as CONFIG sees them",
     "options": "how settings are written in files, variables and flags",

@@ -33,6 +33,7 @@ GROUPS: Final = {
     "streams": "stream",
     "strings": "string",
     "subsequences": "string",
+    "tracking": "connection",
     "transactions": "transactions",
     "waits": "generic",
 }

@@ -10,11 +10,11 @@ from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session, Silence
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
 from respcache.pubsub.audience import Kind
-from respcache.reply import OK, Members, Reply, Verbatim
+from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
 
-_OWN: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
-_OTHERS: Final = Flags.ADMIN | _OWN
+OWN: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
+_OTHERS: Final = Flags.ADMIN | OWN
 
 KINDS: Final = frozenset({b"MASTER", b"NORMAL", b"PUBSUB", b"REPLICA", b"SLAVE"})
 """The types of clients that Redis tells apart; here they are normal, or pubsub: subscribed."""
@@ -23,28 +23,28 @@ SWITCH: Final = {b"ON": True, b"OFF": False}
 family("CLIENT", since="2.4.0", group="connection", help_since="5.0.0")
 
 
-@command("CLIENT|ID", arity=2, flags=_OWN, since="5.0.0")
+@command("CLIENT|ID", arity=2, flags=OWN, since="5.0.0")
 def client_id(session: Session, argv: Argv) -> Reply:
     """Return the number of the connection."""
     del argv
     return session.client_id
 
 
-@command("CLIENT|GETNAME", arity=2, flags=_OWN, since="2.6.9")
+@command("CLIENT|GETNAME", arity=2, flags=OWN, since="2.6.9")
 def client_getname(session: Session, argv: Argv) -> Reply:
     """Return the name of the connection, or null."""
     del argv
     return session.name or None
 
 
-@command("CLIENT|SETNAME", arity=3, flags=_OWN, since="2.6.9")
+@command("CLIENT|SETNAME", arity=3, flags=OWN, since="2.6.9")
 def client_setname(session: Session, argv: Argv) -> Reply:
     """Name the connection; an empty name is none."""
     session.name = checked_attribute("Client names", argv[2])
     return OK
 
 
-@command("CLIENT|SETINFO", arity=4, flags=_OWN, since="7.2.0")
+@command("CLIENT|SETINFO", arity=4, flags=OWN, since="7.2.0")
 def client_setinfo(session: Session, argv: Argv) -> Reply:
     """Say which library the client uses (LIB-NAME) and its version (LIB-VER)."""
     match option(argv[2]):
@@ -64,14 +64,14 @@ def client_no_evict(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("CLIENT|NO-TOUCH", arity=3, flags=_OWN, since="7.2.0")
+@command("CLIENT|NO-TOUCH", arity=3, flags=OWN, since="7.2.0")
 def client_no_touch(session: Session, argv: Argv) -> Reply:
     """Say whether reading a key counts as using it."""
     session.no_touch = _switch(argv[2])
     return OK
 
 
-@command("CLIENT|REPLY", arity=3, flags=_OWN, since="3.2.0")
+@command("CLIENT|REPLY", arity=3, flags=OWN, since="3.2.0")
 def client_reply(session: Session, argv: Argv) -> Reply:
     """Say which replies the connection wants: all (ON), none (OFF), or none to the next command (SKIP)."""
     match option(argv[2]):
@@ -86,20 +86,6 @@ def client_reply(session: Session, argv: Argv) -> Reply:
             raise SyntaxRefused
     session.restrict()
     return OK
-
-
-@command("CLIENT|GETREDIR", arity=2, flags=_OWN, since="6.0.0")
-def client_getredir(session: Session, argv: Argv) -> Reply:
-    """Return the number of the connection that hears of changed keys for this one; -1 as long as none does."""
-    del session, argv
-    return -1
-
-
-@command("CLIENT|TRACKINGINFO", arity=2, flags=_OWN, since="6.2.0")
-def client_trackinginfo(session: Session, argv: Argv) -> Reply:
-    """Tell whether, and how, the connection hears of changed keys."""
-    del session, argv
-    return {b"flags": Members([b"off"]), b"redirect": -1, b"prefixes": []}
 
 
 @command("CLIENT|PAUSE", arity=-3, flags=_OTHERS, since="2.9.50")
@@ -128,7 +114,7 @@ def client_unpause(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("CLIENT|INFO", arity=2, flags=_OWN, since="6.2.0")
+@command("CLIENT|INFO", arity=2, flags=OWN, since="6.2.0")
 def client_info(session: Session, argv: Argv) -> Reply:
     """Describe this connection in a line."""
     del argv
@@ -207,10 +193,14 @@ def describe(sessions: Iterable[Session], now_unix_s: int) -> bytes:
 
 
 def _line(session: Session, now_unix_s: int) -> bytes:
+    tracker = session.tracker
     marks = (
         ("P", session.subscribed),
         ("x", session.queue is not None),
         ("b", session.is_blocked),
+        ("t", tracker is not None),
+        ("R", tracker is not None and tracker.broken),
+        ("B", tracker is not None and tracker.bcast),
         ("e", session.no_evict),
         ("T", session.no_touch),
         ("r", session.cluster_aware),
@@ -243,7 +233,7 @@ def _line(session: Session, now_unix_s: int) -> bytes:
         "events": "r",
         "cmd": session.last_command,
         "user": DEFAULT_USER.decode() if session.authenticated else "(superuser)",
-        "redir": -1,
+        "redir": -1 if tracker is None else tracker.redirect,
         "resp": session.protocol,
         "lib-name": session.library.decode(),
         "lib-ver": session.library_version.decode(),

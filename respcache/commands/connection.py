@@ -151,6 +151,7 @@ def reset(session: Session, argv: Argv) -> Answer:
     before = exchange.take(session)
     exchange.forget(session)
     session.subscribed = 0
+    session.host.tracking.disable(session)
     session.renew()
     return behind(before, session, RESET)
 

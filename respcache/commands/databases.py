@@ -22,6 +22,7 @@ def flushdb(space: Keyspace, argv: Argv) -> Reply:
     """Delete all keys of the database."""
     _check_manner(argv)
     _flush(space)
+    space.store.flushed()
     return OK
 
 
@@ -31,6 +32,7 @@ def flushall(space: Keyspace, argv: Argv) -> Reply:
     _check_manner(argv)
     for database in space.databases():
         _flush(database)
+    space.store.flushed()
     return OK
 
 

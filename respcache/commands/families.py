@@ -32,6 +32,7 @@ from respcache.commands import (
     streams,
     strings,
     subsequences,
+    tracking,
     transactions,
     waits,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "streams",
     "strings",
     "subsequences",
+    "tracking",
     "transactions",
     "waits",
 ]

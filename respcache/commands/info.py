@@ -96,7 +96,7 @@ def _clients(host: Host) -> Fields:
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((session.unread_bytes for session in sessions), default=0),
         "blocked_clients": sum(session.is_blocked for session in host.sessions()),
-        "tracking_clients": 0,
+        "tracking_clients": len(host.tracking.clients.sessions),
     }
 
 
@@ -147,6 +147,7 @@ def _persistence(_host: Host) -> Fields:
 def _stats(host: Host) -> Fields:
     stats, ledger, rates = host.stats, host.store.ledger, host.rates
     channels, patterns, sharded = host.exchange.audiences.names_here
+    cached = host.tracking.clients
     return {
         "total_connections_received": stats.connections_accepted,
         "total_commands_processed": sum(stats.calls),
@@ -168,6 +169,9 @@ def _stats(host: Host) -> Fields:
         "pubsubshard_channels": sharded,
         "latest_fork_usec": 0,
         "total_forks": 0,
+        "tracking_total_keys": len(cached),
+        "tracking_total_items": cached.items,
+        "tracking_total_prefixes": len(cached.prefixes),
         "total_error_replies": sum(stats.errors.values()),
         "total_reads_processed": stats.batches,
         "acl_access_denied_auth": stats.auth_failures,

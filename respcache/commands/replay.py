@@ -5,6 +5,7 @@ Time stands at 0 meanwhile, so that nothing expires by itself: a copy waits to b
 
 from contextlib import suppress
 from itertools import pairwise
+from typing import Final
 
 from respcache.commands.arguments import integer, option
 from respcache.commands.registry import TABLE, Command, lookup
@@ -77,7 +78,13 @@ def changed_keys(database: int, argv: Argv, databases: int = DATABASES) -> list[
     keys, name = keys_of(database, argv, databases), argv[0].upper()
     if name == b"COPY":
         return keys[-1:]
-    return keys[:1] if name.endswith(b"STORE") else keys
+    if name.startswith(b"GEORADIUS"):
+        return keys[1:]
+    return keys[:1] if name.endswith(b"STORE") or name in FIRST_ALONE else keys
+
+
+FIRST_ALONE: Final = frozenset({b"BITOP", b"PFMERGE"})
+"""Commands that change the first of their keys."""
 
 
 def keys_named(row: Command, database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:

@@ -1,12 +1,13 @@
 """What a node knows of one client, and what a client's command may ask of the node."""
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import TYPE_CHECKING, Final, Protocol
 
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
+from respcache.commands.tracker import Tracker
 from respcache.config import Config
 from respcache.errors import CommandError
 from respcache.pending import Pending
@@ -57,6 +58,10 @@ class Host(Protocol):
     @property
     def exchange(self) -> Exchange:
         """Publish and subscribe."""
+
+    @property
+    def tracking(self) -> "Tracked":
+        """What clients of this node cache."""
 
     @property
     def slowlog(self) -> SlowLog:
@@ -133,6 +138,44 @@ class Host(Protocol):
 
     def shut_down(self) -> None:
         """Begin to leave the cluster and to end the process; returns at once."""
+
+
+class Tracked(Protocol):
+    """What clients of the node cache, and who is told when it changes."""
+
+    @property
+    def clients(self) -> "TrackedClients":
+        """The clients that cache."""
+
+    def enable(self, session: "Session", tracker: Tracker) -> Pending:
+        """Tell a client of changed keys from now on. Raises CommandError if that is too much."""
+
+    def disable(self, session: "Session") -> None:
+        """Tell a client of nothing any more."""
+
+    def before(self, session: "Session", tracker: Tracker, row: "Command", argv: Argv) -> None:
+        """Take note of a command of a tracked client that is about to be run."""
+
+    def after(self) -> None:
+        """Take note that it has been run, or is under way."""
+
+
+class TrackedClients(Protocol):
+    """The clients of a node that cache, as figures."""
+
+    items: int
+    """Keys that they may have, each counted for each client."""
+
+    @property
+    def sessions(self) -> Sized:
+        """Those clients."""
+
+    @property
+    def prefixes(self) -> Sized:
+        """The prefixes that they want all keys with."""
+
+    def __len__(self) -> int:
+        """Count the keys that any of them may have."""
 
 
 class Silence(enum.Enum):
@@ -246,6 +289,7 @@ class Session:
         "silence",
         "stalled",
         "subscribed",
+        "tracker",
         "transmit",
         "turns",
         "unread_bytes",
@@ -310,6 +354,8 @@ class Session:
         """Replies that the client has not read yet; the connection keeps it up to date."""
         self.subscribed = 0
         """Channels and patterns that it is subscribed to; see `Exchange`."""
+        self.tracker: Tracker | None = None
+        """How it wants to hear of changed keys, if it does."""
         self.transmit: Callable[[bytes], None] | None = None
         """Sends what it has not asked for, behind the replies that it waits for; None without a connection."""
 
@@ -352,6 +398,7 @@ class Session:
             or self.queue is not None
             or self.silence is not Silence.NONE
             or self.host.pause.is_on
+            or (self.tracker is not None and self.tracker.minds)
         )
 
     def end_queue(self) -> None:

@@ -22,6 +22,8 @@ ANSWER: Final = 4
 """What became of some."""
 PUBSUB: Final = 5
 """One message between the exchanges of two nodes."""
+TRACKING: Final = 6
+"""One message about keys that clients cache."""
 
 HAIL: Final = 32
 """Begins a sealed link; those from here on are of `cluster.sealing`."""

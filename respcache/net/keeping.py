@@ -53,8 +53,13 @@ def gossip_profile(config: Config) -> GossipConfig:
 
 
 def answer_for_copies(host: NodeHost, router: Router, replicator: Replicator) -> None:
-    """Let clients wait for copies, and operators choose the primary. To be called within a running event loop."""
+    """Let clients wait for copies, and cache keys, and operators choose the primary.
+
+    To be called within a running event loop.
+    """
     loop, holdings = asyncio.get_running_loop(), replicator.keeper.holdings
     assurance = Assurance(router, breaks=lambda: holdings.breaks, clock=loop.time, later=loop.call_later)
     host.wait, host.breaks = assurance.wait, assurance.breaks
+    host.tracking = replicator.messenger.tracking
+    host.tracking.keys_max = lambda: host.config.server.tracking_table_max_keys
     host.fail_over = lambda force: replicator.fail_over(force=force)

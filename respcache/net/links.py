@@ -53,6 +53,9 @@ class Node(Protocol):
     def pubsub_frame(self, name: str, body: bytes) -> None:
         """A peer's exchange has sent a message. Raises ProtocolError."""
 
+    def tracking_frame(self, name: str, body: bytes) -> None:
+        """A peer has sent a message about keys that clients cache. Raises ProtocolError."""
+
     def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal."""
 
@@ -90,6 +93,7 @@ class Link(asyncio.Protocol):
         self._version = (0, 0)
         self._database = 0
         self._protocol = 0
+        self._writer: tuple[str, int] | None = None
         self._timeout_s = 0.0
         self._deadline_s = 0.0
         """When `_timeout_s` is over."""
@@ -173,11 +177,13 @@ class Link(asyncio.Protocol):
             or abs(order.deadline_s - self._deadline_s) > SAME_TIME_S
             or order.database != self._database
             or order.protocol != self._protocol
+            or order.writer is not self._writer
             or version != self._version
         ):
             self._frame_asks()
             self._wake()
             self._version, self._database, self._protocol = version, order.database, order.protocol
+            self._writer = order.writer
             self._deadline_s = order.deadline_s
             self._timeout_s = max(order.deadline_s - clock(), 0.0)
         self._requests.append((number, order.partitions, order.argv))
@@ -207,7 +213,8 @@ class Link(asyncio.Protocol):
     def _frame_asks(self) -> None:
         if self._requests:
             requests, self._requests, self._requests_bytes = self._requests, [], 0
-            body = messages.encode_ask(self._version, self._database, self._protocol, self._timeout_s, requests)
+            writer = 0 if self._writer is None else self._writer[1]
+            body = messages.encode_ask(self._version, self._database, self._protocol, self._timeout_s, requests, writer)
             self._out.append(frames.frame(frames.ASK, body))
 
     def _frame_replies(self) -> None:
@@ -264,6 +271,8 @@ class Link(asyncio.Protocol):
             node.keeper_frame(self.peer, body)
         elif kind == frames.PUBSUB:
             node.pubsub_frame(self.peer, body)
+        elif kind == frames.TRACKING:
+            node.tracking_frame(self.peer, body)
         elif kind == frames.ASK:
             node.asked(self.peer, messages.decode_ask(body), self.reply)
         elif kind == frames.ANSWER:

@@ -46,6 +46,8 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)]
     """How long the answers may take."""
     requests: list[Request]
+    writer: Number = 0
+    """Number of the sender's client that all of them are of, if that does not want to hear of its own changes."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -68,9 +70,11 @@ def decode_greeting(body: bytes) -> Greeting:
 
 
 def encode_ask(
-    version: tuple[int, int], database: int, protocol: int, timeout_s: float, requests: Sequence[Sent]
+    version: tuple[int, int], database: int, protocol: int, timeout_s: float, requests: Sequence[Sent], writer: int = 0
 ) -> bytes:
     """Encode the body of an ASK: the fields of an `Ask`."""
+    if writer:
+        return _encoder.encode((version, database, protocol, timeout_s, requests, writer))
     return _encoder.encode((version, database, protocol, timeout_s, requests))
 
 

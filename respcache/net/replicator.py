@@ -33,6 +33,7 @@ from respcache.net.messages import Ask, Greeting
 from respcache.net.messenger import Messenger
 from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
+from respcache.tracking.tracking import Tracking
 
 log: Final = logging.getLogger(__name__)
 
@@ -63,7 +64,15 @@ class Replicator:
         """
         self.keeper: Final = keeper
         self.links: Final = Links(self, greeting, sealing)
-        self.messenger: Final = Messenger(exchange, self.links)
+        tracking = Tracking(
+            greeting.name,
+            locks.readers,
+            primary=keeper.table.primary,
+            soon=asyncio.get_running_loop().call_soon,
+            when_safe=lambda numbers, call: self.driver.router.held.when_safe(locks.logs(numbers), call),
+            send=self._send_tracking,
+        )
+        self.messenger: Final = Messenger(exchange, tracking, self.links)
         self.drained: Final = asyncio.Event()
         """Set when this node, having asked to leave, holds nothing any more."""
         self.changed: Final = asyncio.Event()
@@ -130,14 +139,14 @@ class Replicator:
 
     def link_up(self, name: str) -> None:
         """Go on where the last link ended."""
-        self.messenger.exchange.connect(name)
+        self.messenger.connect(name)
         self.driver.link_up(name)
 
     def link_down(self, name: str) -> None:
         """Note that what was on its way is lost; see whether the node lives."""
         if not self.driver.closed:
             self._membership.hint(name)
-            self.messenger.exchange.disconnect(name)
+            self.messenger.disconnect(name)
             self.driver.link_down(name)
 
     def keeper_frame(self, name: str, body: bytes) -> None:
@@ -151,6 +160,15 @@ class Replicator:
         """Take a message of a peer's exchange. Raises ProtocolError."""
         self.messenger.exchange.receive(name, body)
 
+    def tracking_frame(self, name: str, body: bytes) -> None:
+        """Take a message about keys that clients cache. Raises ProtocolError."""
+        self.messenger.tracking.receive(name, body)
+
+    def _send_tracking(self, name: str, body: bytes) -> None:
+        link = self.links.link(name)
+        if link is not None:
+            link.send(frames.TRACKING, body)
+
     def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """Run commands for a peer, or tell it to look elsewhere."""
         self.driver.asked(
@@ -161,6 +179,7 @@ class Replicator:
             protocol=ask.protocol,
             timeout_s=ask.timeout_s,
             answer=reply,
+            writer=(name, ask.writer) if ask.writer else None,
         )
 
     def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
@@ -250,6 +269,7 @@ class Replicator:
         """Pass on that the owners may have changed."""
         self._routed(primary)
         self.changed.set()
+        self.messenger.tracking.rerouted()
 
     def told(self, news: News) -> None:
         """Write into the log what an operator may want to know."""

@@ -474,7 +474,7 @@ class Runtime:
         self.router.sweep()
         self.copies.free()
         self.memory.tick()
-        self.exchange.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
+        self.replicator.messenger.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()
         stats = self.stats
         self.host.rates.sample(self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes))

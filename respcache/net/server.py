@@ -118,6 +118,8 @@ class Server:
         if session.subscribed:
             session.host.exchange.dismiss(session)
             session.subscribed = 0
+        if session.tracker is not None:
+            session.host.tracking.disable(session)
         if connection in self._connections:
             del self._connections[connection]
             self.stats.disconnects[connection.ended] += 1

@@ -1,5 +1,6 @@
 """The databases of one node, each cut into partitions."""
 
+from collections.abc import Callable
 from typing import Final
 
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
@@ -57,6 +58,8 @@ class Store:
         self._keyspaces: Final[list[Keyspace | None]] = [None] * databases
         self._serving: Final = [True] * PARTITIONS
         self._logs: Final[list[Log | None]] = [None] * PARTITIONS
+        self.flushed: Callable[[], None] = _unheard
+        """Called when a command has deleted all keys of a database, be there any or not."""
 
     def scratch(self) -> "Store":
         """Make an empty store with as many databases and the same limits, for what is not to be seen yet."""
@@ -88,3 +91,7 @@ class Store:
             partition = keyspace.partitions[number]
             partition.serving, partition.log = serving, log
             partition.unsafe = log is not None
+
+
+def _unheard() -> None:
+    """Tell nobody."""

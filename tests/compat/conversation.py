@@ -36,6 +36,13 @@ class Talker:
         self.heard()
         self._socket.close()
 
+    def quit(self) -> None:
+        """Have the server hang up, and wait until it has."""
+        self.send([b"QUIT"])
+        while self._socket.recv(READ_MAX_BYTES):
+            pass
+        self._socket.close()
+
     def send(self, argv: Argv) -> None:
         """Make a call."""
         self._socket.sendall(request(argv))

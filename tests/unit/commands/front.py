@@ -6,6 +6,7 @@ from typing import Final
 
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
+from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.topology import NodeView
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Answer
@@ -25,6 +26,8 @@ from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv
+from respcache.tracking.readers import Readers
+from respcache.tracking.tracking import Tracking
 
 RUN_ID: Final = "a" * 40
 NOW_UNIX_MS: Final = 1_700_000_000_000
@@ -104,6 +107,14 @@ class Front:
             shut_down=self._shut_down,
             health=lambda: self.health,
             take_over=self._take_over,
+        )
+        self.host.tracking = Tracking(
+            "a",
+            Readers(self.host.store, remark=lambda _numbers: None),
+            primary=["a"] * PARTITIONS,
+            soon=lambda _call: None,
+            when_safe=lambda _numbers, _call: False,
+            send=lambda _peer, _body: None,
         )
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
         self.scripts: Final = Interpreter(

@@ -74,6 +74,10 @@ class NotedNode:
         """Note it."""
         self._note("pubsub", name, body)
 
+    def tracking_frame(self, name: str, body: bytes) -> None:
+        """Note it."""
+        self._note("tracking", name, body)
+
     def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """Answer, or hold one's tongue."""
         self._note("asked", name, *(argv[0] for _, _, argv in ask.requests))

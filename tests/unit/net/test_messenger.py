@@ -34,7 +34,7 @@ class Hall:
             host.config.server, self.node.executor, self.node.stats, host.session, soon=at_once, later=later_at_once
         )
         self.waiting = self.node.away.waiting
-        self.messenger = Messenger(self.exchange, Links(cast("Node", None), Greeting("a", 1)))
+        self.messenger = Messenger(self.exchange, host.tracking, Links(cast("Node", None), Greeting("a", 1)))
 
     def client(self, wire: bytes = b"") -> "Client":
         """Connect a client, which sends something."""
