@@ -309,8 +309,7 @@ class Session:
         self.last_active_unix_s = now_unix_s
         self.last_command = "NULL"
         self.name = b""
-        self.library = b""
-        self.library_version = b""
+        self.library = self.library_version = b""
         self.database = 0
         self.protocol = 2
         """RESP version, 2 or 3."""
@@ -342,8 +341,7 @@ class Session:
         """Whether requests that have been read wait until the replies before them are on their way."""
         self.turns: Turns | None = Turns()
         """None if whoever speaks for it sends nothing before the last reply is there, or does not mind."""
-        self.no_evict = False
-        self.no_touch = False
+        self.no_evict = self.no_touch = False
         self.closing = False
         """Close the connection behind the reply."""
         self.killed = False
