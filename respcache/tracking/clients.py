@@ -199,14 +199,14 @@ class Clients:
     def _tell(self, session: Session, tracker: Tracker, what: bytes) -> None:
         target = session if tracker.target is None else tracker.target
         if target.transmit is None:
-            if target is not session:
+            if tracker.redirect:
                 tracker.broken = True
                 if session.protocol == 3:
                     self._push(session, BROKEN % tracker.redirect)
             return
         if target.protocol == 3:
             self._push(target, INVALIDATE + what)
-        elif target is not session and target.subscribed:
+        elif tracker.redirect and target.subscribed:
             self._push(target, MESSAGE + what)
 
     def _push(self, session: Session, wire: bytes) -> None:

@@ -3,6 +3,9 @@
 import asyncio
 
 import pytest
+import redis
+
+from respcache.testing import LocalCluster
 
 REASON = "needs the extra `clients`"
 
@@ -75,7 +78,7 @@ async def test_aiocache(url: str) -> None:
 
 
 async def test_cashews(url: str) -> None:
-    """Values, patterns, tags, counters, locks, bits, a transaction; not its client-side cache, which needs TRACKING."""
+    """Values, patterns, tags, counters, locks, bits, a transaction."""
     cashews = pytest.importorskip("cashews", reason=REASON)
     cache = cashews.Cache()
     cache.setup(f"{url}/0", client_side=False, suppress=False)
@@ -111,6 +114,25 @@ async def test_cashews(url: str) -> None:
     assert calls == [2, 2]
     await cache.clear()
     assert await cache.get("key") is None
+    await cache.close()
+
+
+async def test_cashews_client_side(url: str, cluster: LocalCluster) -> None:
+    """Its client-side cache takes values from memory, and drops what is written through another node."""
+    cashews = pytest.importorskip("cashews", reason=REASON)
+    cache = cashews.Cache()
+    cache.setup(f"{url}/0", client_side=True, suppress=False)
+    await cache.init()
+    await cache.set("key", 1, expire="1m")
+    assert await cache.get("key") == 1
+    stored = next(key for key in redis.Redis.from_url(url).keys("*key"))  # with its prefix
+    other = redis.Redis.from_url(next(one for one in cluster.node_urls if one != url))
+    async with asyncio.timeout(30):
+        while await cache.get("key") is not None:  # for some seconds it takes changes for its own
+            other.set(stored, b"1")
+            other.delete(stored)
+            await asyncio.sleep(0.2)
+    other.close()
     await cache.close()
 
 
