@@ -17,7 +17,7 @@ from typing import Final
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.replay import changed_keys
 from respcache.store.copies import StoredKey
-from respcache.store.partition import Argv
+from respcache.store.partition import FLUSH, Argv
 
 
 class Verdict(enum.Enum):
@@ -103,7 +103,15 @@ class Room:
             self._observed[partition_of(stored[1])] -= 1
 
     def touched(self, number: int, database: int, argv: Argv) -> None:
-        """Take note of an effect on a partition: the keys that it changes are ready, if somebody waits for them."""
+        """Take note of an effect on a partition: the keys that it changes are ready, if somebody waits for them.
+
+        A flush changes them all: who waits in a group of a stream is to hear that the stream is gone.
+        """
+        if argv[0] == FLUSH:
+            for stored in self._queues:
+                if stored[0] == database and partition_of(stored[1]) == number:
+                    self.touch(stored)
+            return
         for stored in changed_keys(database, argv, self._databases):
             if stored in self._queues and partition_of(stored[1]) == number:
                 self.touch(stored)

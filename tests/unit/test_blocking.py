@@ -135,9 +135,7 @@ def test_keys_that_get_ready_meanwhile_are_served_too() -> None:
     assert not shop.room.pending
 
 
-@pytest.mark.parametrize(
-    "argv", [[b"FLUSHDB"], [b"COPY", b"a", b"b"], [b"RPUSH", b"other", b"x"], [b"ENTRY", b"b", b"x"]]
-)
+@pytest.mark.parametrize("argv", [[b"COPY", b"a", b"b"], [b"RPUSH", b"other", b"x"], [b"ENTRY", b"b", b"x"]])
 def test_changes_of_other_keys_wake_nobody(argv: list[bytes]) -> None:
     """The effects of the partition are heard, and passed over."""
     shop = Shop()
@@ -146,6 +144,23 @@ def test_changes_of_other_keys_wake_nobody(argv: list[bytes]) -> None:
     shop.room.touched(partition_of(b"a"), 1, [b"RPUSH", b"a", b"x"])
     assert not shop.room.pending
     assert not shop.woken
+
+
+def test_a_flush_makes_all_keys_of_its_database_and_partition_ready() -> None:
+    """Whoever waits in a group of a stream is to hear that it is gone."""
+    shop = Shop()
+    offered: list[Waiter] = []
+    waiter, in_other_database, in_other_partition = shop.wait(A), shop.wait((1, b"a")), shop.wait(B)
+    shop.room.touched(partition_of(b"a"), 0, [b"FLUSHDB"])
+
+    def offer(waiter: Waiter, _: StoredKey) -> Verdict:
+        offered.append(waiter)
+        return Verdict.PASSED
+
+    shop.room.serve(offer)
+    assert offered == [waiter]
+    assert in_other_database.present
+    assert in_other_partition.present
 
 
 def test_a_partition_that_moves_sends_all_away() -> None:
