@@ -125,8 +125,8 @@ class Server:
             self.stats.disconnects[connection.ended] += 1
 
     def sessions(self) -> Sequence[Session]:
-        """List the connected clients, oldest first."""
-        return [connection.session for connection in self._connections]
+        """List the connected clients, oldest first; one that was killed is gone, though its connection ends later."""
+        return [connection.session for connection in self._connections if not connection.session.killed]
 
     def sweep(self) -> None:
         """Look after all clients once: idle ones, killed ones. To be called several times a second."""

@@ -91,6 +91,7 @@ def test_idle_and_killed_clients_are_disconnected() -> None:
     idle.session.last_active_unix_s -= 12
     busy.session.last_active_unix_s -= 5
     killed.session.killed = True
+    assert killed.session not in strict.sessions()
     strict.sweep()
     idle.connection_lost(None)
     killed.connection_lost(None)
