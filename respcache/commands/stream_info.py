@@ -76,7 +76,7 @@ def xinfo_groups(partition: Partition, argv: Argv) -> Reply:
                 b"pending": len(group.pending),
                 b"last-delivered-id": id_text(group.last),
                 b"entries-read": _known(group.read),
-                b"lag": _known(found.lag(group)),
+                b"lag": found.lag(group),
             }
         )
     return listed
@@ -126,7 +126,7 @@ def _in_full(found: Stream, name: bytes, count: int) -> Reply:
         b"name": name,
         b"last-delivered-id": id_text(group.last),
         b"entries-read": _known(group.read),
-        b"lag": _known(found.lag(group)),
+        b"lag": found.lag(group),
         b"pel-count": len(group.pending),
         b"pending": _listed(group.pending, count, named=True),
         b"consumers": [_consumer(one, count) for one in group.sorted_consumers()],

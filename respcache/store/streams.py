@@ -295,14 +295,17 @@ class Stream(Aggregate):
                 return self.added - self.length + 1
         return UNKNOWN
 
-    def lag(self, group: Group) -> int:
-        """Count the entries that a group has yet to read; UNKNOWN where that cannot be told."""
+    def lag(self, group: Group) -> int | None:
+        """Count the entries that a group has yet to read; None where that cannot be told.
+
+        It is below 0 where XGROUP SETID has said that more were read than were ever added.
+        """
         if not self.added:
             return 0
         read = group.read
         if read == UNKNOWN or self.has_gaps_from(group.last):
             read = self.read_until(group.last)
-        return UNKNOWN if read == UNKNOWN else self.added - read
+        return None if read == UNKNOWN else self.added - read
 
     def encoding(self) -> bytes:
         """Name the one encoding of streams in Redis."""
