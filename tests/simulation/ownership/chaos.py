@@ -12,7 +12,7 @@ from respcache.cluster.ownership.record import Quorum, majority
 from simulation.ownership.checks import at_rest, check_all, record_of, unrest
 from simulation.ownership.clients import Client, Counter, Register, Writer
 from simulation.ownership.outcome import Violation
-from simulation.ownership.world import NODES_MAX, World
+from simulation.ownership.world import NODES_MAX, Build, World
 from simulation.replay import replay
 
 REST_S = 60.0
@@ -36,9 +36,11 @@ CONFIG = KeeperConfig(
 )
 
 
-def begin(seed: int, config: KeeperConfig, nodes: int, *, keeper: type[Keeper] = Keeper) -> World:
+def begin(
+    seed: int, config: KeeperConfig, nodes: int, *, keeper: type[Keeper] = Keeper, build: Build | None = None
+) -> World:
     """Form a cluster and let it come to rest."""
-    world = World(seed, config, keeper=keeper)
+    world = World(seed, config, keeper=keeper, build=build)
     world.start("n0", seeded=False)
     for number in range(1, nodes):
         world.start(f"n{number}")
@@ -210,9 +212,17 @@ def settle(world: World, clients: list[Client]) -> None:
     check_all(world, clients)
 
 
-def weather(seed: int, replica_count: int, duration_s: float, *, nodes: int = 3, nodes_max: int = NODES_MAX) -> int:
+def weather(
+    seed: int,
+    replica_count: int,
+    duration_s: float,
+    *,
+    nodes: int = 3,
+    nodes_max: int = NODES_MAX,
+    keeper: type[Keeper] = Keeper,
+) -> int:
     """Let a storm pass; return how many writes were acknowledged. Raises Violation."""
-    world = begin(seed, replace(CONFIG, replica_count=replica_count), nodes)
+    world = begin(seed, replace(CONFIG, replica_count=replica_count), nodes, keeper=keeper)
     world.nodes_max = nodes_max
     clients = clients_of(world)
     storm(world, duration_s)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from respcache.cluster.ownership.record import Record, Standing
+from respcache.cluster.ownership.slots import partition_of
 from simulation.ownership.clients import Client
+from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Violation
 from simulation.ownership.world import World
 
@@ -46,8 +48,24 @@ def unrest(world: World) -> str:
     return f"effects pending: {busy}" if any(busy.values()) else ""
 
 
+def holder(world: World, key: bytes) -> SimNode:
+    """Give the primary of a key's partition, at rest."""
+    record = record_of(world, world.live()[0].name)
+    assert record is not None
+    return world.nodes[record.entries[partition_of(key) % len(record.entries)].primary]
+
+
 def check_all(world: World, clients: Iterable[Client]) -> None:
     """Check every promise at rest. Raises Violation."""
+    check_copies(world)
+    record = record_of(world, world.live()[0].name)
+    assert record is not None
+    for client in clients:
+        client.check(world.nodes[record.entries[client.partition].primary])
+
+
+def check_copies(world: World) -> None:
+    """Check that copies are equal, and where they should be, at rest. Raises Violation."""
     record = record_of(world, world.live()[0].name)
     assert record is not None
     for partition, entry in enumerate(record.entries):
@@ -59,5 +77,3 @@ def check_all(world: World, clients: Iterable[Client]) -> None:
                 raise Violation(f"{sim.name} still has data of {partition}, which is {entry}")
             if (sim.keeper.serving[partition] is not None) != (sim.name == entry.primary):
                 raise Violation(f"{sim.name} serves {partition}: {entry}")
-    for client in clients:
-        client.check(world.nodes[record.entries[client.partition].primary])

@@ -108,6 +108,10 @@ class History:
         self.key = key
         self._operations: list[Operation] = []
 
+    def __len__(self) -> int:
+        """Count the questions."""
+        return len(self._operations)
+
     def begin(self, now: float, kind: Kind, argument: bytes = b"") -> int:
         """Note a question; what becomes of it is uncertain until its answer is there. Return its number."""
         self._operations.append(

@@ -1,0 +1,195 @@
+"""Storms over nodes that are real but for their sockets, and calmer weather, in which nothing may be in doubt."""
+
+import gc
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from respcache.cluster.config import KeeperConfig
+from simulation.commands.clients import (
+    ACCOUNTS,
+    PADS,
+    QUEUES,
+    TWINS,
+    Client,
+    Consumer,
+    Padder,
+    Producer,
+    Teller,
+    account,
+    held_by,
+    queue,
+    unpadded,
+)
+from simulation.commands.ledger import Ledger
+from simulation.commands.node import CommandNode, Limits
+from simulation.commands.queues import Queues
+from simulation.ownership.chaos import CONFIG, REST_S, begin, may_leave, storm
+from simulation.ownership.checks import at_rest, check_copies, holder, unrest
+from simulation.ownership.clients import History
+from simulation.ownership.life import SimNode
+from simulation.ownership.outcome import Outcome, Violation
+from simulation.ownership.world import World
+from simulation.replay import replay
+
+RUNS_PER_COLLECTION: Final = 10
+MARGIN_S: Final = 0.02
+"""Longer than it takes to hear of anything where nothing fails: a few ways of 0.6 ms, and turns of 0.3."""
+FAREWELL_S: Final = 0.1
+"""How long nodes may take to hear that nobody waits any more."""
+MOVES_S: Final = 0.5
+"""How long a partition that moves may keep those waiting who wait for its keys."""
+SETTINGS: Final = replace(CONFIG, expect=100)
+"""Those of the storms over models; but newcomers who meet only each other, all others being paused, found nothing."""
+PRESSED: Final = replace(SETTINGS, peer_unacked_bytes_max=3_000, unacked_bytes_max=5_000)
+"""Settings under which little may wait for acks."""
+PRESSED_LIMITS: Final = Limits(timeout_s=0.4, backlog_bytes=1_500)
+PAD_BYTES: Final = 400
+
+Make = Callable[[World, SimNode, KeeperConfig, random.Random, Limits], CommandNode]
+"""Makes a node: `CommandNode`, or one with a planted bug."""
+
+
+@dataclass(slots=True)
+class Town:
+    """A world and its clients."""
+
+    world: World
+    hangs_up: float
+    ledger: Ledger = field(default_factory=Ledger)
+    queues: Queues = field(default_factory=Queues)
+    histories: list[History] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+
+    def settle_in(self, *, tellers: int = 6, pairs: int = 5, padders: int = 4) -> None:
+        """Start the clients."""
+        world = self.world
+        self.histories = [History(key) for key in PADS]
+        self.clients += [Teller(world, self.ledger).client for _ in range(tellers)]
+        self.clients += [Producer(world, self.queues).client for _ in range(pairs)]
+        self.clients += [Consumer(world, self.queues, hangs_up=self.hangs_up).client for _ in range(pairs + 1)]
+        for history in self.histories:
+            self.clients += [Padder(world, history, size=PAD_BYTES).client for _ in range(padders // 2)]
+        for client in self.clients:
+            world.after((0.0, 0.05), client.go)
+
+    def finish(self) -> None:
+        """Let the clients stop, and wait for rest. Raises Violation."""
+        for client in self.clients:
+            client.stopped = True
+        if not self.world.run_until(lambda: not any(client.is_busy for client in self.clients), within_s=10.0):
+            raise Violation("a command is never answered")
+        self.world.run(FAREWELL_S)
+        if not self.world.run_until(lambda: at_rest(self.world), within_s=REST_S):
+            raise Violation(f"no rest after {REST_S} s: {unrest(self.world)}")
+
+    def check(self) -> None:
+        """Check what holds whatever has happened. Raises Violation."""
+        world = self.world
+        check_copies(world)
+        self.ledger.check({key: account(held_by(holder(world, key), key)) for key in (*ACCOUNTS, *TWINS)})
+        self.queues.check(self.left())
+        for history in self.histories:
+            value = held_by(holder(world, history.key), history.key)
+            assert value is None or isinstance(value, bytes)
+            history.check(world.now, unpadded(value))
+        for sim in world.live():
+            assert isinstance(sim.life, CommandNode)
+            sim.life.check_idle()
+
+    def left(self) -> dict[bytes, list[bytes]]:
+        """Give what is left in the queues."""
+        return {key: queue(held_by(holder(self.world, key), key)) for key in QUEUES}
+
+    def outcomes(self) -> dict[str, int]:
+        """Count what became of all requests."""
+        counts = {outcome.name: sum(client.outcomes[outcome] for client in self.clients) for outcome in Outcome}
+        return counts | {"TRYAGAIN": sum(client.congested for client in self.clients)}
+
+
+def town_of(
+    seed: int, *, pressed: bool, replica_count: int, nodes: int, hangs_up: float, make: Make = CommandNode
+) -> Town:
+    """Form a cluster and let clients move in."""
+    config, limits = (PRESSED, PRESSED_LIMITS) if pressed else (SETTINGS, Limits())
+    world = begin(
+        seed,
+        replace(config, replica_count=replica_count),
+        nodes,
+        build=lambda world, sim, config, dice: make(world, sim, config, dice, limits),
+    )
+    town = Town(world, hangs_up)
+    town.settle_in()
+    return town
+
+
+def weather(seed: int, duration_s: float, *, nodes: int, make: Make = CommandNode) -> dict[str, int]:
+    """Let a storm pass, every third one under pressure; count what clients were told. Raises Violation."""
+    town = town_of(seed, pressed=seed % 3 == 0, replica_count=2 + seed % 2, nodes=nodes, hangs_up=0.1, make=make)
+    world = town.world
+    storm(world, duration_s)
+    world.wires.heal()
+    if not world.run_until(lambda: not any(sim.paused for sim in world.live()), within_s=REST_S):
+        raise Violation("a pause does not end")
+    world.run(0.3)
+    town.finish()
+    town.check()
+    return town.outcomes()
+
+
+def calm(seed: int, duration_s: float, *, nodes: int, make: Make = CommandNode) -> dict[str, int]:
+    """Let nodes come and go in order: nothing is in doubt or refused, and nobody waits in vain. Raises Violation.
+
+    Every other time nobody comes or goes, so no queue moves, and who waits longest is served first.
+    """
+    hangs_up = 0.2 if seed % 4 < 2 else 0.0
+    town = town_of(seed, pressed=False, replica_count=2 + seed % 2, nodes=nodes, hangs_up=hangs_up, make=make)
+    world, moves = town.world, seed % 2 == 0
+    ends = world.now + duration_s
+    while world.now < ends:
+        world.run(world.rng.uniform(0.1, 0.4))
+        if moves:
+            _come_or_go(world)
+    town.finish()
+    town.check()
+    outcomes = town.outcomes()
+    town.queues.check_served(MOVES_S if moves else MARGIN_S)
+    in_doubt = sum(pop.outcome is Outcome.UNCERTAIN for pop in town.queues.pops)
+    if not in_doubt:
+        town.queues.check_order(town.left())
+    if not moves:
+        town.queues.check_turns(MARGIN_S)
+    if outcomes[Outcome.REFUSED.name] or outcomes[Outcome.UNCERTAIN.name] > in_doubt:
+        raise Violation(f"nothing failed, and yet: {outcomes}")
+    return outcomes
+
+
+def _come_or_go(world: World) -> None:
+    """Let a node join, or leave."""
+    name = world.rng.choice([sim.name for sim in world.live()])
+    if len(world.live()) < world.nodes_max and world.rng.random() < 0.5:
+        world.start(f"n{len(world.nodes)}")
+    elif may_leave(world, name):
+        world.leave(name)
+
+
+def each(seeds: Iterable[int], *, kind: str, scenario: str, duration_s: float, nodes: int) -> dict[str, int]:
+    """Let weather of a kind pass for each seed; a failure carries the line that replays it."""
+    told: dict[str, int] = {}
+    run = partial(weather if kind == "storm" else calm, duration_s=duration_s)
+    gc.disable()
+    try:
+        for turn, seed in enumerate(seeds, 1):
+            try:
+                outcomes = run(seed, nodes=nodes + seed % 3)
+            except Exception as error:
+                replay(error, seed, scenario)
+                raise
+            told = {name: told.get(name, 0) + count for name, count in outcomes.items()}
+            if turn % RUNS_PER_COLLECTION == 0:
+                gc.collect()
+    finally:
+        gc.enable()
+    return told

@@ -1,0 +1,50 @@
+"""The checkers of storms over whole nodes are worth their name: each planted bug is caught."""
+
+from typing import Final
+
+import pytest
+
+from simulation.commands.bugs import (
+    GivesTwice,
+    SaysTryAgain,
+    ServesTheLast,
+    TakesTwice,
+    TellsTooEarly,
+    UnlocksAtOnce,
+    with_participant,
+    with_tickets,
+)
+from simulation.commands.node import CommandNode
+from simulation.commands.storms import Make, calm, weather
+from simulation.ownership.outcome import Violation
+
+CALM_S: Final = 0.6
+"""Long enough for each bug that needs no faults to show."""
+
+
+@pytest.mark.parametrize(
+    ("bug", "says"),
+    [
+        (with_participant(UnlocksAtOnce), "no order explains|is no beginning of|has something twice|is lost in part"),
+        (with_tickets(TakesTwice), "acknowledged, never taken, and not there"),
+        (with_tickets(GivesTwice), "was taken"),
+        (with_tickets(ServesTheLast), "had waited longer"),
+        (SaysTryAgain, "was refused, and yet"),
+    ],
+)
+def test_a_planted_bug_is_caught_where_nothing_else_fails(bug: Make, says: str) -> None:
+    """Nodes with the bug break a promise."""
+    with pytest.raises(Violation, match=says):
+        calm(1, CALM_S, nodes=3, make=bug)
+
+
+def test_without_the_bugs_all_is_well() -> None:
+    """It is the bugs that are caught, and not the scenario."""
+    calm(1, CALM_S, nodes=3, make=CommandNode)
+
+
+@pytest.mark.parametrize("seed", [7])
+def test_a_transaction_that_is_answered_too_early_is_caught(seed: int) -> None:
+    """What was acknowledged is lost with its owner."""
+    with pytest.raises(Violation):
+        weather(seed, 1.5, nodes=3 + seed % 3, make=with_participant(TellsTooEarly))
