@@ -1,4 +1,4 @@
-"""Which partitions take no writes for now, because copies have yet to confirm too many."""
+"""Which partitions take no writes for now: copies have yet to confirm too many, or to get what never holds still."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +9,9 @@ from respcache.cluster.replication.pressure import Pressure
 class Congestion:
     """The partitions of one node that must not be written to."""
 
-    def __init__(self, *, peer_bytes_max: int, bytes_max: int) -> None:
+    def __init__(self, peer_bytes_max: int, bytes_max: int, withheld: set[int]) -> None:
+        """`withheld` are partitions that are to be left alone besides; it changes in place."""
+        self._withheld = withheld
         self._pressure = Pressure(peer_bytes_max=peer_bytes_max, bytes_max=bytes_max)
         self.partitions: frozenset[int] = frozenset()
         """They are served, but for writes."""
@@ -25,6 +27,7 @@ class Congestion:
     def review(self, logs: Mapping[int, Log]) -> bool:
         """Find them anew, when copies have come or gone; return whether they have changed."""
         before = self.partitions
-        if self._pressure or before:
-            self.partitions = frozenset(number for number, log in logs.items() if self._pressure.presses(log))
+        if self._pressure or before or self._withheld:
+            pressed = frozenset(number for number, log in logs.items() if self._pressure.presses(log))
+            self.partitions = pressed | self._withheld
         return self.partitions != before

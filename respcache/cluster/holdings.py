@@ -55,8 +55,8 @@ class Holdings:
         self._config, self._storage, self._placement = config, storage, placement
         self.replication = Replication()
         self.replica = Replica(storage)
-        self.congestion = Congestion(peer_bytes_max=config.peer_unacked_bytes_max, bytes_max=config.unacked_bytes_max)
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
+        self.congestion = Congestion(config.peer_unacked_bytes_max, config.unacked_bytes_max, self.copying.withheld)
         self.checking = Checking(storage, rng, round_s=config.check_round_s)
         self.serving: list[Log | None] = [None] * config.partitions
         self.logs: dict[int, Log] = {}

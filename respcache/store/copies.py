@@ -9,6 +9,7 @@ from typing import Final
 from respcache.store.digest import digest
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
+from respcache.store.pieces import Assembly, Cutter, cut
 from respcache.store.snapshot import NotASnapshot, dump_entry, load_entry
 from respcache.store.values import Value
 
@@ -37,6 +38,16 @@ class Copies:
     def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
         """Give value and deadline of a key as bytes, expired or not; None if there is no such key."""
         return _entry(self.store.keyspace(database).partitions[partition], key)
+
+    def cut(self, partition: int, database: int, key: bytes) -> tuple[bytes, int] | Cutter | None:
+        """Give the same with the number of its words, or, of a large value, what cuts it into pieces."""
+        held = self.store.keyspace(database).partitions[partition]
+        value = held.values.get(key)
+        return None if value is None else cut(value, held.deadline(key))
+
+    def assemble(self, partition: int, database: int, key: bytes) -> "Arrival":
+        """Begin to put a large value together."""
+        return Arrival(self, self.store.keyspace(database).partitions[partition], key)
 
     def restore(self, partition: int, database: int, key: bytes, blob: bytes | None) -> None:
         """Put an entry in place of whatever the key holds; None deletes the key."""
@@ -83,6 +94,27 @@ class Copies:
                 left -= 1
             if not values:
                 self._forgotten.pop()
+
+
+class Arrival(Assembly):
+    """An entry that comes in pieces."""
+
+    __slots__ = ("_copies", "_key", "_partition")
+
+    def __init__(self, copies: Copies, partition: Partition, key: bytes) -> None:
+        super().__init__()
+        self._copies: Final = copies
+        self._partition: Final = partition
+        self._key: Final = key
+
+    def place(self) -> None:
+        """Put it in place of whatever the key holds; what cannot be read deletes the key."""
+        value, deadline = None, None
+        try:
+            value, deadline = self.done()
+        except NotASnapshot:
+            self._copies.unreadable += 1
+        self._partition.restore(self._key, value, deadline)
 
 
 def entry_effect(partition: Partition, key: bytes) -> Argv:

@@ -1,9 +1,9 @@
 """The hash: fields with a value each under one key."""
 
+from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from respcache.store.aggregate import Aggregate
-from respcache.store.packing import pack, unpack
 from respcache.store.table import Table
 
 COMPACT_FIELDS_MAX: Final = 128
@@ -62,17 +62,24 @@ class Hash(Aggregate):
         self.table.waste(count)
 
 
-def dump(value: Hash) -> bytes:
-    """Write a hash."""
+def words(value: Hash) -> Iterator[bytes]:
+    """Write a hash: whether it is compact, then fields and values by turns."""
     table = value.table
-    return pack([b"c" if table.compact else b"", *table.names, *table.values])
+    yield b"c" if table.compact else b""
+    for field, content in table.items():
+        yield field
+        yield content
 
 
-def load(blob: bytes) -> Hash:
-    """Read a hash. Raises NotASnapshot."""
-    compact, *words = unpack(blob, least=3, step=2)
-    found, half = Hash(), len(words) // 2
-    for field, content in zip(words[:half], words[half:], strict=True):
-        found.table.set(field, content)
+def begin(compact: bytes) -> Hash:
+    """Begin to read a hash."""
+    found = Hash()
     found.table.compact = bool(compact)
     return found
+
+
+def extend(value: Hash, some: list[bytes]) -> None:
+    """Go on with some of its fields and values."""
+    table = value.table
+    for at in range(0, len(some), 2):
+        table.set(some[at], some[at + 1])

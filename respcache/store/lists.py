@@ -7,7 +7,6 @@ from itertools import islice
 from typing import ClassVar, Final
 
 from respcache.store.aggregate import Aggregate, taken_bytes
-from respcache.store.packing import pack, unpack
 
 FEW: Final = 256
 """Elements up to which it is quicker to look each up than to walk to the first one: a deque finds
@@ -99,11 +98,17 @@ def of(elements: Iterable[bytes]) -> List:
     return made
 
 
-def dump(value: List) -> bytes:
-    """Write a list."""
-    return pack(list(value.elements))
+def words(value: List) -> Iterator[bytes]:
+    """Write a list: nothing, then its elements."""
+    yield b""
+    yield from value.elements
 
 
-def load(blob: bytes) -> List:
-    """Read a list. Raises NotASnapshot."""
-    return of(unpack(blob, least=1))
+def begin(_: bytes) -> List:
+    """Begin to read a list."""
+    return List()
+
+
+def extend(value: List, some: list[bytes]) -> None:
+    """Go on with some of its elements."""
+    value.elements.extend(some)

@@ -1,4 +1,4 @@
-"""Lists of byte strings as one, and back: what the snapshots of most kinds of value consist of. Pure."""
+"""Byte strings as one, and back: what is made of the words of a value (see `snapshot.Form`). Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,6 +9,7 @@ from respcache.errors import RespcacheError
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[bytes])
+_PIECES: Final = msgspec.msgpack.Decoder(tuple[int, list[bytes]])
 
 
 class NotASnapshot(RespcacheError):
@@ -20,12 +21,22 @@ def pack(words: Sequence[bytes]) -> bytes:
     return _ENCODER.encode(words)
 
 
-def unpack(blob: bytes, *, least: int, step: int = 1) -> list[bytes]:
-    """Read them again: at least so many, and beyond that a whole number of steps. Raises NotASnapshot."""
+def unpack(blob: bytes) -> list[bytes]:
+    """Read them again. Raises NotASnapshot."""
     try:
-        words = _DECODER.decode(blob)
+        return _DECODER.decode(blob)
     except msgspec.DecodeError:
         raise NotASnapshot("not a list of byte strings") from None
-    if len(words) < least or (len(words) - least) % step:
-        raise NotASnapshot("a list of another length than such a value has")
-    return words
+
+
+def pack_piece(unfinished_bytes: int, words: Sequence[bytes]) -> bytes:
+    """Write a piece: words, and how long the last one is altogether if it goes on in the next piece, else 0."""
+    return _ENCODER.encode((unfinished_bytes, words))
+
+
+def unpack_piece(blob: bytes) -> tuple[int, list[bytes]]:
+    """Read a piece again. Raises NotASnapshot."""
+    try:
+        return _PIECES.decode(blob)
+    except msgspec.DecodeError:
+        raise NotASnapshot("not a piece of a value") from None

@@ -1,11 +1,10 @@
 """The set: distinct members under one key."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from respcache.store.aggregate import Aggregate
 from respcache.store.digits import is_int64
-from respcache.store.packing import pack, unpack
 from respcache.store.table import Table
 
 INTEGERS_MAX: Final = 512
@@ -74,14 +73,20 @@ def of(members: Iterable[bytes]) -> Set:
     return made
 
 
-def dump(value: Set) -> bytes:
-    """Write a set."""
-    return pack([b"c" if value.table.compact else b"", *value.table.names])
+def words(value: Set) -> Iterator[bytes]:
+    """Write a set: whether it is compact, then its members."""
+    yield b"c" if value.table.compact else b""
+    yield from value.table.names
 
 
-def load(blob: bytes) -> Set:
-    """Read a set. Raises NotASnapshot."""
-    compact, *members = unpack(blob, least=2)
-    found = of(members)
-    found.table.compact = found.table.compact and bool(compact)
+def begin(compact: bytes) -> Set:
+    """Begin to read a set."""
+    found = Set()
+    found.table.compact = bool(compact)
     return found
+
+
+def extend(value: Set, some: list[bytes]) -> None:
+    """Go on with some of its members."""
+    for member in some:
+        value.add(member)

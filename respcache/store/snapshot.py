@@ -1,17 +1,23 @@
 """Values as bytes and back, for copies of a key on other nodes. Pure.
 
-A value is a tag byte, which names its kind, and what the kind makes of it. The *entry*
-of a key is its deadline in front of its value. What comes in may have been sent by
-another version or by nobody honest: everything that cannot be read raises NotASnapshot.
+A value is a tag byte, which names its kind, and the words that its kind makes of it; a string is its own
+and only word. The *entry* of a key is its deadline in front of its value. What comes in may have been sent by
+another version or by nobody honest: everything that cannot be read raises NotASnapshot. Large values do not travel
+whole (see `pieces`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from respcache.store import hashes, lists, sets, sorted_sets, stream_snapshots, streams
-from respcache.store.packing import NotASnapshot
+from respcache.store import hashes, lists, sets, sorted_sets, stream_snapshots
+from respcache.store.hashes import Hash
+from respcache.store.lists import List
+from respcache.store.packing import NotASnapshot, pack, unpack
 from respcache.store.partition import NEVER_UNIX_MS
+from respcache.store.sets import Set
+from respcache.store.sorted_sets import SortedSet
+from respcache.store.streams import Stream
 from respcache.store.values import STRING_MAX_BYTES, Value
 
 DEADLINE_BYTES: Final = 8
@@ -20,14 +26,18 @@ DEADLINE_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How one kind of value is written."""
+    """How one kind of value is written: as words, the first of which is about all of it."""
 
     kind: type
     tag: int
-    dump: Callable[[Any], bytes]
-    """Takes a value of this kind; `dump` below sees to that."""
-    load: Callable[[bytes], Value]
-    """Raises NotASnapshot."""
+    words: Callable[[Any], Iterator[bytes]]
+    """Gives the words of a value of this kind, which must not change until the last of them was taken."""
+    begin: Callable[[bytes], Any]
+    """Makes a value of the first word. Raises NotASnapshot."""
+    extend: Callable[[Any, list[bytes]], None]
+    """Adds some of the others to it, in order. Raises NotASnapshot."""
+    step: int = 1
+    """So many words belong together, after the first: `extend` gets no part of them."""
 
 
 def dump(value: Value) -> bytes:
@@ -42,53 +52,104 @@ def load(blob: bytes) -> Value:
 
 def dump_entry(value: Value, deadline_unix_ms: int | None) -> bytes:
     """Write a value and when it expires; None for never."""
-    deadline = NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms
-    return _dump(value, deadline.to_bytes(DEADLINE_BYTES, "big"))
+    return _dump(value, write_deadline(deadline_unix_ms))
 
 
 def load_entry(blob: bytes) -> tuple[Value, int | None]:
     """Read a value and when it expires. Raises NotASnapshot."""
+    deadline = read_deadline(blob)
+    return _load(blob, DEADLINE_BYTES), deadline
+
+
+def write_deadline(deadline_unix_ms: int | None) -> bytes:
+    """Write when a key expires; None for never."""
+    deadline = NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms
+    return deadline.to_bytes(DEADLINE_BYTES, "big")
+
+
+def read_deadline(blob: bytes) -> int | None:
+    """Read when a key expires, from the beginning of its entry. Raises NotASnapshot."""
     deadline = int.from_bytes(blob[:DEADLINE_BYTES], "big")
     if len(blob) < DEADLINE_BYTES or deadline > NEVER_UNIX_MS:
         raise NotASnapshot("no deadline")
-    return _load(blob, DEADLINE_BYTES), None if deadline == NEVER_UNIX_MS else deadline
+    return None if deadline == NEVER_UNIX_MS else deadline
 
 
 def _dump(value: Value, before: bytes) -> bytes:
-    """Write a value behind something: a large one is copied once."""
-    form = _BY_KIND[type(value)]
-    return b"".join((before, bytes((form.tag,)), form.dump(value)))
+    """Write a value behind something: a large string is copied once."""
+    form = form_of(value)
+    whole = value if isinstance(value, bytes) else pack(list(form.words(value)))
+    return b"".join((before, bytes((form.tag,)), whole))
 
 
 def _load(blob: bytes, at: int) -> Value:
     """Read the value that begins there. Raises NotASnapshot."""
-    form = _BY_TAG.get(blob[at]) if len(blob) > at else None
+    form = form_tagged(blob[at]) if len(blob) > at else None
     if form is None:
         raise NotASnapshot("no value of a known kind")
-    return form.load(blob[at + 1 :])
-
-
-def _dump_string(value: bytes) -> bytes:
+    written = blob[at + 1 :]
+    if form.kind is bytes:
+        return _load_string(written)
+    head, *words = unpack(written) or [b""]
+    if len(words) % form.step:
+        raise NotASnapshot("a value that ends within its words")
+    value: Value = form.begin(head)
+    form.extend(value, words)
+    if not value:
+        raise NotASnapshot("a value without elements")
     return value
 
 
-def _load_string(blob: bytes) -> bytes:
-    if len(blob) > STRING_MAX_BYTES:
+def _string_words(value: bytes) -> Iterator[bytes]:
+    yield value
+
+
+def _load_string(written: bytes) -> bytes:
+    if len(written) > STRING_MAX_BYTES:
         raise NotASnapshot("a string beyond the size limit")
-    return blob
+    return written
+
+
+def _extend_string(_: bytes, words: list[bytes]) -> None:
+    if words:
+        raise NotASnapshot("a string of several words")
 
 
 FORMS: Final = (
-    Form(bytes, 0, _dump_string, _load_string),
-    Form(hashes.Hash, 1, hashes.dump, hashes.load),
-    Form(sets.Set, 2, sets.dump, sets.load),
-    Form(lists.List, 3, lists.dump, lists.load),
-    Form(sorted_sets.SortedSet, 4, sorted_sets.dump, sorted_sets.load),
-    Form(streams.Stream, 5, stream_snapshots.dump, stream_snapshots.load),
+    Form(bytes, 0, _string_words, _load_string, _extend_string),
+    Form(Hash, 1, hashes.words, hashes.begin, hashes.extend, step=2),
+    Form(Set, 2, sets.words, sets.begin, sets.extend),
+    Form(List, 3, lists.words, lists.begin, lists.extend),
+    Form(SortedSet, 4, sorted_sets.words, sorted_sets.begin, sorted_sets.extend, step=2),
+    Form(Stream, 5, stream_snapshots.words, stream_snapshots.begin, stream_snapshots.extend),
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 
 _BY_KIND: Final = {form.kind: form for form in FORMS}
 _BY_TAG: Final = {form.tag: form for form in FORMS}
 
-__all__ = ["FORMS", "Form", "NotASnapshot", "dump", "dump_entry", "load", "load_entry"]
+
+def form_of(value: Value) -> Form:
+    """Give the form of a value."""
+    return _BY_KIND[type(value)]
+
+
+def form_tagged(tag: int) -> Form | None:
+    """Give the form with a tag; None if no kind of value has it."""
+    return _BY_TAG.get(tag)
+
+
+__all__ = [
+    "DEADLINE_BYTES",
+    "FORMS",
+    "Form",
+    "NotASnapshot",
+    "dump",
+    "dump_entry",
+    "form_of",
+    "form_tagged",
+    "load",
+    "load_entry",
+    "read_deadline",
+    "write_deadline",
+]

@@ -1,11 +1,11 @@
 """The sorted set: distinct members, each with a score, in the order of their scores, under one key."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from respcache.store.aggregate import Aggregate
-from respcache.store.packing import NotASnapshot, pack, unpack
+from respcache.store.packing import NotASnapshot
 from respcache.store.ranking import Entry, Ranking
 from respcache.store.table import Table
 
@@ -111,22 +111,42 @@ def of(entries: Iterable[Entry]) -> SortedSet:
     return made
 
 
-def dump(value: SortedSet) -> bytes:
-    """Write a sorted set."""
+def words(value: SortedSet) -> Iterator[bytes]:
+    """Write a sorted set: whether it is compact, then members and scores by turns."""
     table = value.table
-    words = [word for member, score in table.items() for word in (member, _SCORE.pack(score))]
-    return pack([b"c" if table.compact else b"", *words])
+    yield b"c" if table.compact else b""
+    for member, score in table.items():
+        yield member
+        yield _SCORE.pack(score)
 
 
-def load(blob: bytes) -> SortedSet:
-    """Read a sorted set. Raises NotASnapshot."""
-    compact, *words = unpack(blob, least=3, step=2)
-    try:
-        scores = [score for word in words[1::2] for score in _SCORE.unpack(word)]
-    except struct.error:
-        raise NotASnapshot("a score of another length than a double") from None
-    if any(score != score for score in scores):  # noqa: PLR0124 # NaN
-        raise NotASnapshot("a score that is no number")
-    found = of(zip(scores, words[::2], strict=True))
-    found.table.compact = found.table.compact and bool(compact)
+def begin(compact: bytes) -> SortedSet:
+    """Begin to read a sorted set."""
+    found = SortedSet()
+    found.table.compact = bool(compact)
     return found
+
+
+def extend(value: SortedSet, some: list[bytes]) -> None:
+    """Go on with some of its members and scores. Raises NotASnapshot."""
+    entries: list[Entry] = []
+    for at in range(0, len(some), 2):
+        entry = _score(some[at + 1]), some[at]
+        if not value.table.set(entry[1], entry[0]):
+            raise NotASnapshot("a member that comes twice")
+        entries.append(entry)
+    if not len(value.ranking):
+        value.ranking = Ranking(entries)
+        return
+    for entry in entries:
+        value.ranking.add(entry)
+
+
+def _score(word: bytes) -> float:
+    """Read a score. Raises NotASnapshot."""
+    if len(word) != _SCORE.size:
+        raise NotASnapshot("a score of another length than a double")
+    score: float = _SCORE.unpack(word)[0]
+    if score != score:  # noqa: PLR0124 # NaN
+        raise NotASnapshot("a score that is no number")
+    return score

@@ -328,12 +328,18 @@ class Stream(Aggregate):
         groups = sum(group.size_bytes() for group in self.groups.values())
         return sys.getsizeof(self) + sys.getsizeof(self._blocks) * 2 + (sampled * count // seen if seen else 0) + groups
 
+    def block(self, place: int) -> Block:
+        """Give the block at a place."""
+        return self._blocks[place]
+
     def each_block(self) -> Iterator[Block]:
         """Go through the blocks in order."""
         return iter(self._blocks)
 
     def adopt(self, block: Block) -> None:
         """Add a block behind the others, whose ids are all above theirs."""
+        if self._blocks:
+            self._blocks[-1].pack()
         self._blocks.append(block)
         self._starts.append(block.first)
         self.length += block.count

@@ -19,7 +19,15 @@ applied it that far, has of every settled key what the primary had at that point
   keys are queued again, which makes them pending; the claim says nothing of them.
 - An effect without keys empties databases: settled keys vanish on both sides, pending
   ones will arrive as absent.
+- A value that is too large for one chunk is cut into pieces, over many steps. Its key stays pending until the
+  last one, and the learner keeps what it has of it aside. An effect on the key makes the pieces void: the key is
+  queued again, behind all others, and the next piece is a first one. So when the last piece is cut nothing has
+  changed the value since the first, and all of them together are what the primary has at that point: it settles
+  the key like a chunk.
 END is cut when no key is pending. From there on the copy is equal, and effects keep it so.
+
+A value that is written to all the time would never arrive. So after RESTARTS attempts that were void its partition is
+*withheld*: writes to it wait, as they do under backpressure, until the value is through.
 
 If the learner dies, the link breaks for good, or this node stops being the primary,
 nothing has changed but data on a node that does not count: the next BEGIN starts over.
@@ -29,19 +37,34 @@ from collections import defaultdict, deque
 from typing import Final
 
 from respcache.cluster.replication.log import Log, Stream
-from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
-from respcache.cluster.replication.wire import ABSENT, BEGIN, END, VALUES
+from respcache.cluster.replication.storage import KeyList, Pieces, Storage, StoredKey
+from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, VALUES
 
 STEP_BYTES: Final = 512 * 1024
-"""Bytes dumped in one step, exceeded by at most one value."""
+"""Bytes dumped in one step, exceeded by at most one piece."""
+WORDS_PER_KEY: Final = 8
+"""Words of a value that take as long as a key."""
+RESTARTS: Final = 3
+"""How often pieces of a large value may be void before writes to it have to wait."""
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 """Bytes to a peer that may be un-acked before the next chunk is cut."""
+
+
+class Large:
+    """One value that is cut into pieces."""
+
+    __slots__ = ("cut", "pieces", "stored")
+
+    def __init__(self, stored: StoredKey, pieces: Pieces) -> None:
+        self.stored, self.pieces = stored, pieces
+        self.cut = 0
+        """Pieces cut so far."""
 
 
 class Job:
     """One partition on its way to one learner: queued, cut chunk by chunk, ended, and acked."""
 
-    __slots__ = ("again", "beginning", "begun", "end", "keys", "log", "stream")
+    __slots__ = ("again", "beginning", "begun", "end", "keys", "large", "log", "restarts", "stream")
 
     def __init__(self, log: Log, stream: Stream) -> None:
         self.log, self.stream = log, stream
@@ -50,6 +73,10 @@ class Job:
         """Keys not sent yet."""
         self.again: dict[StoredKey, None] = {}
         """Keys to be sent after those, because effects on several keys touched them."""
+        self.large: Large | None = None
+        """The value that is being cut into pieces."""
+        self.restarts: dict[StoredKey, int] = {}
+        """How often the pieces of each value were void."""
         self.beginning = 0
         """The number of the frame with the BEGIN in it."""
         self.end = 0
@@ -66,6 +93,8 @@ class Copying:
         self._jobs: defaultdict[int, dict[Stream, Job]] = defaultdict(dict)
         self.pending = 0
         """Copies not acked yet."""
+        self.withheld: Final[set[int]] = set()
+        """Partitions whose writes have to wait for a value that would not hold still."""
         self.keys_out = 0
         self.bytes_out = 0
 
@@ -102,14 +131,23 @@ class Copying:
         return [stream for stream, job in self._jobs[partition].items() if job.begun]
 
     def touched(self, partition: int, database: int, argv: list[bytes]) -> None:
-        """Queue again the keys of an effect on several keys."""
+        """Queue again the keys of an effect on several keys, and one of whose value there are pieces out."""
         keys = self._storage.keys_of(database, argv)
-        if len(keys) < 2:
-            return
         for queue in self._queues.values():
             job = queue[0] if queue else None
             if job is not None and job.begun and job.log.partition == partition:
-                job.again.update(dict.fromkeys(keys))
+                if len(keys) > 1:
+                    job.again.update(dict.fromkeys(keys))
+                if job.large is not None and (not keys or job.large.stored in keys):
+                    self._restart(job, job.large.stored)
+
+    def _restart(self, job: Job, stored: StoredKey) -> None:
+        """Begin a large value anew later: it has changed."""
+        job.large = None
+        job.again[stored] = None
+        job.restarts[stored] = restarts = job.restarts.get(stored, 0) + 1
+        if restarts >= RESTARTS:
+            self.withheld.add(job.log.partition)
 
     @property
     def runnable(self) -> bool:
@@ -132,7 +170,7 @@ class Copying:
                 keys_cut, bytes_cut = self._chunk(job, keys, size)
                 keys -= keys_cut + 1
                 size -= bytes_cut
-                if not job.keys and not job.again:
+                if not job.keys and not job.again and job.large is None:
                     self._end(job, number)
                     queue.popleft()
 
@@ -150,41 +188,68 @@ class Copying:
         log = job.log
         job.begun, job.beginning = True, number
         job.keys = KeyList(self._storage.keys(log.partition))
-        job.stream.open.append((log.partition, log.epoch, log.sequence, BEGIN, []))
+        self._put(job, BEGIN, [])
         log.attach((*log.streams, job.stream), log.required)
         log.copying = self
 
     def _chunk(self, job: Job, keys_max: int, bytes_max: int) -> tuple[int, int]:
-        """Cut one chunk; return the keys and bytes in it."""
-        partition = job.log.partition
+        """Cut one chunk; return how many keys that is, or is worth, and the bytes in it."""
         values: list[bytes] = []
         absent: list[bytes] = []
         keys = size = 0
-        while (job.keys or job.again) and keys < keys_max and size < bytes_max:
+        while (job.keys or job.again or job.large is not None) and keys < keys_max and size < bytes_max:
+            if job.large is not None:
+                piece_bytes, words = self._piece(job, job.large)
+                size += piece_bytes
+                keys += 1 + words // WORDS_PER_KEY
+                continue
             database, key = job.keys.pop() if job.keys else job.again.popitem()[0]
-            blob = self._storage.dump(partition, database, key)
-            if blob is None:
+            found = self._storage.cut(job.log.partition, database, key)
+            if found is None:
                 absent += (b"%d" % database, key)
-            else:
+            elif isinstance(found, tuple):
+                blob, words = found
                 values += (b"%d" % database, key, blob)
                 size += len(blob)
+                keys += words // WORDS_PER_KEY
+            else:
+                job.large = Large((database, key), found)
             size += len(key)
             keys += 1
         for kind, argv in ((VALUES, values), (ABSENT, absent)):
             if argv:
-                job.stream.open.append((partition, job.log.epoch, job.log.sequence, kind, argv))
+                self._put(job, kind, argv)
         self.keys_out += len(values) // 3
         self.bytes_out += size
         return keys, size
 
+    def _piece(self, job: Job, large: Large) -> tuple[int, int]:
+        """Cut one piece of a large value; return the bytes and the words in it."""
+        piece, words = large.pieces.next()
+        database, key = large.stored
+        ended = large.pieces.ended
+        self._put(job, LAST if ended else PIECE, [b"%d" % database, key, b"%d" % large.cut, piece])
+        large.cut += 1
+        if ended:
+            job.large = None
+            job.restarts.pop(large.stored, None)
+            self.withheld.discard(job.log.partition)
+            self.keys_out += 1
+        return len(piece), words
+
+    def _put(self, job: Job, kind: int, argv: list[bytes]) -> None:
+        log = job.log
+        job.stream.open.append((log.partition, log.epoch, log.sequence, kind, argv))
+
     def _end(self, job: Job, number: int) -> None:
-        job.stream.open.append((job.log.partition, job.log.epoch, job.log.sequence, END, []))
+        self._put(job, END, [])
         job.end = number
         self._ended.setdefault(job.stream, deque()).append(job)
         self._detach(job)
 
     def _detach(self, job: Job) -> None:
         """Stop watching a partition's effects once no copy of it is being cut."""
+        self.withheld.discard(job.log.partition)
         active = (queue[0] for queue in self._queues.values() if queue)
         if not any(other is not job and other.log is job.log and other.begun for other in active):
             job.log.copying = None

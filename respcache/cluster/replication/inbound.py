@@ -7,6 +7,7 @@ from respcache.cluster.replication.wire import Item
 
 if TYPE_CHECKING:
     from respcache.cluster.ownership.record import Life
+    from respcache.cluster.replication.storage import Assembly
 
 
 class Inbound:
@@ -24,6 +25,19 @@ class Inbound:
         until the copy is made afresh."""
 
 
+class Arriving:
+    """A value that comes in pieces."""
+
+    __slots__ = ("assembly", "at", "pieces")
+
+    def __init__(self, at: tuple[bytes, bytes], assembly: "Assembly") -> None:
+        self.at = at
+        """Database and key."""
+        self.assembly = assembly
+        self.pieces = 0
+        """So many have come."""
+
+
 class Copy:
     """This node's copy of a partition that another node is the primary of.
 
@@ -31,7 +45,7 @@ class Copy:
        ^---- the record takes it out of sync ----'
     """
 
-    __slots__ = ("epoch", "floor", "learning", "orphaned", "sequence", "source", "whole")
+    __slots__ = ("arriving", "epoch", "floor", "learning", "orphaned", "sequence", "source", "whole")
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -42,6 +56,8 @@ class Copy:
         self.floor = 0
         """Effects up to this sequence are not among the recent ones that this node has kept."""
         self.learning = False
+        self.arriving: Arriving | None = None
+        """The large value that is coming in, while the copy is being made: one at a time."""
         self.whole = False
         self.orphaned = False
         """Whether this node was the primary until a record took that away while it was cut off."""

@@ -10,13 +10,15 @@ from typing import Final
 
 from respcache.cluster.ownership.record import Life
 from respcache.cluster.replication.checking import equals
-from respcache.cluster.replication.inbound import Copy, Inbound, apply_next
+from respcache.cluster.replication.inbound import Arriving, Copy, Inbound, apply_next
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import (
     ABSENT,
     BEGIN,
     CHECK,
     END,
+    LAST,
+    PIECE,
     VALUES,
     Ack,
     Frame,
@@ -147,10 +149,10 @@ class Replica:
                 self.orphans.append((partition, keys))
             copy.orphaned = False
             copy.sequence = copy.floor = sequence
-            copy.learning, copy.whole = True, False
+            copy.learning, copy.whole, copy.arriving = True, False, None
             inbound.refused.pop(partition, None)
         elif kind == END:
-            copy.learning, copy.whole = False, copy.learning
+            copy.learning, copy.whole, copy.arriving = False, copy.learning, None
         elif kind == CHECK:
             if copy.whole and not (sequence == copy.sequence and equals(self._storage, partition, argv)):
                 copy.whole = False
@@ -159,13 +161,12 @@ class Replica:
                 self._refuse(inbound, partition, epoch)
         elif kind >= 0:
             if sequence > copy.sequence and (copy.learning or copy.whole):
-                copy.whole = copy.learning = False
-                self._refuse(inbound, partition, epoch)
-        elif copy.learning:
-            self._take(partition, kind, argv)
+                self._give_up(copy, inbound, partition)
+        elif copy.learning and not self._take(copy, partition, kind, argv):
+            self._give_up(copy, inbound, partition)
 
-    def _take(self, partition: int, kind: int, argv: list[bytes]) -> None:
-        """Put the keys of a chunk."""
+    def _take(self, copy: Copy, partition: int, kind: int, argv: list[bytes]) -> bool:
+        """Put the keys of a chunk, or go on with a large value; False if it does not go on like that."""
         restore = self._storage.restore
         if kind == VALUES:
             for database, key, blob in zip(argv[::3], argv[1::3], argv[2::3], strict=False):
@@ -175,6 +176,35 @@ class Replica:
         elif kind == ABSENT:
             for database, key in zip(argv[::2], argv[1::2], strict=False):
                 restore(partition, _number(database), key, None)
+        elif kind in (PIECE, LAST):
+            return self._take_piece(copy, partition, argv, last=kind == LAST)
+        return True
+
+    def _take_piece(self, copy: Copy, partition: int, argv: list[bytes], *, last: bool) -> bool:
+        """Take a part of a large value in; False if it is not the one that should come now."""
+        if len(argv) != 4:  # database, key, number, piece
+            return False
+        database, key, number, piece = argv
+        arriving = copy.arriving
+        if number == b"0":
+            assembly = self._storage.assemble(partition, _number(database), key)
+            arriving = copy.arriving = Arriving((database, key), assembly)
+        elif arriving is None or arriving.at != (database, key) or number != b"%d" % arriving.pieces:
+            return False
+        arriving.pieces += 1
+        arriving.assembly.feed(piece)
+        self.bytes_in += len(piece)
+        if last:
+            arriving.assembly.place()
+            self.keys_in += 1
+            copy.arriving = None
+        return True
+
+    def _give_up(self, copy: Copy, inbound: Inbound, partition: int) -> None:
+        """Take nothing more of a partition until its copy is made afresh."""
+        copy.whole = copy.learning = False
+        copy.arriving = None
+        self._refuse(inbound, partition, copy.epoch)
 
     def _refuse(self, inbound: Inbound, partition: int, epoch: int) -> None:
         inbound.refused[partition] = epoch

@@ -39,6 +39,31 @@ class KeyList:
         return taken
 
 
+class Pieces(Protocol):
+    """A large value on its way out. It must not change meanwhile: whoever cuts it hears of all changes."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last piece was cut."""
+        ...
+
+    def next(self) -> tuple[bytes, int]:
+        """Cut the next piece, in bounded time; give the number of its words, too, which is what it costs."""
+        ...
+
+
+class Assembly(Protocol):
+    """A large value on its way in. Its key knows nothing of it before it is complete."""
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece in, in bounded time."""
+        ...
+
+    def place(self) -> None:
+        """Put the value in place of whatever its key holds: that was the last piece."""
+        ...
+
+
 class Storage(Protocol):
     """The data of one node, by partition. The store of the node and the model of the simulator are such.
 
@@ -50,12 +75,19 @@ class Storage(Protocol):
         """Return all keys of a partition by database, in any order, in new lists; expired ones may be among them."""
         ...
 
-    def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
-        """Return value and expiry of a key as bytes that `restore` understands; None when there is no such key."""
+    def cut(self, partition: int, database: int, key: bytes) -> tuple[bytes, int] | Pieces | None:
+        """Return value and expiry of a key, as bytes that `restore` understands and the number of their words.
+
+        A large value is cut into pieces instead, for `assemble`; None when there is no such key.
+        """
         ...
 
     def restore(self, partition: int, database: int, key: bytes, blob: bytes | None) -> None:
-        """Put what `dump` returned in place of whatever the key holds; None deletes the key."""
+        """Put what `cut` returned in place of whatever the key holds; None deletes the key."""
+        ...
+
+    def assemble(self, partition: int, database: int, key: bytes) -> Assembly:
+        """Begin to put a value together from its pieces."""
         ...
 
     def apply(self, partition: int, database: int, argv: list[bytes]) -> None:

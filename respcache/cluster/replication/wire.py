@@ -25,6 +25,11 @@ MARK: Final = -5
 CHECK: Final = -6
 """argv is (digest, salt, number of all keys or nothing, (database, key) times n): the copy should hold just that."""
 
+PIECE: Final = -7
+"""argv is (database, key, number, piece): a part of a value that is too large for one chunk; the first has number 0."""
+LAST: Final = -8
+"""The same; with this the value is complete, and the key has it from here on."""
+
 ITEMS_MAX: Final = 1_000_000
 ARGUMENTS_MAX: Final = 2_000_000
 
@@ -32,7 +37,7 @@ _WireVersion = tuple[Number, Number]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Argv = Annotated[list[bytes], msgspec.Meta(max_length=ARGUMENTS_MAX)]
 _Items = Annotated[
-    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=CHECK, le=2**31)], _Argv]],
+    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=LAST, le=2**31)], _Argv]],
     msgspec.Meta(max_length=ITEMS_MAX),
 ]
 

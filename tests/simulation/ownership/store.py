@@ -23,6 +23,17 @@ class ModelStore:
         """Return a value."""
         return self.partitions.get(partition, {}).get((database, key))
 
+    def cut(self, partition: int, database: int, key: bytes) -> "tuple[bytes, int] | Slices | None":
+        """Return a value with the number of its words, or, if it has several bytes, in pieces."""
+        value = self.dump(partition, database, key)
+        if value is None:
+            return None
+        return Slices(value) if len(value) > 1 else (value, 1)
+
+    def assemble(self, partition: int, database: int, key: bytes) -> "Joined":
+        """Begin to put a value together."""
+        return Joined(self, (partition, database, key))
+
     def restore(self, partition: int, database: int, key: bytes, blob: bytes | None) -> None:
         """Put or delete a value."""
         values = self.partitions.setdefault(partition, {})
@@ -87,3 +98,35 @@ class ModelStore:
                 return []
             case _:
                 return [(database, argv[1])]
+
+
+class Slices:
+    """A value in two to four pieces."""
+
+    def __init__(self, value: bytes) -> None:
+        size = -(-len(value) // 4)
+        self._left = [value[at : at + size] for at in reversed(range(0, len(value), size))]
+
+    @property
+    def ended(self) -> bool:
+        """Whether all are out."""
+        return not self._left
+
+    def next(self) -> tuple[bytes, int]:
+        """Give one of them, which costs as much as a real one."""
+        return self._left.pop(), 1_000
+
+
+class Joined:
+    """A value that comes in pieces."""
+
+    def __init__(self, store: ModelStore, at: tuple[int, int, bytes]) -> None:
+        self._store, self._at, self._value = store, at, b""
+
+    def feed(self, piece: bytes) -> None:
+        """Take a piece."""
+        self._value += piece
+
+    def place(self) -> None:
+        """Put it in place."""
+        self._store.restore(*self._at, self._value)

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 import pytest
@@ -16,9 +17,10 @@ from respcache.cluster.replication.copying import Copying, Job
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.storage import KeyList, Storage
+from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
 from respcache.cluster.replication.wire import Item
 from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
+from simulation.ownership.clients import primary_of
 from simulation.ownership.outcome import Violation
 
 SEEDS = 2
@@ -50,6 +52,21 @@ class CountsHalfCopies(Keeper):
     def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
         super().__init__(me, config, storage, rng, locked)
         self._holdings.copying = HalfCopying(storage, step_keys=config.copy_step_keys)
+
+
+class BlindCopying(Copying):
+    """Goes on with the pieces of a large value that has changed meanwhile."""
+
+    def _restart(self, job: Job, stored: StoredKey) -> None:
+        del job, stored
+
+
+class SendsStalePieces(Keeper):
+    """Makes copies of large values as they were when their first piece was cut."""
+
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
+        self._holdings.copying = BlindCopying(storage, step_keys=config.copy_step_keys)
 
 
 class ForgetfulReplica(Replica):
@@ -133,6 +150,26 @@ def join(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
+def join_under_fire(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+    """A node joins while a few keys are written to as fast as can be, and a former owner dies when it has."""
+    world = begin(seed, CONFIGS[replica_count], nodes=2, keeper=keeper)
+    clients = clients_of(world, writers=2)
+
+    def write(partition: int) -> None:
+        if (sim := primary_of(world, partition)) is not None:
+            world.execute(sim, partition, [b"APPEND", b"hot", b"+"], lambda _: None)
+        if world.now < ends:
+            world.after((0.000_05, 0.000_2), partial(write, partition))
+
+    ends = world.now + 1.0
+    for partition in range(0, world.config.partitions, 4):
+        write(partition)
+    world.run(0.1)
+    world.start("n2")
+    world.run(0.9)
+    settle(world, clients)
+
+
 def frozen(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     """Owners are stopped for longer than a lease, one after the other."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
@@ -183,6 +220,7 @@ SCENARIOS = pytest.mark.parametrize(
         (half_heard, AcksBeforeReplicating, 2),
         (half_heard, SendsNoTail, 3),
         (join, CountsHalfCopies, 2),
+        (join_under_fire, SendsStalePieces, 2),
         (frozen, ServesWithoutALease, 2),
         (overlooked, ServesUnfenced, 2),
         (cut_off, CountsOnTooMuch, 2),

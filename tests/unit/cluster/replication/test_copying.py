@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respcache.cluster.replication.copying import WINDOW_BYTES, Copying
+from respcache.cluster.replication.copying import RESTARTS, WINDOW_BYTES, Copying
 from respcache.cluster.replication.log import Log, Replication, Stream
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.wire import BEGIN, END, Frame
+from respcache.cluster.replication.wire import BEGIN, END, LAST, PIECE, VALUES, Frame
 from respcache.cluster.wire import decode
 from simulation.ownership.store import ModelStore
 
@@ -96,7 +96,7 @@ def test_a_step_is_bounded() -> None:
     """No step takes more keys than its limit; the end comes with the last of them."""
     pair = Pair(step_keys=4)
     for number in range(10):
-        pair.write([b"SET", b"%d" % number, b"value"])
+        pair.write([b"SET", b"%d" % number, b"v"])
     pair.copying.add(pair.log, pair.stream)
     steps = 0
     while pair.copying.runnable:
@@ -147,3 +147,80 @@ def test_a_cancelled_copy_can_begin_again() -> None:
         pair.flush()
     assert pair.done
     assert pair.copy.partitions == pair.store.partitions
+
+
+def kinds(pair: Pair) -> list[int]:
+    """Cut one step; return what is in it."""
+    pair.copying.step(pair.replication.number)
+    found = [item[3] for item in pair.stream.open]
+    pair.flush()
+    return found
+
+
+def test_a_large_value_takes_several_steps() -> None:
+    """A piece costs what its words cost; the learner has nothing of the value before the last one."""
+    pair = Pair(step_keys=100)
+    pair.write([b"SET", b"a", b"xy"])
+    pair.copying.add(pair.log, pair.stream)
+    assert kinds(pair) == [BEGIN, PIECE]
+    assert pair.copy.dump(PARTITION, 0, b"a") is None
+    assert kinds(pair) == [LAST, END]
+    assert pair.done
+    assert pair.copy.partitions == pair.store.partitions
+
+
+def test_a_value_that_changes_on_its_way_begins_anew_behind_the_others() -> None:
+    """Its first piece is void; another key, and the effect, get ahead of it."""
+    pair = Pair(step_keys=100)
+    pair.write([b"SET", b"b", b"1"])
+    pair.write([b"SET", b"a", b"xy"])
+    pair.copying.add(pair.log, pair.stream)
+    assert kinds(pair) == [BEGIN, PIECE]
+    pair.write([b"APPEND", b"a", b"r"])
+    assert kinds(pair) == [0, PIECE, VALUES]
+    assert kinds(pair) == [PIECE]
+    assert kinds(pair) == [LAST, END]
+    assert pair.copy.dump(PARTITION, 0, b"a") == b"xyr"
+    assert pair.copy.partitions == pair.store.partitions
+
+
+def test_a_value_that_never_holds_still_is_withheld_until_it_is_through() -> None:
+    """After so many attempts writes to its partition are to wait, for as long as its last one takes."""
+    pair = Pair(step_keys=100)
+    pair.write([b"SET", b"a", b"xy"])
+    pair.copying.add(pair.log, pair.stream)
+    for _ in range(RESTARTS):
+        assert PIECE in kinds(pair)
+        assert not pair.copying.withheld
+        pair.write([b"APPEND", b"a", b"r"])
+    assert pair.copying.withheld == {PARTITION}
+    while LAST not in kinds(pair):
+        assert pair.copying.withheld == {PARTITION}
+    assert not pair.copying.withheld
+    assert pair.done
+
+
+def test_nothing_is_withheld_for_a_copy_that_is_given_up() -> None:
+    """Writes go on."""
+    pair = Pair(step_keys=100)
+    pair.write([b"SET", b"a", b"xy"])
+    pair.copying.add(pair.log, pair.stream)
+    for _ in range(RESTARTS):
+        kinds(pair)
+        pair.write([b"APPEND", b"a", b"r"])
+    assert pair.copying.withheld == {PARTITION}
+    assert pair.copying.cancel(PARTITION, pair.stream)
+    assert not pair.copying.withheld
+
+
+def test_a_large_value_that_goes_on_its_way_does_not_arrive() -> None:
+    """Deleted by name, or with all others."""
+    for argv in ([b"DEL", b"a"], [b"FLUSHDB"]):
+        pair = Pair(step_keys=100)
+        pair.write([b"SET", b"a", b"xy"])
+        pair.copying.add(pair.log, pair.stream)
+        assert kinds(pair) == [BEGIN, PIECE]
+        pair.write(argv)
+        kinds(pair)
+        assert pair.done
+        assert pair.copy.dump(PARTITION, 0, b"a") is None

@@ -6,7 +6,7 @@ import pytest
 
 from respcache.cluster.replication.inbound import Copy, Inbound
 from respcache.cluster.replication.replica import UNKNOWN, Replica
-from respcache.cluster.replication.wire import BEGIN, END, MARK, Ack, Frame, Item, encode_frame
+from respcache.cluster.replication.wire import BEGIN, END, LAST, MARK, PIECE, Ack, Frame, Item, encode_frame
 from simulation.ownership.store import ModelStore
 
 LIFE = ("a", 1)
@@ -156,3 +156,60 @@ def test_orphans_are_counted_when_they_are_copied_over(node: Node) -> None:
     node.copy.orphaned = True
     node.receive(2, (7, 3, 20, BEGIN, []))
     assert node.replica.orphans == [(7, 1)]
+
+
+def piece(number: int, content: bytes, *, kind: int = PIECE, key: bytes = b"key") -> Item:
+    """Return a part of a value."""
+    return (7, 3, 10, kind, [b"0", key, b"%d" % number, content])
+
+
+def begin() -> Item:
+    """Return the beginning of a copy."""
+    return (7, 3, 10, BEGIN, [])
+
+
+def test_a_large_value_is_there_with_its_last_piece(node: Node) -> None:
+    """Not before, and what effects made of its key meanwhile is gone."""
+    node.receive(1, begin(), piece(0, b"la"))
+    assert node.value() is None
+    node.receive(2, effect(11), piece(1, b"rg"))
+    assert node.value() == b"11;"
+    node.receive(3, piece(2, b"e", kind=LAST), (7, 3, 11, END, []))
+    assert node.value() == b"large"
+    assert node.copy.whole
+
+
+def test_a_first_piece_begins_anew(node: Node) -> None:
+    """The pieces before it were void."""
+    node.receive(1, begin(), piece(0, b"old"), piece(0, b"la"), piece(1, b"rge", kind=LAST))
+    assert node.value() == b"large"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece(1, b"rge", kind=LAST)],
+        [piece(0, b"la"), piece(2, b"e", kind=LAST)],
+        [piece(0, b"la"), piece(1, b"rge", kind=LAST, key=b"other")],
+        [piece(0, b"la"), begin(), piece(1, b"rge", kind=LAST)],
+        [piece(0, b"large", kind=LAST), piece(1, b"r", kind=LAST)],
+    ],
+    ids=["no first", "a gap", "another key", "a new copy", "one too many"],
+)
+def test_a_piece_that_is_not_the_next_one_is_refused(node: Node, pieces: list[Item]) -> None:
+    """The copy is made afresh; nothing of the value is left."""
+    node.receive(1, begin(), *pieces)
+    assert not node.copy.learning
+    assert node.copy.arriving is None
+    assert node.acks() == [("a", Ack(1, 1, ((7, 3),)))]
+    node.receive(2, begin(), (7, 3, 10, END, []))
+    assert node.copy.whole
+    assert node.value() is None
+    assert node.acks() == [("a", Ack(1, 2))]
+
+
+def test_a_copy_that_ends_keeps_no_half_of_a_value(node: Node) -> None:
+    """Memory is not held for what will not come."""
+    node.receive(1, begin(), piece(0, b"la"), (7, 3, 10, END, []))
+    assert node.copy.arriving is None
+    assert node.value() is None
