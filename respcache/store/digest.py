@@ -10,35 +10,45 @@ from zlib import crc32
 
 from respcache.store.hashes import Hash
 from respcache.store.lists import List
+from respcache.store.packing import pack
 from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.sets import Set
-from respcache.store.snapshot import dump
+from respcache.store.snapshot import form_of
 from respcache.store.sorted_sets import SortedSet
+from respcache.store.streams import Stream
 from respcache.store.values import Value
 
 WHOLE_BYTES: Final = 16 * 1024
-"""Size up to which a value counts whole."""
+"""Size up to which a value counts whole. It is that of its words, for what memory a value takes is another matter on
+each copy: a hash that was large once keeps its tables."""
+WORD_BYTES: Final = 16
+"""What a word counts for besides its bytes."""
 SLICES: Final = 8
 SLICE_BYTES: Final = 1024
 """Of a longer string: so many slices of so many bytes."""
 ELEMENTS: Final = 16
 """Of a larger collection: so many elements, up to SLICE_BYTES of each."""
-SIZE_SAMPLES: Final = 4
 
 
 def digest(value: Value, deadline_unix_ms: int | None, salt: int) -> int:
     """Digest a value and when it expires."""
-    head = b"%d %d" % (NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms, len(value))
-    state = crc32(head)
-    if isinstance(value, bytes):
-        parts = iter((value,)) if len(value) <= WHOLE_BYTES else _slices(value, salt)
-    elif value.size_bytes(SIZE_SAMPLES) <= WHOLE_BYTES:
-        parts = iter((dump(value),))
-    else:
-        parts = _elements(value, salt)
-    for part in parts:
+    state = crc32(b"%d %d" % (NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms, len(value)))
+    for part in _parts(value, salt):
         state = crc32(part, state)
     return state
+
+
+def _parts(value: Value, salt: int) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        return iter((value,)) if len(value) <= WHOLE_BYTES else _slices(value, salt)
+    words: list[bytes] = []
+    left = WHOLE_BYTES
+    for word in form_of(value).words(value):
+        left -= len(word) + WORD_BYTES
+        if left < 0:
+            return _blocks(value, salt) if isinstance(value, Stream) else _elements(value, salt)
+        words.append(word)
+    return iter((pack(words),))
 
 
 def _slices(value: bytes, salt: int) -> Iterator[bytes]:
@@ -64,7 +74,19 @@ def _elements(value: Value, salt: int) -> Iterator[bytes]:
         yield element[:SLICE_BYTES]
 
 
+def _blocks(value: Stream, salt: int) -> Iterator[bytes]:
+    """Give some blocks of a stream, and what its groups come to, if they are few."""
+    yield b"%d %d %d %d" % (value.last, value.added, value.deleted, len(value.groups))
+    for at in _positions(value.blocks, ELEMENTS, salt):
+        yield value.block(at).blob()[:SLICE_BYTES]
+    if len(value.groups) <= ELEMENTS:
+        for name in sorted(value.groups):
+            group = value.groups[name]
+            yield b"%d %d %d %d" % (group.last, group.read, len(group.pending), len(group.consumers))
+
+
 def _positions(length: int, count: int, salt: int) -> Iterator[int]:
     """Spread positions over a length, all moved by a salt."""
     step = max(1, length // count)
+    count = min(count, length)
     return ((salt + number * step) % length for number in range(count))
