@@ -32,8 +32,10 @@ SLACK_BITS: Final = 10
 """Where keys are deleted, then as many that a part of 1/2**10 of the limit is free: not a few before each batch."""
 SLACK_BYTES: Final = 1024 * 1024
 """More than this is not freed in advance."""
-FREED_ELEMENTS: Final = 20_000
-"""Elements of huge values whose memory is freed at each tick, some milliseconds of work."""
+FREE_NS: Final = 1_000_000
+"""How long memory of what is gone is freed before other work gets its turn."""
+FREED_ELEMENTS: Final = 500
+"""Elements freed from one look at the clock to the next."""
 
 
 class Memory:
@@ -51,6 +53,8 @@ class Memory:
         self._soon: Final = soon
         self._going_on = False
         """Whether `soon` has been asked to call back."""
+        self._freeing = False
+        """The same, to go on freeing."""
         self._futile = False
         """Whether nothing could be deleted since the last tick."""
 
@@ -104,7 +108,8 @@ class Memory:
         now_unix_ms = int(time() * 1000)
         ledger.usage.tick(now_unix_ms)
         ledger.now_unix_ms = now_unix_ms
-        self.evictor.free(FREED_ELEMENTS)
+        if not self._freeing:
+            self._free()
         self._scale.count()
         limited = ledger.limit_bytes != UNLIMITED
         ends_ns = perf_counter_ns() + (2 * WALK_NS if limited else WALK_NS)
@@ -115,6 +120,16 @@ class Memory:
         ledger.peak_bytes = max(ledger.peak_bytes, ledger.weight_bytes)
         self._futile = False
         self.make_room()
+
+    def _free(self) -> None:
+        """Free some of what is gone, and go on when others had their turn."""
+        rubbish = self._ledger.rubbish
+        ends_ns = perf_counter_ns() + FREE_NS
+        while rubbish and perf_counter_ns() < ends_ns:
+            rubbish.free(FREED_ELEMENTS)
+        self._freeing = bool(rubbish)
+        if self._freeing:
+            self._soon(self._free)
 
     def _go_on(self) -> None:
         if not self._going_on:

@@ -124,7 +124,7 @@ def move(space: Keyspace, argv: Argv) -> Reply:
     if found is None or target.at(key).value(key) is not None:
         return 0
     _place(target, key, found, space.at(key).deadline(key))
-    space.at(key).remove(key)
+    space.at(key).detach(key)
     space.at(key).happened(MOVED_FROM, key)
     target.at(key).happened(MOVED_TO, key)
     return 1
@@ -237,7 +237,7 @@ def _rename(space: Keyspace, source: bytes, name: bytes, *, replace: bool) -> bo
     if not replace and space.at(name).value(name) is not None:
         return False
     deadline = space.at(source).deadline(source)
-    space.at(source).remove(source)
+    space.at(source).detach(source)
     _place(space, name, found, deadline)
     space.at(source).happened(RENAMED_FROM, source)
     space.at(name).happened(RENAMED_TO, name)

@@ -48,6 +48,8 @@ def set_(partition: Partition, argv: Argv) -> Reply:
     """Set the string value of a key, whatever it held; options for conditions and lifetime."""
     if len(argv) == 3:
         key = argv[1]
+        if partition.heavy:
+            partition.retire(key)
         partition.values[key] = argv[2]
         if partition.due_unix_ms != NEVER_UNIX_MS:
             partition.expires.pop(key, None)

@@ -472,7 +472,6 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         self.server.sweep()
         self.router.sweep()
-        self.copies.free()
         self.memory.tick()
         self.replicator.messenger.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()

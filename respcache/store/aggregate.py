@@ -41,6 +41,9 @@ class Aggregate:
         """Estimate the memory that this takes, from so many of its elements; 0: from all."""
         raise NotImplementedError
 
-    def waste(self, count: int) -> None:
-        """Free so many elements, or all, in whatever order. Nobody uses this any more; its length alone stays right."""
+    def waste(self, count: int) -> int:
+        """Free about so many elements, in whatever order, and return how many; less than `count` when none are left.
+
+        Nobody uses this any more.
+        """
         raise NotImplementedError

@@ -11,10 +11,7 @@ from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
 from respcache.store.pieces import Assembly, Cutter, cut
 from respcache.store.snapshot import NotASnapshot, dump_entry, load_entry
-from respcache.store.values import Value
 
-FREED_KEYS: Final = 20_000
-"""Keys whose memory is freed in one step, some milliseconds of work."""
 ENTRY: Final = b"ENTRY"
 """An effect of this name gives a key the state in its blob, or, without one, deletes it."""
 
@@ -27,7 +24,6 @@ class Copies:
 
     def __init__(self, store: Store) -> None:
         self.store: Final = store
-        self._forgotten: list[dict[bytes, Value]] = []
         self.unreadable = 0
         """Entries that were dropped because nothing here can read them."""
 
@@ -70,30 +66,8 @@ class Copies:
         return sum(len(space.partitions[partition].values) for space in self.store.used())
 
     def drop(self, partition: int) -> int:
-        """Forget a partition in all databases, and return how many keys went.
-
-        Their values take memory until `free` has been called often enough: a million of them takes too long at once.
-        """
-        for space in self.store.used():
-            if space.partitions[partition].values:
-                self._forgotten.append(space.partitions[partition].values)
+        """Forget a partition in all databases, and return how many keys went; their memory is freed bit by bit."""
         return sum(space.partitions[partition].clear() for space in self.store.used())
-
-    @property
-    def unfreed(self) -> int:
-        """Count the keys that were forgotten and still take memory."""
-        return sum(map(len, self._forgotten))
-
-    def free(self) -> None:
-        """Free some of what has been forgotten. To be called several times a second."""
-        left = FREED_KEYS
-        while self._forgotten and left:
-            values = self._forgotten[-1]
-            while values and left:
-                values.popitem()
-                left -= 1
-            if not values:
-                self._forgotten.pop()
 
 
 class Arrival(Assembly):

@@ -12,7 +12,6 @@ from itertools import accumulate, islice
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-from respcache.store.aggregate import Aggregate
 from respcache.store.keyspace import Store
 from respcache.store.partition import Partition
 from respcache.store.scale import entry_bytes, weight
@@ -26,8 +25,6 @@ WINDOW: Final = 20_000
 """Keys of one partition among which a round looks for candidates; beyond, among the older ones."""
 PARTITIONS_TRIED: Final = 128
 """Partitions that a round looks into, at most: where there are few keys each has one or none."""
-HUGE: Final = 1_000
-"""Elements from which on a value is freed little by little."""
 
 
 class Order(enum.Enum):
@@ -82,7 +79,6 @@ class Evictor:
         self._sources: list[Partition] = []
         self._shares: list[int] = []
         """Keys of the sources, added up: the chance of each to be looked into."""
-        self._rubbish: list[Aggregate] = []
 
     def follow(self, policy: Policy | None, samples: int) -> None:
         """Judge by another policy."""
@@ -133,16 +129,6 @@ class Evictor:
         del pool[:-POOL]
         return deleted
 
-    def free(self, elements: int) -> None:
-        """Free so many elements of huge values that are gone. To be called several times a second."""
-        while self._rubbish and elements > 0:
-            value = self._rubbish[-1]
-            before = len(value)
-            value.waste(elements)
-            elements -= before - len(value)
-            if not len(value):
-                self._rubbish.pop()
-
     def _draw(self, policy: Policy) -> list[Candidate]:
         """Look at the keys of partitions drawn by chance, until there are enough."""
         wanted = ROUND * self.samples
@@ -188,6 +174,4 @@ class Evictor:
             return 0
         partition.evict(key)
         partition.gain(-weight(value) - entry_bytes(key), -1)
-        if isinstance(value, Aggregate) and len(value) > HUGE:
-            self._rubbish.append(value)
         return 1

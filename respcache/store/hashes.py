@@ -57,9 +57,9 @@ class Hash(Aggregate):
         """Estimate the memory that this takes, from so many of its fields; 0: from all."""
         return self.table.size_bytes(samples)
 
-    def waste(self, count: int) -> None:
+    def waste(self, count: int) -> int:
         """Free so many elements, or all; nobody uses this any more."""
-        self.table.waste(count)
+        return self.table.waste(count)
 
 
 def words(value: Hash) -> Iterator[bytes]:

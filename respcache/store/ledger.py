@@ -4,6 +4,7 @@ import random
 from typing import Final
 
 from respcache.store.events import Journal
+from respcache.store.rubbish import Rubbish
 from respcache.store.usage import Usage
 
 UNLIMITED: Final = 2**62 - 1
@@ -42,6 +43,7 @@ class Ledger:
         "now_unix_ms",
         "peak_bytes",
         "rng",
+        "rubbish",
         "usage",
         "weighing",
         "weight_bytes",
@@ -63,6 +65,8 @@ class Ledger:
         """Keys found expired by the sweep."""
         self.usage: Final = Usage(self)
         """How keys are used."""
+        self.rubbish: Final = Rubbish()
+        """What is gone, and has yet to be freed."""
         self.limits: Final = limits or Limits()
         self.weighing = False
         """Whether commands on keys have to note what they use and what that weighs."""

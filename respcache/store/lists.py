@@ -85,10 +85,12 @@ class List(Aggregate):
         sampled = sum([taken_bytes(element) for element in islice(self.elements, seen)])
         return sys.getsizeof(self.elements) + (sampled * count // seen if seen else 0)
 
-    def waste(self, count: int) -> None:
+    def waste(self, count: int) -> int:
         """Free so many elements, or all; nobody uses this any more."""
-        for _ in range(min(count, len(self.elements))):
+        freed = min(count, len(self.elements))
+        for _ in range(freed):
             self.elements.pop()
+        return freed
 
 
 def of(elements: Iterable[bytes]) -> List:

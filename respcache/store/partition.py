@@ -12,6 +12,7 @@ from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
 from respcache.store.ledger import Ledger
+from respcache.store.rubbish import HUGE
 from respcache.store.values import Value
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Partition:
         "database",
         "due_unix_ms",
         "expires",
+        "heavy",
         "keys_weighed",
         "ledger",
         "marks",
@@ -82,6 +84,8 @@ class Partition:
         """Set by every change; whoever takes the effects clears it."""
         self.unsafe = False
         """Whether the copies may still lack effects of this partition; `awaits` knows."""
+        self.heavy = False
+        """Whether there was ever a value here that has to be freed bit by bit."""
         self.ledger: Final = ledger
         self._log: Log | None = None
         self._copied: Sequence[object] = ()
@@ -175,12 +179,17 @@ class Partition:
     def touched(self, key: bytes, value: Aggregate) -> None:
         """Note that the value at key was changed in place; without elements it is deleted."""
         self.changed = True
-        if not len(value):
+        size = len(value)
+        if not size:
             del self.values[key]
             self.expires.pop(key, None)
+        elif size > HUGE:
+            self.heavy = True
 
     def put(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key had is gone."""
+        if self.heavy or type(value) is not bytes:
+            self._note_large(key, value)
         self.values[key] = value
         if self.due_unix_ms != NEVER_UNIX_MS:
             self.expires.pop(key, None)
@@ -199,6 +208,8 @@ class Partition:
 
     def keep(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key has stays."""
+        if self.heavy or type(value) is not bytes:
+            self._note_large(key, value)
         self.values[key] = value
         self.changed = True
 
@@ -206,10 +217,20 @@ class Partition:
         """Delete a key; False if there was none."""
         if self.value(key) is None:
             return False
+        if self.heavy:
+            self.retire(key)
+        self.detach(key)
+        return True
+
+    def detach(self, key: bytes) -> None:
+        """Take a key that is there away from its value, which goes on under another one."""
         del self.values[key]
         self.expires.pop(key, None)
         self.changed = True
-        return True
+
+    def retire(self, key: bytes) -> None:
+        """Have the value of a key freed bit by bit, if it is a large one: it is about to go."""
+        self.ledger.rubbish.add(self.values.get(key))
 
     def delete(self, key: bytes) -> bool:
         """Like `remove`, and the copies are told just that, whatever the command was."""
@@ -222,6 +243,8 @@ class Partition:
 
     def evict(self, key: bytes) -> None:
         """Delete a key that is there, for want of memory; the copies are told at once."""
+        if self.heavy:
+            self.retire(key)
         del self.values[key]
         self.expires.pop(key, None)
         self.marks.pop(key, None)
@@ -263,6 +286,7 @@ class Partition:
     def restore(self, key: bytes, value: Value | None, deadline_unix_ms: int | None) -> None:
         """Give a key the state that it has elsewhere, without an effect; no value deletes it."""
         self.expires.pop(key, None)
+        self._note_large(key, value)
         if value is None:
             self.values.pop(key, None)
             return
@@ -359,6 +383,9 @@ class Partition:
     def clear(self) -> int:
         """Drop everything without an effect, and return how many keys went."""
         dropped = len(self.values)
+        self.ledger.rubbish.add_table(self.values)
+        self.ledger.rubbish.add_table(self.expires)
+        self.ledger.rubbish.add_table(self.marks)
         self.values, self.expires, self.marks, self.due_unix_ms = {}, {}, {}, NEVER_UNIX_MS
         self.gain(-self.weight_bytes, -self.keys_weighed)
         return dropped
@@ -380,7 +407,16 @@ class Partition:
             self.ledger.expired_lazy += 1
         return True
 
+    def _note_large(self, key: bytes, value: Value | None) -> None:
+        """Have what a key holds freed bit by bit if it is large, and note whether what comes in its place is."""
+        if self.heavy and self.values.get(key) is not value:
+            self.retire(key)
+        if isinstance(value, Aggregate) and len(value) > HUGE:
+            self.heavy = True
+
     def _forget(self, key: bytes) -> None:
+        if self.heavy:
+            self.retire(key)
         del self.values[key]
         del self.expires[key]
         self.changed = True

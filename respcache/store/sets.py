@@ -60,9 +60,9 @@ class Set(Aggregate):
         """Estimate the memory that this takes, from so many of its members; 0: from all."""
         return self.table.size_bytes(samples)
 
-    def waste(self, count: int) -> None:
+    def waste(self, count: int) -> int:
         """Free so many elements, or all; nobody uses this any more."""
-        self.table.waste(count)
+        return self.table.waste(count)
 
 
 def of(members: Iterable[bytes]) -> Set:

@@ -90,10 +90,10 @@ class SortedSet(Aggregate):
         """Estimate the memory that this takes, from so many of its members; 0: from all."""
         return self.table.size_bytes(samples) + len(self) * ENTRY_BYTES + RANKING_BYTES
 
-    def waste(self, count: int) -> None:
+    def waste(self, count: int) -> int:
         """Free so many elements, or all; nobody uses this any more."""
-        self.table.waste(count)
         self.ranking.waste(count)
+        return self.table.waste(count)
 
 
 def of(entries: Iterable[Entry]) -> SortedSet:

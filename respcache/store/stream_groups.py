@@ -76,6 +76,14 @@ class Deliveries:
             if delivery is not None:
                 yield order[place], delivery
 
+    def waste(self, count: int) -> int:
+        """Free so many deliveries, or all; return how many. This is of no use any more."""
+        freed = min(count, len(self.found))
+        for _ in range(freed):
+            self.found.popitem()
+        del self._order[max(0, len(self._order) - count) :]
+        return freed
+
     def edges(self) -> tuple[int, int]:
         """Give the lowest and the highest id; there must be one."""
         at = len(self._order) - 1
@@ -147,6 +155,15 @@ class Group:
         for number in gone.pending.found:
             self.pending.remove(number)
         return len(gone.pending)
+
+    def waste(self, count: int) -> int:
+        """Free so many deliveries, or all; return how many. The group is of no use any more."""
+        freed = self.pending.waste(count)
+        for consumer in self.consumers.values():
+            if freed >= count:
+                break
+            freed += consumer.pending.waste(count - freed)
+        return freed
 
     def sorted_consumers(self) -> list[Consumer]:
         """List the consumers by name, as Redis does."""

@@ -328,6 +328,19 @@ class Stream(Aggregate):
         groups = sum(group.size_bytes() for group in self.groups.values())
         return sys.getsizeof(self) + sys.getsizeof(self._blocks) * 2 + (sampled * count // seen if seen else 0) + groups
 
+    def waste(self, count: int) -> int:
+        """Free the entries of some blocks, then deliveries; nobody uses this any more."""
+        freed = 0
+        while self._blocks and freed < count:
+            freed += self._blocks.pop().count
+        while self.groups and freed < count:
+            gone = self.groups[next(iter(self.groups))].waste(count - freed)
+            if not gone:
+                self.groups.popitem()
+            freed += gone
+        self.length = 0
+        return freed
+
     def block(self, place: int) -> Block:
         """Give the block at a place."""
         return self._blocks[place]

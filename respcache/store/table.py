@@ -104,10 +104,12 @@ class Table(Generic[V]):
         body += POSITION_BYTES * max(0, count - POSITIONS_SHARED)
         return body + (sampled * count // seen if seen else 0)
 
-    def waste(self, count: int) -> None:
-        """Free so many names and values, or all; the table is of no use any more."""
+    def waste(self, count: int) -> int:
+        """Free so many names and values, or all; return how many. The table is of no use any more."""
         kept = max(0, len(self.names) - count)
-        for _ in range(len(self.names) - kept):
+        freed = len(self.names) - kept
+        for _ in range(freed):
             self.positions.popitem()
         del self.names[kept:]
         del self.values[kept:]
+        return freed

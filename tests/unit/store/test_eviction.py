@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.store import lists, sets, sorted_sets
 from respcache.store.aggregate import Aggregate
-from respcache.store.eviction import HUGE, POLICIES, POOL, ROUND, Evictor
+from respcache.store.eviction import POLICIES, POOL, ROUND, Evictor
 from respcache.store.hashes import Hash
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
+from respcache.store.rubbish import HUGE
 from respcache.store.scale import Scale
 from respcache.store.usage import TICK_MS
 from unit.alone import NotedLog
@@ -187,7 +188,7 @@ def test_a_huge_value_is_freed_little_by_little(value: Aggregate) -> None:
     partition.put(b"k", value)
     partition.ship(None)
     assert short.evict(1) == 1
-    short.evictor.free(HUGE)
+    short.ledger.rubbish.free(HUGE)
     assert len(value) == whole - HUGE
-    short.evictor.free(HUGE * 10)
+    short.ledger.rubbish.free(HUGE * 10)
     assert len(value) == 0
