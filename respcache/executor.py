@@ -394,6 +394,8 @@ class Executor:
     ) -> tuple[Reply, list[Log]]:
         """Run a command and tell the copies; a script adds to `reached`, see `OnData`. Raises CommandError."""
         if row.on_script is None:
+            if row.beyond is not None:  # the router sees to it that all are here
+                partitions = tuple({*partitions, *map(partition_of, row.beyond(keyspace, argv))})
             return act(row, argv, keyspace, partitions)
         ground = OnData(self, keyspace, reached, whole=self._router.owns_all)
         reply = row.on_script(self._scripts, ground, argv)

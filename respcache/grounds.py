@@ -1,6 +1,6 @@
 """What commands of a script work on: the data of this node, or a scratch store of a transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from time import perf_counter_ns
 from typing import Final, Protocol
@@ -99,7 +99,15 @@ class OnData:
                 raise self._refusal
             partitions = tuple(range(len(space.partitions)))
         else:
-            partitions = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
+            partitions = self._served([partition_of(key) for key in row.keys.of(argv)], space)
+            if row.beyond is not None:
+                more = [partition_of(key) for key in row.beyond(space, argv)]
+                partitions = self._served([*partitions, *more], space)
+        return self._served(partitions, space)
+
+    def _served(self, numbers: Iterable[int], space: Keyspace) -> tuple[int, ...]:
+        """Give the partitions, each once, that are reached. Raises CommandError if any of them cannot be."""
+        partitions = tuple(sorted(set(numbers)))
         if any(not space.partitions[number].serving and number not in self._reached for number in partitions):
             raise self._refusal
         self._reached.update(partitions)
@@ -123,11 +131,17 @@ class OnScratch:
         """Run a command. Raises CommandError, OutOfReach among them."""
         if not row.keys.names_keys:
             raise WholeDatabase(row.name)
-        if not self._keys >= frozenset(keys_named(row, database, argv, len(self._store))):
-            raise OutOfReach
         space = self._store.keyspace(database)
+        named = keys_named(row, database, argv, len(self._store))
+        if not self._keys >= {*named, *_beyond(row, argv, space)}:
+            raise OutOfReach
         if row.key_at:
             return answer(row, argv, space.at(argv[row.key_at]))
         check_pairs(row, argv)
         assert row.on_keys is not None
         return row.on_keys(space, argv)
+
+
+def _beyond(row: Command, argv: Argv, space: Keyspace) -> list[StoredKey]:
+    """List the keys that a command reads besides those that it names."""
+    return [] if row.beyond is None else [(space.number, key) for key in row.beyond(space, argv)]

@@ -8,6 +8,7 @@ from respcache.commands.session import Turns
 from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.resp.encode import error
+from respcache.store.copies import StoredKey
 from respcache.store.partition import Argv
 from respcache.unit import Unit
 
@@ -17,6 +18,7 @@ class Order(Pending):
 
     __slots__ = (
         "argv",
+        "beyond",
         "database",
         "deadline_s",
         "once",
@@ -31,6 +33,7 @@ class Order(Pending):
         "turns",
         "unit",
         "version",
+        "widened",
         "wires",
         "writer",
     )
@@ -76,12 +79,22 @@ class Order(Pending):
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
         self.wires: list[bytes] | None = None
         """The replies of a unit, one by one, if it was run by the node that has the client; `wire` says OK then."""
+        self.beyond: frozenset[StoredKey] = frozenset()
+        """The keys that it reads besides those that it names, as far as they are known by now."""
+        self.widened = False
+        """Whether some have become known just now."""
         self.searched = False
         """Whether the other nodes have been asked for its script."""
         self.writer: tuple[str, int] | None = None
         """Node and number of the client that it is for, if that does not want to hear of its own changes."""
         self.refused = False
         """Resolved by this: certainly not run."""
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it may read keys besides those that it names, which may be of any owners."""
+        unit = self.unit
+        return self.row.beyond is not None if unit is None else unit.reaches
 
     def resolve(self, wire: bytes) -> None:
         """Give the reply, and the client's next command its turn if that waits for this one."""

@@ -90,7 +90,7 @@ class Router:
         self._participant: Final = Participant(store, locks, copies)
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._transactions: Final = Transactions(
-            name, store, scripts, owner_of=table.primary, dispatch=self._dispatch, again=self._park
+            name, store, scripts, owner_of=table.primary, dispatch=self._dispatch, again=self._once_more
         )
         self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
@@ -266,7 +266,7 @@ class Router:
         )
         order.unit = unit
         order.writer = self._locks.readers.writer
-        if len(partitions) == 1:
+        if len(partitions) == 1 and not order.reaches:
             self._send(order, self.table.primary[partitions[0]])
         else:
             self._dispatch(order)
@@ -313,7 +313,7 @@ class Router:
             self._send(order, order.owner)  # who has locked it, whoever owns it by now
         elif not owners:
             self._send(order, self._name)
-        elif len(owners) == 1:
+        elif len(owners) == 1 and (not order.reaches or self.owns_all()):
             self._send(order, owners.pop())
         elif "" in owners:
             self._park(order)
@@ -330,7 +330,7 @@ class Router:
         """
         if order.row is not COMMIT and self.table.changed_since(order.version, order.partitions):
             order.refuse()
-        elif owned:
+        elif owned and not order.reaches:  # the node that has the client runs those
             self._run(order)
         elif self.table.behind(order.version):
             self._park(order)
@@ -467,6 +467,14 @@ class Router:
         if order.turns is not None:
             order.turns.displaced = order.returned = True
         self._park(order)
+
+    def _once_more(self, order: Order) -> None:
+        """Try a transaction again: at once if it has found out about more keys, else when something has changed."""
+        if order.widened and self._clock() < order.deadline_s:
+            order.widened = False
+            self._dispatch(order)
+        else:
+            self._park(order)
 
     def _park(self, order: Order) -> None:
         self._parked.add(order)

@@ -54,6 +54,17 @@ from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
 
+BEYOND_MAX: Final = 10_000
+"""Keys that commands read besides those that they name: all are locked meanwhile, and travel to the node that runs
+the commands."""
+
+
+class TooManyKeys(CommandError):
+    """A command reads more keys of other nodes, which follow from what others hold, than may be locked for it."""
+
+    def __init__(self) -> None:
+        super().__init__(f"BY and GET of SORT are denied for more than {BEYOND_MAX} keys in a cluster of several nodes")
+
 
 class Participant:
     """The side of a partition's primary."""
@@ -200,7 +211,8 @@ class Transaction:
 
     locking (one owner after the other) --> running --> committing --> answered
        |-- refused --> releasing --> tried again   `-- owner lost --> uncertain
-       `-- a watched key has changed --> releasing --> answered: null
+       |-- a watched key has changed --> releasing --> answered: null
+    running -- reads keys that are not locked --> releasing --> begun anew, with these
     """
 
     def __init__(
@@ -232,13 +244,15 @@ class Transaction:
         self._unit: Final = unit_of(order, len(scratch.store))
         if order.row in UNITS and any(call.spans_database for call in self._unit.calls):
             raise TryAgain
-        self._keys: Final = self._unit.keys(len(scratch.store))
+        self._keys: Final = self._unit.keys(len(scratch.store)) | order.beyond
         locked = sorted(self._keys.union(self._unit.tokens), key=_partition)
         self._steps: Final = [list(run) for _, run in groupby(locked, key=lambda stored: owner_of[_partition(stored)])]
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
         self._takes_memory: Final = any(call.row.denies_oom for call in self._unit.calls)
+        self._missing: set[StoredKey] = set()
+        """Keys that the commands read and that are not locked."""
         self._owners: Final[list[str]] = []
         """Who has locked each step; that many are locked."""
 
@@ -288,6 +302,11 @@ class Transaction:
             after = {stored: scratch.dump(partition_of(stored[1]), *stored) or b"" for stored in self._before}
             for database, key in self._before:
                 scratch.restore(partition_of(key), database, key, None)
+        if self._missing:
+            self._order.beyond |= self._missing
+            self._order.widened = True
+            self._finish({}, None)
+            return
         changed = {stored: entry for stored, entry in after.items() if entry != self._before[stored]}
         self._finish(changed, packed(wires) if self._order.row in UNITS else wires[0])
 
@@ -302,12 +321,21 @@ class Transaction:
                 return encode(row.on_script(self._scripts, ground, argv), call.protocol)
             check_pairs(row, argv)
             assert row.on_keys is not None
+            if row.beyond is not None:
+                self._reach([(call.database, key) for key in row.beyond(space, argv)])
             reply = row.on_keys(space, argv)
             if isinstance(reply, Waits) and self._order.row is row:
                 return reply.wire
             return encode(reply, call.protocol)
         except CommandError as refusal:
             return error(refusal)
+
+    def _reach(self, stored: list[StoredKey]) -> None:
+        """See to it that these keys are locked when the commands are run once more. Raises TooManyKeys."""
+        missing = self._missing | (set(stored) - self._keys)
+        if len(self._order.beyond) + len(missing) > BEYOND_MAX:
+            raise TooManyKeys
+        self._missing = missing
 
     def _finish(self, changed: dict[StoredKey, bytes], wire: bytes | None) -> None:
         """Write and unlock everywhere. Without a reply the command is tried again afterwards."""

@@ -27,6 +27,7 @@ GROUPS: Final = {
     "sorted_set_algebra": "sorted-set",
     "sorted_set_ranges": "sorted-set",
     "sorted_sets": "sorted-set",
+    "sorting": "generic",
     "stream_groups": "stream",
     "stream_info": "stream",
     "stream_reads": "stream",

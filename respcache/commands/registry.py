@@ -32,6 +32,7 @@ KeyHandler: TypeAlias = Callable[[Partition, Argv], Reply]
 KeysHandler: TypeAlias = Callable[[Keyspace, Argv], Reply]
 Answer: TypeAlias = "Reply | Pending"
 """A reply; or, where it has yet to come or consists of several values, a Pending with the wire of it."""
+Beyond: TypeAlias = Callable[[Keyspace, Argv], list[bytes]]
 SessionHandler: TypeAlias = Callable[[Session, Argv], Answer]
 ScriptHandler: TypeAlias = Callable[[Scripts, Ground, Argv], Reply]
 
@@ -103,6 +104,8 @@ class KeySpec:
     step: int
     count_at: int = 0
     stored_at: int = 0
+    operands: dict[bytes, int] | None = None
+    """How many words behind these are no STORE, whatever they are."""
     behind_streams: bool = False
     """Whether they are the first half of what follows the word STREAMS instead."""
 
@@ -125,7 +128,7 @@ class KeySpec:
             count = int(digits) if len(digits) <= COUNT_DIGITS_MAX else 0
             keys += argv[start : start + count]
         if self.stored_at:
-            keys += stored_key(argv, self.stored_at)
+            keys += stored_key(argv, self.stored_at, self.operands or {})
         return keys
 
     def narrowed(self, argv: Argv, keys: list[bytes]) -> Argv:
@@ -143,14 +146,15 @@ class KeySpec:
         return [*argv[: self.first], *keys, *argv[last + 1 :]]
 
 
-def stored_key(argv: Argv, at: int) -> list[bytes]:
+def stored_key(argv: Argv, at: int, operands: dict[bytes, int]) -> list[bytes]:
     """Find the key behind STORE or STOREDIST, from a position on: the last one counts."""
     found: list[bytes] = []
     while at < len(argv) - 1:
-        if argv[at].partition(b"\0")[0].upper() in STORES:
+        word = argv[at].partition(b"\0")[0].upper()
+        if word in STORES:
             at += 1
             found = [argv[at]]
-        at += 1
+        at += 1 + operands.get(word, 0)
     return found
 
 
@@ -179,6 +183,7 @@ COUNTED: Final = KeySpec(0, 0, 0, count_at=1)
 COUNTED_SECOND: Final = KeySpec(0, 0, 0, count_at=2)
 STREAMS: Final = KeySpec(0, 0, 0, behind_streams=True)
 FIRST_AND_COUNTED: Final = KeySpec(1, 1, 1, count_at=2)
+FIRST_AND_SORTED: Final = KeySpec(1, 1, 1, stored_at=2, operands={b"LIMIT": 2, b"BY": 1, b"GET": 1})
 FIRST_AND_STORED_FIFTH: Final = KeySpec(1, 1, 1, stored_at=5)
 
 
@@ -246,6 +251,9 @@ class Command:
     on_session: SessionHandler | None
     awaits: Awaited | None = None
     """None for commands that never wait."""
+    beyond: Beyond | None = None
+    """Lists the keys that a request reads besides those that it names, for they follow
+    from what these hold. None for commands that read no such keys."""
     on_script: ScriptHandler | None = None
     by_digest: bool = False
     """Whether it names its script by a digest."""
@@ -328,6 +336,7 @@ def keys_command(
     keys: KeySpec,
     merge: Merge = Merge.NONE,
     awaits: Awaited | None = None,
+    beyond: Beyond | None = None,
 ) -> Callable[[KeysHandler], KeysHandler]:
     """Register a command on several keys, or (`NO_KEYS`) on a whole database.
 
@@ -338,7 +347,19 @@ def keys_command(
 
     def register(handler: KeysHandler) -> KeysHandler:
         group = group_of(handler.__module__)
-        _enter(name, arity, flags, since, keys, merge, handler.__doc__, group, on_keys=handler, awaits=awaits)
+        _enter(
+            name,
+            arity,
+            flags,
+            since,
+            keys,
+            merge,
+            handler.__doc__,
+            group,
+            on_keys=handler,
+            awaits=awaits,
+            beyond=beyond,
+        )
         return handler
 
     return register
@@ -430,6 +451,7 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
     on_keys: KeysHandler | None = None,
     on_session: SessionHandler | None = None,
     awaits: Awaited | None = None,
+    beyond: Beyond | None = None,
     on_script: ScriptHandler | None = None,
 ) -> None:
     is_family = on_key is None and on_keys is None and on_session is None and on_script is None
@@ -457,6 +479,7 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
         on_keys=on_keys,
         on_session=on_session,
         awaits=awaits,
+        beyond=beyond,
         on_script=on_script,
         by_digest=name in BY_DIGEST,
         no_script=Flags.NOSCRIPT in flags,

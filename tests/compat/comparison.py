@@ -107,6 +107,14 @@ def _popped(argv: Argv, expected: Frame, answered: Frame) -> bool:
     return (_as_many if len(argv) == 2 else _same_elements)(argv, expected, answered)
 
 
+def _sorted(argv: Argv, expected: Frame, answered: Frame) -> bool:
+    """SORT: the same number of elements where Redis leaves the order, or part of it, to chance."""
+    words = {word.upper() for word in argv[2:]}
+    if b"BY" not in words or b"STORE" in words or expected.elements is None or answered.elements is None:
+        return False
+    return len(expected.elements) == len(answered.elements)
+
+
 def _same_walk(argv: Argv, expected: Frame, answered: Frame) -> bool:
     """SCAN: the same keys where the whole walk was one step; cursors are each server's own."""
     if expected.elements is None or answered.elements is None:
@@ -181,6 +189,8 @@ RULES: Final[dict[bytes, Same]] = {
     b"HSCAN": _same_walk_within(_same_pairs),
     b"HRANDFIELD": _as_many,
     b"SMEMBERS": _same_elements,
+    b"SORT": _sorted,
+    b"SORT_RO": _sorted,
     b"SINTER": _same_elements,
     b"SUNION": _same_elements,
     b"SDIFF": _same_elements,
