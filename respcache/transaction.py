@@ -305,6 +305,7 @@ class Transaction:
         if self._missing:
             self._order.beyond |= self._missing
             self._order.widened = True
+            self._happenings = []
             self._finish({}, None)
             return
         changed = {stored: entry for stored, entry in after.items() if entry != self._before[stored]}

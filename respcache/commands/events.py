@@ -65,6 +65,8 @@ RENAMED_TO: Final = Event(events.GENERIC, b"rename_to")
 MOVED_FROM: Final = Event(events.GENERIC, b"move_from")
 MOVED_TO: Final = Event(events.GENERIC, b"move_to")
 COPIED_TO: Final = Event(events.GENERIC, b"copy_to")
+COUNTED: Final = Event(events.STRING, b"pfadd")
+SORT_STORED: Final = Event(events.LIST, b"sortstore")
 SET_INTERSECTION_STORED: Final = Event(events.SET, b"sinterstore")
 SET_UNION_STORED: Final = Event(events.SET, b"sunionstore")
 SET_DIFFERENCE_STORED: Final = Event(events.SET, b"sdiffstore")
@@ -168,6 +170,7 @@ SPECIAL: Final[dict[str, Callable[[Change], tuple[Event, ...]]]] = {
     "GETEX": _getex,
     "PEXPIRE": _expire,
     "PEXPIREAT": _expire,
+    "PFDEBUG": _none,
     "PSETEX": _set,
     "SET": _set,
     "SETEX": _set,

@@ -8,12 +8,14 @@ itself is told then. On a copy nothing becomes dense for its length.
 from collections.abc import Sequence
 from typing import Final
 
+from respcache.commands.events import COUNTED
 from respcache.commands.registry import ALL, Flags, KeySpec, command, key_command, keys_command
 from respcache.commands.session import Session
 from respcache.errors import CommandError
 from respcache.reply import OK, Reply, Status
 from respcache.store import hyperloglog, sparse
 from respcache.store.copies import entry_effect
+from respcache.store.events import MADE
 from respcache.store.hyperloglog import BLANK, EMPTY, Planes
 from respcache.store.keyspace import Keyspace
 from respcache.store.ledger import HLL_SPARSE_MAX_BYTES, UNLIMITED
@@ -49,7 +51,7 @@ def pfadd(partition: Partition, argv: Argv) -> Reply:
     return 1
 
 
-@keys_command("PFCOUNT", arity=-2, flags=Flags.READONLY | Flags.MAY_REPLICATE, since="2.8.9", keys=ALL)
+@keys_command("PFCOUNT", arity=-2, flags=Flags.READONLY, since="2.8.9", keys=ALL)
 def pfcount(space: Keyspace, argv: Argv) -> Reply:
     """Estimate how many different elements one HyperLogLog, or several together, have seen."""
     if len(argv) == 2:
@@ -63,11 +65,15 @@ def pfmerge(space: Keyspace, argv: Argv) -> Reply:
     """Have a HyperLogLog know all elements of others, too."""
     registers, dense = _union(space, argv[1:])
     key, partition = argv[1], space.at(argv[1])
-    text = partition.string(key) or EMPTY
+    found = partition.string(key)
+    text = EMPTY if found is None else found
     if dense:
         text = hyperloglog.densified(text)
     partition.keep(key, hyperloglog.merged(text, registers, _sparse_max_bytes(partition)))
     partition.rewrite(entry_effect(partition, key))
+    if found is None:
+        partition.happened(MADE, key)
+    partition.happened(COUNTED, key)
     return OK
 
 

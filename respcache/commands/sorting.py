@@ -12,6 +12,7 @@ from typing import Final
 
 from respcache.commands.arguments import integer, option
 from respcache.commands.doubles import double
+from respcache.commands.events import SORT_STORED
 from respcache.commands.registry import FIRST, FIRST_AND_SORTED, Flags, keys_command
 from respcache.errors import CommandError, NotAFloat, SyntaxRefused, WrongType
 from respcache.reply import Reply
@@ -84,7 +85,7 @@ def beyond(space: Keyspace, argv: Argv) -> list[bytes]:
         return []
     try:
         request = _request(argv, readonly=option(argv[0]) == b"SORT_RO")
-        found = _source(space, argv[1])
+        found = _sortable(space.at(argv[1]).value(argv[1]))
         if request.by is not None:
             elements = _elements(found, descending=False)
             keys = [request.by.key(element) for element in elements]
@@ -114,9 +115,8 @@ def sort(space: Keyspace, argv: Argv) -> Reply:
     if request.target is None:
         return list(found)
     key, partition = request.target, space.at(request.target)
-    if found:
-        partition.put(key, lists.of([value or b"" for value in found]))
-    if found or partition.remove(key):
+    partition.place(key, lists.of([value or b"" for value in found]) if found else None, SORT_STORED)
+    if partition.changed:
         partition.rewrite(entry_effect(partition, key))
     return len(found)
 
@@ -171,9 +171,8 @@ def _pattern(text: bytes) -> Pattern | None:
     return Pattern(text[:star], text[star + 1 : arrow], text[arrow + len(ARROW) :])
 
 
-def _source(space: Keyspace, key: bytes) -> Value | None:
+def _sortable(found: Value | None) -> Value | None:
     """Give what is to be sorted. Raises WrongType."""
-    found = space.at(key).read(key)
     if found is not None and not isinstance(found, List | Set | SortedSet):
         raise WrongType
     return found
@@ -196,7 +195,7 @@ def _elements(found: Value | None, *, descending: bool) -> list[bytes]:
 
 def _results(space: Keyspace, request: Request, key: bytes) -> list[bytes | None]:
     """Give the elements that are wanted, or the values that they stand for. Raises CommandError."""
-    chosen = request.slice(_in_order(space, request, _source(space, key)))
+    chosen = request.slice(_in_order(space, request, _sortable(space.at(key).read(key))))
     if not request.gets:
         return list(chosen)
     patterns = [(get, _pattern(get)) for get in request.gets]
