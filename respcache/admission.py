@@ -5,7 +5,7 @@ Only sessions that say so (`Session.restricted`) are looked at here, one command
 
 from typing import Final
 
-from respcache.commands.registry import Command
+from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session, Silence
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory
@@ -29,6 +29,10 @@ LISTENERS_COMMANDS: Final = frozenset(
 AT_ONCE: Final = frozenset({"DISCARD", "EXEC", "MULTI", "QUIT", "RESET", "WATCH"})
 """What is not queued inside MULTI."""
 
+PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
+ON_KEYS: Final = Flags.READONLY | Flags.WRITE | Flags.MAY_REPLICATE
+"""What a client may not send that is shown every command, and no more may it publish."""
+
 WHILE_FULL: Final = frozenset({"DISCARD", "EXEC", "QUIT", "RESET"})
 """What a client may send inside MULTI while this node is full."""
 
@@ -42,6 +46,13 @@ class AuthRequired(CommandError):
         super().__init__("Authentication required.")
 
 
+class WatchesOnly(CommandError):
+    """A client that is shown every command may not use keys or publish; in Redis it is a kind of replica."""
+
+    def __init__(self) -> None:
+        super().__init__("Replica can't interact with the keyspace")
+
+
 class ListensOnly(CommandError):
     """A RESP2 client that is subscribed may do little else."""
 
@@ -53,9 +64,11 @@ class ListensOnly(CommandError):
 
 
 def check_restrictions(session: Session, row: Command) -> None:
-    """Refuse what a restricted client may not do. Raises AuthRequired or ListensOnly."""
+    """Refuse what a restricted client may not do. Raises AuthRequired, WatchesOnly or ListensOnly."""
     if not session.authenticated and not row.no_auth:
         raise AuthRequired
+    if session.monitors and (row.flags & ON_KEYS or row.name in PUBLISHING):
+        raise WatchesOnly
     if session.listens_only and row.name not in LISTENERS_COMMANDS:
         raise ListensOnly(row.name)
 
@@ -84,6 +97,18 @@ def queue(session: Session, row: Command, argv: Argv) -> bool:
         raise moved
     session.queue.add(row, argv)
     return True
+
+
+def show(session: Session, row: Command, argv: Argv, database: int) -> None:
+    """Show a command to the clients that watch, as far as they may see it."""
+    if Flags.ADMIN not in row.flags:
+        session.host.monitors.show(session.address.encode(), database, argv)
+
+
+def show_behind(session: Session, row: Command, argv: Argv) -> None:
+    """Show a command that has been begun. Scripts are shown in front of what they call, EXEC behind what it runs."""
+    if row.on_script is None and row.name != "EXEC":
+        show(session, row, argv, session.database)
 
 
 def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandError:

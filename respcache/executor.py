@@ -12,7 +12,7 @@ from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
 from respcache.acting import act, noted, on_key
-from respcache.admission import check_memory, check_restrictions, muted, queue, rejected
+from respcache.admission import check_memory, check_restrictions, muted, queue, rejected, show, show_behind
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, Flags, lookup
 from respcache.commands.session import Session, Silence
@@ -21,6 +21,7 @@ from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, UnknownCommand, WrongArity
 from respcache.grounds import OnData
 from respcache.memory import Memory
+from respcache.monitors import Monitors
 from respcache.pending import Pending
 from respcache.reply import OK, QUEUED, Reply, Waits
 from respcache.resp.decode import Decoder
@@ -76,6 +77,8 @@ class Executor:
         self._scripts: Final = scripts
         self._stats: Final = stats
         self._router: Final = router
+        self.monitors: Monitors | None = None
+        """Whoever is shown what scripts call, if anybody may be."""
         self.slow_us = -1
         """Commands that last so long go to the slow log; negative for none."""
         self.lease_ends_unix_ms = NEVER
@@ -245,6 +248,8 @@ class Executor:
                     queued = True
                     return session.host.pause.postpone(session, argv)
                 queued = queue(session, row, argv)
+                if row.on_script is not None and not queued:
+                    show(session, row, argv, session.database)  # in front of what it calls
             admitted = True
             if queued:
                 return QUEUED.wire
@@ -259,6 +264,8 @@ class Executor:
                 self._note(session, row, argv, 1, perf_counter_ns() - started)
             if session.tracker is not None and session.queue is None and not (row and row.name.startswith("CLIENT|")):
                 session.tracker.caching = False
+                if admitted and session.restricted:
+                    show_behind(session, row, argv)
 
     def _tracked(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command of a client that is told when keys change."""
@@ -397,7 +404,7 @@ class Executor:
             if row.beyond is not None:  # the router sees to it that all are here
                 partitions = tuple({*partitions, *map(partition_of, row.beyond(keyspace, argv))})
             return act(row, argv, keyspace, partitions)
-        ground = OnData(self, keyspace, reached, whole=self._router.owns_all)
+        ground = OnData(self, keyspace, reached, whole=self._router.owns_all, monitors=self.monitors)
         reply = row.on_script(self._scripts, ground, argv)
         if isinstance(reply, CommandError):
             self._refused(row, reply)

@@ -10,6 +10,7 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
 from respcache.commands.replay import keys_named
 from respcache.errors import ClusterDown, CommandError
+from respcache.monitors import SCRIPT, Monitors
 from respcache.reply import Reply
 from respcache.store.copies import StoredKey
 from respcache.store.keyspace import Keyspace, Store
@@ -47,15 +48,24 @@ class OnData:
     Implements `commands.stage.Ground`.
     """
 
-    def __init__(self, lease: Lease, keyspace: Keyspace, reached: set[int], *, whole: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        keyspace: Keyspace,
+        reached: set[int],
+        *,
+        whole: Callable[[], bool],
+        monitors: Monitors | None = None,
+    ) -> None:
         """`reached` has the partitions of the declared keys, and of all that is run as one with this script.
 
         Those that the script comes to are added, and all are forgotten when the lease ends. `whole` tells
-        whether this node has all there are.
+        whether this node has all there are; `monitors` are shown what is called.
         """
         self._lease: Final = lease
         self._store: Final = keyspace.store
         self._whole: Final = whole
+        self._monitors: Final = monitors
         self._reached: Final = reached
         self._lapsed = False
         self.database: Final = keyspace.number
@@ -68,6 +78,8 @@ class OnData:
             self._lease.end_lease()
             self._lapsed = True
             self._reached.clear()
+        if self._monitors is not None:
+            self._monitors.show(SCRIPT, database, argv)
         space = self._store.keyspace(database)
         if row.key_at:
             partition = space.at(argv[row.key_at])

@@ -12,6 +12,7 @@ from respcache.commands.registry import Answer
 from respcache.commands.session import Pause, Session
 from respcache.config import Config
 from respcache.errors import CommandError
+from respcache.monitors import Monitors
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Rates
@@ -55,6 +56,7 @@ class NodeHost:
         """What clients cache; a node that has links sets it."""
         self.pause: Final = pause
         self.slowlog: Final = SlowLog()
+        self.monitors: Final = Monitors(self._restrict_all)
         self.rates: Final = Rates()
         self.run_id: Final = run_id
         self.started_unix_s: Final = time_ns() // 1_000_000_000
@@ -98,6 +100,10 @@ class NodeHost:
     def sessions(self) -> Sequence[Session]:
         """List the clients connected to this node, oldest first."""
         return self._sessions()
+
+    def _restrict_all(self) -> None:
+        for session in self._sessions():
+            session.restrict()
 
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""

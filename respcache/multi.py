@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Final, TypeAlias
 
+from respcache.admission import show
 from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
 from respcache.commands.connection import hello_words, selected
 from respcache.commands.queue import ARGUMENT_BYTES, Queue
@@ -59,6 +60,7 @@ class Multi:
         queue, tokens = session.queue, session.watched
         session.end_queue()
         if queue is None or queue.spoiled:
+            _show_exec(session)
             raise ExecAborted
         run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases))
         if self._router.redirects.wanted_by(session):
@@ -155,13 +157,13 @@ class _Run:
     def _answered(self, order: Order, stage: Stage) -> None:
         wire = order.wire or b""
         if wire == CHANGED:
-            self.reply.resolve(encode(NULL_ARRAY, self._session.protocol))
+            self._end(encode(NULL_ARRAY, self._session.protocol))
         elif not wire.startswith(b"-"):
             self._done(stage, unpacked(wire) if order.wires is None else order.wires)
         elif self._ran:
             self._done(stage, [wire] * len(stage))
         else:
-            self.reply.resolve(wire)
+            self._end(wire)
 
     def _done(self, stage: Stage, wires: list[bytes]) -> None:
         self._ran = True
@@ -189,7 +191,15 @@ class _Run:
         wires = [wire.wire or b"" for wire in self._wires]
         elapsed_ns = self._elapsed_ns or perf_counter_ns() - self._started
         self._executor.count(self._session, self.calls, wires, elapsed_ns)
-        self.reply.resolve(self._before + array_head(len(wires)) + b"".join(wires))
+        if self._session.restricted:
+            for call in self.calls:
+                show(self._session, call.row, call.argv, call.database)
+        self._end(self._before + array_head(len(wires)) + b"".join(wires))
+
+    def _end(self, wire: bytes) -> None:
+        """Give the answer, and show the client's EXEC to those who watch: it comes behind what it has run."""
+        _show_exec(self._session)
+        self.reply.resolve(wire)
 
 
 def calls_of(queue: Queue, session: Session, databases: int) -> list[Call]:
@@ -245,6 +255,10 @@ def _in_order(session: Session, reply: Pending) -> Pending:
     if reply.wire is None:
         session.barrier = reply
     return reply
+
+
+def _show_exec(session: Session) -> None:
+    session.host.monitors.show(session.address.encode(), session.database, [b"EXEC"])
 
 
 def _bulk_text(wire: bytes) -> bytes:

@@ -64,6 +64,7 @@ LAYERS: Final = {
     "commands": "one function a command, and the table of them",
     "settings": "the settings as CONFIG sees them",
     "options": "how settings are written in files, variables and flags",
+    "monitors": "shows every command to the clients that watch",
     "slowlog": "remembers slow commands",
     "rates": "turns counts into counts a second",
     "pubsub": "who listens to what, and what each of them gets",

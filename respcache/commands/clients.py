@@ -195,6 +195,7 @@ def describe(sessions: Iterable[Session], now_unix_s: int) -> bytes:
 def _line(session: Session, now_unix_s: int) -> bytes:
     tracker = session.tracker
     marks = (
+        ("O", session.monitors),
         ("P", session.subscribed),
         ("x", session.queue is not None),
         ("b", session.is_blocked),

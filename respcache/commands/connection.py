@@ -154,6 +154,8 @@ def reset(session: Session, argv: Argv) -> Answer:
     exchange.forget(session)
     session.subscribed = 0
     session.host.tracking.disable(session)
+    session.host.monitors.leave(session)
+    session.monitors = False
     session.renew()
     return behind(before, session, RESET)
 

@@ -8,9 +8,10 @@ from respcache.commands.arguments import integer, option
 from respcache.commands.categories import CATEGORIES
 from respcache.commands.connection import DEFAULT_USER, REDIS_VERSION
 from respcache.commands.documentation import commands
-from respcache.commands.registry import Flags, KeySpec, command, family, key_command
+from respcache.commands.registry import Answer, Flags, KeySpec, command, family, key_command
 from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
+from respcache.pending import Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv, Partition
 from respcache.store.values import size_bytes
@@ -84,6 +85,21 @@ def replicaof(session: Session, argv: Argv) -> Reply:
     """Refuse: the cluster decides by itself where copies are."""
     del session, argv
     raise CommandError("REPLICAOF not allowed in cluster mode.")
+
+
+@command("MONITOR", arity=1, flags=_OPERATOR, since="1.0.0")
+def monitor(session: Session, argv: Argv) -> Answer:
+    """Show the client every command of this node's clients from now on."""
+    del argv
+    if session.deny_blocking:
+        raise CommandError("MONITOR isn't allowed for DENY BLOCKING client")
+    if session.monitors:
+        unanswered = Pending()
+        unanswered.resolve(b"")
+        return unanswered
+    session.monitors = True
+    session.host.monitors.join(session)
+    return OK
 
 
 family("MEMORY", since="4.0.0", group="server", help_since="4.0.0")

@@ -10,6 +10,7 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.tracker import Tracker
 from respcache.config import Config
 from respcache.errors import CommandError
+from respcache.monitors import Monitors
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Rates
@@ -66,6 +67,10 @@ class Host(Protocol):
     @property
     def slowlog(self) -> SlowLog:
         """The last slow commands."""
+
+    @property
+    def monitors(self) -> Monitors:
+        """The clients that are shown every command."""
 
     @property
     def rates(self) -> Rates:
@@ -278,6 +283,7 @@ class Session:
         "library",
         "library_version",
         "local_address",
+        "monitors",
         "name",
         "no_evict",
         "no_touch",
@@ -308,13 +314,12 @@ class Session:
         self.connected_unix_s: Final = now_unix_s
         self.last_active_unix_s = now_unix_s
         self.last_command = "NULL"
-        self.name = b""
-        self.library = self.library_version = b""
+        self.name = self.library = self.library_version = b""
         self.database = 0
         self.protocol = 2
         """RESP version, 2 or 3."""
         self.authenticated = not host.config.server.requirepass
-        self.restricted = not self.authenticated or host.pause.is_on
+        self.restricted = not self.authenticated or host.pause.is_on or host.monitors.is_on
         """Whether commands must be looked at one by one before they run; see `restrict`."""
         self.cluster_aware = False
         """Whether the client knows the slot table, and wants MOVED rather than relaying."""
@@ -350,6 +355,8 @@ class Session:
         """Whether a peer speaks for the client: then nothing is relayed again without need."""
         self.unread_bytes = 0
         """Replies that the client has not read yet; the connection keeps it up to date."""
+        self.monitors = False
+        """Whether it is shown every command."""
         self.subscribed = 0
         """Channels and patterns that it is subscribed to; see `Exchange`."""
         self.tracker: Tracker | None = None
@@ -385,8 +392,8 @@ class Session:
 
     @property
     def is_patient(self) -> bool:
-        """Whether it is silent for a reason: it listens to channels, or waits for a key."""
-        return self.subscribed > 0 or self.is_blocked
+        """Whether it is silent for a reason: it listens to channels or commands, or waits for a key."""
+        return self.subscribed > 0 or self.monitors or self.is_blocked
 
     def restrict(self) -> None:
         """Find out anew whether commands must be looked at one by one."""
@@ -397,6 +404,7 @@ class Session:
             or self.silence is not Silence.NONE
             or self.host.pause.is_on
             or (self.tracker is not None and self.tracker.minds)
+            or self.host.monitors.is_on
         )
 
     def end_queue(self) -> None:

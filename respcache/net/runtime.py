@@ -240,6 +240,8 @@ class Runtime:
         self.memory.configure(server)
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.executor.slow_us = server.slowlog_log_slower_than_us
+        self.executor.monitors = self.host.monitors
+        self.host.monitors.wake = self._flush_monitors
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.driver.router = self.router
@@ -404,6 +406,9 @@ class Runtime:
             log.warning("other nodes publish keyspace events that this one does not know: %s", letters)
         else:
             self.settings.settle({"notify-keyspace-events": letters})
+
+    def _flush_monitors(self) -> None:
+        self._loop.call_soon(self.host.monitors.flush)
 
     def _on_event(self, event: Event) -> None:  # one case for each event
         self.tally.count(event)

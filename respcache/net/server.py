@@ -115,6 +115,7 @@ class Server:
         """Forget a client whose connection has ended."""
         session = connection.session
         session.transmit = None
+        session.host.monitors.leave(session)
         if session.subscribed:
             session.host.exchange.dismiss(session)
             session.subscribed = 0
@@ -146,11 +147,10 @@ class Server:
             connection.transport.set_protocol(Parting(connection))
 
     def output_limit_bytes(self, session: Session) -> int:
-        """Tell how much a client may leave unread: it depends on whether it is subscribed."""
+        """Tell how much a client may leave unread: it depends on whether it is sent what it did not ask for."""
         config = self.config
-        return (
-            config.pubsub_output_buffer_limit_bytes if session.subscribed else config.client_output_buffer_limit_bytes
-        )
+        unasked = session.subscribed or session.monitors
+        return config.pubsub_output_buffer_limit_bytes if unasked else config.client_output_buffer_limit_bytes
 
     def close(self) -> None:
         """Refuse new clients and end all connections; the replies already written are sent."""
