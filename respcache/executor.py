@@ -262,10 +262,15 @@ class Executor:
                 self._stats.unknown_calls += 1
             elif not queued:  # it counts when it is run
                 self._note(session, row, argv, 1, perf_counter_ns() - started)
-            if session.tracker is not None and session.queue is None and not (row and row.name.startswith("CLIENT|")):
-                session.tracker.caching = False
-                if admitted and session.restricted:
-                    show_behind(session, row, argv)
+            if session.restricted:
+                self._witnessed(session, row, argv, ran=admitted and not queued)
+
+    def _witnessed(self, session: Session, row: Command | None, argv: Argv, *, ran: bool) -> None:
+        """Do what is to be done behind a command because of who watches, or is told of changes."""
+        if row is not None and ran:
+            show_behind(session, row, argv)
+        if session.tracker is not None and session.queue is None and not (row and row.name.startswith("CLIENT|")):
+            session.tracker.caching = False
 
     def _tracked(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command of a client that is told when keys change."""

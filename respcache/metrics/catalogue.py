@@ -37,6 +37,7 @@ ERROR_CODES: Final = (
     "CROSSSLOT",
     "ERR",
     "EXECABORT",
+    "INVALIDOBJ",
     "MOVED",
     "NOAUTH",
     "NOGROUP",
