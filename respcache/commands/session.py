@@ -355,8 +355,7 @@ class Session:
         """Whether a peer speaks for the client: then nothing is relayed again without need."""
         self.unread_bytes = 0
         """Replies that the client has not read yet; the connection keeps it up to date."""
-        self.monitors = False
-        """Whether it is shown every command."""
+        self.monitors = False  # whether it is shown every command
         self.subscribed = 0
         """Channels and patterns that it is subscribed to; see `Exchange`."""
         self.tracker: Tracker | None = None
