@@ -88,7 +88,7 @@ BEYOND: Final = {
 }
 """What Redis adds by hand, by name; a family's subcommands have it too."""
 
-APART: Final = frozenset({"WAIT", "WAITAOF"})
+APART: Final = frozenset({"SORT", "SORT_RO", "WAIT", "WAITAOF"})
 """What has no share in its group's category."""
 
 CATEGORIES: Final = (
