@@ -35,3 +35,10 @@ def port_of(oracle: Connect) -> int:
     [settings] = oracle(2).run([[b"CONFIG", b"GET", b"port"]])
     assert settings.elements is not None
     return int(settings.elements[1].wire.split(b"\r\n")[1])
+
+
+@pytest.fixture
+def left_as_found(oracle: Connect) -> Iterator[None]:
+    """Leave the one Redis of all tests without keys, and without events: other tests would come upon them."""
+    yield
+    oracle(2).run([[b"FLUSHALL"], [b"CONFIG", b"SET", b"notify-keyspace-events", b""]])

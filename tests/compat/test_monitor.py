@@ -13,7 +13,7 @@ from respcache.resp.encode import request
 from respcache.resp.inline import words
 from respcache.testing import LocalCluster
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("left_as_found")]
 
 CALLS: Final = r"""
 AUTH x

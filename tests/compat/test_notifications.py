@@ -16,7 +16,7 @@ from respcache.resp.inline import words
 from respcache.store.partition import Argv
 from respcache.testing import LocalCluster
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("left_as_found")]
 
 Heard = tuple[bytes, bytes]
 """Channel and message."""

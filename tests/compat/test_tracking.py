@@ -13,7 +13,7 @@ from compat.wire import Frame
 from respcache.store.partition import Argv
 from respcache.testing import LocalCluster
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("left_as_found")]
 
 Step: TypeAlias = tuple[int, list[Argv]]
 """Which client makes which calls, all at once."""
