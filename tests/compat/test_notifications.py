@@ -29,8 +29,9 @@ LETTERS: Final = "g$lshzxetdmnKEA"
 
 EXPIRES_AT_ONCE: Final = b"expired"
 """Where a deadline has passed already, Redis deletes the key when somebody looks at it; here it is gone at once."""
-ODD: Final = {b"XAUTOCLAIM": b"keymiss", b"BITFIELD": b"setbit"}
-"""Events of which calls that are refused, or add to a number of 63 bits, make others: see docs/compatibility.md."""
+ODD: Final = {b"XAUTOCLAIM": b"keymiss", b"BITFIELD": b"setbit", b"SORT": b"keymiss", b"SORT_RO": b"keymiss"}
+"""Events that come otherwise: of calls that are refused, that add to a number of 63 bits, or that look up keys in the
+order of a set, which is no order; see docs/compatibility.md."""
 
 SEVERAL_KEYS: Final = """
 MSET {a}1 1 b 2 c 3
