@@ -74,12 +74,15 @@ class Held:
             return
         self._at(gate).held.append(_Answers(answers, send))
 
-    def when_safe(self, logs: list[Log], call: Callable[[], None]) -> bool:
-        """Tell whether the effects in `logs` are not safe yet; `call` is called once they are, or in doubt, then."""
+    def when_safe(self, logs: list[Log], call: Callable[[], None], *, or_in_doubt: bool) -> bool:
+        """Tell whether the effects in `logs` are not safe yet: then `call` is called once they are.
+
+        If they can no longer become so, or nobody knows for too long, it is called with `or_in_doubt`, else never.
+        """
         gate = self._gate_of(logs) if logs else None
         if gate is None:
             return False
-        self._at(gate).held.append(_Call(call))
+        self._at(gate).held.append(_Call(call, or_in_doubt=or_in_doubt))
         return True
 
     def _at(self, gate: Gate) -> "_Behind":
@@ -87,14 +90,6 @@ class Held:
         if behind is None:
             behind = self._behind[gate] = _Behind(self._clock() + self._timeout_s)
         return behind
-
-    def after(self, logs: list[Log], tell: Callable[[], None]) -> None:
-        """Tell of effects once they are safe; if they can no longer become so, never."""
-        gate = self._gate_of(logs)
-        if gate is None:
-            tell()
-        else:
-            self._at(gate).held.append(_News(tell))
 
     def resolved(self, gates: Iterable[Gate]) -> None:
         """Let the replies go whose effects are safe, or can no longer become so."""
@@ -125,7 +120,7 @@ class _Behind:
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s: Final = deadline_s
         """That of the first; the others came within the same turn of the event loop, or little later."""
-        self.held: Final[list[_Replies | _Answers | _News | _Call]] = []
+        self.held: Final[list[_Replies | _Answers | _Call]] = []
 
 
 class _Replies(Pending):
@@ -160,27 +155,16 @@ class _Answers:
             self._send(number, wire if doubt is None else error(doubt))
 
 
-class _News:
-    """What nobody has asked for, and is told once it is certain."""
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell = tell
-
-    def release(self, doubt: Uncertain | None) -> None:
-        """Tell it, if it is."""
-        if doubt is None:
-            self._tell()
-
-
 class _Call:
-    """Something else that waits."""
+    """Something that nobody has asked for."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_or_in_doubt")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], *, or_in_doubt: bool) -> None:
         self._call = call
+        self._or_in_doubt = or_in_doubt
 
     def release(self, doubt: Uncertain | None) -> None:
-        """Call, whatever became of the effects."""
-        del doubt
-        self._call()
+        """Call, if it is wanted with what became of the effects."""
+        if doubt is None or self._or_in_doubt:
+            self._call()

@@ -67,7 +67,9 @@ class Notifier:
                 waiting.setdefault(log, []).append(happening)
         self._publish_all(certain)
         for log, happenings in waiting.items():
-            self._held.after([log], partial(self._publish_all, happenings))
+            tell = partial(self._publish_all, happenings)
+            if not self._held.when_safe([log], tell, or_in_doubt=False):
+                tell()
 
     def _publish_all(self, happenings: list[Happening]) -> None:
         channels = self._ledger.journal.channels

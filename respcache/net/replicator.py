@@ -69,7 +69,9 @@ class Replicator:
             locks.readers,
             primary=keeper.table.primary,
             soon=asyncio.get_running_loop().call_soon,
-            when_safe=lambda numbers, call: self.driver.router.held.when_safe(locks.logs(numbers), call),
+            when_safe=lambda numbers, call: self.driver.router.held.when_safe(
+                locks.logs(numbers), call, or_in_doubt=True
+            ),
             send=self._send_tracking,
         )
         self.messenger: Final = Messenger(exchange, tracking, self.links)

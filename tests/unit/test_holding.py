@@ -111,3 +111,16 @@ def test_a_gate_that_was_given_up_may_be_waited_for_again() -> None:
     assert wires(out) == [None]
     town.resolve(gate, committed=True)
     assert wires(out) == [b":1\r\n"]
+
+
+def test_what_nobody_has_asked_for_is_called_once_it_is_safe_and_in_doubt_only_if_wanted() -> None:
+    """Nothing is called of what is safe already, nor without any effects to wait for."""
+    town, called = Town(), list[str]()
+    log = object()
+    assert not town.held.when_safe([log], lambda: called.append("safe"), or_in_doubt=True)  # type: ignore[list-item] # only handed on
+    gate = town.close()
+    assert not town.held.when_safe([], lambda: called.append("none"), or_in_doubt=True)
+    for name, wanted in (("always", True), ("certain", False)):
+        assert town.held.when_safe([log], lambda name=name: called.append(name), or_in_doubt=wanted)  # type: ignore[list-item,misc] # the same
+    town.resolve(gate, committed=False)
+    assert called == ["always"]
