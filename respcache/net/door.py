@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from respcache.cluster.sealing.channel import REASONS
@@ -57,53 +58,74 @@ class Door:
         self._meeting_point: Final = meeting_point
         self._gossip: Final = gossip
         self._pass_on: Final = pass_on
-        self._room: Final = asyncio.Semaphore(STRANGERS_MAX)
-        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._strangers: Final[set[asyncio.Task[bool]]] = set()
+        self._bound: socket.socket | None = None
+        self._listening = False
 
     def open(self, bound: socket.socket) -> None:
         """Begin to take connections in on a bound socket. Raises OSError if somebody else listens there."""
         bound.listen(BACKLOG)
-        self._own(asyncio.create_task(self._accept(bound)))
+        self._bound = bound
+        self._listen()
 
     async def close(self) -> None:
         """Stop, and cut those that have not said yet what they want."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._pause()
+        self._bound = None
+        strangers = list(self._strangers)
+        for stranger in strangers:
+            stranger.cancel()
+        await asyncio.gather(*strangers, return_exceptions=True)
 
-    def _own(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _listen(self) -> None:
+        if self._bound is not None and not self._listening:
+            self._listening = True
+            asyncio.get_running_loop().add_reader(self._bound, self._accept, self._bound)
 
-    async def _accept(self, bound: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._room.acquire()
-            try:
-                connection, _ = await loop.sock_accept(bound)
-            except OSError as reason:
-                self._room.release()
-                log.warning("the cluster port takes no connection: %s", reason)
-                await asyncio.sleep(ACCEPT_RETRY_S)
-                continue
-            task = asyncio.create_task(self._greet(connection))
-            task.add_done_callback(lambda _task: self._room.release())
-            self._own(task)
+    def _pause(self) -> None:
+        if self._bound is not None and self._listening:
+            self._listening = False
+            asyncio.get_running_loop().remove_reader(self._bound)
 
-    async def _greet(self, connection: socket.socket) -> None:
-        passed_on = False
+    def _accept(self, bound: socket.socket) -> None:
+        # Not `loop.sock_accept`, which drops what it has accepted, unclosed, if it is cancelled in that turn.
+        try:
+            connection, _ = bound.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # they have gone again
+        except OSError as reason:
+            log.warning("the cluster port takes no connection: %s", reason)
+            self._pause()
+            asyncio.get_running_loop().call_later(ACCEPT_RETRY_S, self._listen)
+            return
+        connection.setblocking(False)
+        stranger = asyncio.create_task(self._greet(connection))
+        self._strangers.add(stranger)
+        # Closed there and not within the task, which may be cancelled before it has begun.
+        stranger.add_done_callback(partial(self._parted, connection))
+        if len(self._strangers) >= STRANGERS_MAX:
+            self._pause()
+
+    def _parted(self, connection: socket.socket, stranger: asyncio.Task[bool]) -> None:
+        self._strangers.discard(stranger)
+        problem = None if stranger.cancelled() else stranger.exception()
+        if problem is not None:
+            log.error("a connection to the cluster port met a fault of this program", exc_info=problem)
+        if stranger.cancelled() or problem is not None or not stranger.result():
+            connection.close()
+        self._listen()
+
+    async def _greet(self, connection: socket.socket) -> bool:
+        """Serve a connection for as long as we have patience; True if it has another owner now."""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                passed_on = await self._serve(connection)
+                return await self._serve(connection)
         except ProtocolError as problem:
             self.rejected[reason_of(problem)] += 1
             log.warning("a connection to the cluster port was cut: %s", problem)
         except (OSError, EOFError, TimeoutError):
             pass  # whoever it was has gone, or never spoke
-        finally:
-            if not passed_on:
-                connection.close()
+        return False
 
     async def _serve(self, connection: socket.socket) -> bool:
         """Do what a connection is there for; True if it has another owner now."""

@@ -1,9 +1,11 @@
 """The cluster port: who comes in, and who is turned away."""
 
 import asyncio
+import gc
 import random
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -146,6 +148,27 @@ def test_those_who_say_nothing_leave_no_room_but_do_no_harm() -> None:
         assert await waiting == MEETING
 
     with_door(scenario)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_door_that_closes_drops_nobody(turns: int) -> None:
+    """In whichever turn of the event loop that is: no connection that was let in is left open, or left behind."""
+
+    async def main() -> None:
+        door = Door(meeting_point=MEETING, gossip=bytes, pass_on=lambda connection, _: connection.close())
+        with bind_stream(HOST, 0) as bound, ExitStack() as clients:
+            door.open(bound)
+            for _ in range(3):
+                client = clients.enter_context(socket.create_connection(bound.getsockname(), TIMEOUT_S))
+                client.sendall(frames.frame(frames.HELLO, b"who I am"))
+            waiting = socket.create_connection(bound.getsockname(), TIMEOUT_S)
+            clients.enter_context(waiting)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await door.close()
+        gc.collect()  # a socket that nobody has closed warns now, which fails the test
+
+    asyncio.run(main())
 
 
 def keyed(name: str, secret: bytes = b"k" * 32) -> Sealing:
