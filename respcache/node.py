@@ -71,11 +71,13 @@ class Node:
             raise ConfigError("a node starts only once")
         self._runtime = runtime = Runtime(self.config, self._rng, state=lambda: self.state, shut_down=self.stopping.set)
         self.state = "joining"
+        runtime.stats.garbage.watch()
         try:
             await runtime.open()
             async with asyncio.timeout(self.config.cluster.join_timeout_s):
                 await runtime.joined()
         except BaseException as failure:
+            runtime.stats.garbage.unwatch()
             await runtime.close()
             self.state = "left"
             if isinstance(failure, TimeoutError):
@@ -211,6 +213,7 @@ class Node:
             await runtime.leave(self.config.server.shutdown_timeout_s)
         else:
             await runtime.close()
+        runtime.stats.garbage.unwatch()
         self.state = "left"
         return runtime.handed_over
 

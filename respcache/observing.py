@@ -25,6 +25,10 @@ class Observer(Protocol):
         """Take note of an effect on a partition."""
 
 
+SOMEBODY: Final[Sequence[object]] = (object(),)
+"""Whom effects on an observed partition are to be told, though there be no copies."""
+
+
 class ObservedLog:
     """The log of a partition that is observed."""
 
@@ -34,8 +38,8 @@ class ObservedLog:
         self._observers: Final = observers
         self._number: Final = number
         self.inner: Final = inner
-        self.streams: Final[Sequence[object]] = (self,)
-        """Never empty: effects are to be told here, though there be no copies."""
+        self.streams: Final = SOMEBODY
+        """Never empty. Nor does it hold the log itself: that would be left to the collector of garbage."""
 
     @property
     def clean(self) -> bool:

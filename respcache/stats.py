@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from respcache.garbage import Garbage
+
 DURATION_BUCKETS: Final = 32
 """Buckets of a duration histogram: bucket i counts durations below 2**i microseconds."""
 
@@ -46,6 +48,7 @@ class Stats:
         self.forwards = 0
         self.forward_errors: Final[dict[str, int]] = {"timeout": 0, "refused": 0, "hops": 0, "remote": 0}
         self.redirects = 0
+        self.garbage: Final = Garbage()
 
     def count_error(self, code: str) -> None:
         """Count one error reply."""

@@ -74,6 +74,7 @@ LAYERS: Final = {
     "resp": "bytes to requests, values to bytes",
     "pending": "a reply that is not there yet",
     "stats": "plain counters of one node",
+    "garbage": "the pauses in which Python collects garbage",
     "config": "the settings as values",
     "addresses": "what an address says about where it leads",
     "reply": "the values that commands reply with",

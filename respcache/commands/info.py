@@ -177,6 +177,10 @@ def _stats(host: Host) -> Fields:
         "acl_access_denied_auth": stats.auth_failures,
         "relayed_commands": stats.forwards,
         "redirected_commands": stats.redirects,
+        "gc_collections": sum(stats.garbage.collections),
+        "gc_full_collections": stats.garbage.collections[-1],
+        "gc_paused_usec": sum(stats.garbage.paused_ns) // 1000,
+        "gc_longest_pause_usec": max(stats.garbage.longest_ns) // 1000,
     }
 
 

@@ -191,7 +191,7 @@ def xpending(partition: Partition, argv: Argv) -> Reply:
             break
         passed_ms = now - one.at_unix_ms
         if not idle_ms or passed_ms >= idle_ms:
-            listed.append([id_text(number), one.consumer.name, max(passed_ms, 0), one.count])
+            listed.append([id_text(number), one.consumer, max(passed_ms, 0), one.count])
     return listed
 
 

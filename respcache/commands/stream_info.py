@@ -145,7 +145,7 @@ def _consumer(consumer: Consumer, count: int) -> Reply:
 def _listed(deliveries: Deliveries, count: int, *, named: bool) -> Reply:
     listed: list[Reply] = []
     for number, one in deliveries.following(0):
-        name: list[Reply] = [one.consumer.name] if named else []
+        name: list[Reply] = [one.consumer] if named else []
         listed.append([id_text(number), *name, one.at_unix_ms, one.count])
         if len(listed) == count:
             break

@@ -157,6 +157,16 @@ NODE: Final = Section(
             "How late the event loop ran what was due, measured 4 times a second.",
             lambda now: distribution(now.sources.lag.buckets, sum_s=now.sources.lag.sum_s, step=COARSE),
         ),
+        counter(
+            "gc_pauses_seconds_total",
+            "Time in which the process collected garbage and nothing else ran.",
+            lambda now: sum(now.stats.garbage.paused_ns) / 1e9,
+        ),
+        gauge(
+            "gc_pause_longest_seconds",
+            "The longest of these pauses since the node has started.",
+            lambda now: max(now.stats.garbage.longest_ns) / 1e9,
+        ),
     ),
 )
 

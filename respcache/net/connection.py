@@ -94,6 +94,8 @@ class Connection:
         for reply in self._queue:
             if isinstance(reply, Pending):
                 reply.abandon()
+        if self._queue:
+            self.session.barrier = self.session.blocked = None  # what waits knows its session: a cycle otherwise
         self._queue.clear()
         self._ready.clear()
         self._server.dismiss(self)

@@ -14,8 +14,9 @@ class Delivery:
 
     __slots__ = ("at_unix_ms", "consumer", "count")
 
-    def __init__(self, consumer: "Consumer", at_unix_ms: int, count: int) -> None:
+    def __init__(self, consumer: bytes, at_unix_ms: int, count: int) -> None:
         self.consumer = consumer
+        """The name of whoever has it. The consumer itself refers to this: such a cycle only a collection would free."""
         self.at_unix_ms = at_unix_ms
         """When it was last delivered."""
         self.count = count
@@ -129,14 +130,14 @@ class Group:
         """Note that an entry was delivered; whoever had it before has it no more."""
         delivery = self.pending.found.get(number)
         if delivery is None:
-            delivery = Delivery(consumer, at_unix_ms, count)
+            delivery = Delivery(consumer.name, at_unix_ms, count)
             self.pending.add(number, delivery)
             consumer.pending.add(number, delivery)
             return
-        if delivery.consumer is not consumer:
-            delivery.consumer.pending.remove(number)
+        if delivery.consumer != consumer.name:
+            self.consumers[delivery.consumer].pending.remove(number)
             consumer.pending.add(number, delivery)
-            delivery.consumer = consumer
+            delivery.consumer = consumer.name
         delivery.at_unix_ms, delivery.count = at_unix_ms, count
 
     def forget(self, number: int) -> bool:
@@ -144,7 +145,7 @@ class Group:
         gone = self.pending.remove(number)
         if gone is None:
             return False
-        gone.consumer.pending.remove(number)
+        self.consumers[gone.consumer].pending.remove(number)
         return True
 
     def dismiss(self, name: bytes) -> int:
@@ -175,7 +176,7 @@ class Group:
         for name, consumer in self.consumers.items():
             other.consumer(name, consumer.seen_unix_ms)
         for number, delivery in self.pending.following(0):
-            other.give(number, other.consumers[delivery.consumer.name], delivery.at_unix_ms, delivery.count)
+            other.give(number, other.consumers[delivery.consumer], delivery.at_unix_ms, delivery.count)
         return other
 
     def size_bytes(self) -> int:

@@ -49,7 +49,7 @@ def words(value: Stream) -> Iterator[bytes]:
         deliveries = group.pending.following(0)
         while some := list(islice(deliveries, DELIVERIES_MAX)):
             yield DELIVERIES + _ENCODER.encode(
-                [(_cut(number), one.consumer.name, one.at_unix_ms, one.count) for number, one in some]
+                [(_cut(number), one.consumer, one.at_unix_ms, one.count) for number, one in some]
             )
 
 

@@ -1,5 +1,7 @@
 """Clock, role, users, memory, end."""
 
+import gc
+import weakref
 from time import time
 
 from respcache.commands.categories import CATEGORIES
@@ -68,10 +70,25 @@ def test_lolwut_names_the_version_and_the_nodes() -> None:
     assert answer.text.splitlines()[-1].startswith(b"Redis ver. 7.0.15")
 
 
-def test_there_is_nothing_to_purge_or_to_load() -> None:
+def test_a_purge_frees_cycles_among_what_is_spared() -> None:
+    """MEMORY PURGE looks at everything, at what is frozen, too."""
+    front = Front()
+    gc.collect()
+    knot: set[object] = set()
+    left = weakref.ref(knot)
+    knot.add((knot.add,))
+    gc.freeze()
+    del knot
+    gc.collect()
+    assert left() is not None
+    assert front.ask(front.client(), b"MEMORY", b"PURGE") is OK
+    assert left() is None
+    assert gc.get_freeze_count() == 0
+
+
+def test_there_is_nothing_to_load() -> None:
     """Commands that monitors send get the empty answer."""
     front = Front()
     client = front.client()
-    assert front.ask(client, b"MEMORY", b"PURGE") is OK
     assert front.ask(client, b"MODULE", b"LIST") == []
     assert front.ask(client, b"LASTSAVE") == front.host.started_unix_s
