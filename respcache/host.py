@@ -10,6 +10,7 @@ from respcache.cluster.sealing.rotation import Verb
 from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Answer
 from respcache.commands.session import Pause, Session
+from respcache.commands.stage import Catalogue
 from respcache.config import Config
 from respcache.errors import CommandError
 from respcache.monitors import Monitors
@@ -54,6 +55,8 @@ class NodeHost:
         self.exchange: Final = exchange
         self.tracking: Tracking
         """What clients cache; a node that has links sets it."""
+        self.catalogue: Catalogue
+        """Set once there is something to run scripts."""
         self.pause: Final = pause
         self.slowlog: Final = SlowLog()
         self.monitors: Final = Monitors(self._restrict_all)

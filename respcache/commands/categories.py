@@ -22,6 +22,7 @@ GROUPS: Final = {
     "numbers": "string",
     "pubsub": "pubsub",
     "scan": "generic",
+    "functions": "scripting",
     "scripting": "scripting",
     "sets": "set",
     "sorted_set_algebra": "sorted-set",

@@ -118,6 +118,7 @@ def _memory(host: Host) -> Fields:
         "used_memory_dataset": used - overhead,
         "total_system_memory": MACHINE_BYTES,
         "total_system_memory_human": _human(MACHINE_BYTES),
+        **_scripts(host),
         "maxmemory": server.maxmemory_bytes,
         "maxmemory_human": _human(server.maxmemory_bytes),
         "maxmemory_policy": server.maxmemory_policy,
@@ -126,6 +127,27 @@ def _memory(host: Host) -> Fields:
         "mem_not_counted_for_evict": 0,
         "mem_clients_normal": sum(session.unread_bytes for session in host.sessions()),
         "mem_allocator": "libc",
+    }
+
+
+def _scripts(host: Host) -> Fields:
+    figures = host.catalogue.figures()
+    machines = figures.script_memory_bytes + figures.function_memory_bytes
+    known = figures.scripts_bytes + figures.libraries_bytes
+    return {
+        "used_memory_lua": figures.script_memory_bytes,
+        "used_memory_vm_eval": figures.script_memory_bytes,
+        "used_memory_lua_human": _human(figures.script_memory_bytes),
+        "used_memory_scripts_eval": figures.scripts_bytes,
+        "number_of_cached_scripts": figures.scripts,
+        "number_of_functions": figures.functions,
+        "number_of_libraries": figures.libraries,
+        "used_memory_vm_functions": figures.function_memory_bytes,
+        "used_memory_vm_total": machines,
+        "used_memory_vm_total_human": _human(machines),
+        "used_memory_functions": figures.libraries_bytes,
+        "used_memory_scripts": known,
+        "used_memory_scripts_human": _human(known),
     }
 
 

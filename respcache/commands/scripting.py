@@ -7,7 +7,7 @@ when another node is asked for it (see `searching`).
 from typing import Final
 
 from respcache.commands.arguments import integer, option
-from respcache.commands.registry import COUNTED_SECOND, NO_KEYS, Flags, Merge, command, family, script_command
+from respcache.commands.registry import COUNTED_SECOND, NO_KEYS, Answer, Flags, Merge, command, family, script_command
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Scripts
 from respcache.errors import CommandError
@@ -21,28 +21,28 @@ _READS: Final = _RUNS | Flags.READONLY
 @script_command("EVAL", arity=-3, flags=_RUNS, since="2.6.0", keys=COUNTED_SECOND)
 def eval_(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Run a Lua script."""
-    keys, arguments = _divided(argv)
+    keys, arguments = divided(argv)
     return scripts.evaluate(argv[1], ground, keys, arguments, reads=False)
 
 
 @script_command("EVALSHA", arity=-3, flags=_RUNS, since="2.6.0", keys=COUNTED_SECOND)
 def evalsha(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Run a Lua script that is known, by the SHA-1 digest of its text."""
-    keys, arguments = _divided(argv)
+    keys, arguments = divided(argv)
     return scripts.evaluate_known(argv[1], ground, keys, arguments, reads=False)
 
 
 @script_command("EVAL_RO", arity=-3, flags=_READS, since="7.0.0", keys=COUNTED_SECOND)
 def eval_ro(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Run a Lua script that only reads."""
-    keys, arguments = _divided(argv)
+    keys, arguments = divided(argv)
     return scripts.evaluate(argv[1], ground, keys, arguments, reads=True)
 
 
 @script_command("EVALSHA_RO", arity=-3, flags=_READS, since="7.0.0", keys=COUNTED_SECOND)
 def evalsha_ro(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Run a Lua script that is known and only reads, by the SHA-1 digest of its text."""
-    keys, arguments = _divided(argv)
+    keys, arguments = divided(argv)
     return scripts.evaluate_known(argv[1], ground, keys, arguments, reads=True)
 
 
@@ -63,21 +63,19 @@ def script_exists(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     return [int(scripts.text(digest) is not None) for digest in argv[2:]]
 
 
-@script_command("SCRIPT|FLUSH", arity=-2, flags=Flags.NOSCRIPT, since="2.6.0", keys=NO_KEYS, merge=Merge.OK)
-def script_flush(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
+@command("SCRIPT|FLUSH", arity=-2, flags=Flags.NOSCRIPT, since="2.6.0")
+def script_flush(session: Session, argv: Argv) -> Answer:
     """Forget all scripts on all nodes."""
-    del ground
     if len(argv) > 3 or (len(argv) == 3 and option(argv[2]) not in {b"ASYNC", b"SYNC"}):
         raise CommandError("SCRIPT FLUSH only support SYNC|ASYNC option")
-    scripts.flush()
-    return OK
+    return session.host.catalogue.flush_scripts()
 
 
 @command("SCRIPT|KILL", arity=2, flags=Flags.NOSCRIPT | Flags.ALLOW_BUSY, since="2.6.0")
-def script_kill(session: Session, argv: Argv) -> Reply:
-    """End the running script; there is none, for nothing else is run while a script is."""
-    del session, argv
-    raise NotBusy
+def script_kill(session: Session, argv: Argv) -> Answer:
+    """End the script that runs on this node, if it has not written."""
+    del argv
+    return session.host.catalogue.kill(function=False)
 
 
 @command("SCRIPT|DEBUG", arity=3, flags=Flags.NOSCRIPT, since="3.2.0")
@@ -92,16 +90,7 @@ def script_debug(session: Session, argv: Argv) -> Reply:
     raise CommandError("Use SCRIPT DEBUG YES/SYNC/NO")
 
 
-class NotBusy(CommandError):
-    """There is no script to be ended."""
-
-    code = "NOTBUSY"
-
-    def __init__(self) -> None:
-        super().__init__("No scripts in execution right now.")
-
-
-def _divided(argv: Argv) -> tuple[Argv, Argv]:
+def divided(argv: Argv) -> tuple[Argv, Argv]:
     """Tell keys from arguments. Raises CommandError if their number is not right."""
     count = integer(argv[2])
     if count > len(argv) - 3:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
+from respcache.commands.stage import Catalogue
 from respcache.commands.tracker import Tracker
 from respcache.config import Config
 from respcache.errors import CommandError
@@ -63,6 +64,10 @@ class Host(Protocol):
     @property
     def tracking(self) -> "Tracked":
         """What clients of this node cache."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The functions and scripts of all nodes."""
 
     @property
     def slowlog(self) -> SlowLog:

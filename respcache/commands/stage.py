@@ -1,8 +1,11 @@
 """What commands on scripts may ask of their node."""
 
+import enum
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from respcache.pending import Pending
 from respcache.reply import Reply
 from respcache.store.partition import Argv
 
@@ -41,11 +44,119 @@ class Scripts(Protocol):
     ) -> Reply:
         """Run a script that has been run or loaded before, like `evaluate`."""
 
+    def require(self, function: bytes) -> None:
+        """See to it that there is a function of this name. Raises CommandError."""
+
+    def call(
+        self, function: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
+    ) -> Reply:
+        """Run a function of a library, like `evaluate`."""
+
     def load(self, text: bytes) -> bytes:
         """Take a script in, and give its digest. Raises CommandError."""
 
     def text(self, digest: bytes) -> bytes | None:
         """Give the text of a script, if it is known."""
 
-    def flush(self) -> None:
+
+class Policy(enum.Enum):
+    """What becomes of the libraries that are there when others are restored."""
+
+    APPEND = enum.auto()
+    """They stay; to restore one of the same name is refused."""
+    REPLACE = enum.auto()
+    """Those of the same names go."""
+    FLUSH = enum.auto()
+    """All go."""
+
+
+class FunctionView(Protocol):
+    """A function, as clients see it."""
+
+    @property
+    def name(self) -> bytes:
+        """How it is called."""
+
+    @property
+    def description(self) -> bytes | None:
+        """What its library says of it."""
+
+    @property
+    def flags(self) -> Sequence[bytes]:
+        """What it may do, and where."""
+
+
+class LibraryView(Protocol):
+    """A library, as clients see it."""
+
+    @property
+    def name(self) -> bytes:
+        """The name that it gives itself."""
+
+    @property
+    def code(self) -> bytes:
+        """Its text."""
+
+    @property
+    def functions(self) -> Sequence[FunctionView]:
+        """In the order in which it registers them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A script that has been running for long, or a function."""
+
+    name: bytes
+    """The digest of a script."""
+    argv: Argv
+    """By which command."""
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptFigures:
+    """What scripts and functions are there on a node, and what they take."""
+
+    scripts: int
+    scripts_bytes: int
+    libraries: int
+    functions: int
+    libraries_bytes: int
+    script_memory_bytes: int
+    """Of the Lua for scripts."""
+    function_memory_bytes: int
+    """Of the Lua for functions."""
+
+
+class Catalogue(Protocol):
+    """The functions and scripts of all nodes. What changes something is answered once all linked nodes know of it."""
+
+    def load(self, code: bytes, *, replace: bool) -> Pending:
+        """Take a library in, and reply with its name. Raises CommandError."""
+
+    def delete(self, name: bytes) -> Pending:
+        """Forget a library. Raises CommandError if there is none of that name."""
+
+    def flush(self) -> Pending:
+        """Forget all libraries."""
+
+    def libraries(self) -> Sequence[LibraryView]:
+        """List the libraries."""
+
+    def dump(self) -> bytes:
+        """Write all libraries down."""
+
+    def restore(self, payload: bytes, policy: Policy) -> Pending:
+        """Take in what `dump` has written. Raises CommandError, and then nothing is changed."""
+
+    def flush_scripts(self) -> Pending:
         """Forget all scripts."""
+
+    def figures(self) -> ScriptFigures:
+        """Count."""
+
+    def running_function(self) -> Running | None:
+        """Give the function that is running, if it is one that does."""
+
+    def kill(self, *, function: bool) -> Pending:
+        """End the script that is running, or the function. Raises CommandError if that cannot be."""

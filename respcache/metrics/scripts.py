@@ -17,6 +17,21 @@ SCRIPTS: Final = Section(
             "What these count for. Beyond the setting lua-scripts-max those go that were not used for longest.",
             lambda now: now.sources.scripts.library.size_bytes,
         ),
+        gauge(
+            "functions",
+            "Functions that this node knows.",
+            lambda now: len(now.sources.scripts.functions),
+        ),
+        gauge(
+            "functions_bytes",
+            "What their libraries count for. Beyond the setting lua-scripts-max none can be loaded.",
+            lambda now: now.sources.scripts.functions.size_bytes,
+        ),
+        gauge(
+            "functions_memory_bytes",
+            "What Lua has allocated for functions (see lua-memory-max).",
+            lambda now: now.sources.scripts.functions_memory_bytes,
+        ),
         counter(
             "scripts_evicted_total",
             "Scripts that went because there was no room; EVALSHA answers NOSCRIPT then.",

@@ -54,8 +54,27 @@ class ScriptLibrary(Protocol):
         """Count them."""
 
 
+class FunctionLibraries(Protocol):
+    """The functions of a node."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What their libraries count for."""
+
+    def __len__(self) -> int:
+        """Count the functions."""
+
+
 class ScriptFigures(Protocol):
     """What runs the scripts of a node."""
+
+    @property
+    def functions(self) -> FunctionLibraries:
+        """The functions."""
+
+    @property
+    def functions_memory_bytes(self) -> int:
+        """What Lua has allocated for functions."""
 
     @property
     def library(self) -> ScriptLibrary:

@@ -24,6 +24,8 @@ PUBSUB: Final = 5
 """One message between the exchanges of two nodes."""
 TRACKING: Final = 6
 """One message about keys that clients cache."""
+FUNCTIONS: Final = 7
+"""One message about functions and scripts."""
 
 HAIL: Final = 32
 """Begins a sealed link; those from here on are of `cluster.sealing`."""

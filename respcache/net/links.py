@@ -56,6 +56,9 @@ class Node(Protocol):
     def tracking_frame(self, name: str, body: bytes) -> None:
         """A peer has sent a message about keys that clients cache. Raises ProtocolError."""
 
+    def functions_frame(self, name: str, body: bytes) -> None:
+        """A peer has sent a message about functions. Raises ProtocolError."""
+
     def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal."""
 
@@ -273,6 +276,8 @@ class Link(asyncio.Protocol):
             node.pubsub_frame(self.peer, body)
         elif kind == frames.TRACKING:
             node.tracking_frame(self.peer, body)
+        elif kind == frames.FUNCTIONS:
+            node.functions_frame(self.peer, body)
         elif kind == frames.ASK:
             node.asked(self.peer, messages.decode_ask(body), self.reply)
         elif kind == frames.ANSWER:

@@ -33,6 +33,7 @@ from respcache.net.messages import Ask, Greeting
 from respcache.net.messenger import Messenger
 from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
+from respcache.scripting.sharing import Sharing
 from respcache.tracking.tracking import Tracking
 
 log: Final = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Replicator:
         """Set when this node, having asked to leave, holds nothing any more."""
         self.changed: Final = asyncio.Event()
         """Set with every new record; whoever waits for one clears it."""
+        self.sharing: Sharing
         self._membership: Final = membership
         self._routed: Final = routed
         self._loop: Final = asyncio.get_running_loop()
@@ -141,6 +143,7 @@ class Replicator:
 
     def link_up(self, name: str) -> None:
         """Go on where the last link ended."""
+        self.sharing.connect(name)  # first: whatever the peer is given next may call functions
         self.messenger.connect(name)
         self.driver.link_up(name)
 
@@ -149,6 +152,7 @@ class Replicator:
         if not self.driver.closed:
             self._membership.hint(name)
             self.messenger.disconnect(name)
+            self.sharing.disconnect(name)
             self.driver.link_down(name)
 
     def keeper_frame(self, name: str, body: bytes) -> None:
@@ -170,6 +174,10 @@ class Replicator:
         link = self.links.link(name)
         if link is not None:
             link.send(frames.TRACKING, body)
+
+    def functions_frame(self, name: str, body: bytes) -> None:
+        """Take what a peer says of functions and scripts. Raises ProtocolError."""
+        self.sharing.receive(name, body)
 
     def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """Run commands for a peer, or tell it to look elsewhere."""

@@ -41,7 +41,6 @@ from respcache.cluster.sealing.sealing import Sealing
 from respcache.cluster.topology import NodeView
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
-from respcache.commands.session import Session
 from respcache.config import ClusterConfig, Config
 from respcache.errors import ConfigError
 from respcache.executor import Executor
@@ -50,7 +49,7 @@ from respcache.locking import Locks
 from respcache.memory import Memory
 from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.multi import Multi
-from respcache.net import keys, seeds, sockets
+from respcache.net import keys, scripts, seeds, sockets
 from respcache.net.announcer import Announcer
 from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
 from respcache.net.membership import Membership
@@ -68,7 +67,6 @@ from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
 from respcache.routing import Router
-from respcache.scripting.interpreter import Interpreter
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -153,14 +151,7 @@ class Runtime:
         )
         self.host.port, self.host.cluster_address = port, self.cluster_address
         self.copies: Final = CommandCopies(self.store)
-        self.scripts: Final = Interpreter(
-            lambda: Session(self.host, client_id=0, address="", local_address="", now_unix_s=int(time())),
-            self.stats,
-            memory_max_bytes=server.lua_memory_max_bytes,
-            time_limit_ms=server.lua_time_limit_ms,
-            library_max_bytes=server.lua_scripts_max_bytes,
-            seed=rng.getrandbits(31),
-        )
+        self.scripts: Final = scripts.interpreter(self.host, server, rng)
         locks = Locks(self.store, run=f"{self.name}:{run}".encode())
         self.keeper: Final = Keeper(me, keeper_config(config), self.copies, rng, locks.held)
         swim = Swim(
@@ -210,6 +201,7 @@ class Runtime:
             routed=self.announcer.routed,
             sealing=self.sealing,
         )
+        scripts.share(self.name, self.host, self.scripts, self.replicator)
         self.rotation: Final = None if self.sealing is None else self._rotation(self.sealing, cluster.keys_file)
         self.router: Final = Router(
             name=self.name,
@@ -396,7 +388,7 @@ class Runtime:
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow_us = config.server.slowlog_log_slower_than_us
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
-        self.scripts.library.size_max_bytes = config.server.lua_scripts_max_bytes
+        self.scripts.size_max_bytes = config.server.lua_scripts_max_bytes
 
     def _adopt_events(self, letters: str) -> None:
         """Publish the keyspace events that have been chosen through another node."""
@@ -478,6 +470,7 @@ class Runtime:
         self.server.sweep()
         self.router.sweep()
         self.memory.tick()
+        self.replicator.sharing.sweep(self._loop.time())
         self.replicator.messenger.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
         self._expire()
         stats = self.stats

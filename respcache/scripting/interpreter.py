@@ -13,6 +13,7 @@ from respcache.pending import Pending
 from respcache.pubsub.gathering import Gathering
 from respcache.reply import Reply
 from respcache.scripting.conversion import ScriptError
+from respcache.scripting.functions import Functions
 from respcache.scripting.library import Library, Script, Trait
 from respcache.scripting.machine import Ended, Failed, Machine, NotCompiled
 from respcache.stats import Stats
@@ -23,6 +24,8 @@ log: Final = logging.getLogger(__name__)
 LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
 """By the number that redis.log takes: debug, verbose, notice, warning."""
 NS_PER_MS: Final = 1_000_000
+LOAD_TIME_MS: Final = 500
+"""How long a library may take to register its functions, as in Redis."""
 PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
 """These have done all they do before their reply is complete: a script is given the part of it that is known."""
 
@@ -58,15 +61,33 @@ class Interpreter:
         self.time_limit_ms = time_limit_ms
         """A script that runs longer is ended."""
         self.library: Final = Library(self._compiled, size_max_bytes=library_max_bytes)
+        self._function_machine: Machine | None = None
+        self.functions: Final = Functions(
+            self._begin_load, forget=self._forget_functions, size_max_bytes=library_max_bytes
+        )
         self.ended: Final = {"time": 0, "memory": 0}
         """Scripts that were ended, by what they took too much of."""
         self._ends_ns = 0
         self._run: _Run | None = None
 
     @property
+    def size_max_bytes(self) -> int:
+        """What the texts of scripts may take, and those of libraries."""
+        return self.library.size_max_bytes
+
+    @size_max_bytes.setter
+    def size_max_bytes(self, size_bytes: int) -> None:
+        self.library.size_max_bytes = self.functions.size_max_bytes = size_bytes
+
+    @property
     def memory_bytes(self) -> int:
-        """What Lua has allocated; 0 before the first script."""
+        """What Lua has allocated for scripts; 0 before the first one."""
         return 0 if self._machine is None else self._machine.memory_bytes
+
+    @property
+    def functions_memory_bytes(self) -> int:
+        """What Lua has allocated for functions; 0 before the first library."""
+        return 0 if self._function_machine is None else self._function_machine.memory_bytes
 
     # -- for commands --------------------------------------------------------------------
 
@@ -74,7 +95,7 @@ class Interpreter:
         self, text: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
         """Run a script; with `reads` it may not write. Raises CommandError if nothing was run."""
-        return self._evaluate(self.library.of_text(text), ground, keys, arguments, reads=reads)
+        return self._evaluate_script(self.library.of_text(text), ground, keys, arguments, reads=reads)
 
     def evaluate_known(
         self, digest: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
@@ -83,7 +104,19 @@ class Interpreter:
         script = self.library.of_digest(digest)
         if script is None:
             raise NoScript
-        return self._evaluate(script, ground, keys, arguments, reads=reads)
+        return self._evaluate_script(script, ground, keys, arguments, reads=reads)
+
+    def require(self, function: bytes) -> None:
+        """See to it that there is a function of this name. Raises NoFunction."""
+        self.functions.find(function)
+
+    def call(
+        self, function: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
+    ) -> Reply:
+        """Run a function, like `evaluate`. Raises NoFunction."""
+        found = self.functions.find(function)
+        machine = self._function_lua()
+        return self._evaluate(machine, found.body, found.name, found.traits, ground, keys, arguments, reads=reads)
 
     def load(self, text: bytes) -> bytes:
         """Take a script in, and give its digest. Raises CommandError."""
@@ -127,9 +160,12 @@ class Interpreter:
         run.wrote = run.wrote or row.writes
         return reply
 
-    def knows(self, command: bytes) -> bool:
-        """Tell whether there is such a command."""
-        return lookup(command) is not None
+    def knows(self, argv: Argv) -> bool:
+        """Tell whether there is such a command, or subcommand."""
+        row = lookup(argv[0])
+        if row is None or not row.subcommands or len(argv) == 1:
+            return row is not None
+        return argv[1].upper() in row.subcommands
 
     def log(self, level: int, text: bytes) -> None:
         """Write to the log of the node."""
@@ -141,23 +177,37 @@ class Interpreter:
 
     # -- running ---------------------------------------------------------------------------
 
-    def _evaluate(
+    def _evaluate_script(
         self, script: Script, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
-        if reads and script.traits is not None and Trait.NO_WRITES not in script.traits:
-            raise CommandError("Can not execute a script with write flag using *_ro command.")
-        reads = reads or (script.traits is not None and Trait.NO_WRITES in script.traits)
-        may_grow = script.traits is not None and (Trait.ALLOW_OOM in script.traits or reads)
-        if ground.full and script.traits is not None and not may_grow:
-            raise OutOfMemory
         machine = self._lua()
+        return self._evaluate(machine, script.chunk, script.digest, script.traits, ground, keys, arguments, reads=reads)
+
+    def _evaluate(
+        self,
+        machine: Machine,
+        chunk: object,
+        name: bytes,
+        traits: Trait | None,
+        ground: Ground,
+        keys: Sequence[bytes],
+        arguments: Sequence[bytes],
+        *,
+        reads: bool,
+    ) -> Reply:
+        if reads and traits is not None and Trait.NO_WRITES not in traits:
+            raise CommandError("Can not execute a script with write flag using *_ro command.")
+        reads = reads or (traits is not None and Trait.NO_WRITES in traits)
+        may_grow = traits is not None and (Trait.ALLOW_OOM in traits or reads)
+        if ground.full and traits is not None and not may_grow:
+            raise OutOfMemory
         self._run = run = _Run(ground, reads=reads, full=ground.full and not may_grow)
         self._ends_ns = perf_counter_ns() + self.time_limit_ms * NS_PER_MS
         try:
-            return machine.run(script.chunk, keys, arguments)
+            return machine.run(chunk, keys, arguments)
         except Failed as failure:
             where = b", on %b:%d." % (failure.source, failure.line)
-            return ScriptError(b"%b script: %b%b" % (failure.text, script.digest, where if failure.source else b""))
+            return ScriptError(b"%b script: %b%b" % (failure.text, name, where if failure.source else b""))
         except Ended as end:
             return self._cut_off(end.reason, wrote=run.wrote)
         finally:
@@ -190,6 +240,21 @@ class Interpreter:
             return self._lua().compile(text)
         except NotCompiled as reason:
             raise CommandError(f"Error compiling script (new function): {reason}") from None
+
+    def _begin_load(self) -> Machine:
+        """Give the Lua for functions, with the time that a library may take to load beginning now."""
+        self._ends_ns = perf_counter_ns() + LOAD_TIME_MS * NS_PER_MS
+        return self._function_lua()
+
+    def _forget_functions(self) -> None:
+        self._function_machine = None
+
+    def _function_lua(self) -> Machine:
+        if self._function_machine is None:
+            self._function_machine = Machine(
+                self, memory_max_bytes=self._memory_max_bytes, seed=self._seed, functions=True
+            )
+        return self._function_machine
 
     def _lua(self) -> Machine:
         if self._machine is None:

@@ -26,7 +26,7 @@ class Trait(enum.Flag):
     ALLOW_CROSS_SLOT_KEYS = enum.auto()
 
 
-TRAITS: Final = {str(trait.name).lower().replace("_", "-").encode(): trait for trait in Trait}
+TRAITS: Final = {str(trait.name).lower().replace("_", "-").encode(): trait for trait in Trait if trait}
 
 
 class BadScript(CommandError):

@@ -12,12 +12,13 @@ import struct
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from respcache.errors import CommandError
 from respcache.reply import Reply
 from respcache.scripting import bits, packing
 from respcache.scripting.conversion import SCALAR, Converted, Tables, from_lua, to_lua, weight
+from respcache.scripting.library import TRAITS
 from respcache.scripting.tail_calls import without_tail_calls
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ REDIS_VERSION: Final = b"7.0.15"
 REDIS_VERSION_NUMBER: Final = 0x07000F
 USER_SCRIPT: Final = b"@user_script"
 """What Lua calls the text of a script in errors."""
+USER_FUNCTION: Final = b"@user_function"
+"""What it calls that of a library."""
+Registered: TypeAlias = tuple[bytes, bytes | None, bytes, object]
+"""A function of a library: its name, its description, the names of its flags with commas between them, what is run."""
 
 
 class NoLua(CommandError):
@@ -78,8 +83,8 @@ class Surroundings(Protocol):
     def perform(self, argv: list[bytes]) -> Reply:
         """Run a command. Raises CommandError."""
 
-    def knows(self, command: bytes) -> bool:
-        """Tell whether there is such a command."""
+    def knows(self, argv: list[bytes]) -> bool:
+        """Tell whether there is such a command, or subcommand."""
 
     def log(self, level: int, text: bytes) -> None:
         """Write to the log of the node, with one of Redis' levels."""
@@ -91,8 +96,13 @@ class Surroundings(Protocol):
 class Machine:
     """A Lua with a sandbox in it. Raises NoLua if there is none."""
 
-    def __init__(self, surroundings: Surroundings, *, memory_max_bytes: int, seed: int) -> None:
-        """`memory_max_bytes` is for all that scripts keep and use; `seed` begins math.random."""
+    def __init__(
+        self, surroundings: Surroundings, *, memory_max_bytes: int, seed: int, functions: bool = False
+    ) -> None:
+        """`memory_max_bytes` is for all that scripts keep and use; `seed` begins math.random.
+
+        With `functions` it is for libraries of functions, which see a little less than scripts do.
+        """
         try:
             from lupa import lua51  # noqa: PLC0415 # the extra may be missing
         except ImportError:
@@ -129,8 +139,10 @@ class Machine:
             b"version_number": REDIS_VERSION_NUMBER,
         }
         natives |= {f"bit_{name}".encode(): function for name, function in bits.LIBRARY.items()}
+        natives[b"functions"], natives[b"is_flag"] = functions or None, _is_flag
+        self._name: Final = USER_FUNCTION if functions else USER_SCRIPT
         parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, HOOK_INSTRUCTIONS)
-        self._compile, self._run, self._run_long, install, null = parts
+        self._compile, self._run, self._run_long, self._load, install, null = parts
         install(b"cjson", self._part("cjson.lua")(null))
         install(b"cmsgpack", self._part("cmsgpack.lua")(pack_double, unpack_double))
         self._lua.execute(b"math.randomseed(%d) python = nil" % seed)
@@ -140,16 +152,30 @@ class Machine:
         """What Lua has allocated."""
         return int(self._lua.get_memory_used() or 0)
 
-    def compile(self, text: bytes, name: bytes = USER_SCRIPT) -> object:
-        """Make a function of the text of a script. Raises NotCompiled or NoRoom."""
+    def compile(self, text: bytes) -> object:
+        """Make a function of the text of a script, or of a library. Raises NotCompiled or NoRoom."""
         self._make_room(len(text))
         try:
-            made = self._compile(text, name)
+            made = self._compile(text, self._name)
         except self._errors as reason:
             raise NotCompiled(str(reason)) from None
         if isinstance(made, tuple):
             raise NotCompiled(made[1].decode("utf-8", "surrogateescape"))
         return made
+
+    def load(self, chunk: object) -> list[Registered]:
+        """Let a library register its functions. Raises Failed or Ended."""
+        self.protocol, self.fault = 2, None
+        try:
+            kind, told = self._load(chunk)
+        except self._errors:
+            raise Ended("memory" if self.memory_bytes > self._limit_bytes else "time") from None
+        if kind == b"ended":
+            raise Ended(told.decode())
+        if kind == b"error":
+            raise Failed(told, b"", -1)
+        flat = list(told.values())
+        return [(flat[at], flat[at + 1] or None, flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)]
 
     def run(self, chunk: object, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
         """Run a script to its end, and give its reply. Raises Failed, Ended or NoRoom."""
@@ -203,8 +229,12 @@ class Machine:
             self.fault = fault
             return (0, b"ERR internal error")
 
-    def _known(self, *arguments: object) -> bool:
-        return type(arguments[0]) is bytes and self._surroundings.knows(arguments[0])
+    def _known(self, *arguments: object) -> bool | bytes:
+        """Tell whether there is such a command; or what is wrong with the words."""
+        try:
+            return self._surroundings.knows(_argv(arguments))
+        except CommandError as refusal:
+            return refusal.line()
 
     def _log(self, level: int, text: bytes) -> None:
         self._surroundings.log(level, text)
@@ -251,6 +281,10 @@ def _argv(arguments: Sequence[object]) -> list[bytes]:
         else:
             raise CommandError("Lua redis lib command arguments must be strings or integers")
     return argv
+
+
+def _is_flag(name: bytes) -> bool:
+    return name.lower() in TRAITS
 
 
 def _no_attribute(_owner: object, _name: object, _setting: bool) -> str:  # noqa: FBT001 # as lupa calls it

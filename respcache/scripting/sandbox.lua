@@ -19,7 +19,7 @@ return function(natives, limit_kb, hook_instructions)
     natives("call"), natives("tick"), natives("log"), natives("sha1hex")
   local natives_setresp, natives_pack, natives_unpack, natives_size =
     natives("setresp"), natives("pack"), natives("unpack"), natives("size")
-  local natives_patched, natives_known = natives("patched"), natives("known")
+  local natives_patched, natives_known, natives_is_flag = natives("patched"), natives("known"), natives("is_flag")
 
   local function room()
     if gcinfo() > limit_kb then
@@ -347,15 +347,101 @@ return function(natives, limit_kb, hook_instructions)
   function redis.acl_check_cmd(...)
     if select("#", ...) == 0 then refused("Please specify at least one argument for this redis lib call") end
     room()
-    if not natives_known(...) then refused("Invalid command passed to redis.acl_check_cmd()") end
+    local known = natives_known(...)
+    if type(known) == "string" then error({err = known}, 0) end
+    if not known then refused("Invalid command passed to redis.acl_check_cmd()") end
     return true
   end
 
-  function redis.replicate_commands() return true end
-  function redis.breakpoint() return false end
-  function redis.debug() end
+  if not natives("functions") then
+    function redis.replicate_commands() return true end
+    function redis.breakpoint() return false end
+    function redis.debug() end
+  end
 
   base.redis = readonly(redis)
+
+  -- libraries of functions: while one is loaded it sees no more than this, and its functions see all
+
+  local registering -- by name what the library has registered so far; nil while none is loaded
+  local registered -- the same in order
+  local BAD_NAME =
+    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
+
+  local function text_of(value)
+    local kind = type(value)
+    return (kind == "string" or kind == "number") and tostring(value) or nil
+  end
+
+  local function flags_of(value)
+    if type(value) ~= "table" then
+      refused("flags argument to redis.register_function must be a table representing function flags")
+    end
+    local names, at = {}, 1
+    while rawget(value, at) ~= nil do
+      local name = rawget(value, at)
+      if type(name) ~= "string" or not natives_is_flag(name) then refused("unknown flag given") end
+      names[at], at = name, at + 1
+    end
+    return concat(names, ",")
+  end
+
+  local function named(arguments)
+    local name, callback, description, flags
+    for word, value in next, arguments do
+      word = type(word) == "string" and string.lower(word)
+      if word == "function_name" then
+        name = text_of(value) or refused("function_name argument given to redis.register_function must be a string")
+      elseif word == "description" then
+        description = text_of(value) or refused("description argument given to redis.register_function must be a string")
+      elseif word == "callback" then
+        if type(value) ~= "function" then
+          refused("callback argument given to redis.register_function must be a function")
+        end
+        callback = value
+      elseif word == "flags" then
+        flags = flags_of(value)
+      else
+        refused("unknown argument given to redis.register_function")
+      end
+    end
+    if not name then refused("redis.register_function must get a function name argument") end
+    if not callback then refused("redis.register_function must get a callback argument") end
+    return name, callback, description, flags
+  end
+
+  local function register_function(...)
+    local count, first, second = select("#", ...), ...
+    if not registering then refused("redis.register_function can only be called on FUNCTION LOAD command") end
+    if count < 1 or count > 2 then refused("wrong number of arguments to redis.register_function") end
+    local name, callback, description, flags
+    if count == 1 then
+      if type(first) ~= "table" then
+        refused(
+          "calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments)."
+        )
+      end
+      name, callback, description, flags = named(targets[first] or first)
+    else
+      name, callback = text_of(first), second
+      if not name then refused("first argument to redis.register_function must be a string") end
+      if type(callback) ~= "function" then refused("second argument to redis.register_function must be a function") end
+    end
+    if not string.find(name, "^[%w_]+$") then refused(BAD_NAME) end
+    if registering[name] then refused("Function already exists in the library") end
+    registering[name] = true
+    local at = #registered
+    registered[at + 1], registered[at + 2] = name, description or false
+    registered[at + 3], registered[at + 4] = flags or "", callback
+  end
+
+  local loading = setmetatable({
+    redis = readonly(setmetatable({
+      LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+      REDIS_VERSION = natives("version"), REDIS_VERSION_NUM = natives("version_number"),
+      log = redis.log, register_function = register_function,
+    }, getmetatable(base))),
+  }, getmetatable(base))
 
   -- libraries in Python on strings and numbers alone
 
@@ -544,6 +630,35 @@ return function(natives, limit_kb, hook_instructions)
     return finished(outcome(xpcall(chunk, located)))
   end
 
+  local function arranged(count, ...)
+    local all, keys, arguments = {...}, {}, {}
+    for at = 1, count do keys[at] = all[at] end
+    for at = count + 1, #all do arguments[at - count] = all[at] end
+    return keys, arguments
+  end
+
+  local function call(callback, count, ...)
+    ended = false
+    local keys, arguments = arranged(count, ...)
+    return outcome(xpcall(function() return callback(keys, arguments) end, located))
+  end
+
+  local function call_long(callback, keys, arguments)
+    ended = false
+    return outcome(xpcall(function() return callback(keys, arguments) end, located))
+  end
+
+  -- Gives name, description, flags and body of each function that the library registers, or why it cannot be.
+  local function load_library(chunk)
+    ended, registering, registered = false, {}, {}
+    local globals, functions = getmetatable(G), registered
+    globals.__index = loading
+    local kind, reason = outcome(xpcall(chunk, located))
+    globals.__index, registering, registered = base, nil, nil
+    if kind == "ended" or kind == "error" then return kind, reason end
+    return "loaded", functions
+  end
+
   -- A call in front of `return` leaves its caller on the stack, as calls of Redis' own functions do: an error
   -- has a line then.
   local function compile(text, name)
@@ -558,5 +673,6 @@ return function(natives, limit_kb, hook_instructions)
 
   local function install(name, library) base[name] = readonly(library) end
 
-  return compile, run, run_long, install, null
+  if natives("functions") then return compile, call, call_long, load_library, install, null end
+  return compile, run, run_long, load_library, install, null
 end

@@ -20,7 +20,9 @@ from respcache.multi import Multi
 from respcache.order import Order
 from respcache.pending import Pending
 from respcache.routing import Router
+from respcache.scripting.catalogue import Catalogue
 from respcache.scripting.interpreter import Interpreter
+from respcache.scripting.sharing import Sharing
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
@@ -90,6 +92,11 @@ class Neighbour:
         self.front: Final = Front(
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirects.of
         )
+        self.sharing: Final = Sharing(
+            name, self.scripts.functions, flush_scripts=self.scripts.flush, now_unix_ms=lambda: int(street.now * 1000)
+        )
+        self.sharing.send = lambda node, body: street.nodes[node].sharing.receive(name, body)
+        self.front.host.catalogue = Catalogue(self.scripts, self.sharing)
         self._street: Final = street
         self.unanswered: Final[list[Question]] = []
         """What was asked of others."""
@@ -158,6 +165,9 @@ class Street:
         self.nodes: Final = {name: Neighbour(name, self, databases=databases, redirect=redirect) for name in names}
         owners = [names[number % len(names)] for number in range(PARTITIONS)]
         for node in self.nodes.values():
+            for peer in names:
+                if peer != node.name:
+                    node.sharing.connect(peer)
             node.table.version = (1, 1)
             node.table.primary[:] = owners
             for number, owner in enumerate(owners):

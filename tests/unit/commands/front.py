@@ -21,7 +21,9 @@ from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.reply import Reply
 from respcache.resp.encode import encode
+from respcache.scripting.catalogue import Catalogue
 from respcache.scripting.interpreter import Interpreter
+from respcache.scripting.sharing import Sharing
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -124,6 +126,10 @@ class Front:
             time_limit_ms=60_000,
             library_max_bytes=1024 * 1024,
             seed=1,
+        )
+        self.host.catalogue = Catalogue(
+            self.scripts,
+            Sharing("a", self.scripts.functions, flush_scripts=self.scripts.flush, now_unix_ms=lambda: NOW_UNIX_MS),
         )
 
     def _rerun(self, session: Session, argv: Argv) -> bytes | Pending:

@@ -78,6 +78,10 @@ class NotedNode:
         """Note it."""
         self._note("tracking", name, body)
 
+    def functions_frame(self, name: str, body: bytes) -> None:
+        """Note it."""
+        self._note("functions", name, body)
+
     def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
         """Answer, or hold one's tongue."""
         self._note("asked", name, *(argv[0] for _, _, argv in ask.requests))
