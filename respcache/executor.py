@@ -16,16 +16,16 @@ from respcache.admission import check_memory, check_restrictions, muted, queue, 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, Flags, lookup
 from respcache.commands.session import Session, Silence
-from respcache.commands.stage import Scripts
+from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, UnknownCommand, WrongArity
-from respcache.grounds import OnData
+from respcache.grounds import OnData, Undo
 from respcache.memory import Memory
-from respcache.monitors import Monitors
 from respcache.pending import Pending
-from respcache.reply import OK, QUEUED, Reply, Waits
+from respcache.reply import OK, QUEUED, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
+from respcache.running import Runner, with_beyond
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
@@ -77,8 +77,7 @@ class Executor:
         self._scripts: Final = scripts
         self._stats: Final = stats
         self._router: Final = router
-        self.monitors: Monitors | None = None
-        """Whoever is shown what scripts call, if anybody may be."""
+        self.runner: Final = Runner(scripts, store, self, owns_all=router.owns_all, refused=self._refused)
         self.slow_us = -1
         """Commands that last so long go to the slow log; negative for none."""
         self.lease_ends_unix_ms = NEVER
@@ -309,7 +308,10 @@ class Executor:
                 return None
         if not partition.serving:
             return None
-        return self.run(row, argv, keyspace, session.protocol, (partition.number,))
+        try:
+            return self.run(row, argv, keyspace, session.protocol, (partition.number,))
+        except Wandered:
+            return None
 
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
@@ -322,7 +324,7 @@ class Executor:
         """Run the commands of a transaction whose partitions are all served here.
 
         Gives the replies, refusals too, and the logs until which they have to wait. Raises ExecAborted if any of
-        them may take memory, and there is none.
+        them may take memory, and there is none; or Wandered, and nothing is done.
         """
         self._set_out()
         try:
@@ -330,21 +332,42 @@ class Executor:
                 self._check_memory(call.row)
         except OutOfMemory as refusal:
             raise ExecAborted(refusal.line().decode()) from None
+        undo = self.runner.undo([(call.row, call.argv) for call in calls])
+        try:
+            return self._apply(calls, partitions, undo)
+        except Wandered:
+            if undo is not None:
+                undo.back()
+            raise
+
+    def _apply(
+        self, calls: Sequence[Call], partitions: tuple[int, ...], undo: Undo | None
+    ) -> tuple[list[bytes], list[Log]]:
         wires: list[bytes] = []
         logs: list[Log] = []
         reached = set(partitions)
+        grounds: list[OnData] = []
         for call in calls:
             row, argv = call.row, call.argv
             keyspace, own = self._store.keyspace(call.database), partitions
             if not row.key_at and not call.spans_database:
                 own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
             try:
-                reply, unclean = self._act(row, argv, keyspace, own, reached)
+                if row.on_script is not None:
+                    ground = self.runner.ground(keyspace, reached, undo)
+                    grounds.append(ground)
+                    reply, unclean = self.runner.part(row, argv, ground)
+                else:
+                    if undo is not None and row.writes:
+                        undo.note(row, argv, call.database)
+                    reply, unclean = act(row, argv, keyspace, with_beyond(row, argv, keyspace, own))
             except CommandError as refusal:
                 wires.append(error(refusal))
             else:
                 wires.append(encode(reply, call.protocol))
                 logs += unclean
+        for ground in grounds:
+            ground.ended()
         return wires, logs
 
     def relayed(
@@ -391,29 +414,18 @@ class Executor:
     ) -> bytes | Pending:
         """Run a command whose partitions are all served here, and no other ones concerned.
 
-        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError.
+        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError; or Wandered, and nothing is done.
         """
         self._set_out()
         self._check_memory(row)
-        reply, logs = self._act(row, argv, keyspace, partitions, set(partitions))
+        if row.on_script is None:
+            reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
+        else:
+            reply, logs = self.runner.run(row, argv, keyspace, partitions)
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
-
-    def _act(
-        self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...], reached: set[int]
-    ) -> tuple[Reply, list[Log]]:
-        """Run a command and tell the copies; a script adds to `reached`, see `OnData`. Raises CommandError."""
-        if row.on_script is None:
-            if row.beyond is not None:  # the router sees to it that all are here
-                partitions = tuple({*partitions, *map(partition_of, row.beyond(keyspace, argv))})
-            return act(row, argv, keyspace, partitions)
-        ground = OnData(self, keyspace, reached, whole=self._router.owns_all, monitors=self.monitors)
-        reply = row.on_script(self._scripts, ground, argv)
-        if isinstance(reply, CommandError):
-            self._refused(row, reply)
-        return reply, ground.logs
 
     def end_lease(self) -> None:
         """Serve nothing more, unless the lease turns out to last."""

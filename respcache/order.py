@@ -7,8 +7,8 @@ from respcache.commands.registry import Command
 from respcache.commands.session import Turns
 from respcache.errors import CommandError
 from respcache.pending import Pending
+from respcache.reach import Reach
 from respcache.resp.encode import error
-from respcache.store.copies import StoredKey
 from respcache.store.partition import Argv
 from respcache.unit import Unit
 
@@ -18,13 +18,13 @@ class Order(Pending):
 
     __slots__ = (
         "argv",
-        "beyond",
         "database",
         "deadline_s",
         "once",
         "owner",
         "partitions",
         "protocol",
+        "reach",
         "refused",
         "relayed",
         "returned",
@@ -33,7 +33,6 @@ class Order(Pending):
         "turns",
         "unit",
         "version",
-        "widened",
         "wires",
         "writer",
     )
@@ -79,22 +78,14 @@ class Order(Pending):
         """What is to be run, where that is no single command; `argv` says it once it goes to another node."""
         self.wires: list[bytes] | None = None
         """The replies of a unit, one by one, if it was run by the node that has the client; `wire` says OK then."""
-        self.beyond: frozenset[StoredKey] = frozenset()
-        """The keys that it reads besides those that it names, as far as they are known by now."""
-        self.widened = False
-        """Whether some have become known just now."""
+        self.reach: Reach | None = None
+        """What it comes to besides what it names, once it has left the data of its node."""
         self.searched = False
         """Whether the other nodes have been asked for its script."""
         self.writer: tuple[str, int] | None = None
         """Node and number of the client that it is for, if that does not want to hear of its own changes."""
         self.refused = False
         """Resolved by this: certainly not run."""
-
-    @property
-    def reaches(self) -> bool:
-        """Whether it may read keys besides those that it names, which may be of any owners."""
-        unit = self.unit
-        return self.row.beyond is not None if unit is None else unit.reaches
 
     def resolve(self, wire: bytes) -> None:
         """Give the reply, and the client's next command its turn if that waits for this one."""

@@ -24,7 +24,7 @@ from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session, Turns
-from respcache.commands.stage import Scripts
+from respcache.commands.stage import Scripts, Wandered
 from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out
 from respcache.holding import Held
@@ -266,7 +266,7 @@ class Router:
         )
         order.unit = unit
         order.writer = self._locks.readers.writer
-        if len(partitions) == 1 and not order.reaches:
+        if len(partitions) == 1:
             self._send(order, self.table.primary[partitions[0]])
         else:
             self._dispatch(order)
@@ -279,7 +279,7 @@ class Router:
 
     def owns_all(self) -> bool:
         """Tell whether this node is the primary of all partitions."""
-        return set(self.table.primary) == {self._name}
+        return self.table.is_all_of(self._name)
 
     def _send(self, order: Order, owner: str) -> None:
         """Have an order run by the one owner that it has; None is known if that is empty."""
@@ -313,7 +313,7 @@ class Router:
             self._send(order, order.owner)  # who has locked it, whoever owns it by now
         elif not owners:
             self._send(order, self._name)
-        elif len(owners) == 1 and (not order.reaches or self.owns_all()):
+        elif len(owners) == 1:
             self._send(order, owners.pop())
         elif "" in owners:
             self._park(order)
@@ -330,7 +330,7 @@ class Router:
         """
         if order.row is not COMMIT and self.table.changed_since(order.version, order.partitions):
             order.refuse()
-        elif owned and not order.reaches:  # the node that has the client runs those
+        elif owned:
             self._run(order)
         elif self.table.behind(order.version):
             self._park(order)
@@ -369,7 +369,18 @@ class Router:
         self._run_now(order)
 
     def _run_now(self, order: Order) -> None:
-        """Run an order that nothing stands in the way of."""
+        """Run an order that nothing stands in the way of; as a transaction if it comes to keys of other nodes."""
+        if order.reach is not None:  # it has left the data of this node before
+            self._transact(order)
+            return
+        try:
+            self._run_here(order)
+        except CommandError as refusal:
+            order.fail(refusal)
+        except Wandered:
+            self._transact(order)
+
+    def _run_here(self, order: Order) -> None:
         if order.row is SCRIPT:
             self._search.answer(order)
         elif order.row is WATCH:
@@ -380,12 +391,7 @@ class Router:
             self._run_unit(order)
         else:
             keyspace = self._store.keyspace(order.database)
-            try:
-                reply = self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions)
-            except CommandError as refusal:
-                order.fail(refusal)
-            else:
-                order.follow(reply)
+            order.follow(self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions))
 
     def _run_ticket(self, order: Order) -> None:
         """Run an order about a command that waits for a key of this node."""
@@ -401,11 +407,7 @@ class Router:
         """Run a transaction all of whose keys are served here, in one go."""
         unit = self._participant.unit(order)
         if unit is not None:
-            try:
-                wires, logs = self.executor.apply(unit.calls, order.partitions)
-            except CommandError as refusal:
-                order.fail(refusal)
-                return
+            wires, logs = self.executor.apply(unit.calls, order.partitions)
             if order.relayed:
                 wire = packed(wires)
             else:
@@ -470,8 +472,9 @@ class Router:
 
     def _once_more(self, order: Order) -> None:
         """Try a transaction again: at once if it has found out about more keys, else when something has changed."""
-        if order.widened and self._clock() < order.deadline_s:
-            order.widened = False
+        reach = order.reach
+        if reach is not None and reach.has_grown and self._clock() < order.deadline_s:
+            reach.has_grown = False
             self._dispatch(order)
         else:
             self._park(order)

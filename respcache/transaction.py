@@ -37,7 +37,7 @@ from typing import Final
 from respcache.acting import answer, check_pairs
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
-from respcache.commands.stage import Scripts
+from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, TryAgain, Uncertain
 from respcache.executor import resolve
@@ -46,6 +46,7 @@ from respcache.internal import COMMIT, LOCK, UNITS
 from respcache.locking import Locks
 from respcache.merging import elements
 from respcache.order import Order
+from respcache.reach import Reach
 from respcache.reply import NULL_ARRAY, OK, Waits
 from respcache.resp.encode import bulk, encode, error
 from respcache.store.copies import Copies, StoredKey, entry_effect
@@ -53,17 +54,6 @@ from respcache.store.events import Event, Happening
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
-
-BEYOND_MAX: Final = 10_000
-"""Keys that commands read besides those that they name: all are locked meanwhile, and travel to the node that runs
-the commands."""
-
-
-class TooManyKeys(CommandError):
-    """A command reads more keys of other nodes, which follow from what others hold, than may be locked for it."""
-
-    def __init__(self) -> None:
-        super().__init__(f"BY and GET of SORT are denied for more than {BEYOND_MAX} keys in a cluster of several nodes")
 
 
 class Participant:
@@ -244,15 +234,18 @@ class Transaction:
         self._unit: Final = unit_of(order, len(scratch.store))
         if order.row in UNITS and any(call.spans_database for call in self._unit.calls):
             raise TryAgain
-        self._keys: Final = self._unit.keys(len(scratch.store)) | order.beyond
+        self._keys: Final = self._unit.keys(len(scratch.store))
+        if order.reach is not None:
+            self._keys.update(order.reach.keys)
+        self._missing: Final = Reach()
+        """What the commands have come to and that is not locked: the run does not count then."""
+        self._grounds: Final[list[OnScratch]] = []
         locked = sorted(self._keys.union(self._unit.tokens), key=_partition)
         self._steps: Final = [list(run) for _, run in groupby(locked, key=lambda stored: owner_of[_partition(stored)])]
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
         self._takes_memory: Final = any(call.row.denies_oom for call in self._unit.calls)
-        self._missing: set[StoredKey] = set()
-        """Keys that the commands read and that are not locked."""
         self._owners: Final[list[str]] = []
         """Who has locked each step; that many are locked."""
 
@@ -300,13 +293,11 @@ class Transaction:
         finally:
             self._happenings = ledger.journal.take()
             after = {stored: scratch.dump(partition_of(stored[1]), *stored) or b"" for stored in self._before}
-            for database, key in self._before:
+            for database, key in self._missing.keys.union(self._before):
                 scratch.restore(partition_of(key), database, key, None)
-        if self._missing:
-            self._order.beyond |= self._missing
-            self._order.widened = True
+        if self._missing.is_any:
             self._happenings = []
-            self._finish({}, None)
+            self._finish({}, self._widened())
             return
         changed = {stored: entry for stored, entry in after.items() if entry != self._before[stored]}
         self._finish(changed, packed(wires) if self._order.row in UNITS else wires[0])
@@ -318,25 +309,33 @@ class Transaction:
             if row.key_at:
                 return encode(answer(row, argv, space.at(argv[row.key_at])), call.protocol)
             if row.on_script is not None:
-                ground = OnScratch(self._scratch.store, call.database, self._keys)
+                ground = OnScratch(self._scratch.store, call.database, self._keys, self._missing)
+                self._grounds.append(ground)
                 return encode(row.on_script(self._scripts, ground, argv), call.protocol)
             check_pairs(row, argv)
             assert row.on_keys is not None
             if row.beyond is not None:
-                self._reach([(call.database, key) for key in row.beyond(space, argv)])
+                beyond = [(call.database, key) for key in row.beyond(space, argv)]
+                self._missing.keys.update([stored for stored in beyond if stored not in self._keys])
             reply = row.on_keys(space, argv)
             if isinstance(reply, Waits) and self._order.row is row:
                 return reply.wire
             return encode(reply, call.protocol)
         except CommandError as refusal:
             return error(refusal)
+        except Wandered:  # it has named more than enough keys for this time
+            return b""
 
-    def _reach(self, stored: list[StoredKey]) -> None:
-        """See to it that these keys are locked when the commands are run once more. Raises TooManyKeys."""
-        missing = self._missing | (set(stored) - self._keys)
-        if len(self._order.beyond) + len(missing) > BEYOND_MAX:
-            raise TooManyKeys
-        self._missing = missing
+    def _widened(self) -> bytes | None:
+        """Have the order run again with what is missing; or give the reply if there is no end to it."""
+        order = self._order
+        if order.reach is None:
+            order.reach = Reach()
+        try:
+            order.reach.grow(self._missing)
+        except CommandError as refusal:
+            return error(refusal)
+        return None
 
     def _finish(self, changed: dict[StoredKey, bytes], wire: bytes | None) -> None:
         """Write and unlock everywhere. Without a reply the command is tried again afterwards."""
@@ -368,6 +367,8 @@ class Transaction:
         elif failed:
             self._order.fail(Uncertain("An owner was lost while the command was committed to several"))
         else:
+            for ground in self._grounds:
+                ground.ended()
             self._order.resolve(wire)
 
     def _send(self, row: Command, words: list[bytes], step: list[StoredKey], owner: str = "") -> Order:

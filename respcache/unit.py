@@ -69,11 +69,6 @@ class Unit:
         """Whether any of the commands may change something."""
         return any(call.row.writes for call in self.calls)
 
-    @property
-    def reaches(self) -> bool:
-        """Whether any of the commands may read keys besides those that it names."""
-        return any(call.row.beyond is not None for call in self.calls)
-
     def words(self) -> list[bytes]:
         """Write it down."""
         words = [b"%d" % len(self.tokens), *token_words(self.tokens)]

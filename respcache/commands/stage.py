@@ -1,7 +1,7 @@
 """What commands on scripts may ask of their node."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,8 +13,34 @@ if TYPE_CHECKING:
     from respcache.commands.registry import Command
 
 
+class Wandered(Exception):
+    """A script, or SORT, has come to a key of another node; what it has done is undone, or was never to last.
+
+    It has to be run again with more keys at hand, see `reach`. No script sees this.
+    """
+
+
+class Habit:
+    """What is known of a script, or of a function, by how it has run on this node."""
+
+    __slots__ = ("homely", "wanders")
+
+    def __init__(self) -> None:
+        self.homely = False
+        """Whether it has run to its end and named no keys but in partitions of those that it declares."""
+        self.wanders = False
+        """Whether it has named a key of another node that it does not declare."""
+
+
 class Ground(Protocol):
     """The keys that a script can reach."""
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether the script goes on without keys that it has named: just to find out which others it names."""
+
+    def afterwards(self, say: Callable[[], object]) -> None:
+        """Say something, which cannot be taken back, once it is certain that this run counts."""
 
     @property
     def database(self) -> int:
@@ -25,7 +51,7 @@ class Ground(Protocol):
         """Whether there is no memory for what commands may add."""
 
     def run(self, row: "Command", argv: Argv, database: int) -> Reply:
-        """Run a command on keys. Raises CommandError, for keys out of reach too."""
+        """Run a command on keys. Raises CommandError, for keys out of reach too; or Wandered, which ends the script."""
 
 
 class Scripts(Protocol):
@@ -43,6 +69,9 @@ class Scripts(Protocol):
         self, digest: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
         """Run a script that has been run or loaded before, like `evaluate`."""
+
+    def habit(self, row: "Command", argv: Argv) -> Habit:
+        """Give what is known of the script, or of the function, that a command runs. Raises CommandError."""
 
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises CommandError."""

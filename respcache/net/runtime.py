@@ -232,7 +232,7 @@ class Runtime:
         self.memory.configure(server)
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.executor.slow_us = server.slowlog_log_slower_than_us
-        self.executor.monitors = self.host.monitors
+        self.executor.runner.monitors = self.host.monitors
         self.host.monitors.wake = self._flush_monitors
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))

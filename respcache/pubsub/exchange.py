@@ -181,6 +181,14 @@ class Exchange:
         if peers:
             self._pass_on(Kind.CHANNEL, channel, payload, peers, Gathering(len(peers), [0], _uncounted))
 
+    def reach(self, kind: Kind, channel: bytes) -> int:
+        """Count how many subscriptions of this node's own clients a message would be for."""
+        audience = self.audiences.tables[kind].get(channel)
+        count = 0 if audience is None else len(audience.subscribers)
+        if kind is Kind.CHANNEL and self.audiences.tables[Kind.PATTERN]:
+            count += sum(len(listening.subscribers) for _, listening in self.audiences.matching(channel, here=True))
+        return count
+
     def deliver(self, kind: Kind, channel: bytes, payload: bytes) -> int:
         """Publish to this node's own clients only, and return how many subscriptions it was for."""
         return self._put_out(kind, channel, payload, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from respcache.commands.stage import Habit
 from respcache.errors import CommandError, echoed
 from respcache.scripting.library import TRAITS, Trait
 from respcache.scripting.machine import Ended, Failed, Machine, NotCompiled, Registered
@@ -46,6 +47,7 @@ class Function:
     traits: Trait
     body: object
     """A function of Lua."""
+    habit: Habit
 
     @property
     def flags(self) -> Sequence[bytes]:
@@ -156,7 +158,7 @@ def _function(registered: Registered) -> Function:
     traits = Trait.NONE
     for flag in flags.lower().split(b",") if flags else ():
         traits |= TRAITS[flag]
-    return Function(name, description, traits, body)
+    return Function(name, description, traits, body, Habit())
 
 
 def parted(code: bytes) -> tuple[bytes, bytes]:

@@ -7,15 +7,15 @@ from typing import Final
 
 from respcache.commands.registry import Command, Flags, lookup
 from respcache.commands.session import Session
-from respcache.commands.stage import Ground
+from respcache.commands.stage import Ground, Habit, Wandered
 from respcache.errors import CommandError, OutOfMemory, UnknownSubcommand
 from respcache.pending import Pending
-from respcache.pubsub.gathering import Gathering
+from respcache.pubsub.audience import Kind
 from respcache.reply import Reply
 from respcache.scripting.conversion import ScriptError
 from respcache.scripting.functions import Functions
 from respcache.scripting.library import Library, Script, Trait
-from respcache.scripting.machine import Ended, Failed, Machine, NotCompiled
+from respcache.scripting.machine import WANDERED, Ended, Failed, Machine, NotCompiled
 from respcache.stats import Stats
 from respcache.store.partition import Argv
 
@@ -24,10 +24,12 @@ log: Final = logging.getLogger(__name__)
 LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
 """By the number that redis.log takes: debug, verbose, notice, warning."""
 NS_PER_MS: Final = 1_000_000
+GUESSING_MS: Final = 100
+"""How long a script may go on without some of its keys, to show which others it names."""
 LOAD_TIME_MS: Final = 500
 """How long a library may take to register its functions, as in Redis."""
 PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
-"""These have done all they do before their reply is complete: a script is given the part of it that is known."""
+"""These cannot be undone, and are not waited for: a script is told how many clients of its own node they reach."""
 
 
 class NoScript(CommandError):
@@ -106,6 +108,15 @@ class Interpreter:
             raise NoScript
         return self._evaluate_script(script, ground, keys, arguments, reads=reads)
 
+    def habit(self, row: Command, argv: Argv) -> Habit:
+        """Give what is known of the script, or of the function, that a command runs. Raises CommandError."""
+        if row.name.startswith("FCALL"):
+            return self.functions.find(argv[1]).habit
+        script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
+        if script is None:
+            raise NoScript
+        return script.habit
+
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises NoFunction."""
         self.functions.find(function)
@@ -158,6 +169,9 @@ class Interpreter:
             self._stats.calls[row.index] += 1
             self._stats.duration_ns[row.index] += perf_counter_ns() - started
         run.wrote = run.wrote or row.writes
+        if run.ground.is_astray and not run.guesses:
+            run.guesses = True
+            self._ends_ns = min(self._ends_ns, perf_counter_ns() + GUESSING_MS * NS_PER_MS)
         return reply
 
     def knows(self, argv: Argv) -> bool:
@@ -209,6 +223,8 @@ class Interpreter:
             where = b", on %b:%d." % (failure.source, failure.line)
             return ScriptError(b"%b script: %b%b" % (failure.text, name, where if failure.source else b""))
         except Ended as end:
+            if run.guesses or end.reason == WANDERED.decode():
+                raise Wandered from None
             return self._cut_off(end.reason, wrote=run.wrote)
         finally:
             self._run = None
@@ -228,12 +244,20 @@ class Interpreter:
             run.session = self._session()
             run.session.database = run.ground.database
         assert row.on_session is not None
+        if row.name in PUBLISHING:
+            return self._publish(run, run.session, row, argv)
         reply = row.on_session(run.session, argv)
-        if isinstance(reply, Gathering) and row.name in PUBLISHING:
-            return reply.so_far[0]
         if isinstance(reply, Pending):
             raise CommandError("This Redis command is not allowed from script")
         return reply
+
+    def _publish(self, run: "_Run", session: Session, row: Command, argv: Argv) -> Reply:
+        """Publish when the script has ended; give the number of clients of this node that it will reach."""
+        publish = row.on_session
+        assert publish is not None
+        run.ground.afterwards(lambda: publish(session, argv))
+        kind = Kind.CHANNEL if row.name == "PUBLISH" else Kind.SHARD
+        return session.host.exchange.reach(kind, argv[1])
 
     def _compiled(self, text: bytes) -> object:
         try:
@@ -265,13 +289,15 @@ class Interpreter:
 class _Run:
     """A script under way."""
 
-    __slots__ = ("full", "ground", "reads", "session", "wrote")
+    __slots__ = ("full", "ground", "guesses", "reads", "session", "wrote")
 
     def __init__(self, ground: Ground, *, reads: bool, full: bool) -> None:
         self.ground: Final = ground
         self.reads: Final = reads
         self.full: Final = full
         """Whether commands that may take memory are refused before anything was written."""
+        self.guesses = False
+        """Whether it goes on without some of its keys."""
         self.wrote = False
         """Whether a command that may write has been run."""
         self.session: Session | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Final
 
+from respcache.commands.stage import Habit
 from respcache.errors import CommandError, echoed
 
 SCRIPT_BYTES: Final = 1024
@@ -44,6 +45,7 @@ class Script:
     """What Lua has made of the text."""
     traits: Trait | None
     """None where the text does not begin with `#!`: such scripts may do what any script may do."""
+    habit: Habit
 
     @property
     def size_bytes(self) -> int:
@@ -92,7 +94,7 @@ class Library:
     def _add(self, text: bytes) -> Script:
         traits, body = parted(text)
         digest = sha1(text, usedforsecurity=False).hexdigest().encode()
-        script = Script(text, digest, self._compile(body), traits)
+        script = Script(text, digest, self._compile(body), traits, Habit())
         self._by_text[text] = self._by_digest[digest] = script
         self.size_bytes += script.size_bytes
         while self.size_bytes > self.size_max_bytes and len(self._by_text) > 1:

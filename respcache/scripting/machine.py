@@ -14,6 +14,7 @@ from hashlib import sha1
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from respcache.commands.stage import Wandered
 from respcache.errors import CommandError
 from respcache.reply import Reply
 from respcache.scripting import bits, packing
@@ -34,6 +35,8 @@ ARGUMENTS_AT_ONCE: Final = 200
 """Keys and arguments that are handed over in one call; more go in tables."""
 REDIS_VERSION: Final = b"7.0.15"
 REDIS_VERSION_NUMBER: Final = 0x07000F
+WANDERED: Final = b"wandered"
+"""Why a script is ended that has to be run again."""
 USER_SCRIPT: Final = b"@user_script"
 """What Lua calls the text of a script in errors."""
 USER_FUNCTION: Final = b"@user_function"
@@ -223,6 +226,8 @@ class Machine:
             return to_lua(reply, self.protocol, self._tables)
         except NoRoom:
             return (9, b"not enough memory")
+        except Wandered:
+            return (8, WANDERED)
         except CommandError as refusal:
             return (0, refusal.line())
         except Exception as fault:  # noqa: BLE001 # it must not unwind Lua's stack; `run` passes it on

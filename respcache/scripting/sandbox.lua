@@ -271,6 +271,10 @@ return function(natives, limit_kb, hook_instructions)
       if raises then error(refusal, 0) end
       return refusal
     end
+    if kind == 8 then
+      ended = first
+      error(ENDED, 0)
+    end
     error(first, 0) -- of the machine itself: not enough memory
   end
 

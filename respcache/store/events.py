@@ -100,6 +100,15 @@ class Journal:
         if len(self._happenings) == 1:
             self.wake()
 
+    @property
+    def noted(self) -> int:
+        """Count the events."""
+        return len(self._happenings)
+
+    def cut(self, noted: int) -> None:
+        """Forget the events behind the first so many: they were undone."""
+        del self._happenings[noted:]
+
     def take(self) -> list[Happening]:
         """Give all events, and begin anew."""
         happenings, self._happenings = self._happenings, []

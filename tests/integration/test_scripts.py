@@ -82,8 +82,8 @@ def test_a_script_is_known_on_all_nodes() -> None:
             node.close()
 
 
-def test_a_script_reaches_what_it_declares_and_what_lies_beside_it() -> None:
-    """Keys of several owners, if they are declared; undeclared ones only where the script runs."""
+def test_a_script_reaches_what_it_declares_and_what_it_does_not() -> None:
+    """Keys of several owners, declared or made up on the way; all of them or none."""
     with LocalCluster(nodes=3) as cluster:
         cluster.wait_for_copies()
         nodes = [BlockingRedis(host, port) for host, port in cluster.addresses]
@@ -93,10 +93,13 @@ def test_a_script_reaches_what_it_declares_and_what_lies_beside_it() -> None:
             before = nodes[0].mget(keys)
             assert node.eval(count, len(keys), *keys) == [b"%d" % (int(value or 0) + 1) for value in before]
             assert node.eval("return redis.call('get', ARGV[1])", 1, "{x}1", "{x}2") is None
-            with pytest.raises(ResponseError, match="access a non local key in a cluster node"):
-                node.eval("for at, key in ipairs(ARGV) do redis.call('get', key) end", 1, *keys)
-            with pytest.raises(ResponseError, match="access a non local key in a cluster node"):
-                node.eval("redis.call('set', ARGV[1], 1)", 2, "key:1", "key:2", "key:3")
+            made_up = "local sum = 0 for at = 0, 29 do sum = sum + redis.call('incr', 'key:' .. at) end return sum"
+            assert node.eval(made_up, 1, "a") == sum(int(value or 0) + 2 for value in before)
+            assert (
+                node.eval("return redis.call('incr', ARGV[1])", 2, "key:1", "key:2", "key:3") == int(before[3] or 0) + 3
+            )
+            restored = "for at = 0, 29 do redis.call('incrby', 'key:' .. at, ARGV[1]) end redis.call('decr', 'key:3')"
+            node.eval(restored, 0, -1)
             with pytest.raises(ResponseError, match="KEYS is about the keys of all nodes"):
                 node.eval("return redis.call('keys', '*')", 1, "a")
             with pytest.raises(ResponseError, match=r"WRONGTYPE.*script: [0-9a-f]{40}, on @user_script:1\."):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from respcache.reach import KEYS_MAX
 from respcache.reply import Reply
 from respcache.resp.encode import encode
-from respcache.transaction import BEYOND_MAX
 from unit.neighbours import NAMES, Street, key_of
 
 A, B, C = (key_of(name) for name in NAMES)
@@ -67,7 +67,7 @@ def test_a_key_that_moves_meanwhile_is_found_where_it_is(street: Street) -> None
     reply = street.nodes["b"].batch(client, [b"SORT", A, b"BY", b"w_*", b"LIMIT", b"0", b"1"])[0]
     street.refuse(street.take("RESPCACHE.LOCK"))
     street.settle()
-    street.nodes["b"].router.routes_changed()
+    street.nodes["a"].router.routes_changed()
     street.settle()
     assert not isinstance(reply, bytes)
     assert reply.wire == encode([b"0"], 2)
@@ -76,19 +76,28 @@ def test_a_key_that_moves_meanwhile_is_found_where_it_is(street: Street) -> None
 def test_more_keys_than_may_be_locked_are_refused(street: Street) -> None:
     """With an error that says so; nothing stays locked."""
     client = street.client()
-    street.ask(client, b"RPUSH", A, *(b"%d" % number for number in range(BEYOND_MAX + 1)))
-    assert street.ask(client, b"SORT", A, b"BY", b"w_*").startswith(b"-ERR BY and GET of SORT are denied for more than")
+    street.ask(client, b"RPUSH", A, *(b"%d" % number for number in range(KEYS_MAX + 1)))
+    assert street.ask(client, b"SORT", A, b"BY", b"w_*").startswith(b"-ERR too many keys of other nodes")
     assert all(not node.locks._holders for node in street.nodes.values())
 
 
-def test_a_script_reaches_no_more_than_its_keys(street: Street) -> None:
-    """Weights are keys that it has not declared."""
+@pytest.mark.parametrize("keys", [(A,), (A, B)])
+def test_a_script_reaches_them_too(street: Street, keys: tuple[bytes, ...]) -> None:
+    """Weights are keys that it has not declared; what it wrote before it came to them is undone, and done again."""
     client = street.client()
-    script = b"return redis.call('SORT', KEYS[1], 'BY', 'w_*')"
-    assert b"non local key" in street.ask(client, b"EVAL", script, b"1", A)
-    assert b"non local key" in street.ask(client, b"EVAL", script, b"2", A, B)
-    plain = b"return redis.call('SORT', KEYS[1], 'DESC', 'LIMIT', 0, 1)"
-    assert street.ask(client, b"EVAL", plain, b"1", A) == encode([b"19"], 2)
+    script = b"redis.call('RPUSH', KEYS[1], 20) return redis.call('SORT', KEYS[1], 'BY', 'w_*', 'GET', 'h_*->f')"
+    found: list[Reply] = [b"of " + element for element in _by_weight()]
+    assert street.ask(client, b"EVAL", script, b"%d" % len(keys), *keys) == encode([found[0], None, *found[1:]], 2)
+    assert street.ask(client, b"LLEN", A) == b":21\r\n"
+
+
+def test_what_needs_no_other_keys_locks_nothing(street: Street) -> None:
+    """The owner answers at once, as it does for any command on one key."""
+    client = street.client("b")
+    [reply] = street.nodes["b"].batch(client, [b"SORT", A, b"DESC", b"LIMIT", b"0", b"1"])
+    street.deliver(street.take("SORT"))
+    assert not isinstance(reply, bytes)
+    assert reply.wire == encode([b"19"], 2)
 
 
 def test_one_node_alone_reads_them_at_once() -> None:

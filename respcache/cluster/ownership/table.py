@@ -14,7 +14,7 @@ NO_VERSION: Final = (0, 0)
 class Table:
     """Who serves what, by the newest record known here. The lists are edited in place, so they may be kept."""
 
-    __slots__ = ("_record", "changed", "primary", "since", "version")
+    __slots__ = ("_alone", "_record", "changed", "primary", "since", "version")
 
     def __init__(self, partitions: int = PARTITIONS) -> None:
         self.primary: list[str] = [""] * partitions
@@ -26,6 +26,8 @@ class Table:
         self.changed: Version = NO_VERSION
         """The newest of these."""
         self._record: Record | None = None
+        self._alone = (NO_VERSION, "")
+        """Of which version it is known which node is the primary of all, empty for none."""
 
     def show(self, record: "Record") -> None:
         """Take over a record."""
@@ -35,6 +37,15 @@ class Table:
             if self.primary[number] != entry.primary:
                 self.primary[number], self.since[number] = entry.primary, record.version
                 self.changed = record.version
+
+    def is_all_of(self, name: str) -> bool:
+        """Whether a node is the primary of all partitions. Asked for with each script, found out once a version."""
+        version, only = self._alone
+        if version != self.version:
+            names = set(self.primary)
+            only = names.pop() if len(names) == 1 else ""
+            self._alone = (self.version, only)
+        return only == name
 
     def behind(self, version: "Version") -> bool:
         """Whether whoever sent `version` has seen a newer record than this node."""

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -19,9 +20,14 @@ class Ground:
 
     database = 3
     full = False
+    is_astray = False
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, int]] = []
+
+    def afterwards(self, say: Callable[[], object]) -> None:
+        """Say it."""
+        say()
 
     def run(self, row: Command, argv: Argv, database: int) -> Reply:
         """Note a command."""

@@ -1,0 +1,103 @@
+"""Scripts, and SORT, run on the data of this node, alone or as part of a transaction; undone if they leave it."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.registry import Command
+from respcache.commands.stage import Scripts, Wandered
+from respcache.errors import CommandError
+from respcache.grounds import Lease, OnData, Undo
+from respcache.monitors import Monitors
+from respcache.reply import Reply
+from respcache.store.keyspace import Keyspace, Store
+from respcache.store.partition import Argv, Log
+
+
+class Runner:
+    """Runs the scripts of one node. See `reach` for what becomes of one that names keys of other nodes."""
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        store: Store,
+        lease: Lease,
+        *,
+        owns_all: Callable[[], bool],
+        refused: Callable[[Command, CommandError], None],
+    ) -> None:
+        """`owns_all` tells whether this node has all keys; `refused` counts the errors in which scripts end."""
+        self._scripts: Final = scripts
+        self._store: Final = store
+        self._lease: Final = lease
+        self._owns_all: Final = owns_all
+        self._refused: Final = refused
+        self.monitors: Monitors | None = None
+        """Whoever is shown what scripts call, if anybody may be."""
+
+    def run(self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]) -> tuple[Reply, list[Log]]:
+        """Run a script whose keys have these partitions. Raises CommandError; or Wandered, and nothing is done."""
+        undo = self.undo([(row, argv)])
+        ground = self.ground(keyspace, set(partitions), undo)
+        try:
+            reply, logs = self.part(row, argv, ground)
+        except Wandered:
+            if undo is not None:
+                undo.back()
+                if undo.wandered:
+                    self._scripts.habit(row, argv).wanders = True
+            raise
+        if undo is not None:
+            habit = self._scripts.habit(row, argv)
+            habit.wanders = habit.wanders or undo.wandered
+            habit.homely = habit.homely or not undo.strayed
+        ground.ended()
+        return reply, logs
+
+    def ground(self, keyspace: Keyspace, reached: set[int], undo: Undo | None) -> OnData:
+        """Make what a script of a transaction works on; see `OnData`."""
+        return OnData(self._lease, keyspace, reached, whole=self._owns_all, undo=undo, monitors=self.monitors)
+
+    def part(self, row: Command, argv: Argv, ground: OnData) -> tuple[Reply, list[Log]]:
+        """Run a script that is a part of something. Raises CommandError or Wandered."""
+        assert row.on_script is not None
+        reply = row.on_script(self._scripts, ground, argv)
+        if isinstance(reply, CommandError):
+            self._refused(row, reply)
+        return reply, ground.logs
+
+    def undo(self, calls: Sequence[tuple[Command, Argv]]) -> Undo | None:
+        """Make an undo if any of these may come to keys of other nodes. Raises Wandered if one does.
+
+        What is wrong with scripts is said when they are run.
+        """
+        wanderers = [(row, argv) for row, argv in calls if _may_wander(row)]
+        if not wanderers or self._owns_all():
+            return None
+        homely = True
+        for row, argv in wanderers:
+            if row.on_script is None:
+                homely = False
+                continue
+            try:
+                habit = self._scripts.habit(row, argv)
+            except CommandError:
+                continue
+            if habit.wanders:
+                raise Wandered
+            homely = homely and habit.homely
+        return Undo(self._store, homely=homely)
+
+
+def _may_wander(row: Command) -> bool:
+    return row.beyond is not None or (row.on_script is not None and row.keys.names_keys)
+
+
+def with_beyond(row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]) -> tuple[int, ...]:
+    """Add the partitions of what a command reads besides what it names. Raises Wandered if this node lacks one."""
+    if row.beyond is None:
+        return partitions
+    more = {partition_of(key) for key in row.beyond(keyspace, argv)}.difference(partitions)
+    if any(not keyspace.partitions[number].serving for number in more):
+        raise Wandered
+    return tuple(sorted(more.union(partitions)))
