@@ -6,7 +6,7 @@ answered as if it were not there, just to see what it names next.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from time import perf_counter_ns
 from typing import Final, Protocol
@@ -18,6 +18,7 @@ from respcache.commands.registry import Command
 from respcache.commands.replay import keys_named
 from respcache.commands.stage import Wandered
 from respcache.errors import ClusterDown, CommandError
+from respcache.glob import matcher
 from respcache.monitors import SCRIPT, Monitors
 from respcache.reach import Reach
 from respcache.reply import Reply
@@ -225,6 +226,8 @@ class OnData:
                 raise self._refusal()
             return tuple(range(len(space.partitions)))
         tagged = tagged_partition(row, argv)
+        if tagged is None and row.name == "KEYS":
+            raise self._refusal()
         if tagged is None:
             raise WholeDatabase(row.name)
         return (tagged,)
@@ -234,16 +237,24 @@ class OnScratch:
     """The locked keys of a transaction, in a store of their own. Implements `commands.stage.Ground`.
 
     A key that is not among them is noted, and answered as if it did not exist: such a run only tells which keys
-    are missing.
+    are missing. KEYS is answered by what all owners have listed before, and for the locked keys by what they are now.
     """
 
     full: Final = False
     """There is memory: the owners were asked, when the keys were locked."""
 
-    def __init__(self, store: Store, database: int, keys: AbstractSet[StoredKey], missing: Reach) -> None:
-        """`missing` takes the keys that are named and not there."""
+    def __init__(
+        self,
+        store: Store,
+        database: int,
+        keys: AbstractSet[StoredKey],
+        listed: Mapping[StoredKey, list[bytes]],
+        missing: Reach,
+    ) -> None:
+        """`listed` are the keys that match a pattern in a database; `missing` takes what is asked for and not there."""
         self._store: Final = store
         self._keys: Final = keys
+        self._listed: Final = listed
         self._missing: Final = missing
         self._afterwards: list[Callable[[], object]] = []
         self._guesses = 0
@@ -265,6 +276,8 @@ class OnScratch:
 
     def run(self, row: Command, argv: Argv, database: int) -> Reply:
         """Run a command. Raises CommandError, or Wandered."""
+        if row.name == "KEYS":
+            return self._matching(database, argv[1])
         if not row.keys.names_keys:
             raise WholeDatabase(row.name)
         space = self._store.keyspace(database)
@@ -281,6 +294,18 @@ class OnScratch:
         check_pairs(row, argv)
         assert row.on_keys is not None
         return row.on_keys(space, argv)
+
+    def _matching(self, database: int, pattern: bytes) -> Reply:
+        """List the keys that match a pattern: those that others own as they were a moment ago."""
+        listed = self._listed.get((database, pattern))
+        if listed is None:
+            self._missing.patterns.add((database, pattern))
+            listed = []
+        matches, space = matcher(pattern), self._store.keyspace(database)
+        found: list[Reply] = [key for key in listed if (database, key) not in self._keys]
+        own = [key for number, key in self._keys if number == database and matches(key)]
+        found += [key for key in own if space.at(key).value(key) is not None]
+        return found
 
 
 def tagged_partition(row: Command, argv: Argv) -> int | None:

@@ -33,10 +33,12 @@ class TooFar(CommandError):
 class Reach:
     """What an order comes to besides what it names, as far as it is known."""
 
-    __slots__ = ("has_grown", "keys", "rounds")
+    __slots__ = ("has_grown", "keys", "patterns", "rounds")
 
     def __init__(self) -> None:
         self.keys: set[StoredKey] = set()
+        self.patterns: set[StoredKey] = set()
+        """What scripts have asked KEYS for, and in which database."""
         self.rounds = 0
         self.has_grown = False
         """Whether something has become known just now."""
@@ -44,11 +46,12 @@ class Reach:
     @property
     def is_any(self) -> bool:
         """Whether there is anything."""
-        return bool(self.keys)
+        return bool(self.keys or self.patterns)
 
     def grow(self, more: "Reach") -> None:
         """Take in what one more run has come to. Raises TooFar."""
         self.keys |= more.keys
+        self.patterns |= more.patterns
         self.rounds += 1
         if len(self.keys) > KEYS_MAX or self.rounds > ROUNDS_MAX:
             raise TooFar

@@ -35,7 +35,7 @@ from time import time
 from typing import Final
 
 from respcache.acting import answer, check_pairs
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
@@ -54,6 +54,8 @@ from respcache.store.events import Event, Happening
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
+
+KEYS: Final = b"KEYS"
 
 
 class Participant:
@@ -238,7 +240,9 @@ class Transaction:
         if order.reach is not None:
             self._keys.update(order.reach.keys)
         self._missing: Final = Reach()
-        """What the commands have come to and that is not locked: the run does not count then."""
+        """What the commands have come to and that is not locked, or not listed: the run does not count then."""
+        self._listed: Final[dict[StoredKey, list[bytes]]] = {}
+        """Keys by pattern, as all owners had them before anything was locked."""
         self._grounds: Final[list[OnScratch]] = []
         locked = sorted(self._keys.union(self._unit.tokens), key=_partition)
         self._steps: Final = [list(run) for _, run in groupby(locked, key=lambda stored: owner_of[_partition(stored)])]
@@ -250,6 +254,38 @@ class Transaction:
         """Who has locked each step; that many are locked."""
 
     def begin(self) -> None:
+        """List the keys that match what scripts ask for, then lock, then run the commands."""
+        reach = self._order.reach
+        patterns = [] if reach is None else sorted(reach.patterns)
+        listings = [self._list(number, pattern) for number, pattern in patterns]
+        missing = len(listings)
+
+        def arrived() -> None:
+            nonlocal missing
+            missing -= 1
+            if missing <= 0:
+                self._take_listings(patterns, listings)
+
+        for listing in listings:
+            listing.then(arrived)
+        if not listings:
+            self._lock()
+
+    def _list(self, database: int, pattern: bytes) -> Order:
+        listing = self._part(resolve([KEYS, pattern]), [pattern], EVERYWHERE, database, once=False)
+        self._dispatch(listing)
+        return listing
+
+    def _take_listings(self, patterns: Sequence[StoredKey], listings: Sequence[Order]) -> None:
+        for stored, listing in zip(patterns, listings, strict=True):
+            wire = listing.wire or b""
+            if not wire.startswith(b"*"):
+                self._finish({}, None)
+                return
+            self._listed[stored] = [element[element.index(b"\n") + 1 : -2] for element in elements(wire)]
+        self._lock()
+
+    def _lock(self) -> None:
         """Lock the next step's partitions; run the command when all are locked."""
         if len(self._owners) == len(self._steps):
             self._run()
@@ -278,7 +314,7 @@ class Transaction:
         for stored, element in zip(read, elements(wire), strict=True):
             self._before[stored] = b"" if element.startswith(b"$-1") else element[element.index(b"\n") + 1 : -2]
         self._owners.append(lock.owner)
-        self.begin()
+        self._lock()
 
     def _run(self) -> None:
         scratch = self._scratch
@@ -309,7 +345,7 @@ class Transaction:
             if row.key_at:
                 return encode(answer(row, argv, space.at(argv[row.key_at])), call.protocol)
             if row.on_script is not None:
-                ground = OnScratch(self._scratch.store, call.database, self._keys, self._missing)
+                ground = OnScratch(self._scratch.store, call.database, self._keys, self._listed, self._missing)
                 self._grounds.append(ground)
                 return encode(row.on_script(self._scripts, ground, argv), call.protocol)
             check_pairs(row, argv)
@@ -372,18 +408,18 @@ class Transaction:
             self._order.resolve(wire)
 
     def _send(self, row: Command, words: list[bytes], step: list[StoredKey], owner: str = "") -> Order:
-        order = Order(
-            row,
-            [row.name.encode(), self._name, *words],
-            database=self._order.database,
-            protocol=2,
-            partitions=tuple(sorted({partition_of(key) for _, key in step})),
-            deadline_s=self._order.deadline_s,
-            once=True,
-        )
+        partitions = tuple(sorted({partition_of(key) for _, key in step}))
+        order = self._part(row, [self._name, *words], partitions, self._order.database, once=True)
         order.owner, order.writer = owner, self._order.writer
         self._dispatch(order)
         return order
+
+    def _part(
+        self, row: Command, words: list[bytes], partitions: tuple[int, ...], database: int, *, once: bool
+    ) -> Order:
+        argv = [row.name.encode(), *words]
+        deadline_s = self._order.deadline_s
+        return Order(row, argv, database=database, protocol=2, partitions=partitions, deadline_s=deadline_s, once=once)
 
 
 def unit_of(order: Order, databases: int) -> Unit:

@@ -100,8 +100,9 @@ def test_a_script_reaches_what_it_declares_and_what_it_does_not() -> None:
             )
             restored = "for at = 0, 29 do redis.call('incrby', 'key:' .. at, ARGV[1]) end redis.call('decr', 'key:3')"
             node.eval(restored, 0, -1)
-            with pytest.raises(ResponseError, match="KEYS is about the keys of all nodes"):
-                node.eval("return redis.call('keys', '*')", 1, "a")
+            assert sorted(node.eval("return redis.call('keys', 'key:?')", 1, "a")) == [b"key:%d" % n for n in range(10)]
+            with pytest.raises(ResponseError, match="DBSIZE is about the keys of all nodes"):
+                node.eval("return redis.call('dbsize')", 1, "a")
             with pytest.raises(ResponseError, match=r"WRONGTYPE.*script: [0-9a-f]{40}, on @user_script:1\."):
                 node.eval("redis.call('lpush', KEYS[1], 'x')", 1, "key:1")
             node.close()
