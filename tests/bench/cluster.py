@@ -20,19 +20,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from bench.compare import (
+from bench.compare import CONNECTIONS, KEYS, ONE, THREE, Figures
+from bench.servers import (
     CALL_TIMEOUT_S,
     CLIENT_CORE,
-    CONNECTIONS,
     HOST,
-    KEYS,
     VALUE_BYTES,
-    Figures,
     Target,
-    _fill,
-    _redis,
-    _respcache,
-    _what_runs,
+    build,
+    check_machine,
+    fill,
+    redis,
+    redis_version,
+    respcache,
 )
 
 ROUNDS: Final = 3
@@ -60,22 +60,23 @@ Case = tuple[str, int]
 def main() -> None:
     """Measure in turns, and print a table for each case."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # by way of the blocks that end the servers
-    sys.stdout.write(f"{_what_runs()}\n")
+    check_machine("redis-benchmark")
+    sys.stdout.write(f"respcache ({build()}) against redis-server {redis_version()}; {VALUE_BYTES}-byte values\n")
     began = time.monotonic()
     cases = [(command, depth) for depth in REQUESTS for command in COMMANDS]
     measured: dict[tuple[str, Case], list[Figures]] = {}
     with ExitStack() as stack:
-        redis = stack.enter_context(_redis())
-        single = stack.enter_context(_respcache("respcache, 1 node", nodes=1, copies=1))
-        cluster = stack.enter_context(_respcache("respcache, 3 nodes, 2 copies", nodes=3, copies=2))
+        reference = stack.enter_context(redis())
+        single = stack.enter_context(respcache(ONE, nodes=1, copies=1))
+        cluster = stack.enter_context(respcache(THREE, nodes=3, copies=2))
         ways = [
-            Way(redis.name, redis),
+            Way(reference.name, reference),
             Way("one node, plain clients", single),
             Way("three nodes, plain clients on one", cluster),
             Way("three nodes, cluster-aware clients", cluster, aware=True),
         ]
-        for target in (redis, single, cluster):
-            _fill(target, KEYS)
+        for target in (reference, single, cluster):
+            fill(target, KEYS)
         for number in range(ROUNDS):
             if number and time.monotonic() - began > TIME_LIMIT_S:
                 break

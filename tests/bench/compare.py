@@ -1,76 +1,67 @@
-"""Runs redis-server and respcache side by side: `task bench`, or `python tests/bench/compare.py`.
+"""Runs redis-server and respcache side by side: `task bench`, `task bench -- --help`.
 
-Servers are pinned to one core and the load generator, redis-benchmark, to another, so that
-neither takes the other's time. All servers stay up throughout and take turns within each
-round, so a noisy moment of the machine hits all of them alike; what is printed are medians
-over the rounds. CPU time is the servers' own accounting of user and system time, and counts
-everything that they did meanwhile, gossip and copies to other nodes included.
+All servers stay up throughout and take turns within each round, so a noisy moment of the
+machine hits all of them alike; what is printed are medians over the rounds. One node is
+measured with a command of each family; SET, GET and a script deeper too, and on three
+nodes with two copies. With `--write` the figures go to docs/speed.json, of which
+docs/generate.py makes the tables in the README.
 
-Needs Linux, two cores, and redis-server, redis-benchmark and taskset on PATH.
+Needs redis-benchmark on PATH besides what `servers` needs.
 """
 
+import argparse
 import csv
-import http.client
-import importlib.util
+import datetime as dt
 import io
-import json
 import os
-import shutil
+import signal
 import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import Final
 
-HOST: Final = "127.0.0.1"
-SERVER_CORE: Final = 0
-CLIENT_CORE: Final = 1
+import msgspec
+
+from bench.families import CHANNEL, FAMILIES, FILLING, SUBSCRIBERS, Family
+from bench.servers import (
+    CALL_TIMEOUT_S,
+    CLIENT_CORE,
+    HOST,
+    REFERENCE,
+    VALUE_BYTES,
+    Target,
+    build,
+    check_machine,
+    fill,
+    redis,
+    redis_version,
+    respcache,
+)
+
 ROUNDS: Final = 3
-TIME_LIMIT_S: Final = 270.0
-"""No new round begins after so long; the medians are over fewer then."""
-COMMANDS: Final = ("SET", "GET", "EVAL")
-SCRIPT: Final = """local count = redis.call("INCR", KEYS[1])
-if count == 1 then redis.call("EXPIRE", KEYS[1], 60) end
-return count"""
-"""What EVAL runs: a limit on how often something may happen in a minute."""
+TIME_LIMIT_S: Final = 500.0
+"""No new round begins that would end later; the medians are over fewer then."""
 REQUESTS: Final = {1: 40_000, 16: 300_000, 100: 600_000}
 """Requests of one measurement by pipeline depth: about two seconds for one core."""
+DEPTHS: Final = (1, 16)
+"""For the commands that are not measured at all depths."""
 CLUSTER_SHARE: Final = 0.1
 """Of these, the requests of a cluster of several nodes, which all share one core here."""
+QUICK_SHARE: Final = 0.25
 CONNECTIONS: Final = 50
 KEYS: Final = 100_000
-VALUE_BYTES: Final = 64
 MEMORY_KEYS: Final = 1_000_000
-FILL_PIPELINE: Final = 1_000
-START_TIMEOUT_S: Final = 30.0
-CALL_TIMEOUT_S: Final = 120.0
-TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
-REFERENCE: Final = "redis-server"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One server, or several that are one cluster."""
-
-    name: str
-    pids: tuple[int, ...]
-    port: int
-    """Where the load goes; of a cluster, one of the nodes."""
-    share: float = 1.0
-    """Of REQUESTS, how many it gets: less where a command takes longer."""
-
-    def cpu_s(self) -> float:
-        """Give the CPU time that all processes have taken so far, user and system."""
-        return sum(_cpu_s(pid) for pid in self.pids)
-
-    def resident_bytes(self) -> int:
-        """Give the memory that all processes have in use."""
-        return sum(_resident_bytes(pid) for pid in self.pids)
+ONE: Final = "respcache, 1 node"
+THREE: Final = "respcache, 3 nodes, 2 copies"
+FIGURES: Final = Path(__file__).parents[2] / "docs" / "speed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,218 +74,220 @@ class Figures:
     """Commands per second."""
 
 
-Case = tuple[str, int]
-"""A command and a pipeline depth."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A command and a pipeline depth."""
+
+    family: Family
+    depth: int
+
+
 Round = dict[tuple[str, Case], Figures]
 """What was measured in turn, by name of the target and case."""
 
 
+class Speed(msgspec.Struct, frozen=True):
+    """One line of the table that is kept."""
+
+    command: str
+    depth: int
+    goal: float | None
+    cpu_us: dict[str, float]
+    """Microseconds of CPU time per command, by server; of a cluster, of all its nodes."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """All that is kept."""
+
+    measured: str
+    """The day."""
+    build: str
+    redis: str
+    """The version."""
+    rounds: int
+    speeds: list[Speed]
+    memory_bytes: dict[str, float]
+    """Per key, by server."""
+
+
 def main() -> None:
     """Measure, and print the tables."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # by way of the blocks that end the servers
+    options = _options()
     began = time.monotonic()
-    for program in ("redis-server", "redis-benchmark", "taskset"):
-        if shutil.which(program) is None:
-            sys.exit(f"{program} is not on PATH")
-    if not {SERVER_CORE, CLIENT_CORE} <= os.sched_getaffinity(0):
-        sys.exit(f"cores {SERVER_CORE} and {CLIENT_CORE} are needed, one for the servers and one for the load")
-    sys.stdout.write(f"{_what_runs()}\n\n")
-    memory = [_memory(REFERENCE), _memory("respcache")]
-    cases = [(command, depth) for depth in REQUESTS for command in COMMANDS]
+    check_machine("redis-benchmark")
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    sys.stdout.write(
+        f"respcache ({build()}) against redis-server {redis_version()}; {VALUE_BYTES}-byte values, "
+        f"{KEYS:,} random keys, {CONNECTIONS} connections\n\n"
+    )
+    cases = _cases(options.commands, options.depth)
+    memory = dict[str, float]() if options.quick or options.commands else dict([_memory(REFERENCE), _memory(ONE)])
     with ExitStack() as stack:
-        targets = [
-            stack.enter_context(_redis()),
-            stack.enter_context(_respcache("respcache, 1 node", nodes=1, copies=1)),
-            stack.enter_context(_respcache("respcache, 3 nodes, 2 copies", nodes=3, copies=2)),
-        ]
+        targets = [stack.enter_context(redis()), stack.enter_context(respcache(ONE, nodes=1, copies=1))]
+        if not options.quick and any(case.family.common for case in cases):
+            targets.append(stack.enter_context(respcache(THREE, nodes=3, copies=2)))
         for target in targets:
-            _fill(target, KEYS)
-        rounds = list(_rounds(targets, cases, began))
+            fill(target, KEYS)
+            _benchmark(target, FILLING, requests=1, depth=1)
+            stack.enter_context(_subscribers(target))
+        share = QUICK_SHARE if options.quick else 1.0
+        rounds = list(_rounds(targets, cases, began, most=1 if options.quick else options.rounds, share=share))
     for case in cases:
         for line in _table(case, targets, rounds):
             sys.stdout.write(f"{line}\n")
-    sys.stdout.write(f"\nmemory per key, {MEMORY_KEYS:,} values of {VALUE_BYTES} bytes, from resident set sizes\n")
-    for name, bytes_per_key in memory:
-        sys.stdout.write(f"  {name:30} {bytes_per_key:8.0f} bytes {bytes_per_key / memory[0][1]:8.2f} x\n")
+    if memory:
+        sys.stdout.write(f"\nmemory per key, {MEMORY_KEYS:,} values of {VALUE_BYTES} bytes, from resident set sizes\n")
+        for name, bytes_per_key in memory.items():
+            against = bytes_per_key / memory[REFERENCE]
+            sys.stdout.write(f"  {name:30} {bytes_per_key:8.0f} bytes {against:8.2f} x\n")
     sys.stdout.write(f"\n{len(rounds)} rounds, {time.monotonic() - began:.0f} s\n")
+    if options.write:
+        _write(cases, rounds, memory)
 
 
-def _what_runs() -> str:
-    executor = importlib.util.find_spec("respcache.executor")
-    if executor is None or executor.origin is None:
-        sys.exit("respcache is not installed")
-    build = "interpreted" if executor.origin.endswith(".py") else "compiled"
-    shown = subprocess.run(["redis-server", "--version"], check=True, capture_output=True, text=True).stdout
-    version = shown.split()[2].removeprefix("v=")
-    return (
-        f"respcache ({build}, Python {sys.version.split()[0]}) against redis-server {version}; "
-        f"{VALUE_BYTES}-byte values, {KEYS:,} random keys, {CONNECTIONS} connections"
-    )
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="task bench --", description=__doc__)
+    names = [family.name for family in FAMILIES]
+    parser.add_argument("commands", nargs="*", metavar="command", help=f"which to measure, of {', '.join(names)}")
+    parser.add_argument("--depth", type=int, action="append", choices=list(REQUESTS), help="only this pipeline depth")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often, {ROUNDS} times unless told otherwise")
+    parser.add_argument("--quick", action="store_true", help="one round of a quarter of the requests, and one node")
+    parser.add_argument("--write", action="store_true", help="keep the figures in docs/speed.json")
+    options = parser.parse_args()
+    options.commands = [word.upper() for word in options.commands]
+    for word in options.commands:
+        if not any(family.name.upper().startswith(word) for family in FAMILIES):
+            parser.error(f"no command begins with {word}")
+    if options.write and (options.quick or options.commands or options.depth):
+        parser.error("only a whole run is kept")
+    return options
 
 
-def _rounds(targets: Sequence[Target], cases: Sequence[Case], began: float) -> Iterator[Round]:
+def _cases(commands: list[str], depths: list[int] | None) -> list[Case]:
+    return [
+        Case(family, depth)
+        for family in FAMILIES
+        for depth in (REQUESTS if family.common else DEPTHS)
+        if (not commands or any(family.name.upper().startswith(word) for word in commands))
+        and (not depths or depth in depths)
+    ]
+
+
+def _rounds(
+    targets: Sequence[Target], cases: Sequence[Case], began: float, *, most: int, share: float
+) -> Iterator[Round]:
     """Measure everything once a round, targets taking turns, as long as there is time."""
     slowest_s = 0.0
-    for _ in range(ROUNDS):
+    for _ in range(most):
         started = time.monotonic()
         if started - began + slowest_s > TIME_LIMIT_S:
             return
-        yield {(target.name, case): _load(target, *case) for case in cases for target in targets}
+        yield {
+            (target.name, case): _load(target, case, share)
+            for case in cases
+            for target in targets
+            if case.family.common or not target.is_cluster
+        }
         slowest_s = max(slowest_s, time.monotonic() - started)
 
 
 def _table(case: Case, targets: Sequence[Target], rounds: Sequence[Round]) -> Iterator[str]:
-    command, depth = case
-    yield f"{command}, pipeline depth {depth}"
-    reference_us = statistics.median(figures[REFERENCE, case].cpu_us for figures in rounds)
+    goal = "" if case.family.goal is None else f" (at most {case.family.goal:.0f} x)"
+    yield f"{case.family.name}, pipeline depth {case.depth}{goal}"
+    reference_us = _cpu_us(rounds, REFERENCE, case)
     for target in targets:
-        cpu_us = statistics.median(figures[target.name, case].cpu_us for figures in rounds)
-        per_s = statistics.median(figures[target.name, case].per_s for figures in rounds)
-        yield f"  {target.name:30} {per_s:10,.0f} /s {cpu_us:8.2f} us CPU {cpu_us / reference_us:6.2f} x"
+        if (target.name, case) in rounds[0]:
+            cpu_us = _cpu_us(rounds, target.name, case)
+            per_s = statistics.median(figures[target.name, case].per_s for figures in rounds)
+            yield f"  {target.name:30} {per_s:10,.0f} /s {cpu_us:8.2f} us CPU {cpu_us / reference_us:6.2f} x"
 
 
-def _load(target: Target, command: str, depth: int) -> Figures:
+def _cpu_us(rounds: Sequence[Round], name: str, case: Case) -> float:
+    return statistics.median(figures[name, case].cpu_us for figures in rounds)
+
+
+def _write(cases: Sequence[Case], rounds: Sequence[Round], memory: dict[str, float]) -> None:
+    speeds = [
+        Speed(
+            case.family.name,
+            case.depth,
+            case.family.goal,
+            {name: round(_cpu_us(rounds, name, case), 3) for name, measured in rounds[0] if measured is case},
+        )
+        for case in cases
+    ]
+    day = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    kept = Kept(
+        day, build(), redis_version(), len(rounds), speeds, {name: round(each) for name, each in memory.items()}
+    )
+    FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+
+
+def _load(target: Target, case: Case, share: float) -> Figures:
     """Have redis-benchmark send one command, and see what that took."""
-    requests = int(REQUESTS[depth] * target.share)
+    family = case.family
+    requests = int(REQUESTS[case.depth] * share * family.share * (CLUSTER_SHARE if target.is_cluster else 1))
+    if family.before:
+        _benchmark(target, family.before, requests=requests, depth=100)
     before_s = target.cpu_s()
+    per_s = _benchmark(target, family.words, requests=requests, depth=case.depth)
+    return Figures(cpu_us=(target.cpu_s() - before_s) / requests * 1e6, per_s=per_s)
+
+
+def _benchmark(target: Target, words: Sequence[str], *, requests: int, depth: int) -> float:
+    """Have redis-benchmark send a command so often; give how many a second were answered."""
     done = subprocess.run(
         [
             *("taskset", "-c", str(CLIENT_CORE), "redis-benchmark", "-h", HOST, "-p", str(target.port), "--csv"),
-            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-d", str(VALUE_BYTES), "-r", str(KEYS)),
-            *(("EVAL", SCRIPT, "1", "limit:__rand_int__") if command == "EVAL" else ("-t", command.lower())),
+            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-r", str(KEYS), *words),
         ],
         check=True,
         capture_output=True,
         text=True,
         timeout=CALL_TIMEOUT_S,
     )
-    cpu_s = target.cpu_s() - before_s
     *_, row = csv.reader(io.StringIO(done.stdout))
-    return Figures(cpu_us=cpu_s / requests * 1e6, per_s=float(row[1]))
+    return float(row[1])
+
+
+@contextmanager
+def _subscribers(target: Target) -> Iterator[None]:
+    """Have clients listen to a channel, and read whatever comes."""
+    selector, stopping = DefaultSelector(), threading.Event()
+    for _ in range(SUBSCRIBERS):
+        connection = socket.create_connection((HOST, target.port), timeout=CALL_TIMEOUT_S)
+        connection.sendall(b"SUBSCRIBE %b\r\n" % CHANNEL.encode())
+        connection.recv(1000)
+        connection.setblocking(False)
+        selector.register(connection, EVENT_READ)
+    reader = threading.Thread(target=_read, args=(selector, stopping))
+    reader.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        reader.join()
+        for key in list(selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        selector.close()
+
+
+def _read(selector: DefaultSelector, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        for key, _ in selector.select(timeout=0.1):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.recv(1 << 20)
 
 
 def _memory(name: str) -> tuple[str, float]:
     """Fill a fresh server, and give its name and the bytes that it needs per key."""
-    server = _redis() if name == REFERENCE else _respcache(name, nodes=1, copies=1)
+    server = redis() if name == REFERENCE else respcache(name, nodes=1, copies=1)
     with server as target:
         before = target.resident_bytes()
-        _fill(target, MEMORY_KEYS)
+        fill(target, MEMORY_KEYS)
         return name, (target.resident_bytes() - before) / MEMORY_KEYS
-
-
-def _fill(target: Target, keys: int) -> None:
-    """Write the keys that redis-benchmark uses, each once."""
-    value = b"x" * VALUE_BYTES
-    with socket.create_connection((HOST, target.port), timeout=CALL_TIMEOUT_S) as connection:
-        for first in range(0, keys, FILL_PIPELINE):
-            numbers = range(first, min(first + FILL_PIPELINE, keys))
-            connection.sendall(b"".join(_set(b"key:%012d" % number, value) for number in numbers))
-            expected = b"+OK\r\n" * len(numbers)
-            received = b""
-            while len(received) < len(expected):
-                chunk = connection.recv(len(expected) - len(received))
-                if not chunk:
-                    raise ConnectionError(f"{target.name} closed the connection")
-                received += chunk
-            if received != expected:
-                raise ConnectionError(f"{target.name} refused a SET: {received[:200]!r}")
-
-
-def _set(key: bytes, value: bytes) -> bytes:
-    return b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(key), key, len(value), value)
-
-
-@contextmanager
-def _redis() -> Iterator[Target]:
-    """Run redis-server as a cache: nothing goes to disk."""
-    port = _free_port()
-    command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no"]
-    with _process(command) as process:
-        _await(port)
-        yield Target(REFERENCE, (process.pid,), port)
-
-
-@contextmanager
-def _respcache(name: str, *, nodes: int, copies: int) -> Iterator[Target]:
-    """Run nodes of one cluster, each a process."""
-    program = str(Path(sys.executable).with_name("respcache"))
-    options = [f"--bind={HOST}", "--port=0", "--http-port=0", f"--replica-count={copies}", "--loglevel=warning"]
-    pids: list[int] = []
-    ready: list[dict[str, str]] = []
-    with ExitStack() as stack:
-        for _ in range(nodes):
-            join = [f"--join={ready[0]['resp']}"] if ready else []
-            process = stack.enter_context(_process([program, "serve", *options, "--environment=lan", *join]))
-            pids.append(process.pid)
-            ready.append(_ready(process))
-        for node in ready:
-            _settle(node["http"], nodes)
-        port = int(ready[0]["resp"].rpartition(":")[2])
-        yield Target(name, tuple(pids), port, share=1.0 if nodes == 1 else CLUSTER_SHARE)
-
-
-@contextmanager
-def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a server on its core, and end it afterwards."""
-    pinned = ["taskset", "-c", str(SERVER_CORE), *command]
-    with subprocess.Popen(pinned, stdout=subprocess.PIPE, cwd="/", text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _ready(process: subprocess.Popen[str]) -> dict[str, str]:
-    """Wait for the line that says where a node can be reached: addresses by what they are for."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("ready "):
-            return dict(place.split("=", 1) for place in line.split()[1:])
-    raise ConnectionError("respcache did not start")
-
-
-def _settle(address: str, nodes: int) -> None:
-    """Wait until a node sees all others, and no copy is still being made."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(address, timeout=CALL_TIMEOUT_S)
-        connection.request("GET", "/status")
-        status = json.load(connection.getresponse())
-        connection.close()
-        partitions = status["partitions"]
-        if len(status["members"]) == nodes and not partitions["learner"] and not partitions["under_replicated"]:
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"{nodes} nodes did not become a cluster")
-
-
-def _await(port: int) -> None:
-    """Wait until a port takes connections."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
-def _resident_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":
