@@ -114,10 +114,9 @@ def zremrangebylex(partition: Partition, argv: Argv) -> Reply:
 def _range(partition: Partition, argv: Argv, query: Query) -> Reply:
     wanted = _wanted(query, argv[2], argv[3])
     found = partition.read_aggregate(argv[1], SortedSet)
-    entries = [] if found is None else _entries(found, wanted, query)
     if query.with_scores:
-        return Pairs([(member, score) for score, member in entries])
-    return [member for _, member in entries]
+        return Pairs([(member, score) for score, member in _entries(found, wanted, query)] if found is not None else [])
+    return [] if found is None else list(_members(found, wanted, query))
 
 
 def _options(argv: Argv, start: int, *, by: bytes | None, backwards: bool | None, stores: bool = False) -> Query:
@@ -154,20 +153,29 @@ def _wanted(query: Query, one: bytes, other: bytes) -> Range:
 
 
 def _entries(found: SortedSet, wanted: Range, query: Query) -> list[Entry]:
+    first, last = _ranks(found, wanted, query)
+    entries = found.ranking.slice(first, last)
+    return entries[::-1] if query.backwards else entries
+
+
+def _members(found: SortedSet, wanted: Range, query: Query) -> list[bytes]:
+    first, last = _ranks(found, wanted, query)
+    members = found.ranking.members(first, last)
+    return members[::-1] if query.backwards else members
+
+
+def _ranks(found: SortedSet, wanted: Range, query: Query) -> tuple[int, int]:
+    """Give the ranks of the first and the last entry of what is asked for; first > last: there are none."""
     first, last = wanted.within(found)
     if query.by == BYRANK:
-        if query.backwards:
-            return found.ranking.slice(len(found) - 1 - last, len(found) - 1 - first)[::-1]
-        return found.ranking.slice(first, last)
+        return (len(found) - 1 - last, len(found) - 1 - first) if query.backwards else (first, last)
     if query.offset < 0:
-        return []
+        return 0, -1
     if query.backwards:
         last -= query.offset
-        first = max(first, last - query.limit + 1) if query.limit >= 0 else first
-        return found.ranking.slice(first, last)[::-1]
+        return (max(first, last - query.limit + 1) if query.limit >= 0 else first), last
     first += query.offset
-    last = min(last, first + query.limit - 1) if query.limit >= 0 else last
-    return found.ranking.slice(first, last)
+    return first, (min(last, first + query.limit - 1) if query.limit >= 0 else last)
 
 
 def _count(partition: Partition, key: bytes, wanted: Range) -> int:

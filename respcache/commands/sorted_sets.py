@@ -28,6 +28,8 @@ ADD_OPTIONS: Final = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"))
 @key_command("ZADD", arity=-4, flags=_WRITES, since="1.2.0")
 def zadd(partition: Partition, argv: Argv) -> Reply:
     """Give members scores, and return how many are new; options for conditions, counts and sums."""
+    if len(argv) == 4 and option(argv[2]) not in ADD_OPTIONS:
+        return _add(partition, argv[1], double(argv[2]), argv[3])
     place, options = 2, set[bytes]()
     while place < len(argv) and (word := option(argv[place])) in ADD_OPTIONS:
         options.add(word)
@@ -245,6 +247,17 @@ def _increase(partition: Partition, key: bytes, member: bytes, by: float, option
         (found or _made(partition, key)).set(member, total)
         partition.changed = True
     return total
+
+
+def _add(partition: Partition, key: bytes, score: float, member: bytes) -> int:
+    """Give one member a score, without any conditions; 1 if it is new."""
+    found = partition.aggregate(key, SortedSet)
+    if found is None:
+        found = _made(partition, key)
+    if found.score(member) == score:
+        return 0
+    partition.changed = True
+    return int(found.set(member, score))
 
 
 def _made(partition: Partition, key: bytes) -> SortedSet:

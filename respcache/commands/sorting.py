@@ -183,7 +183,7 @@ def _elements(found: Value | None, *, descending: bool) -> list[bytes]:
     if isinstance(found, List):
         elements = list(found.elements)
     elif isinstance(found, SortedSet):
-        elements = [member for _, member in found.ranking.slice(0, len(found) - 1)] if len(found) else []
+        elements = found.ranking.members(0, len(found) - 1)
     elif isinstance(found, Set):
         return sorted(found.members(), reverse=descending)  # it has none of its own, and copies should agree
     else:

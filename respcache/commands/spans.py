@@ -43,8 +43,8 @@ class Scores:
     def within(self, found: SortedSet) -> Span:
         """Give the ranks of the range in a sorted set."""
         ranking = found.ranking
-        first = _rank_above(found, self._least) if self._least_excluded else ranking.rank((self._least,))
-        beyond = ranking.rank((self._most,)) if self._most_excluded else _rank_above(found, self._most)
+        first = _rank_above(found, self._least) if self._least_excluded else ranking.rank(self._least)
+        beyond = ranking.rank(self._most) if self._most_excluded else _rank_above(found, self._most)
         return first, beyond - 1
 
 
@@ -97,7 +97,7 @@ def _score_bound(text: bytes) -> tuple[float, bool]:
 
 def _rank_above(found: SortedSet, score: float) -> int:
     """Count the entries with this score or a lesser one."""
-    return len(found) if score == math.inf else found.ranking.rank((math.nextafter(score, math.inf),))
+    return len(found) if score == math.inf else found.ranking.rank(math.nextafter(score, math.inf))
 
 
 def _lex_rank(found: SortedSet, bound: bytes, *, beyond: bool) -> int:

@@ -124,7 +124,7 @@ def search(members: SortedSet, middle: Place, shape: Shape, *, most: int = 0) ->
 
 def _between(ranking: Ranking, least: float, end: float) -> Iterator[Entry]:
     """Go through the entries of a range of scores, listing a few at a time: few may be wanted."""
-    first, behind = ranking.rank((least,)), ranking.rank((end,))
+    first, behind = ranking.rank(least), ranking.rank(end)
     for start in range(first, behind, RUN):
         yield from ranking.slice(start, min(start + RUN, behind) - 1)
 

@@ -13,10 +13,9 @@ COMPACT_MEMBERS_MAX: Final = 128
 """Members up to which Redis keeps a sorted set as a listpack (`zset-max-listpack-entries`)."""
 COMPACT_BYTES_MAX: Final = 64
 """Length of a member up to which it does so (`zset-max-listpack-value`)."""
-ENTRY_BYTES: Final = 72 if __file__.endswith(".py") else 104
-"""Of a tuple and a place in the ranking, which each member has besides its bytes and a float; compiled code makes
-another float."""
-RANKING_BYTES: Final = 400
+ENTRY_BYTES: Final = 18
+"""Of a double and a pointer in the ranking, which each member has besides its bytes and a float; and what is kept free."""
+RANKING_BYTES: Final = 700
 """Of the ranking besides."""
 _SCORE: Final = struct.Struct("!d")
 
@@ -53,12 +52,12 @@ class SortedSet(Aggregate):
             score += 0.0  # a listpack has no -0
         if old is not None:
             if old != score:
-                self.ranking.remove((old, member))
-                self.ranking.add((score, member))
+                self.ranking.remove(old, member)
+                self.ranking.add(score, member)
                 table.set(member, score)
             return False
         table.set(member, score)
-        self.ranking.add((score, member))
+        self.ranking.add(score, member)
         return True
 
     def remove(self, member: bytes) -> bool:
@@ -67,13 +66,13 @@ class SortedSet(Aggregate):
         if score is None:
             return False
         self.table.remove(member)
-        self.ranking.remove((score, member))
+        self.ranking.remove(score, member)
         return True
 
     def rank(self, member: bytes) -> int | None:
         """Count the members before one; None if there is no such member."""
         score = self.table.get(member)
-        return None if score is None else self.ranking.rank((score, member))
+        return None if score is None else self.ranking.rank(score, member)
 
     def encoding(self) -> bytes:
         """Name the encoding that Redis 7.0 would have chosen; one that was once large stays so."""
@@ -139,7 +138,7 @@ def extend(value: SortedSet, some: list[bytes]) -> None:
         value.ranking = Ranking(entries)
         return
     for entry in entries:
-        value.ranking.add(entry)
+        value.ranking.add(*entry)
 
 
 def _score(word: bytes) -> float:
