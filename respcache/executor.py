@@ -289,27 +289,33 @@ class Executor:
                 return answer if answer.wire is None else answer.wire
             return encode(answer, session.protocol)
         if not row.key_at:
-            reply = self._on_script(session, row, argv)
+            reply = self._at_once(session, row, argv)
             return self._router.several(session, row, argv) if reply is None else reply
         partition = self._store.keyspace(session.database).at(argv[row.key_at])
         if not partition.serving:
             return self._router.elsewhere(session, row, argv, partition)
         return self.on_partition(row, argv, partition, session.protocol)
 
-    def _on_script(self, session: Session, row: Command, argv: Argv) -> bytes | Pending | None:
-        """Run a script at once if it is known and all its keys have one partition, served here; else give None."""
-        keys = row.keys.of(argv) if row.on_script is not None else []
+    def _at_once(self, session: Session, row: Command, argv: Argv) -> bytes | Pending | None:
+        """Run a command on several keys at once if all their partitions are served here; else give None.
+
+        Not one that may wait, or read other keys besides. A script has to be known, and its keys have one partition.
+        An order would cost as much as to set ten keys.
+        """
+        if row.awaits is not None or row.beyond is not None or not row.keys.names_keys:
+            return None
+        keys = row.keys.of(argv)
         if not keys or (row.by_digest and self._scripts.text(argv[1]) is None):
             return None
         keyspace = self._store.keyspace(session.database)
-        partition = keyspace.at(keys[0])
-        for key in keys[1:]:
-            if keyspace.at(key) is not partition:
-                return None
-        if not partition.serving:
+        numbers = {partition_of(key) for key in keys}
+        if row.on_script is not None and len(numbers) > 1:
             return None
+        for number in numbers:
+            if not keyspace.partitions[number].serving:
+                return None
         try:
-            return self.run(row, argv, keyspace, session.protocol, (partition.number,))
+            return self.run(row, argv, keyspace, session.protocol, tuple(sorted(numbers)))
         except Wandered:
             return None
 

@@ -99,9 +99,9 @@ def test_nothing_runs_behind_a_farewell() -> None:
 def test_nothing_runs_behind_a_barrier_until_it_is_lifted() -> None:
     """The parser keeps the requests."""
     node = Alone()
-    node.away.barriers.add(b"RENAME")
+    node.away.barriers.add(b"DBSIZE")
     client = node.front.client()
-    requests = received([b"RENAME", K, L], [b"PING"])
+    requests = received([b"DBSIZE"], [b"PING"])
     out: list[bytes | Pending] = []
     node.executor.batch(client, requests, out)
     assert out == [client.barrier]
@@ -120,6 +120,38 @@ def test_what_is_no_request_ends_the_batch() -> None:
         node.executor.batch(node.front.client(), requests, out)
     assert out == [b"+OK\r\n"]
     assert sum(node.stats.calls) == 1
+
+
+def test_several_keys_that_are_all_served_here_need_no_router() -> None:
+    """One that is not makes the whole command the router's; so does one that may wait, or name no key."""
+    node = Alone()
+    client = node.front.client()
+    space = node.store.keyspace(0)
+    assert node.run(client, b"MSET k 1 l 2", b"MGET k l", b"DEL k", b"RENAME l m") == [
+        b"+OK\r\n",
+        b"*2\r\n$1\r\n1\r\n$1\r\n2\r\n",
+        b":1\r\n",
+        b"+OK\r\n",
+    ]
+    assert space.at(b"m").values == {b"m": b"2"}
+    assert not node.away.asked
+
+    space.at(L).serving = False
+    node.run(client, b"MSET k 3 l 4", b"SINTERCARD 1 m", b"BLMPOP 0 1 k LEFT", b"SINTERCARD 0 m")
+    assert [argv[0] for argv in node.away.asked] == [b"MSET", b"BLMPOP", b"SINTERCARD"]
+    assert K not in space.at(K).values
+
+
+def test_the_copies_are_told_each_key_that_several_set() -> None:
+    """An effect a partition, and the reply waits for all of them."""
+    node = Alone()
+    one, other = logged(node, K, L)
+    node.run(node.front.client(), b"MSET k 1 l 2")
+    assert one.effects == [(0, [b"SET", K, b"1"])]
+    assert other.effects == [(0, [b"SET", L, b"2"])]
+    [(waited, replies)] = node.away.held
+    assert sorted(map(id, waited)) == sorted([id(one), id(other)])
+    assert replies == [b"+OK\r\n"]
 
 
 def test_a_key_that_is_served_elsewhere_leaves_a_gap() -> None:
