@@ -14,6 +14,7 @@ from respcache.store.keyspace import Keyspace, Store
 from respcache.store.lists import List
 from respcache.store.partition import Argv, Log, Partition
 from respcache.store.scale import entry_bytes, weight
+from respcache.store.texts import Text
 from respcache.store.values import Value
 
 ELEMENT_BYTES: Final = 120
@@ -84,7 +85,9 @@ def _note_write(partition: Partition, argv: Argv, key: bytes, before: Value | No
             partition.gain(gained, 0)
     elif isinstance(after, Aggregate) and len(after) != size:
         more = len(after) - size
-        if more > 0:
+        if isinstance(after, Text):
+            partition.gain(more, 0)
+        elif more > 0:
             each = LIST_ELEMENT_BYTES if isinstance(after, List) else ELEMENT_BYTES
             partition.gain(each * more + sum([len(argument) for argument in argv[2:]]), 0)
         else:

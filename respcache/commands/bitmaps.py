@@ -1,7 +1,4 @@
-"""Commands on the bits of strings, and on integers of any width in them.
-
-A string is immutable here: a command that changes a bit copies the string once.
-"""
+"""Commands on the bits of strings, and on integers of any width in them."""
 
 import operator
 from dataclasses import dataclass
@@ -73,12 +70,12 @@ def setbit(partition: Partition, argv: Argv) -> Reply:
     key, offset = argv[1], _offset(argv[2])
     if argv[3] not in {b"0", b"1"}:
         raise CommandError("bit is not an integer or out of range")
-    text = partition.string(key) or b""
+    text = partition.text(key) or b""
     place, mask = offset >> 3, 0x80 >> offset % 8
     byte = text[place] if place < len(text) else 0
     new = byte | mask if argv[3] == b"1" else byte & ~mask
     if new != byte or place >= len(text):
-        partition.keep(key, bits.overwritten(text, place, bytes((new,))))
+        partition.overwrite(key, place, bytes((new,)))
     return int(bool(byte & mask))
 
 
@@ -86,14 +83,14 @@ def setbit(partition: Partition, argv: Argv) -> Reply:
 def getbit(partition: Partition, argv: Argv) -> Reply:
     """Return a bit of a string; 0 behind its end."""
     offset = _offset(argv[2])
-    text, place = partition.read_string(argv[1]) or b"", offset >> 3
+    text, place = partition.read_text(argv[1]) or b"", offset >> 3
     return text[place] >> 7 - offset % 8 & 1 if place < len(text) else 0
 
 
 @key_command("BITCOUNT", arity=-2, flags=Flags.READONLY, since="2.6.0")
 def bitcount(partition: Partition, argv: Argv) -> Reply:
     """Count the bits of a string that are set, in a range of bytes or (BIT) of bits."""
-    text = partition.read_string(argv[1])
+    text = partition.read_text(argv[1])
     if text is None:
         return 0
     if len(argv) == 2:
@@ -112,7 +109,7 @@ def bitpos(partition: Partition, argv: Argv) -> Reply:
     bit = integer(argv[2])
     if bit not in {0, 1}:
         raise CommandError("The bit argument must be 1 or 0.")
-    text = partition.read_string(argv[1])
+    text = partition.read_text(argv[1])
     if text is None:
         return -bit
     if len(argv) > 6:
@@ -149,15 +146,15 @@ def bitfield(partition: Partition, argv: Argv) -> Reply:
         return _read(partition, key, operations)
     if written > STRING_MAX_BYTES:
         raise NotABitOffset
-    old = partition.string(key) or b""
+    old = partition.text(key) or b""
     # The part of the string that matters. A number that fails to be written makes room for itself all the same.
     start = min(operation.at for operation in operations) >> 3
     stop = max(written, min(len(old), max(operation.stop for operation in operations)))
-    before = old[start:stop]
+    before = bytes(old[start:stop])
     part = bytearray(before.ljust(stop - start, b"\0"))
     replies = [_done(part, start * 8, operation) for operation in operations]
     if part != before:
-        partition.keep(key, bits.overwritten(old, start, bytes(part)))
+        partition.overwrite(key, start, bytes(part))
     return list(replies)
 
 
@@ -241,7 +238,7 @@ def _kind(text: bytes) -> tuple[bool, int]:
 
 
 def _read(partition: Partition, key: bytes, operations: list[Operation]) -> Reply:
-    text = partition.read_string(key) or b""
+    text = partition.read_text(key) or b""
     return [_number(text, 0, operation) for operation in operations]
 
 

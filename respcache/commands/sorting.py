@@ -24,6 +24,7 @@ from respcache.store.lists import List
 from respcache.store.partition import Argv
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
+from respcache.store.texts import string_of
 from respcache.store.values import Value
 
 ITSELF: Final = b"#"
@@ -51,7 +52,7 @@ class Pattern:
         found = space.at(key).read(key)
         if self.field:
             return found.get(self.field) if isinstance(found, Hash) else None
-        return found if isinstance(found, bytes) else None
+        return string_of(found)
 
 
 @dataclass(frozen=True, slots=True)

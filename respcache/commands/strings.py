@@ -16,6 +16,7 @@ from respcache.reply import OK, Reply
 from respcache.store.events import EXPIRED, MADE
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import NEVER_UNIX_MS, Argv, Partition
+from respcache.store.texts import string_of
 from respcache.store.values import STRING_MAX_BYTES
 
 SET_OPTIONS: Final = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL", *CLOCKS))
@@ -119,16 +120,24 @@ def getex(partition: Partition, argv: Argv) -> Reply:
 def mget(space: Keyspace, argv: Argv) -> Reply:
     """Return the string values of several keys; null for one that is missing or no string."""
     found = [space.at(key).read(key) for key in argv[1:]]
-    return [value if type(value) is bytes else None for value in found]
+    return [string_of(value) for value in found]
 
 
 @keys_command("MSET", arity=-3, flags=Flags.WRITE | Flags.DENYOOM, since="1.0.1", keys=PAIRS, merge=Merge.OK)
 def mset(space: Keyspace, argv: Argv) -> Reply:
     """Set the string values of several keys."""
-    for key, value in _pairs(argv, "mset"):
+    if len(argv) % 2 == 0:
+        raise WrongArity("mset")
+    told = space.ledger.journal.listening != 0
+    for at in range(1, len(argv), 2):
+        key, value = argv[at], argv[at + 1]
         partition = space.at(key)
-        partition.place(key, value, WRITTEN)
-        partition.rewrite([b"SET", key, value])
+        if told:
+            partition.place(key, value, WRITTEN)
+        else:
+            partition.put(key, value)
+        if partition.has_copies:
+            partition.rewrite([b"SET", key, value])
     return OK
 
 
@@ -146,19 +155,18 @@ def msetnx(space: Keyspace, argv: Argv) -> Reply:
 @key_command("APPEND", arity=3, flags=Flags.WRITE | Flags.DENYOOM | Flags.FAST, since="2.0.0")
 def append(partition: Partition, argv: Argv) -> Reply:
     """Add to the end of a string, and return its length."""
-    old = partition.string(argv[1])
+    old = partition.text(argv[1])
     if old is None:
         partition.put(argv[1], argv[2])
         return len(argv[2])
     _refuse_too_long(len(old) + len(argv[2]))
-    partition.keep(argv[1], old + argv[2])
-    return len(old) + len(argv[2])
+    return partition.overwrite(argv[1], len(old), argv[2])
 
 
 @key_command("STRLEN", arity=2, flags=Flags.READONLY | Flags.FAST, since="2.2.0")
 def strlen(partition: Partition, argv: Argv) -> Reply:
     """Return the length of a string; 0 for a key that does not exist."""
-    return len(partition.read_string(argv[1]) or b"")
+    return len(partition.read_text(argv[1]) or b"")
 
 
 @key_command("SUBSTR", arity=4, flags=Flags.READONLY, since="1.0.0")
@@ -166,12 +174,14 @@ def strlen(partition: Partition, argv: Argv) -> Reply:
 def getrange(partition: Partition, argv: Argv) -> Reply:
     """Return a part of a string, both ends included; negative positions count from the end."""
     start, end = integer(argv[2]), integer(argv[3])
-    text = partition.read_string(argv[1]) or b""
+    text = partition.read_text(argv[1]) or b""
     if end < start < 0:
         return b""
     first = start if start >= 0 else max(0, len(text) + start)
     last = end if end >= 0 else max(0, len(text) + end)
-    return text[first : last + 1] if first <= last else b""  # mypyc 2.4 fails on a slice that ends before it begins
+    return (
+        bytes(text[first : last + 1]) if first <= last else b""
+    )  # mypyc 2.4 fails on a slice that ends before it begins
 
 
 @key_command("SETRANGE", arity=4, flags=Flags.WRITE | Flags.DENYOOM, since="2.2.0")
@@ -180,13 +190,11 @@ def setrange(partition: Partition, argv: Argv) -> Reply:
     offset, piece = integer(argv[2]), argv[3]
     if offset < 0:
         raise CommandError("offset is out of range")
-    old = partition.string(argv[1]) or b""
+    old = partition.text(argv[1]) or b""
     if not piece:
         return len(old)
     _refuse_too_long(offset + len(piece))
-    new = old[:offset].ljust(offset, b"\0") + piece + old[offset + len(piece) :]
-    partition.keep(argv[1], new)
-    return len(new)
+    return partition.overwrite(argv[1], offset, piece)
 
 
 def _set_with(partition: Partition, key: bytes, value: bytes, options: Options) -> Reply:

@@ -16,6 +16,7 @@ from respcache.store.sets import Set
 from respcache.store.snapshot import form_of
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
+from respcache.store.texts import Readable, Text
 from respcache.store.values import Value
 
 WHOLE_BYTES: Final = 16 * 1024
@@ -38,9 +39,10 @@ def digest(value: Value, deadline_unix_ms: int | None, salt: int) -> int:
     return state
 
 
-def _parts(value: Value, salt: int) -> Iterator[bytes]:
-    if isinstance(value, bytes):
-        return iter((value,)) if len(value) <= WHOLE_BYTES else _slices(value, salt)
+def _parts(value: Value, salt: int) -> Iterator[Readable]:
+    if isinstance(value, bytes | Text):
+        text = value.body if isinstance(value, Text) else value
+        return iter((text,)) if len(text) <= WHOLE_BYTES else _slices(text, salt)
     words: list[bytes] = []
     left = WHOLE_BYTES
     for word in form_of(value).words(value):
@@ -51,7 +53,7 @@ def _parts(value: Value, salt: int) -> Iterator[bytes]:
     return iter((pack(words),))
 
 
-def _slices(value: bytes, salt: int) -> Iterator[bytes]:
+def _slices(value: Readable, salt: int) -> Iterator[Readable]:
     for at in _positions(len(value), SLICES, salt):
         yield value[at : at + SLICE_BYTES]
 

@@ -13,6 +13,7 @@ from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
+from respcache.store.texts import Readable, Text, overwritten, whole
 from respcache.store.values import Value
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ class Partition:
         found = self.values.get(key)
         if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
             return None
-        if type(found) is not bytes:
-            raise WrongType
-        return found
+        return found if type(found) is bytes else whole(found)
 
     def read(self, key: bytes) -> Value | None:
         """Look a key up for a command that only reads: hits and misses count."""
@@ -154,9 +153,35 @@ class Partition:
             ledger.misses += 1
             self.happened(MISSED, key)
             return None
-        if type(found) is not bytes:
-            raise WrongType
-        return found
+        return found if type(found) is bytes else whole(found)
+
+    def text(self, key: bytes) -> Readable | None:
+        """Like `string`, for a command that reads a part: a long string is given as what it is kept in."""
+        found = self.value(key)
+        if found is None or type(found) is bytes:
+            return found
+        return found.body if isinstance(found, Text) else whole(found)
+
+    def read_text(self, key: bytes) -> Readable | None:
+        """Like `text`, for a command that only reads: hits and misses count."""
+        found = self.read(key)
+        if found is None or type(found) is bytes:
+            return found
+        return found.body if isinstance(found, Text) else whole(found)
+
+    def overwrite(self, key: bytes, offset: int, piece: bytes) -> int:
+        """Write a piece over the string at key from a byte on, and return how long it is then; zero bytes fill a gap.
+
+        A deadline that the key has stays. Whoever calls has seen that it is a string, or that there is none.
+        """
+        found = self.values.get(key)
+        if isinstance(found, Text):
+            found.write(offset, piece)
+            self.changed = True
+            return len(found)
+        made = overwritten(found if type(found) is bytes else b"", offset, piece)
+        self.keep(key, made)
+        return len(made)
 
     def aggregate(self, key: bytes, kind: type[A]) -> A | None:
         """Give the value at key, which is to be of that kind. Raises WrongType if it is of another."""
@@ -308,6 +333,11 @@ class Partition:
         if self._copied:
             self._rewritten = True
             self._effects.append(argv)
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether anybody gets effects: else there is no need to write them."""
+        return len(self._copied) > 0
 
     @property
     def rewritten(self) -> bool:

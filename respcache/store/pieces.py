@@ -22,6 +22,7 @@ from respcache.store.snapshot import (
     read_deadline,
     write_deadline,
 )
+from respcache.store.texts import Readable, Text
 from respcache.store.values import STRING_MAX_BYTES, Value
 
 PIECE_BYTES: Final = 128 * 1024
@@ -50,7 +51,7 @@ class Cutter:
         self._words: Final = _entry_words(value, deadline_unix_ms)
         self._bytes_max: Final = bytes_max
         self._words_max: Final = words_max
-        self._word = b""
+        self._word: Readable = b""
         """The word that the last piece has begun."""
         self._at = 0
         """So much of it is out; at its end there is none."""
@@ -62,7 +63,7 @@ class Cutter:
         words: list[bytes] = []
         room, unfinished = self._bytes_max, 0
         if self._at < len(self._word):
-            words.append(self._word[self._at : self._at + room])
+            words.append(bytes(self._word[self._at : self._at + room]))
             self._at += len(words[0])
             room -= len(words[0])
             if self._at < len(self._word):
@@ -75,9 +76,9 @@ class Cutter:
                 break
             if len(word) > room:
                 self._word, self._at, unfinished = word, room, len(word)
-                words.append(word[:room])
+                words.append(bytes(word[:room]))
                 break
-            words.append(word)
+            words.append(bytes(word))
             room -= len(word)
         return pack_piece(unfinished, words), len(words)
 
@@ -171,7 +172,7 @@ class Assembly:
 def cut(value: Value, deadline_unix_ms: int | None) -> tuple[bytes, int] | Cutter:
     """Write an entry, and say how many words it has; give what cuts it where that is too much for one piece."""
     count = 1
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | Text):
         size = len(value)
     else:
         size = count = 0
@@ -185,7 +186,10 @@ def cut(value: Value, deadline_unix_ms: int | None) -> tuple[bytes, int] | Cutte
     return dump_entry(value, deadline_unix_ms), count
 
 
-def _entry_words(value: Value, deadline_unix_ms: int | None) -> Iterator[bytes]:
+def _entry_words(value: Value, deadline_unix_ms: int | None) -> Iterator[Readable]:
     form = form_of(value)
     yield write_deadline(deadline_unix_ms) + bytes((form.tag,))
-    yield from form.words(value)
+    if isinstance(value, Text):
+        yield value.body  # not all of it at once
+    else:
+        yield from form.words(value)

@@ -18,6 +18,7 @@ from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
+from respcache.store.texts import Text
 from respcache.store.values import STRING_MAX_BYTES, Value
 
 DEADLINE_BYTES: Final = 8
@@ -78,6 +79,8 @@ def read_deadline(blob: bytes) -> int | None:
 def _dump(value: Value, before: bytes) -> bytes:
     """Write a value behind something: a large string is copied once."""
     form = form_of(value)
+    if isinstance(value, Text):
+        return b"".join((before, bytes((form.tag,)), value.body))
     whole = value if isinstance(value, bytes) else pack(list(form.words(value)))
     return b"".join((before, bytes((form.tag,)), whole))
 
@@ -100,8 +103,8 @@ def _load(blob: bytes, at: int) -> Value:
     return value
 
 
-def _string_words(value: bytes) -> Iterator[bytes]:
-    yield value
+def _string_words(value: bytes | Text) -> Iterator[bytes]:
+    yield bytes(value.body) if isinstance(value, Text) else value
 
 
 def _load_string(written: bytes) -> bytes:
@@ -125,7 +128,7 @@ FORMS: Final = (
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 
-_BY_KIND: Final = {form.kind: form for form in FORMS}
+_BY_KIND: Final = {form.kind: form for form in FORMS} | {Text: FORMS[0]}
 _BY_TAG: Final = {form.tag: form for form in FORMS}
 
 

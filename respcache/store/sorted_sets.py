@@ -14,7 +14,7 @@ COMPACT_MEMBERS_MAX: Final = 128
 COMPACT_BYTES_MAX: Final = 64
 """Length of a member up to which it does so (`zset-max-listpack-value`)."""
 ENTRY_BYTES: Final = 18
-"""Of a double and a pointer in the ranking, which each member has besides its bytes and a float; and what is kept free."""
+"""Of a double and a pointer in the ranking, which each member has besides its bytes and a float; some is kept free."""
 RANKING_BYTES: Final = 700
 """Of the ranking besides."""
 _SCORE: Final = struct.Struct("!d")

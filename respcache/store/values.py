@@ -1,8 +1,8 @@
 """The kinds of value a key can hold, and what each is called.
 
-A string is plain bytes: the commonest value gets no wrapper. A new kind of value is a
-class of its own, derived from Aggregate, in a module that also dumps and loads it; one line in
-KINDS, and one in `store.snapshot.FORMS`.
+A string is plain bytes: the commonest value gets no wrapper, but for long ones that are changed in part (`texts`).
+A new kind of value is a class of its own, derived from Aggregate, in a module that also dumps and loads it; one
+line in KINDS, and one in `store.snapshot.FORMS`.
 """
 
 import sys
@@ -15,11 +15,13 @@ from respcache.store.lists import List
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
+from respcache.store.texts import Text
 
 Value: TypeAlias = bytes | Aggregate
 
 KINDS: Final[dict[type, bytes]] = {
     bytes: b"string",
+    Text: Text.kind,
     Hash: Hash.kind,
     List: List.kind,
     Set: Set.kind,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.commands.bits import combined, number, ones, overwritten, position, put_number
+from respcache.commands.bits import combined, number, ones, position, put_number
 
 RUNS = st.tuples(st.sampled_from((b"\0", b"\xff", b"\x10", b"\x80\x01")), st.sampled_from((1, 2, 3, 4_095, 8_190)))
 TEXTS = st.lists(RUNS, max_size=4).map(lambda runs: b"".join(piece * count for piece, count in runs))
@@ -48,14 +48,6 @@ def test_texts_are_combined_bit_by_bit(operation: Callable[[int, int], int], tex
     for other in others:
         first = operation(first, other)
     assert combined(operation, texts) == first.to_bytes(length, "big")
-
-
-@given(text=st.binary(max_size=20), offset=st.integers(0, 30), piece=st.binary(min_size=1, max_size=20))
-def test_a_piece_overwrites_what_was_there(text: bytes, offset: int, piece: bytes) -> None:
-    """All else stays, and zeros fill a gap."""
-    expected = bytearray(text.ljust(offset + len(piece), b"\0"))
-    expected[offset : offset + len(piece)] = piece
-    assert overwritten(text, offset, piece) == expected
 
 
 @given(text=st.binary(max_size=20), at=st.integers(0, 200), width=st.integers(1, 64), data=st.data())

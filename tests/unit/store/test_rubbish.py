@@ -8,9 +8,10 @@ from respcache.store import lists, sets, sorted_sets
 from respcache.store.hashes import Hash
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Partition
-from respcache.store.rubbish import HUGE, Rubbish
+from respcache.store.rubbish import HUGE, PAGE_BITS, Rubbish
 from respcache.store.stream_groups import Group
 from respcache.store.streams import Stream
+from respcache.store.texts import Text
 from respcache.store.values import Value
 
 COUNT = 5 * HUGE
@@ -44,6 +45,7 @@ def expire(partition: Partition) -> None:
 
 
 HUGE_VALUES: dict[str, Callable[[], Value]] = {
+    "text": lambda: Text(bytearray(COUNT << PAGE_BITS)),
     "list": lambda: lists.of(WORDS),
     "set": lambda: sets.of(WORDS),
     "hash": a_hash,
