@@ -68,10 +68,10 @@ def _weighed(row: Command, argv: Argv, partition: Partition) -> Reply:
     try:
         return row.on_key(partition, argv)
     finally:
-        _note_write(partition, argv, key, before, size)
+        _note_write(partition, argv, key, before, size, uses=row.uses)
 
 
-def _note_write(partition: Partition, argv: Argv, key: bytes, before: Value | None, size: int) -> None:
+def _note_write(partition: Partition, argv: Argv, key: bytes, before: Value | None, size: int, *, uses: bool) -> None:
     """Note what became of the value that a key held, of such a size: in constant time, so roughly for aggregates."""
     after = partition.values.get(key)
     if after is not before:
@@ -92,7 +92,7 @@ def _note_write(partition: Partition, argv: Argv, key: bytes, before: Value | No
             partition.gain(each * more + sum([len(argument) for argument in argv[2:]]), 0)
         else:
             partition.gain(more * (weight(after) // len(after)), 0)
-    if after is not None:
+    if after is not None and uses:
         partition.ledger.usage.mark(partition, key, new=before is None)
 
 
@@ -112,7 +112,7 @@ def act(row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...
         raise
     for partition, key, value, size in held:
         if row.writes:
-            _note_write(partition, [], key, value, size)
+            _note_write(partition, [], key, value, size, uses=True)
         elif key in partition.values:
             partition.ledger.usage.mark(partition, key, new=False)
     return reply, _collect(keyspace.store, row, argv, partitions)

@@ -16,6 +16,7 @@ from respcache.errors import ConfigError
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 NotNegative = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Size = Annotated[int, Meta(ge=0, le=2**62 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 Interval = Annotated[float, Meta(ge=0.001, le=10**6)]
 BufferBytes = Annotated[int, Meta(ge=1024 * 1024, le=2**63 - 1)]
@@ -114,6 +115,18 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """How slowly the count of uses grows that lfu goes by; with 10 a million uses are the most that it can tell."""
     lfu_decay_time_min: NotNegative = 1
     """Minutes without use that take one from that count; 0 for none."""
+    hash_max_listpack_entries: Size = 512
+    """Fields up to which a hash is kept as it came, and OBJECT ENCODING says listpack."""
+    hash_max_listpack_value_bytes: Size = 64
+    """Length of field and value up to which it is."""
+    list_max_listpack_size: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = -2
+    """Elements of a node of a list as DUMP writes it; -1 to -5: its size, from 4 to 64 KB."""
+    set_max_intset_entries: Size = 512
+    """Members up to which a set of integers is kept in order, as an intset."""
+    zset_max_listpack_entries: Size = 128
+    """Members up to which OBJECT ENCODING of a sorted set says listpack."""
+    zset_max_listpack_value_bytes: Size = 64
+    """Length of a member up to which it does."""
     hll_sparse_max_bytes: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 3000
     """The longest HyperLogLog in the sparse form, whose changes take time with its length; beyond it the dense one of
     12 KB is used."""

@@ -61,7 +61,18 @@ class Memory:
     def configure(self, server: ServerConfig) -> None:
         """Take up settings."""
         ledger, usage = self._ledger, self._ledger.usage
-        ledger.limits.hll_sparse_max_bytes = server.hll_sparse_max_bytes
+        limits = ledger.limits
+        limits.hash_entries, limits.hash_value_bytes = (
+            server.hash_max_listpack_entries,
+            server.hash_max_listpack_value_bytes,
+        )
+        limits.set_integers = server.set_max_intset_entries
+        limits.zset_entries, limits.zset_value_bytes = (
+            server.zset_max_listpack_entries,
+            server.zset_max_listpack_value_bytes,
+        )
+        limits.list_size = server.list_max_listpack_size
+        limits.hll_sparse_max_bytes = server.hll_sparse_max_bytes
         policy = POLICIES[server.maxmemory_policy]
         usage.log_factor, usage.decay_minutes = server.lfu_log_factor, server.lfu_decay_time_min
         if usage.follow(Tracking.NOTHING if policy is None else policy.tracking, int(time() * 1000)):

@@ -18,10 +18,13 @@ CHANGEABLE: Final = frozenset(
     {
         "client-output-buffer-limit",
         "client-query-buffer-limit",
+        "hash-max-listpack-entries",
+        "hash-max-listpack-value",
         "hll-sparse-max-bytes",
         "hz",
         "lfu-decay-time",
         "lfu-log-factor",
+        "list-max-listpack-size",
         "lua-scripts-max",
         "lua-time-limit",
         "maxclients",
@@ -33,11 +36,14 @@ CHANGEABLE: Final = frozenset(
         "pubsub-memory-max",
         "pubsub-output-buffer-limit",
         "requirepass",
+        "set-max-intset-entries",
         "slowlog-log-slower-than",
         "slowlog-max-len",
         "tcp-keepalive",
         "timeout",
         "tracking-table-max-keys",
+        "zset-max-listpack-entries",
+        "zset-max-listpack-value",
     }
 )
 """Options that a running node can take up; the others shape it when it starts."""
@@ -68,6 +74,15 @@ FACTS: Final = {
     "tls-port": "0",
     "unixsocket": "",
 }
+
+ALIASES: Final = {
+    "hash-max-ziplist-entries": "hash-max-listpack-entries",
+    "hash-max-ziplist-value": "hash-max-listpack-value",
+    "list-max-ziplist-size": "list-max-listpack-size",
+    "zset-max-ziplist-entries": "zset-max-listpack-entries",
+    "zset-max-ziplist-value": "zset-max-listpack-value",
+}
+"""Names that settings had in earlier versions of Redis, and still have besides."""
 
 UNSHOWN: Final = frozenset({"keys"})
 """Fields that not even CONFIG GET shows: whoever may read settings need not be able to become a node."""
@@ -115,13 +130,13 @@ class LiveSettings:
 
     def names(self) -> Sequence[str]:
         """List all names, ascending."""
-        return sorted(BY_NAME.keys() | FACTS.keys())
+        return sorted(BY_NAME.keys() | FACTS.keys() | ALIASES.keys())
 
     def get(self, name: str) -> str:
         """Give a setting as text. Raises KeyError for a name that `names` does not list."""
         if name in FACTS:
             return FACTS[name]
-        text = self._text(name)
+        text = self._text(ALIASES.get(name, name))
         if name != OUTPUT_LIMIT:
             return text
         return f"normal {text} 0 0 slave {text} 0 0 pubsub {self._text(PUBSUB_OUTPUT_LIMIT)} 0 0"
@@ -136,11 +151,11 @@ class LiveSettings:
     def set(self, changes: dict[str, str]) -> None:
         """Change settings together, or none. Raises Refused or UnknownSetting."""
         for name in changes:
-            if name not in BY_NAME and name not in FACTS:
+            if name not in BY_NAME and name not in FACTS and name not in ALIASES:
                 raise UnknownSetting(name)
         fields: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
         for name, text in changes.items():
-            if name not in CHANGEABLE:
+            if ALIASES.get(name, name) not in CHANGEABLE:
                 if text != self.get(name):
                     raise Refused(name, "can't set immutable config")
                 continue
@@ -159,7 +174,7 @@ class LiveSettings:
 def _values(name: str, text: str) -> list[tuple[Option, object]]:
     """Read what a change sets: the option itself, or the limits of several classes of clients. Raises Refused."""
     try:
-        texts = _hard_limits(text) if name == OUTPUT_LIMIT else {name: text}
+        texts = _hard_limits(text) if name == OUTPUT_LIMIT else {ALIASES.get(name, name): text}
         return [(BY_NAME[option], BY_NAME[option].parse(value)) for option, value in texts.items()]
     except ConfigError as problem:
         raise Refused(name, problem) from None

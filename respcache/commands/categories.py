@@ -12,6 +12,7 @@ GROUPS: Final = {
     "clients": "connection",
     "cluster": "cluster",
     "connection": "connection",
+    "dumps": "generic",
     "expiry": "generic",
     "geo": "geo",
     "hashes": "hash",

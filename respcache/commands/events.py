@@ -64,6 +64,7 @@ RENAMED_FROM: Final = Event(events.GENERIC, b"rename_from")
 RENAMED_TO: Final = Event(events.GENERIC, b"rename_to")
 MOVED_FROM: Final = Event(events.GENERIC, b"move_from")
 MOVED_TO: Final = Event(events.GENERIC, b"move_to")
+RESTORED: Final = Event(events.GENERIC, b"restore")
 COPIED_TO: Final = Event(events.GENERIC, b"copy_to")
 COUNTED: Final = Event(events.STRING, b"pfadd")
 SORT_STORED: Final = Event(events.LIST, b"sortstore")
@@ -137,6 +138,10 @@ def _expire(change: Change) -> tuple[Event, ...]:
     return (EXPIRE,) if change.stays else ()
 
 
+def _restore(change: Change) -> tuple[Event, ...]:
+    return (RESTORED,) if change.stays else ()
+
+
 def _none(_change: Change) -> tuple[Event, ...]:
     return ()
 
@@ -172,6 +177,7 @@ SPECIAL: Final[dict[str, Callable[[Change], tuple[Event, ...]]]] = {
     "PEXPIREAT": _expire,
     "PFDEBUG": _none,
     "PSETEX": _set,
+    "RESTORE": _restore,
     "SET": _set,
     "SETEX": _set,
     "XACK": _none,

@@ -284,7 +284,7 @@ def _store(space: Keyspace, target: bytes, found: list[Found], query: Query, eve
     if found:
         distances = query.stores_distance
         scored = [(each.distance_m / query.unit_m if distances else each.score, each.member) for each in found]
-        partition.place(target, of(sorted(scored)), event)
+        partition.place(target, of(sorted(scored), space.ledger.limits), event)
     else:
         partition.place(target, None, event)
     return len(found)

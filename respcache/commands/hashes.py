@@ -32,7 +32,7 @@ def hsetnx(partition: Partition, argv: Argv) -> Reply:
     found = partition.aggregate(argv[1], Hash)
     if found is not None and found.get(argv[2]) is not None:
         return 0
-    _made(partition, argv[1], found).set(argv[2], argv[3])
+    _made(partition, argv[1], found).set(argv[2], argv[3], partition.ledger.limits)
     partition.changed = True
     return 1
 
@@ -117,7 +117,7 @@ def hincrby(partition: Partition, argv: Argv) -> Reply:
         raise CommandError("hash value is not an integer") from None
     if not INT64_MIN <= total <= INT64_MAX:
         raise CommandError("increment or decrement would overflow")
-    _made(partition, argv[1], found).set(argv[2], b"%d" % total)
+    _made(partition, argv[1], found).set(argv[2], b"%d" % total, partition.ledger.limits)
     partition.changed = True
     return total
 
@@ -138,7 +138,7 @@ def hincrbyfloat(partition: Partition, argv: Argv) -> Reply:
     if total is None:
         raise CommandError("increment would produce NaN or Infinity")
     text = longdouble.text(total)
-    _made(partition, argv[1], found).set(argv[2], text)
+    _made(partition, argv[1], found).set(argv[2], text, partition.ledger.limits)
     partition.changed = True
     partition.rewrite([b"HSET", argv[1], argv[2], text])
     return text
@@ -195,9 +195,10 @@ def _set(partition: Partition, argv: Argv, command: str) -> int:
         raise WrongArity(command)
     found = _made(partition, argv[1], partition.aggregate(argv[1], Hash))
     partition.changed = True
+    limits = partition.ledger.limits
     if len(argv) == 4:
-        return int(found.set(argv[2], argv[3]))
-    return sum([found.set(argv[place], argv[place + 1]) for place in range(2, len(argv), 2)])
+        return int(found.set(argv[2], argv[3], limits))
+    return sum([found.set(argv[place], argv[place + 1], limits) for place in range(2, len(argv), 2)])
 
 
 def _made(partition: Partition, key: bytes, found: Hash | None) -> Hash:

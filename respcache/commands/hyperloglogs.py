@@ -18,7 +18,8 @@ from respcache.store.copies import entry_effect
 from respcache.store.events import MADE
 from respcache.store.hyperloglog import BLANK, EMPTY, Planes
 from respcache.store.keyspace import Keyspace
-from respcache.store.ledger import HLL_SPARSE_MAX_BYTES, UNLIMITED
+from respcache.store.ledger import UNLIMITED
+from respcache.store.limits import HLL_SPARSE_MAX_BYTES
 from respcache.store.partition import Argv, Partition
 
 _FORMS: Final = {hyperloglog.DENSE: Status(b"dense"), hyperloglog.SPARSE: Status(b"sparse")}

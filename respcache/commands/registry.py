@@ -292,11 +292,12 @@ ABOUT_KEYS: Final = frozenset(
         "OBJECT|REFCOUNT",
         "PEXPIRETIME",
         "PTTL",
+        "RESTORE",
         "TTL",
         "TYPE",
     }
 )
-"""Commands that use no key: as in Redis they leave no trace of themselves."""
+"""Commands that use no key: as in Redis they leave no trace of themselves. RESTORE says itself how a key is used."""
 BY_DIGEST: Final = frozenset({"EVALSHA", "EVALSHA_RO"})
 """Commands that run a script which they do not contain."""
 TABLE: Final[dict[bytes, Command]] = {}

@@ -17,6 +17,7 @@ from respcache.errors import OutOfRange, SyntaxRefused
 from respcache.reply import Members, Reply
 from respcache.store.events import DELETED, MADE, Event
 from respcache.store.keyspace import Keyspace
+from respcache.store.limits import Limits
 from respcache.store.partition import Argv, Partition
 from respcache.store.sets import Set, of
 
@@ -34,7 +35,8 @@ def sadd(partition: Partition, argv: Argv) -> Reply:
     if found is None:
         found = Set()
         partition.put(argv[1], found)
-    added = int(found.add(argv[2])) if len(argv) == 3 else sum([found.add(member) for member in argv[2:]])
+    limits = partition.ledger.limits
+    added = int(found.add(argv[2], limits)) if len(argv) == 3 else sum([found.add(one, limits) for one in argv[2:]])
     if added:
         partition.changed = True
     return added
@@ -168,7 +170,7 @@ def smove(space: Keyspace, argv: Argv) -> Reply:
         other = Set()
         space.at(target).happened(MADE, target)
         space.at(target).put(target, other)
-    if other.add(member):
+    if other.add(member, space.ledger.limits):
         space.at(target).touched(target, other)
         space.at(target).rewrite([b"SADD", target, member])
         space.at(target).happened(ADDED, target)
@@ -178,19 +180,19 @@ def smove(space: Keyspace, argv: Argv) -> Reply:
 @keys_command("SINTER", arity=-2, flags=Flags.READONLY, since="1.0.0", keys=ALL)
 def sinter(space: Keyspace, argv: Argv) -> Reply:
     """Return the members that all of the sets have."""
-    return Members(_intersection(_read(space, argv[1:])).members())
+    return Members(_intersection(_read(space, argv[1:]), space.ledger.limits).members())
 
 
 @keys_command("SUNION", arity=-2, flags=Flags.READONLY, since="1.0.0", keys=ALL)
 def sunion(space: Keyspace, argv: Argv) -> Reply:
     """Return the members that any of the sets has."""
-    return Members(_union(_read(space, argv[1:])).members())
+    return Members(_union(_read(space, argv[1:]), space.ledger.limits).members())
 
 
 @keys_command("SDIFF", arity=-2, flags=Flags.READONLY, since="1.0.0", keys=ALL)
 def sdiff(space: Keyspace, argv: Argv) -> Reply:
     """Return the members of the first set that none of the others has."""
-    return Members(_difference(_read(space, argv[1:])).members())
+    return Members(_difference(_read(space, argv[1:]), space.ledger.limits).members())
 
 
 @keys_command("SINTERCARD", arity=-3, flags=Flags.READONLY | Flags.MOVABLEKEYS, since="7.0.0", keys=COUNTED)
@@ -203,7 +205,7 @@ def sintercard(space: Keyspace, argv: Argv) -> Reply:
         if option(argument) != b"LIMIT" or operand is None:
             raise SyntaxRefused
         limit = bounded(operand, least=0, refusal="LIMIT can't be negative")
-    return len(_intersection(_read(space, keys), limit))
+    return len(_intersection(_read(space, keys), space.ledger.limits, limit))
 
 
 @keys_command("SINTERSTORE", arity=-3, flags=_WRITES, since="1.0.0", keys=ALL)
@@ -224,9 +226,9 @@ def sdiffstore(space: Keyspace, argv: Argv) -> Reply:
     return _store(space, argv, _difference, SET_DIFFERENCE_STORED)
 
 
-def _store(space: Keyspace, argv: Argv, combined: Callable[[list[Set]], Set], event: Event) -> int:
+def _store(space: Keyspace, argv: Argv, combined: Callable[[list[Set], Limits], Set], event: Event) -> int:
     target = argv[1]
-    result = combined(_read(space, argv[2:]))
+    result = combined(_read(space, argv[2:]), space.ledger.limits)
     space.at(target).place(target, result if len(result) else None, event)
     return len(result)
 
@@ -235,22 +237,22 @@ def _read(space: Keyspace, keys: Argv) -> list[Set]:
     return [space.at(key).read_aggregate(key, Set) or NONE for key in keys]
 
 
-def _intersection(sets: list[Set], limit: int = 0) -> Set:
+def _intersection(sets: list[Set], limits: Limits, limit: int = 0) -> Set:
     """Give what all have in common, or the first `limit` of it."""
     first, *others = sorted(sets, key=len)
     common = Set()
     for member in first.members():
         if all(member in other for other in others):
-            common.add(member)
+            common.add(member, limits)
             if len(common) == limit:
                 break
     return common
 
 
-def _union(sets: list[Set]) -> Set:
-    return of(member for found in sets for member in found.members())
+def _union(sets: list[Set], limits: Limits) -> Set:
+    return of((member for found in sets for member in found.members()), limits)
 
 
-def _difference(sets: list[Set]) -> Set:
+def _difference(sets: list[Set], limits: Limits) -> Set:
     first, *others = sets
-    return of(member for member in first.members() if not any(member in other for other in others))
+    return of((member for member in first.members() if not any(member in other for other in others)), limits)

@@ -190,5 +190,5 @@ def _shown(scored: Scored, inputs: Inputs) -> Reply:
 
 
 def _store(space: Keyspace, target: bytes, scored: Scored, event: Event) -> int:
-    space.at(target).place(target, of(_ordered(scored)) if scored else None, event)
+    space.at(target).place(target, of(_ordered(scored), space.ledger.limits) if scored else None, event)
     return len(scored)

@@ -77,7 +77,7 @@ def zrangestore(space: Keyspace, argv: Argv) -> Reply:
     source, target = argv[2], argv[1]
     found = space.at(source).read_aggregate(source, SortedSet)
     entries = [] if found is None else _entries(found, wanted, query)
-    space.at(target).place(target, of(entries) if entries else None, RANGE_STORED)
+    space.at(target).place(target, of(entries, space.ledger.limits) if entries else None, RANGE_STORED)
     return len(entries)
 
 

@@ -50,7 +50,7 @@ def zadd(partition: Partition, argv: Argv) -> Reply:
         old = made.score(member)
         if (options and not _allowed(options, old, score)) or old == score:
             continue
-        made.set(member, score)
+        made.set(member, score, partition.ledger.limits)
         added, updated = (added + 1, updated) if old is None else (added, updated + 1)
     if added or updated:
         partition.changed = True
@@ -244,7 +244,7 @@ def _increase(partition: Partition, key: bytes, member: bytes, by: float, option
     if not _allowed(options, old, total):
         return None
     if total != old:
-        (found or _made(partition, key)).set(member, total)
+        (found or _made(partition, key)).set(member, total, partition.ledger.limits)
         partition.changed = True
     return total
 

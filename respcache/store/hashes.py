@@ -1,15 +1,11 @@
 """The hash: fields with a value each under one key."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from respcache.store.aggregate import Aggregate
+from respcache.store.limits import DEFAULT, Limits
 from respcache.store.table import Table
-
-COMPACT_FIELDS_MAX: Final = 128
-"""Fields up to which Redis keeps a hash as a listpack (`hash-max-listpack-entries`)."""
-COMPACT_BYTES_MAX: Final = 64
-"""Length of field and value up to which it does so (`hash-max-listpack-value`)."""
 
 
 class Hash(Aggregate):
@@ -29,12 +25,14 @@ class Hash(Aggregate):
         """Give the value of a field, None if there is no such field."""
         return self.table.get(field)
 
-    def set(self, field: bytes, value: bytes) -> bool:
+    def set(self, field: bytes, value: bytes, limits: Limits = DEFAULT) -> bool:
         """Set a field; whether it is new."""
         table = self.table
         new = table.set(field, value)
         if table.compact and (
-            len(table.names) > COMPACT_FIELDS_MAX or len(field) > COMPACT_BYTES_MAX or len(value) > COMPACT_BYTES_MAX
+            len(table.names) > limits.hash_entries
+            or len(field) > limits.hash_value_bytes
+            or len(value) > limits.hash_value_bytes
         ):
             table.compact = False
         return new

@@ -4,25 +4,12 @@ import random
 from typing import Final
 
 from respcache.store.events import Journal
+from respcache.store.limits import Limits
 from respcache.store.rubbish import Rubbish
 from respcache.store.usage import Usage
 
 UNLIMITED: Final = 2**62 - 1
 """More bytes than there are; one more, and compiled code would compare objects instead of machine words."""
-
-
-HLL_SPARSE_MAX_BYTES: Final = 3000
-"""The longest sparse HyperLogLog, unless configured otherwise."""
-
-
-class Limits:
-    """Sizes from which on values take another form. One per node, for its scratch store too."""
-
-    __slots__ = ("hll_sparse_max_bytes",)
-
-    def __init__(self) -> None:
-        self.hll_sparse_max_bytes = HLL_SPARSE_MAX_BYTES
-        """A HyperLogLog that is changed so that it would be longer becomes dense."""
 
 
 class Ledger:
@@ -68,6 +55,7 @@ class Ledger:
         self.rubbish: Final = Rubbish()
         """What is gone, and has yet to be freed."""
         self.limits: Final = limits or Limits()
+        """Sizes from which on values take another form."""
         self.weighing = False
         """Whether commands on keys have to note what they use and what that weighs."""
         self.journal: Final = Journal()

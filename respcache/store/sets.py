@@ -1,14 +1,12 @@
 """The set: distinct members under one key."""
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from respcache.store.aggregate import Aggregate
 from respcache.store.digits import is_int64
+from respcache.store.limits import DEFAULT, Limits
 from respcache.store.table import Table
-
-INTEGERS_MAX: Final = 512
-"""Members up to which Redis keeps a set of integers as an intset (`set-max-intset-entries`)."""
 
 
 class Set(Aggregate):
@@ -28,12 +26,12 @@ class Set(Aggregate):
     def __contains__(self, member: bytes) -> bool:
         return member in self.table.positions
 
-    def add(self, member: bytes) -> bool:
+    def add(self, member: bytes, limits: Limits = DEFAULT) -> bool:
         """Take a member in; False if it is there already."""
         table = self.table
         if not table.set(member, None):
             return False
-        if table.compact and (len(table.names) > INTEGERS_MAX or not is_int64(member)):
+        if table.compact and (len(table.names) > limits.set_integers or not is_int64(member)):
             table.compact = False
         return True
 
@@ -65,11 +63,11 @@ class Set(Aggregate):
         return self.table.waste(count)
 
 
-def of(members: Iterable[bytes]) -> Set:
+def of(members: Iterable[bytes], limits: Limits = DEFAULT) -> Set:
     """Make a set."""
     made = Set()
     for member in members:
-        made.add(member)
+        made.add(member, limits)
     return made
 
 
@@ -88,5 +86,7 @@ def begin(compact: bytes) -> Set:
 
 def extend(value: Set, some: list[bytes]) -> None:
     """Go on with some of its members."""
+    table = value.table
     for member in some:
-        value.add(member)
+        if table.set(member, None) and table.compact and not is_int64(member):
+            table.compact = False

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from respcache.store.aggregate import Aggregate
+from respcache.store.limits import DEFAULT, Limits
 from respcache.store.packing import NotASnapshot
 from respcache.store.ranking import Entry, Ranking
 from respcache.store.table import Table
 
-COMPACT_MEMBERS_MAX: Final = 128
-"""Members up to which Redis keeps a sorted set as a listpack (`zset-max-listpack-entries`)."""
-COMPACT_BYTES_MAX: Final = 64
-"""Length of a member up to which it does so (`zset-max-listpack-value`)."""
 ENTRY_BYTES: Final = 18
 """Of a double and a pointer in the ranking, which each member has besides its bytes and a float; some is kept free."""
 RANKING_BYTES: Final = 700
@@ -38,14 +35,14 @@ class SortedSet(Aggregate):
         """Give the score of a member, None if there is no such member."""
         return self.table.get(member)
 
-    def set(self, member: bytes, score: float) -> bool:
+    def set(self, member: bytes, score: float, limits: Limits = DEFAULT) -> bool:
         """Give a member a score; whether the member is new."""
         table = self.table
         old = table.get(member)
         if (
             old is None
             and table.compact
-            and (len(table.names) == COMPACT_MEMBERS_MAX or len(member) > COMPACT_BYTES_MAX)
+            and (len(table.names) >= limits.zset_entries or len(member) > limits.zset_value_bytes)
         ):
             table.compact = False
         if table.compact:
@@ -95,14 +92,14 @@ class SortedSet(Aggregate):
         return self.table.waste(count)
 
 
-def of(entries: Iterable[Entry]) -> SortedSet:
+def of(entries: Iterable[Entry], limits: Limits = DEFAULT) -> SortedSet:
     """Make a sorted set, small again if it is; a later score of a member is the one that counts."""
     made = SortedSet()
     for score, member in entries:
         made.table.set(member, score)
     table = made.table
-    table.compact = len(table.names) <= COMPACT_MEMBERS_MAX and all(
-        len(member) <= COMPACT_BYTES_MAX for member in table.names
+    table.compact = len(table.names) <= limits.zset_entries and all(
+        len(member) <= limits.zset_value_bytes for member in table.names
     )
     if table.compact:
         table.values = [score + 0.0 for score in table.values]

@@ -76,6 +76,15 @@ class Usage:
             count = NEW_COUNT if new else self._used_again(self.frequency(partition, key))
             partition.marks[key] = self._counts[count]
 
+    def restore(self, partition: "Partition", key: bytes, *, idle_ms: int, count: int, now_unix_ms: int) -> None:
+        """Note how a key was used elsewhere: for how long not, or how often; below 0 is not known, and new."""
+        if self.tracking is Tracking.RECENCY and idle_ms >= 0:
+            partition.marks[key] = max(0, now_unix_ms - idle_ms) // TICK_MS
+        elif self.tracking is Tracking.FREQUENCY and count >= 0:
+            partition.marks[key] = self._counts[count]
+        else:
+            self.mark(partition, key, new=True)
+
     def idle_ms(self, partition: "Partition", key: bytes, now_unix_ms: int) -> int:
         """Tell for how long a key was not used; 0 if that is not recorded."""
         if self.tracking is not Tracking.RECENCY:

@@ -29,10 +29,17 @@ def why_not() -> str | None:
 @contextmanager
 def redis_server() -> Iterator[int]:
     """Run a redis-server that keeps nothing; give its port."""
+    with running("redis-server") as port:
+        yield port
+
+
+@contextmanager
+def running(program: str, *settings: str) -> Iterator[int]:
+    """Run a server of that program, which keeps nothing; give its port."""
     (port,) = free_ports(1)
     # Time runs out for who waits as often as its clock ticks: 500 times a second.
-    arguments = ["--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no", "--hz", "500"]
-    process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
+    arguments = ["--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no", "--hz", "500", *settings]
+    process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
     try:
         _wait_until_listening(process, port)
         yield port

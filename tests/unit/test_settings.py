@@ -4,7 +4,7 @@ import pytest
 
 from respcache.config import ClusterConfig, Config
 from respcache.options import BY_NAME
-from respcache.settings import CHANGEABLE, FACTS, HIDDEN, LiveSettings, Refused, UnknownSetting
+from respcache.settings import ALIASES, CHANGEABLE, FACTS, HIDDEN, LiveSettings, Refused, UnknownSetting
 
 
 def live() -> tuple[LiveSettings, list[Config]]:
@@ -16,7 +16,7 @@ def live() -> tuple[LiveSettings, list[Config]]:
 def test_every_name_has_a_text() -> None:
     """Options and facts, each name once."""
     settings, _ = live()
-    assert list(settings.names()) == sorted({*BY_NAME, *FACTS})
+    assert list(settings.names()) == sorted({*BY_NAME, *FACTS, *ALIASES})
     assert all(isinstance(settings.get(name), str) for name in settings.names())
     assert not BY_NAME.keys() & FACTS.keys()
 

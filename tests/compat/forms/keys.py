@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from compat.forms.payloads import PAYLOADS
 from compat.forms.words import (
     DATABASES,
     PATTERNS,
@@ -41,6 +42,9 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = {
     b"PTTL": (key,),
     b"EXPIRETIME": (key,),
     b"PEXPIRETIME": (key,),
+    b"DUMP": (key,),
+    b"RESTORE": (key, a_lifetime(1), one_of(PAYLOADS), maybe(b"REPLACE"), options(b"ABSTTL", b"NX", likely=0.1),
+                 maybe(b"IDLETIME", integer), maybe(b"FREQ", integer)),
     b"OBJECT": (one_of((b"ENCODING", b"REFCOUNT", b"FREQ", b"IDLETIME", b"encoding", b"JUNK")), key),
     b"DBSIZE": (),
     b"SELECT": (one_of((b"0", b"0", b"0", b"1", b"2")),),

@@ -2,13 +2,14 @@
 
 import pytest
 
-from respcache.store.hashes import COMPACT_BYTES_MAX, COMPACT_FIELDS_MAX, Hash
+from respcache.store.hashes import Hash
+from respcache.store.limits import DEFAULT
 
 
 def test_a_hash_of_many_fields_is_a_table_for_good() -> None:
     """As in Redis it does not become small again."""
     found = Hash()
-    for number in range(COMPACT_FIELDS_MAX):
+    for number in range(DEFAULT.hash_entries):
         found.set(b"%d" % number, b"")
     assert found.encoding() == b"listpack"
     found.set(b"one more", b"")
@@ -16,11 +17,11 @@ def test_a_hash_of_many_fields_is_a_table_for_good() -> None:
     assert found.encoding() == b"hashtable"
 
 
-@pytest.mark.parametrize(("field", "value"), [(COMPACT_BYTES_MAX + 1, 0), (0, COMPACT_BYTES_MAX + 1)])
+@pytest.mark.parametrize(("field", "value"), [(DEFAULT.hash_value_bytes + 1, 0), (0, DEFAULT.hash_value_bytes + 1)])
 def test_one_long_word_makes_a_table(field: int, value: int) -> None:
     """In a field or in a value."""
     found = Hash()
-    found.set(b"x" * COMPACT_BYTES_MAX, b"x" * COMPACT_BYTES_MAX)
+    found.set(b"x" * DEFAULT.hash_value_bytes, b"x" * DEFAULT.hash_value_bytes)
     assert found.encoding() == b"listpack"
     found.set(b"x" * field, b"x" * value)
     assert found.encoding() == b"hashtable"

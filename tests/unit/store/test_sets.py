@@ -1,6 +1,7 @@
 """Sets: when they stop being small integers, and what a copy is."""
 
-from respcache.store.sets import INTEGERS_MAX, Set, of
+from respcache.store.limits import DEFAULT
+from respcache.store.sets import Set, of
 
 
 def test_few_integers_are_in_ascending_order() -> None:
@@ -11,10 +12,10 @@ def test_few_integers_are_in_ascending_order() -> None:
 
 def test_a_set_of_many_integers_is_a_table_for_good() -> None:
     """As in Redis it does not become an intset again."""
-    found = of(b"%d" % number for number in range(INTEGERS_MAX))
+    found = of(b"%d" % number for number in range(DEFAULT.set_integers))
     assert found.encoding() == b"intset"
-    found.add(b"%d" % INTEGERS_MAX)
-    found.remove(b"%d" % INTEGERS_MAX)
+    found.add(b"%d" % DEFAULT.set_integers)
+    found.remove(b"%d" % DEFAULT.set_integers)
     assert found.encoding() == b"hashtable"
 
 

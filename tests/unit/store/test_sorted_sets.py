@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.store.sorted_sets import COMPACT_BYTES_MAX, COMPACT_MEMBERS_MAX, SortedSet, of
+from respcache.store.limits import DEFAULT
+from respcache.store.sorted_sets import SortedSet, of
 
 CHANGES = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.none() | st.sampled_from([0.0, -1.0, 2.5])))
 
@@ -27,12 +28,12 @@ def test_scores_and_ranks_are_those_of_a_dict(changes: list[tuple[bytes, float |
 
 def test_many_or_long_members_make_a_skiplist_for_good() -> None:
     """As in Redis; one that is stored anew is small again."""
-    found = of((float(number), b"%d" % number) for number in range(COMPACT_MEMBERS_MAX))
+    found = of((float(number), b"%d" % number) for number in range(DEFAULT.zset_entries))
     assert found.encoding() == b"listpack"
     found.set(b"one more", 0.0)
     found.remove(b"one more")
     assert found.encoding() == b"skiplist"
-    assert of([(1.0, b"x" * (COMPACT_BYTES_MAX + 1))]).encoding() == b"skiplist"
+    assert of([(1.0, b"x" * (DEFAULT.zset_value_bytes + 1))]).encoding() == b"skiplist"
     assert of(found.ranking.slice(0, 5)).encoding() == b"listpack"
 
 

@@ -1,0 +1,1 @@
+"""Values in the format in which Redis writes them to disk, DUMP gives them and RESTORE takes them. Pure."""
