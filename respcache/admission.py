@@ -5,6 +5,7 @@ Only sessions that say so (`Session.restricted`) are looked at here, one command
 
 from typing import Final
 
+from respcache.commands.cluster import is_local
 from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session, Silence
 from respcache.commands.transactions import ExecAborted
@@ -71,6 +72,17 @@ def check_restrictions(session: Session, row: Command) -> None:
         raise WatchesOnly
     if session.listens_only and row.name not in LISTENERS_COMMANDS:
         raise ListensOnly(row.name)
+
+
+def check_protected(session: Session) -> None:
+    """Refuse DEBUG to whom `enable-debug-command` does not let. Raises CommandError."""
+    allowed = session.host.config.server.enable_debug_command
+    if allowed == "no" or (allowed == "local" and not is_local(session.address)):
+        raise CommandError(
+            'DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a '
+            "local connection, otherwise you need to set this option in the configuration file, and then restart the "
+            "server."
+        )
 
 
 def check_memory(session: Session, row: Command) -> None:

@@ -69,6 +69,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Refuse clients from other machines while there is no password."""
     maxclients: Positive = 10_000
     """Connections open at once; one more is refused with an error."""
+    enable_debug_command: Literal["no", "local", "yes"] = "no"
+    """Who may use DEBUG, which can hold the node up: nobody, clients on this machine, all clients."""
     enable_keys_command: Literal["no", "local", "yes"] = "local"
     """Who may change the keys of the cluster with CLUSTER KEYS: nobody, clients on this machine, all clients."""
     timeout_s: NotNegative = 0

@@ -12,7 +12,16 @@ from time import perf_counter_ns, time
 from typing import Final, Protocol, TypeAlias
 
 from respcache.acting import act, noted, on_key
-from respcache.admission import check_memory, check_restrictions, muted, queue, rejected, show, show_behind
+from respcache.admission import (
+    check_memory,
+    check_protected,
+    check_restrictions,
+    muted,
+    queue,
+    rejected,
+    show,
+    show_behind,
+)
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE, Command, Flags, lookup
 from respcache.commands.session import Session, Silence
@@ -239,10 +248,8 @@ class Executor:
         """Whether it got as far as its handler; whether that is put off."""
         try:
             row = resolve(argv)
+            self._check_client(session, row)
             if session.restricted:
-                check_restrictions(session, row)
-                if self._ledger.full:
-                    check_memory(session, row)
                 if session.host.pause.holds(session, row):
                     queued = True
                     return session.host.pause.postpone(session, argv)
@@ -263,6 +270,15 @@ class Executor:
                 self._note(session, row, argv, 1, perf_counter_ns() - started)
             if session.restricted:
                 self._witnessed(session, row, argv, ran=admitted and not queued)
+
+    def _check_client(self, session: Session, row: Command) -> None:
+        """See to it that a client may use, or queue, a command now. Raises CommandError."""
+        if row.protected:
+            check_protected(session)
+        if session.restricted:
+            check_restrictions(session, row)
+            if self._ledger.full:
+                check_memory(session, row)
 
     def _witnessed(self, session: Session, row: Command | None, argv: Argv, *, ran: bool) -> None:
         """Do what is to be done behind a command because of who watches, or is told of changes."""

@@ -147,6 +147,13 @@ def _most(parts: Sequence[Part]) -> bytes:
     return array_head(len(greatest)) + b"".join(greatest)
 
 
+def _xor(parts: Sequence[Part]) -> bytes:
+    combined = 0
+    for part in parts:
+        combined ^= int(part.wire[1:-2], 16)
+    return b"+%0*x\r\n" % (len(parts[0].wire) - 3, combined)
+
+
 def _bulk_text(wire: bytes) -> bytes:
     return wire[wire.index(b"\n") + 1 : -2]
 
@@ -160,4 +167,5 @@ _MERGERS: Final[dict[Merge, Merger]] = {
     Merge.WALK: _walk,
     Merge.ANY: _any,
     Merge.MOST: _most,
+    Merge.XOR: _xor,
 }

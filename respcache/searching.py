@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from respcache.cluster.ownership.slots import EVERYWHERE
-from respcache.commands.registry import BY_DIGEST, Command
+from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts
+from respcache.commands.traits import BY_DIGEST
 from respcache.errors import CommandError
 from respcache.internal import SCRIPT, UNITS
 from respcache.order import Order

@@ -293,7 +293,7 @@ def cluster_keys(session: Session, argv: Argv) -> Pending:
 def _permit_keys(session: Session) -> None:
     """Refuse clients that may not change keys: what they send can be read on its way from another machine."""
     permitted = session.host.config.server.enable_keys_command
-    if permitted == "no" or (permitted == "local" and not _is_local(session.address)):
+    if permitted == "no" or (permitted == "local" and not is_local(session.address)):
         raise CommandError(
             'CLUSTER KEYS command not allowed. If the enable-keys-command option is set to "local", '
             'you can run it from a local connection, otherwise you need to set this option to "yes" '
@@ -301,7 +301,7 @@ def _permit_keys(session: Session) -> None:
         )
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
     """Tell whether a client is on this machine: by TCP, by a Unix socket, or in the process of the node."""
     host, _, _ = address.rpartition(":")
     return not host or is_loopback(host.strip("[]"))

@@ -27,6 +27,7 @@ TIPS: Final[dict[Merge, tuple[bytes, ...]]] = {
     Merge.LEAST: (b"response_policy:agg_min",),
     Merge.ANY: (b"nondeterministic_output",),
     Merge.MOST: (b"response_policy:agg_logical_and",),
+    Merge.XOR: (b"response_policy:special",),
 }
 """How a client that sends the parts of a command itself puts the replies together."""
 

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 from respcache.commands.categories import categories_of, group_of
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Scripts
+from respcache.commands.traits import ABOUT_KEYS, BY_DIGEST, PROTECTED
 from respcache.errors import CommandError, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.reply import Reply, Status
@@ -85,6 +86,8 @@ class Merge(enum.Enum):
     """One of them that is not null (RANDOMKEY)."""
     MOST = enum.auto()
     """The greatest of the integers at each place (SCRIPT EXISTS)."""
+    XOR = enum.auto()
+    """Hexadecimal digits, bit by bit (DEBUG DIGEST)."""
 
 
 COUNT_DIGITS_MAX: Final = 7
@@ -257,6 +260,8 @@ class Command:
     on_script: ScriptHandler | None = None
     by_digest: bool = False
     """Whether it names its script by a digest."""
+    protected: bool = False
+    """Whether a setting says who may use it."""
     no_script: bool = False
     """Flags.NOSCRIPT in flags, paid once."""
     subcommands: "dict[bytes, Command]" = field(default_factory=dict)
@@ -281,25 +286,6 @@ def flag_names(flags: Flags) -> frozenset[str]:
     return frozenset(str(flag.name).lower() for flag in flags)
 
 
-ABOUT_KEYS: Final = frozenset(
-    {
-        "EXISTS",
-        "EXPIRETIME",
-        "MEMORY|USAGE",
-        "OBJECT|ENCODING",
-        "OBJECT|FREQ",
-        "OBJECT|IDLETIME",
-        "OBJECT|REFCOUNT",
-        "PEXPIRETIME",
-        "PTTL",
-        "RESTORE",
-        "TTL",
-        "TYPE",
-    }
-)
-"""Commands that use no key: as in Redis they leave no trace of themselves. RESTORE says itself how a key is used."""
-BY_DIGEST: Final = frozenset({"EVALSHA", "EVALSHA_RO"})
-"""Commands that run a script which they do not contain."""
 TABLE: Final[dict[bytes, Command]] = {}
 """Rows by name, in capitals and in small letters. Filled by imports, then left alone."""
 ROWS: Final[list[Command]] = []
@@ -483,6 +469,7 @@ def _enter(  # noqa: PLR0913 # one row has so many columns
         beyond=beyond,
         on_script=on_script,
         by_digest=name in BY_DIGEST,
+        protected=name.partition("|")[0] in PROTECTED,
         no_script=Flags.NOSCRIPT in flags,
     )
     parent, _, member = name.partition("|")

@@ -16,6 +16,7 @@ class Ledger:
     """One per node. The executor sets the time once per batch; the partitions count."""
 
     __slots__ = (
+        "active_expiry",
         "databases_weighed",
         "evicted",
         "expired_active",
@@ -72,6 +73,8 @@ class Ledger:
         """How much that may be."""
         self.full = False
         """Whether it is more, and nothing can be deleted for it: then commands that take memory are refused."""
+        self.active_expiry = True
+        """Whether the sweep deletes what has expired; DEBUG SET-ACTIVE-EXPIRE turns it off."""
         self.evicted = 0
         """Keys deleted for want of memory."""
 

@@ -393,7 +393,7 @@ class Partition:
     def sweep(self) -> int:
         """Delete all keys whose deadline has passed, and return how many."""
         now = self.ledger.now_unix_ms
-        if self.due_unix_ms > now:
+        if self.due_unix_ms > now or not self.ledger.active_expiry:
             return 0
         over = [key for key, deadline in self.expires.items() if deadline <= now]
         for key in over:

@@ -55,7 +55,15 @@ def write(writer: Writer, value: Value, limits: Limits) -> None:
 
 
 def _write_list(writer: Writer, elements: Iterable[bytes], limits: Limits) -> None:
-    """Write a list in nodes as they come about where elements are added at the end."""
+    nodes = list_nodes(elements, limits)
+    writer.length(len(nodes))
+    for container, node in nodes:
+        writer.length(container)
+        writer.string(node)
+
+
+def list_nodes(elements: Iterable[bytes], limits: Limits) -> list[tuple[int, bytes]]:
+    """Cut a list into nodes as they come about where elements are added at the end: kind, and content."""
     nodes: list[tuple[int, bytes]] = []
     body = bytearray()
     count = 0
@@ -73,10 +81,7 @@ def _write_list(writer: Writer, elements: Iterable[bytes], limits: Limits) -> No
             count += 1
     if count:
         nodes.append((reading.PACKED, wrapped(body, count)))
-    writer.length(len(nodes))
-    for container, node in nodes:
-        writer.length(container)
-        writer.string(node)
+    return nodes
 
 
 def _write_hash(writer: Writer, value: Hash) -> None:

@@ -1,0 +1,25 @@
+"""What sets single commands apart that their rows do not say: names as in the registry."""
+
+from typing import Final
+
+ABOUT_KEYS: Final = frozenset(
+    {
+        "EXISTS",
+        "EXPIRETIME",
+        "MEMORY|USAGE",
+        "OBJECT|ENCODING",
+        "OBJECT|FREQ",
+        "OBJECT|IDLETIME",
+        "OBJECT|REFCOUNT",
+        "PEXPIRETIME",
+        "PTTL",
+        "RESTORE",
+        "TTL",
+        "TYPE",
+    }
+)
+"""Commands that use no key: as in Redis they leave no trace of themselves. RESTORE says itself how a key is used."""
+PROTECTED: Final = frozenset({"DEBUG"})
+"""Families that a setting lets few use; COMMAND INFO does not say so."""
+BY_DIGEST: Final = frozenset({"EVALSHA", "EVALSHA_RO"})
+"""Commands that run a script which they do not contain."""
