@@ -129,6 +129,10 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Members up to which OBJECT ENCODING of a sorted set says listpack."""
     zset_max_listpack_value_bytes: Size = 64
     """Length of a member up to which it does."""
+    stream_node_max_entries: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    """Entries of a stream that are kept as one piece, which an approximate XTRIM takes out whole; 0 for 10,000."""
+    stream_node_max_bytes: Annotated[int, Meta(ge=0, le=1024 * 1024)] = 4096
+    """Bytes beyond which such a piece gets no more entries; 0 for 1 MB."""
     hll_sparse_max_bytes: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 3000
     """The longest HyperLogLog in the sparse form, whose changes take time with its length; beyond it the dense one of
     12 KB is used."""

@@ -16,6 +16,7 @@ from respcache.config import ServerConfig
 from respcache.store.eviction import POLICIES, Evictor
 from respcache.store.keyspace import Store
 from respcache.store.ledger import UNLIMITED
+from respcache.store.limits import STREAM_NODE_BYTES_MAX, STREAM_NODE_ENTRIES_MAX
 from respcache.store.scale import Scale
 from respcache.store.usage import Tracking
 
@@ -72,6 +73,8 @@ class Memory:
             server.zset_max_listpack_value_bytes,
         )
         limits.list_size = server.list_max_listpack_size
+        limits.stream_entries = server.stream_node_max_entries or STREAM_NODE_ENTRIES_MAX
+        limits.stream_bytes = server.stream_node_max_bytes or STREAM_NODE_BYTES_MAX
         limits.hll_sparse_max_bytes = server.hll_sparse_max_bytes
         policy = POLICIES[server.maxmemory_policy]
         usage.log_factor, usage.decay_minutes = server.lfu_log_factor, server.lfu_decay_time_min

@@ -30,8 +30,8 @@ from respcache.errors import ConfigError
 from respcache.store.events import chosen_by, letters_of
 
 UNITS: Final = ("_bytes", "_s", "_ms", "_us", "_min")
-UNIT_KEPT: Final = "hll_sparse_max_bytes"
-"""The field of which Redis' own name has the unit."""
+UNIT_KEPT: Final = frozenset({"hll_sparse_max_bytes", "stream_node_max_bytes"})
+"""The fields of which Redis' own names have the unit."""
 VARIABLE_PREFIX: Final = "RESPCACHE_"
 FILE_SUFFIX: Final = "-file"
 EVENTS_FIELD: Final = "notify_keyspace_events"
@@ -91,7 +91,7 @@ class Option:
     def key(self) -> str:
         """Its name within its section."""
         for unit in UNITS:
-            if self.field.endswith(unit) and self.field != UNIT_KEPT:
+            if self.field.endswith(unit) and self.field not in UNIT_KEPT:
                 return self.field.removesuffix(unit).replace("_", "-")
         return self.field.replace("_", "-")
 

@@ -1,8 +1,7 @@
 """The settings of a running node, as CONFIG GET and CONFIG SET see them.
 
-Two kinds: options, which are fields of the configuration and can in part be changed while
-the node runs; and facts, names from redis.conf that clients and monitors ask for, whose
-value follows from what this server is.
+Options are fields of the configuration, and can in part be changed while the node runs. The other names, those of
+redis.conf that are no options here, are in `redis_conf`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ import msgspec
 from respcache.config import Config
 from respcache.errors import CommandError, ConfigError
 from respcache.options import BY_NAME, SECTIONS, Option
+from respcache.redis_conf import ALIASES, FACTS, TUNINGS
 
 CHANGEABLE: Final = frozenset(
     {
@@ -39,6 +39,8 @@ CHANGEABLE: Final = frozenset(
         "set-max-intset-entries",
         "slowlog-log-slower-than",
         "slowlog-max-len",
+        "stream-node-max-bytes",
+        "stream-node-max-entries",
         "tcp-keepalive",
         "timeout",
         "tracking-table-max-keys",
@@ -47,42 +49,6 @@ CHANGEABLE: Final = frozenset(
     }
 )
 """Options that a running node can take up; the others shape it when it starts."""
-
-FACTS: Final = {
-    "activedefrag": "no",
-    "aclfile": "",
-    "appendfsync": "no",
-    "appendonly": "no",
-    "cluster-enabled": "yes",
-    "cluster-require-full-coverage": "no",
-    "daemonize": "no",
-    "dir": "",
-    "dbfilename": "",
-    "io-threads": "1",
-    "latency-monitor-threshold": "0",
-    "latency-tracking": "yes",
-    "latency-tracking-info-percentiles": "50 99 99.9",
-    "lazyfree-lazy-expire": "no",
-    "lazyfree-lazy-user-del": "no",
-    "logfile": "",
-    "proto-max-bulk-len": "536870912",
-    "replica-read-only": "yes",
-    "save": "",
-    "slave-read-only": "yes",
-    "supervised": "no",
-    "tcp-backlog": "511",
-    "tls-port": "0",
-    "unixsocket": "",
-}
-
-ALIASES: Final = {
-    "hash-max-ziplist-entries": "hash-max-listpack-entries",
-    "hash-max-ziplist-value": "hash-max-listpack-value",
-    "list-max-ziplist-size": "list-max-listpack-size",
-    "zset-max-ziplist-entries": "zset-max-listpack-entries",
-    "zset-max-ziplist-value": "zset-max-listpack-value",
-}
-"""Names that settings had in earlier versions of Redis, and still have besides."""
 
 UNSHOWN: Final = frozenset({"keys"})
 """Fields that not even CONFIG GET shows: whoever may read settings need not be able to become a node."""
@@ -120,6 +86,8 @@ class LiveSettings:
     def __init__(self, config: Config, on_change: Callable[[Config], None]) -> None:
         self.config = config
         self._on_change: Final = on_change
+        self._tuned: Final[dict[str, object]] = {}
+        """Tunings that were set, which nobody goes by."""
 
     def settle(self, values: Mapping[str, object]) -> None:
         """Take up what became of settings that left it open, such as port 0, or that others have decided on."""
@@ -130,13 +98,17 @@ class LiveSettings:
 
     def names(self) -> Sequence[str]:
         """List all names, ascending."""
-        return sorted(BY_NAME.keys() | FACTS.keys() | ALIASES.keys())
+        return sorted(BY_NAME.keys() | FACTS.keys() | TUNINGS.keys() | ALIASES.keys())
 
     def get(self, name: str) -> str:
         """Give a setting as text. Raises KeyError for a name that `names` does not list."""
+        name = ALIASES.get(name, name)
         if name in FACTS:
             return FACTS[name]
-        text = self._text(ALIASES.get(name, name))
+        if name in TUNINGS:
+            tuning = TUNINGS[name]
+            return tuning.text(self._tuned.get(name, tuning.default))
+        text = self._text(name)
         if name != OUTPUT_LIMIT:
             return text
         return f"normal {text} 0 0 slave {text} 0 0 pubsub {self._text(PUBSUB_OUTPUT_LIMIT)} 0 0"
@@ -151,16 +123,20 @@ class LiveSettings:
     def set(self, changes: dict[str, str]) -> None:
         """Change settings together, or none. Raises Refused or UnknownSetting."""
         for name in changes:
-            if name not in BY_NAME and name not in FACTS and name not in ALIASES:
+            if not any(name in names for names in (BY_NAME, FACTS, TUNINGS, ALIASES)):
                 raise UnknownSetting(name)
         fields: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
+        tuned: dict[str, object] = {}
         for name, text in changes.items():
-            if ALIASES.get(name, name) not in CHANGEABLE:
-                if text != self.get(name):
-                    raise Refused(name, "can't set immutable config")
-                continue
-            for option, value in _values(name, text):
-                fields[option.section][option.field] = value
+            main = ALIASES.get(name, name)
+            if main in TUNINGS:
+                tuned[main] = _tuned(name, text)
+            elif main in CHANGEABLE:
+                for option, value in _values(name, text):
+                    fields[option.section][option.field] = value
+            elif text != self.get(name):
+                raise Refused(name, "can't set immutable config")
+        self._tuned.update(tuned)
         sections = {
             section: msgspec.structs.replace(getattr(self.config, section), **values)
             for section, values in fields.items()
@@ -169,6 +145,14 @@ class LiveSettings:
         if sections:
             self.config = msgspec.structs.replace(self.config, **sections)
             self._on_change(self.config)
+
+
+def _tuned(name: str, text: str) -> object:
+    """Read the value of a tuning. Raises Refused."""
+    try:
+        return TUNINGS[ALIASES.get(name, name)].parse(text)
+    except ConfigError as problem:
+        raise Refused(name, problem) from None
 
 
 def _values(name: str, text: str) -> list[tuple[Option, object]]:

@@ -65,6 +65,7 @@ LAYERS: Final = {
     "tracking": "who caches which keys, and is told when they change",
     "commands": "one function a command, and the table of them",
     "settings": "the settings as CONFIG sees them",
+    "redis_conf": "names from redis.conf that are no options here",
     "options": "how settings are written in files, variables and flags",
     "monitors": "shows every command to the clients that watch",
     "slowlog": "remembers slow commands",

@@ -14,12 +14,13 @@ from respcache.commands.stream_arguments import (
 )
 from respcache.errors import CommandError, SyntaxRefused, WrongArity
 from respcache.reply import NULL_ARRAY, OK, Reply
+from respcache.store.limits import Limits
 from respcache.store.partition import Argv, Partition
-from respcache.store.streams import BLOCK_ENTRIES, ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Stream
+from respcache.store.streams import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Stream
 
 _ADDS: Final = Flags.WRITE | Flags.DENYOOM | Flags.FAST
-LIMIT_DEFAULT: Final = 100 * BLOCK_ENTRIES
-"""How many entries an approximate trim drops at most, unless told."""
+BLOCKS_TRIMMED: Final = 100
+"""How many full blocks an approximate trim drops at most, unless told."""
 
 
 class Trim:
@@ -33,16 +34,18 @@ class Trim:
         self.least = -1
         """The lowest id that is to stay; -1 where it is not about ids."""
         self.approximate = False
-        self.limit = 0
+        self.limit: int | None = None
+        """How many entries an approximate trim drops at most, 0 for no limit; None where that was not said."""
 
     @property
     def is_none(self) -> bool:
         """Whether nothing is to go."""
         return self.most < 0 and self.least < 0
 
-    def apply(self, found: Stream) -> int:
+    def apply(self, found: Stream, limits: Limits) -> int:
         """Cut a stream, and return how many entries went."""
-        limit = self.limit if self.approximate else 0
+        limit = BLOCKS_TRIMMED * limits.stream_entries if self.limit is None else self.limit
+        limit = limit if self.approximate else 0
         if self.most >= 0:
             return found.trim_length(self.most, whole=self.approximate, limit=limit)
         return found.trim_below(self.least, whole=self.approximate, limit=limit)
@@ -78,7 +81,7 @@ def xadd(partition: Partition, argv: Argv) -> Reply:  # noqa: C901 # a call is a
         found = Stream()
         partition.put(key, found)
     fields = argv[place + 1 :]
-    found.append(number, fields)
+    found.append(number, fields, partition.ledger.limits)
     partition.changed = True
     text = id_text(number)
     if trim is not None and not trim.is_none:
@@ -170,7 +173,7 @@ def xsetid(partition: Partition, argv: Argv) -> Reply:
 
 def _trim(partition: Partition, key: bytes, found: Stream, trim: Trim) -> int:
     """Cut a stream; the copies are told of what stays, for their blocks may be others."""
-    dropped = trim.apply(found)
+    dropped = trim.apply(found, partition.ledger.limits)
     if dropped:
         partition.changed = True
         partition.rewrite([b"XTRIM", key, b"MAXLEN", b"=", b"%d" % found.length])
@@ -227,7 +230,7 @@ def _check_trim(trim: Trim, limit: int | None) -> None:
         raise CommandError("syntax error, LIMIT cannot be used without the special ~ option")
     if limit is not None and trim.is_none:
         raise CommandError("syntax error, LIMIT cannot be used without the special ~ option")
-    trim.limit = LIMIT_DEFAULT if limit is None else limit
+    trim.limit = limit
 
 
 def _range_count(argv: Argv) -> int:

@@ -1,10 +1,10 @@
 """The stream: entries of fields and values in the order of their ids, under one key.
 
 An id is one integer here: milliseconds in the upper 64 bits, a sequence number in the lower. Entries stand in
-*blocks* of up to BLOCK_ENTRIES, the last of which is open; the others are packed into one byte string each, as Redis
-packs its nodes, and are opened again when something is taken out of them. So an entry costs little more than its
-bytes, a range is found by bisection over the blocks, and nothing ever moves but a few dozen entries or one pointer
-a block.
+*blocks* of up to so many as `Limits` says, the last of which is open; the others are packed into one byte string
+each, as Redis packs its nodes, and are opened again when something is taken out of them. So an entry costs little
+more than its bytes, a range is found by bisection over the blocks, and nothing ever moves but a few dozen entries or
+one pointer a block.
 """
 
 import sys
@@ -15,16 +15,13 @@ from typing import ClassVar, Final
 import msgspec
 
 from respcache.store.aggregate import Aggregate
+from respcache.store.limits import DEFAULT, STREAM_NODE_ENTRIES_MAX, Limits
 from respcache.store.packing import NotASnapshot
 from respcache.store.stream_groups import Group
 
 SEQUENCE_BITS: Final = 64
 SEQUENCE_MAX: Final = 2**64 - 1
 ID_MAX: Final = 2**128 - 1
-BLOCK_ENTRIES: Final = 100
-"""Entries in a block, those deleted since included (the default of Redis' `stream-node-max-entries`)."""
-BLOCK_BYTES: Final = 4096
-"""Bytes beyond which a block gets no more entries (the default of Redis' `stream-node-max-bytes`)."""
 ENTRY_BYTES: Final = 8
 """What Redis adds to an entry, about: flags, two differences of ids, a length."""
 HEAD_BYTES: Final = 20
@@ -172,13 +169,17 @@ class Stream(Aggregate):
         """Give the id of the last entry; 0 if there is none."""
         return self._blocks[-1].last if self._blocks else 0
 
-    def append(self, number: int, fields: Fields) -> None:
+    def append(self, number: int, fields: Fields, limits: Limits = DEFAULT) -> None:
         """Add an entry, whose id must be above all that were ever given."""
         size_bytes = 0
         for word in fields:
             size_bytes += len(word)
         block = self._blocks[-1] if self._blocks else None
-        if block is None or block.appended >= BLOCK_ENTRIES or block.size_bytes + size_bytes >= BLOCK_BYTES:
+        if (
+            block is None
+            or block.appended >= limits.stream_entries
+            or block.size_bytes + size_bytes >= limits.stream_bytes
+        ):
             if block is not None:
                 block.pack()
             block = Block()
@@ -390,7 +391,7 @@ def restored(first: int, blob: bytes, appended: int, size_bytes: int) -> Block:
     except msgspec.DecodeError:
         raise NotASnapshot("not the entries of a stream") from None
     base = first >> SEQUENCE_BITS
-    sound = 0 < len(moments) == len(sequences) == len(entries) <= appended <= BLOCK_ENTRIES
+    sound = 0 < len(moments) == len(sequences) == len(entries) <= appended <= STREAM_NODE_ENTRIES_MAX
     if not sound or size_bytes < 0 or min(sequences) < 0 or min(moments) < 0 or any(len(one) % 2 for one in entries):
         raise NotASnapshot("not the entries of a stream")
     block = Block()

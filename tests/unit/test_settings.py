@@ -4,7 +4,8 @@ import pytest
 
 from respcache.config import ClusterConfig, Config
 from respcache.options import BY_NAME
-from respcache.settings import ALIASES, CHANGEABLE, FACTS, HIDDEN, LiveSettings, Refused, UnknownSetting
+from respcache.redis_conf import ALIASES, FACTS, TUNINGS
+from respcache.settings import CHANGEABLE, HIDDEN, LiveSettings, Refused, UnknownSetting
 
 
 def live() -> tuple[LiveSettings, list[Config]]:
@@ -16,9 +17,9 @@ def live() -> tuple[LiveSettings, list[Config]]:
 def test_every_name_has_a_text() -> None:
     """Options and facts, each name once."""
     settings, _ = live()
-    assert list(settings.names()) == sorted({*BY_NAME, *FACTS, *ALIASES})
+    assert list(settings.names()) == sorted({*BY_NAME, *FACTS, *TUNINGS, *ALIASES})
     assert all(isinstance(settings.get(name), str) for name in settings.names())
-    assert not BY_NAME.keys() & FACTS.keys()
+    assert len({*BY_NAME, *FACTS, *TUNINGS, *ALIASES}) == len(BY_NAME) + len(FACTS) + len(TUNINGS) + len(ALIASES)
 
 
 def test_a_change_is_announced_once_and_whole() -> None:
@@ -35,6 +36,26 @@ def test_what_can_be_changed_can_be_set_to_what_it_is(name: str) -> None:
     settings, _ = live()
     settings.set({name: settings.get(name)})
     assert settings.config == Config()
+
+
+@pytest.mark.parametrize("name", sorted(TUNINGS))
+def test_tunings_are_remembered_and_nobody_goes_by_them(name: str) -> None:
+    """They can be set to what they are, and to nothing that Redis would refuse; the configuration stays."""
+    settings, announced = live()
+    settings.set({name: settings.get(name)})
+    with pytest.raises(Refused):
+        settings.set({name: "neither number nor word"})
+    assert (settings.config, announced) == (Config(), [])
+
+
+def test_a_tuning_is_shown_as_it_was_set_by_either_name() -> None:
+    """And with another change that is refused nothing of it stays."""
+    settings, _ = live()
+    settings.set({"repl-ping-slave-period": "7", "list-compress-depth": "2"})
+    assert [settings.get(name) for name in ("repl-ping-replica-period", "repl-ping-slave-period")] == ["7", "7"]
+    with pytest.raises(Refused):
+        settings.set({"list-compress-depth": "3", "hz": "0"})
+    assert settings.get("list-compress-depth") == "2"
 
 
 def test_what_was_left_open_is_shown_as_it_became() -> None:

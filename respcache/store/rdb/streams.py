@@ -17,13 +17,12 @@ t_stream.c.
 from typing import Final
 
 from respcache.store.digits import is_int64
+from respcache.store.limits import STREAM_NODE_BYTES_MAX, STREAM_NODE_ENTRIES_MAX
 from respcache.store.rdb.listpack import add, unpacked, wrapped
 from respcache.store.rdb.wire import Reader, Writer
 from respcache.store.rdb.wrong import BadFormat
 from respcache.store.stream_groups import Group
 from respcache.store.streams import (
-    BLOCK_BYTES,
-    BLOCK_ENTRIES,
     ID_MAX,
     SEQUENCE_BITS,
     SEQUENCE_MAX,
@@ -78,7 +77,8 @@ def _read_node(reader: Reader, stream: Stream) -> None:
         reader.spend(size_bytes)
         if number <= last or number > ID_MAX:
             raise BadFormat("entries of a stream out of order")
-        if block.count == BLOCK_ENTRIES or (block.count and block.size_bytes + size_bytes > 2 * BLOCK_BYTES):
+        full = block.count == STREAM_NODE_ENTRIES_MAX or block.size_bytes + size_bytes > 2 * STREAM_NODE_BYTES_MAX
+        if full and block.count:
             stream.adopt(block)
             block.pack()
             block = Block()

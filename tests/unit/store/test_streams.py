@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from respcache.store.limits import STREAM_NODE_ENTRIES as BLOCK_ENTRIES
+from respcache.store.limits import Limits
 from respcache.store.stream_groups import Group
-from respcache.store.streams import BLOCK_ENTRIES, ID_MAX, Entry, Stream
+from respcache.store.streams import ID_MAX, Entry, Stream
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(("add", "add", "delete", "length", "below")), st.integers(0, 60)), max_size=40
@@ -51,6 +53,21 @@ def test_an_approximate_trim_drops_whole_blocks_up_to_its_limit() -> None:
     assert found.trim_length(550, whole=True) == 4 * BLOCK_ENTRIES
     assert found.trim_below(ID_MAX, whole=True, limit=250) == 2 * BLOCK_ENTRIES
     assert len(found) == 4 * BLOCK_ENTRIES
+
+
+def test_blocks_have_the_sizes_that_are_set() -> None:
+    """So many entries or bytes, whichever comes first; an approximate trim takes whole blocks."""
+    limits = Limits()
+    limits.stream_entries = 3
+    found = Stream()
+    for number in range(1, 11):
+        found.append(number, [b"f", b"v"], limits)
+    assert [block.count for block in found.each_block()] == [3, 3, 3, 1]
+    assert (found.trim_length(5, whole=True), found.first) == (3, 4)
+    limits.stream_bytes = 100
+    for number in range(11, 14):
+        found.append(number, [b"f", bytes(90)], limits)
+    assert [block.count for block in found.each_block()][-3:] == [1, 1, 1]
 
 
 def test_a_copy_is_equal_and_apart() -> None:

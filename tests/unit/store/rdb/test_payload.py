@@ -23,7 +23,8 @@ from unit.store.rdb.old_forms import OLD, WORDS, length, payload, string
 
 SEEDS = st.integers(min_value=0, max_value=10**6)
 MUTATIONS = 2000
-ORDERED = Limits(list_size=3, plain_bytes=100)
+ORDERED = Limits()
+ORDERED.list_size, ORDERED.plain_bytes = 3, 100
 
 
 def _state(found: Value) -> bytes:
