@@ -143,6 +143,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Commands that take longer are slow, and logged; 0 for all, -1 for none."""
     slowlog_max_len: Annotated[int, Meta(ge=0, le=100_000)] = 128
     """Slow commands that are remembered."""
+    latency_monitor_threshold_ms: Annotated[int, Meta(ge=0, le=2**63 // 1000 - 1)] = 0
+    """Commands and work in between that take so long are noted for LATENCY; 0 for none."""
     shutdown_timeout_s: Seconds = 10.0
     """How long a node that leaves hands its keys over before it goes anyway."""
     hz: Annotated[int, Meta(ge=1, le=500)] = 10

@@ -23,7 +23,7 @@ from respcache.admission import (
     show_behind,
 )
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import TABLE, Command, Flags, lookup
+from respcache.commands.registry import TABLE, Command, lookup
 from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
@@ -35,6 +35,7 @@ from respcache.reply import OK, QUEUED, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
 from respcache.running import Runner, with_beyond
+from respcache.slow import SlowCommands
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
@@ -87,8 +88,8 @@ class Executor:
         self._stats: Final = stats
         self._router: Final = router
         self.runner: Final = Runner(scripts, store, self, owns_all=router.owns_all, refused=self._refused)
-        self.slow_us = -1
-        """Commands that last so long go to the slow log; negative for none."""
+        self.slow: Final = SlowCommands(stats)
+        """Told of the commands that take long."""
         self.lease_ends_unix_ms = NEVER
         self.lease_ends_ns = NEVER
         """When this node may serve no longer, on the wall clock and on that of `perf_counter_ns`. A timer sees to it,
@@ -478,18 +479,8 @@ class Executor:
         each_us = elapsed_ns // (count * 1000)
         bucket = each_us.bit_length()
         stats.durations[index][bucket if bucket < DURATION_BUCKETS else -1] += count
-        if each_us >= self.slow_us >= 0:
-            stats.slow_commands += count
-            if Flags.SKIP_SLOWLOG in row.flags:
-                return
-            session.host.slowlog.record(
-                last,
-                duration_us=each_us,
-                at_unix_s=self._store.ledger.now_unix_ms // 1000,
-                address=session.address,
-                name=session.name,
-                keep=session.host.config.server.slowlog_max_len,
-            )
+        if each_us >= self.slow.bound_us >= 0:
+            self.slow.note(session, row, last, count, each_us, self._ledger.now_unix_ms // 1000)
 
 
 def resolve(argv: Argv) -> Command:

@@ -13,6 +13,7 @@ from respcache.commands.session import Pause, Session
 from respcache.commands.stage import Catalogue
 from respcache.config import Config
 from respcache.errors import CommandError
+from respcache.latency import LatencyMonitor
 from respcache.monitors import Monitors
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
@@ -59,6 +60,7 @@ class NodeHost:
         """Set once there is something to run scripts."""
         self.pause: Final = pause
         self.slowlog: Final = SlowLog()
+        self.latency: Final = LatencyMonitor()
         self.monitors: Final = Monitors(self._restrict_all)
         self.rates: Final = Rates()
         self.run_id: Final = run_id

@@ -13,6 +13,7 @@ from time import perf_counter_ns, time
 from typing import Final
 
 from respcache.config import ServerConfig
+from respcache.latency import EVICTION_CYCLE, LatencyMonitor
 from respcache.store.eviction import POLICIES, Evictor
 from respcache.store.keyspace import Store
 from respcache.store.ledger import UNLIMITED
@@ -58,6 +59,8 @@ class Memory:
         """The same, to go on freeing."""
         self._futile = False
         """Whether nothing could be deleted since the last tick."""
+        self.latency = LatencyMonitor()
+        """Told how long it took to delete keys."""
 
     def configure(self, server: ServerConfig) -> None:
         """Take up settings."""
@@ -102,7 +105,8 @@ class Memory:
         over = ledger.weight_bytes - limit
         if over <= 0:
             return
-        ends_ns = perf_counter_ns() + (STEP_NS if over < limit >> 6 else HURRY_NS if over < limit >> 5 else RUSH_NS)
+        began_ns = perf_counter_ns()
+        ends_ns = began_ns + (STEP_NS if over < limit >> 6 else HURRY_NS if over < limit >> 5 else RUSH_NS)
         target = limit - min(limit >> SLACK_BITS, SLACK_BYTES)
         before = ledger.evicted
         self.evictor.survey()
@@ -115,6 +119,8 @@ class Memory:
                 break
         if ledger.evicted > before:
             self._deleted()
+        elapsed_us = (perf_counter_ns() - began_ns) // 1000
+        self.latency.record(EVICTION_CYCLE, elapsed_us, ledger.now_unix_ms // 1000)
 
     def tick(self) -> None:
         """Put the estimate right, free what is gone, and go on deleting. To be called several times a second."""

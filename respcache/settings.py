@@ -22,6 +22,7 @@ CHANGEABLE: Final = frozenset(
         "hash-max-listpack-value",
         "hll-sparse-max-bytes",
         "hz",
+        "latency-monitor-threshold",
         "lfu-decay-time",
         "lfu-log-factor",
         "list-max-listpack-size",

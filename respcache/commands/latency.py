@@ -1,9 +1,10 @@
-"""SLOWLOG and LATENCY: which commands took long."""
+"""SLOWLOG and LATENCY: which commands took long, and what else did."""
 
 from typing import Final
 
 from respcache.commands.arguments import integer
 from respcache.commands.documentation import named
+from respcache.commands.latency_reports import diagnosis, graph
 from respcache.commands.registry import ROWS, Command, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, NotAnInteger, echoed
@@ -67,37 +68,47 @@ def latency_histogram(session: Session, argv: Argv) -> Reply:
 
 @command("LATENCY|LATEST", arity=2, flags=_LATENCY, since="2.8.13")
 def latency_latest(session: Session, argv: Argv) -> Reply:
-    """List nothing: single events are not watched, only commands are."""
-    del session, argv
-    return []
+    """List what held the node up: kind of work, when it last took long, how many milliseconds, and the longest ever."""
+    del argv
+    return [
+        [event.encode(), history.spikes[-1].at_unix_s, history.spikes[-1].duration_ms, history.longest_ms]
+        for event, history in session.host.latency.histories().items()
+    ]
 
 
 @command("LATENCY|HISTORY", arity=3, flags=_LATENCY, since="2.8.13")
 def latency_history(session: Session, argv: Argv) -> Reply:
-    """List nothing: single events are not watched, only commands are."""
-    del session, argv
-    return []
+    """List the last seconds in which work of a kind took long, and how many milliseconds."""
+    history = session.host.latency.histories().get(_event(argv[2]))
+    return [] if history is None else [[spike.at_unix_s, spike.duration_ms] for spike in history.spikes]
 
 
 @command("LATENCY|RESET", arity=-2, flags=_LATENCY, since="2.8.13")
 def latency_reset(session: Session, argv: Argv) -> Reply:
-    """Return 0: there are no watched events to forget."""
-    del session, argv
-    return 0
+    """Forget what held the node up, all of it or some kinds of work; return of how many kinds there was any."""
+    return session.host.latency.forget([_event(name) for name in argv[2:]] or None)
 
 
 @command("LATENCY|GRAPH", arity=3, flags=_LATENCY, since="2.8.13")
 def latency_graph(session: Session, argv: Argv) -> Reply:
-    """Refuse: single events are not watched, only commands are."""
-    del session
-    raise CommandError(f"No samples available for event '{echoed(argv[2])}'")
+    """Draw the last seconds in which work of a kind took long."""
+    event = _event(argv[2])
+    history = session.host.latency.histories().get(event)
+    if history is None:
+        raise CommandError(f"No samples available for event '{echoed(argv[2])}'")
+    return Verbatim(graph(event, history, session.host.store.ledger.now_unix_ms // 1000).encode())
 
 
 @command("LATENCY|DOCTOR", arity=2, flags=_LATENCY, since="2.8.13")
 def latency_doctor(session: Session, argv: Argv) -> Reply:
-    """Say where to look instead."""
-    del session, argv
-    return Verbatim(b"Single events are not watched; see LATENCY HISTOGRAM, SLOWLOG GET and the metrics over HTTP.\n")
+    """Say how often work took long, and what to do about it."""
+    del argv
+    latency = session.host.latency
+    return Verbatim(diagnosis(latency.threshold_ms, latency.histories()).encode())
+
+
+def _event(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _count(text: bytes) -> int:

@@ -11,6 +11,7 @@ from respcache.commands.stage import Catalogue
 from respcache.commands.tracker import Tracker
 from respcache.config import Config
 from respcache.errors import CommandError
+from respcache.latency import LatencyMonitor
 from respcache.monitors import Monitors
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
@@ -72,6 +73,10 @@ class Host(Protocol):
     @property
     def slowlog(self) -> SlowLog:
         """The last slow commands."""
+
+    @property
+    def latency(self) -> LatencyMonitor:
+        """What held the node up."""
 
     @property
     def monitors(self) -> Monitors:

@@ -44,6 +44,7 @@ from respcache.commands.replay import CommandCopies
 from respcache.config import ClusterConfig, Config
 from respcache.errors import ConfigError
 from respcache.executor import Executor
+from respcache.expiring import Expiry
 from respcache.host import NodeHost
 from respcache.locking import Locks
 from respcache.memory import Memory
@@ -80,8 +81,6 @@ FAREWELL_S: Final = 0.5
 FAREWELL_POLL_S: Final = 0.01
 RESOLVE_S: Final = {"local": 0.5, "lan": 2.0, "wan": 10.0}
 """From one attempt to find the seeds to the next, by environment."""
-SWEEP_PARTITIONS: Final = 64
-"""Partitions of each database looked through for expired keys before other work gets its turn."""
 
 
 class Runtime:
@@ -229,9 +228,11 @@ class Runtime:
         self.notifier.choose(server.notify_keyspace_events)
         self.exchange.adopt = self._adopt_events
         self.memory: Final = Memory(self.store, deleted=self.replicator.driver.wake, soon=self._loop.call_soon)
+        self.memory.latency = self.host.latency
         self.memory.configure(server)
+        self.expiry: Final = Expiry(self.store, self.host.latency, swept=self.replicator.driver.wake)
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
-        self.executor.slow_us = server.slowlog_log_slower_than_us
+        self.executor.slow.configure(server, self.host.latency)
         self.executor.runner.monitors = self.host.monitors
         self.host.monitors.wake = self._flush_monitors
         self.router.executor = self.executor
@@ -276,7 +277,6 @@ class Runtime:
         """Whether leaving ended with everything handed over."""
         self.refusal: ConfigError | None = None
         """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
-        self._sweep_at = 0
         self._housekeeping: asyncio.TimerHandle | None = None
         self._searching: asyncio.Task[None] | None = None
 
@@ -386,7 +386,7 @@ class Runtime:
             self.notifier.choose(letters)
             self.exchange.choose(letters, int(time() * 1000))
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
-        self.executor.slow_us = config.server.slowlog_log_slower_than_us
+        self.executor.slow.configure(config.server, self.host.latency)
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
         self.scripts.size_max_bytes = config.server.lua_scripts_max_bytes
 
@@ -472,20 +472,9 @@ class Runtime:
         self.memory.tick()
         self.replicator.sharing.sweep(self._loop.time())
         self.replicator.messenger.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
-        self._expire()
+        self.expiry.round()
         stats = self.stats
         self.host.rates.sample(self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes))
-
-    def _expire(self) -> None:
-        """Delete the expired keys of the next few partitions that are served here."""
-        self.store.ledger.now_unix_ms = int(time() * 1000)
-        first = self._sweep_at
-        self._sweep_at = (first + SWEEP_PARTITIONS) % PARTITIONS
-        for keyspace in self.store.used():
-            for partition in keyspace.partitions[first : first + SWEEP_PARTITIONS]:
-                if partition.serving and partition.sweep():
-                    partition.ship(None)
-        self.replicator.driver.wake()
 
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:

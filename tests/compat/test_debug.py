@@ -123,6 +123,33 @@ def test_what_stands_beside_a_reply_is_that_of_redis(
     assert heard[0] == heard[1]
 
 
+def test_what_holds_the_node_up_is_noted_as_by_redis(redis_port: int, ports: list[int]) -> None:
+    """The kind of work and about how long, in the same shapes."""
+    shapes = []
+    for port in (redis_port, ports[0]):
+        with RawConnection(port) as client:
+            client.run([[b"CONFIG", b"SET", b"latency-monitor-threshold", b"500"], [b"LATENCY", b"RESET"]])
+            client.run([[b"DEBUG", b"SLEEP", b"0.6"]])
+            latest, history, graph, reset, nothing = client.run(
+                [
+                    [b"LATENCY", b"LATEST"],
+                    [b"LATENCY", b"HISTORY", b"command"],
+                    [b"LATENCY", b"GRAPH", b"command"],
+                    [b"LATENCY", b"RESET"],
+                    [b"LATENCY", b"GRAPH", b"command"],
+                ]
+            )
+            client.run([[b"CONFIG", b"SET", b"latency-monitor-threshold", b"0"]])
+            for frame in (latest, history):
+                assert frame.elements is not None
+                (event,) = frame.elements
+                assert event.elements is not None
+                assert 600 <= (event.elements[2 if frame is latest else 1].number or 0) < 20_000
+            graph_head = graph.wire.split(b"\r\n")[1].split(b" - ")[0]
+            shapes.append([graph_head, graph.wire.count(b"\n"), reset.wire, nothing.wire])
+    assert shapes[0] == shapes[1]
+
+
 def test_reload_keeps_all_values_on_all_nodes(ports: list[int]) -> None:
     """Written and read in Redis' own format in place; the digest of the whole cluster stays, through any node."""
     with RawConnection(ports[0]) as first, RawConnection(ports[-1]) as last:

@@ -1,5 +1,6 @@
 """The one path that every command takes."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -241,7 +242,8 @@ def test_a_single_key_of_a_peer_runs_as_a_clients_does() -> None:
 def test_slow_commands_are_remembered(slower_than_us: int, kept: int) -> None:
     """One entry for a run of equal commands, which count one by one; negative switches it off."""
     node = Alone()
-    node.executor.slow_us = slower_than_us
+    server = msgspec.structs.replace(node.host.config.server, slowlog_log_slower_than_us=slower_than_us)
+    node.executor.slow.configure(server, node.host.latency)
     node.run(node.front.client(), b"SET k 1", b"SET k 2", b"PING", b"GET k")
     assert len(node.host.slowlog) == kept
     assert node.stats.slow_commands == (4 if kept else 0)

@@ -1,6 +1,7 @@
 """Which commands took long."""
 
 from respcache.commands.registry import lookup
+from respcache.reply import Verbatim
 from unit.commands.front import Front
 
 
@@ -51,3 +52,62 @@ def test_the_histogram_is_cumulative_over_non_empty_buckets() -> None:
     assert front.ask(client, b"LATENCY", b"HISTOGRAM") == expected
     assert front.ask(client, b"LATENCY", b"HISTOGRAM", b"get", b"set", b"nothing") == expected
     assert front.ask(client, b"LATENCY", b"HISTOGRAM", b"set") == {}
+
+
+def spiky() -> Front:
+    """Make a node that was held up for 10, 20, 50 and 300 ms."""
+    front = Front()
+    front.host.latency.threshold_ms = 5
+    for at_unix_s, duration_ms in ((995, 10), (996, 20), (998, 50), (999, 300)):
+        front.host.latency.record("command", duration_ms * 1000, at_unix_s)
+    front.host.store.ledger.now_unix_ms = 1_000_500
+    return front
+
+
+GRAPH = (
+    "command - high 300 ms, low 10 ms (all time high 300 ms)\n"
+    + "-" * 80
+    + """
+   #
+   |
+   |
+__o|
+    \n5421
+ssss
+"""
+)
+"""What Redis draws of the same."""
+
+
+def test_spikes_are_listed_in_redis_shape() -> None:
+    """The newest of each kind and the longest, all of one kind, and a picture of them."""
+    front = spiky()
+    client = front.client()
+    assert front.ask(client, b"LATENCY", b"LATEST") == [[b"command", 999, 300, 300]]
+    assert front.ask(client, b"LATENCY", b"HISTORY", b"command") == [[995, 10], [996, 20], [998, 50], [999, 300]]
+    assert front.ask(client, b"LATENCY", b"HISTORY", b"nothing") == []
+    drawn = front.ask(client, b"LATENCY", b"GRAPH", b"command")
+    assert isinstance(drawn, Verbatim)
+    assert drawn.text == GRAPH.encode()
+    assert front.ask(client, b"LATENCY", b"RESET", b"nothing") == 0
+    assert front.ask(client, b"LATENCY", b"RESET") == 1
+    assert front.ask(client, b"LATENCY", b"LATEST") == []
+
+
+def test_the_doctor_says_what_was_noted_and_what_to_do() -> None:
+    """Or that nothing was, or that nothing is."""
+    front = spiky()
+    client = front.client()
+
+    def says() -> bytes:
+        report = front.ask(client, b"LATENCY", b"DOCTOR")
+        assert isinstance(report, Verbatim)
+        return report.text
+
+    told = b"1. command: 4 latency spikes (average 95 ms, mean deviation 102 ms, period 1.33 s). Worst of all: 300 ms."
+    assert told in says()
+    assert b"SLOWLOG GET" in says()
+    front.ask(client, b"LATENCY", b"RESET")
+    assert b"Nothing has taken as long as 5 ms" in says()
+    front.host.latency.threshold_ms = 0
+    assert b"CONFIG SET latency-monitor-threshold" in says()

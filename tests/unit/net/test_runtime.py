@@ -13,8 +13,9 @@ from respcache.cluster.membership import PROFILES
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
 from respcache.errors import ConfigError
+from respcache.expiring import SWEEP_PARTITIONS
 from respcache.net.keeping import gossip_profile
-from respcache.net.runtime import SWEEP_PARTITIONS, Runtime
+from respcache.net.runtime import Runtime
 from respcache.net.sockets import bind_stream
 from respcache.net.views import node_id
 
@@ -125,7 +126,7 @@ def test_settings_take_effect_while_the_node_runs() -> None:
 
     async def scenario(runtime: Runtime) -> None:
         runtime.settings.set({"maxclients": "7", "slowlog-log-slower-than": "42"})
-        assert (runtime.server.config.maxclients, runtime.executor.slow_us) == (7, 42)
+        assert (runtime.server.config.maxclients, runtime.executor.slow.bound_us) == (7, 42)
 
     run(scenario)
 
@@ -139,10 +140,10 @@ def test_expired_keys_are_swept_a_few_partitions_at_a_time() -> None:
         for partition in partitions:
             partition.put(b"k", b"v")
             partition.expire_at(b"k", 1)
-        runtime._expire()
+        runtime.expiry.round()
         assert sum(len(partition.values) for partition in partitions) <= PARTITIONS - SWEEP_PARTITIONS
         for _ in range(PARTITIONS // SWEEP_PARTITIONS):
-            runtime._expire()
+            runtime.expiry.round()
         assert not any(partition.values for partition in partitions)
 
     run(scenario)
