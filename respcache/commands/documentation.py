@@ -1,13 +1,14 @@
 """COMMAND: the command table, as clients read it to learn what may be sent and where the keys are.
 
-Everything here is derived from the rows. What rows do not say (the kinds of all
-arguments, how each key is used) is left out or given as far as it follows.
+Everything here is derived from the rows, and from `key_uses`. What rows do not say (the
+kinds of all arguments) is left out or given as far as it follows.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
 from respcache.commands.arguments import option
+from respcache.commands.key_uses import uses_in, uses_of
 from respcache.commands.registry import TABLE, Command, Flags, KeySpec, Merge, command, family, flag_names, lookup
 from respcache.commands.session import Session
 from respcache.commands.summaries import summary_of
@@ -100,7 +101,7 @@ def command_getkeysandflags(session: Session, argv: Argv) -> Reply:
     """List the keys in a whole request, with what is done to them."""
     del session
     row = _request_row(argv[2:])
-    return [[key, _key_flags(row)] for key in row.keys.of(argv[2:])]
+    return [[key, _statuses(uses)] for key, uses in uses_in(row, argv[2:])]
 
 
 def commands() -> list[Command]:
@@ -163,18 +164,25 @@ def _tips(row: Command) -> tuple[bytes, ...]:
 
 
 def _key_specs(row: Command) -> list[Reply]:
-    keys = row.keys
+    keys, uses = row.keys, [_statuses(words) for words in uses_of(row)]
+    if row.on_session is not None:
+        uses = [_statuses(("not_key",))]
     specs: list[Reply] = []
     if keys.first:
-        spec: Reply = {b"lastkey": _last_from_first(keys), b"keystep": keys.step, b"limit": 0}
-        specs.append(_key_spec(row, keys.first, b"range", spec))
+        last, step = _last_from_first(keys), keys.step
+        apart = len(uses) > 1 and last
+        """Whether the first key is one by itself, since it is used otherwise than those behind it."""
+        specs.append(_range(uses[0], keys.first, 0 if apart else last, step))
+        if apart:
+            specs.append(_range(uses[1], keys.first + step, last if last < 0 else last - step, step))
     if keys.count_at:
-        specs.append(_key_spec(row, keys.count_at, b"keynum", {b"keynumidx": 0, b"firstkey": 1, b"keystep": 1}))
+        following: Reply = {b"keynumidx": 0, b"firstkey": 1, b"keystep": 1}
+        specs.append(_key_spec(uses[-1], keys.count_at, b"keynum", following))
     if keys.behind_streams:
         begins: Reply = {b"keyword": b"STREAMS", b"startfrom": 4 if row.writes else 1}
         specs.append(
             {
-                b"flags": _key_flags(row),
+                b"flags": uses[0],
                 b"begin_search": {b"type": b"keyword", b"spec": begins},
                 b"find_keys": {b"type": b"range", b"spec": {b"lastkey": -1, b"keystep": 1, b"limit": 2}},
             }
@@ -182,9 +190,13 @@ def _key_specs(row: Command) -> list[Reply]:
     return specs
 
 
-def _key_spec(row: Command, index: int, kind: bytes, spec: Reply) -> Reply:
+def _range(uses: Members, first: int, last: int, step: int) -> Reply:
+    return _key_spec(uses, first, b"range", {b"lastkey": last, b"keystep": step, b"limit": 0})
+
+
+def _key_spec(uses: Members, index: int, kind: bytes, spec: Reply) -> Reply:
     return {
-        b"flags": _key_flags(row),
+        b"flags": uses,
         b"begin_search": {b"type": b"index", b"spec": {b"index": index}},
         b"find_keys": {b"type": kind, b"spec": spec},
     }
@@ -193,12 +205,6 @@ def _key_spec(row: Command, index: int, kind: bytes, spec: Reply) -> Reply:
 def _last_from_first(keys: KeySpec) -> int:
     """Count the last key from the first, or if negative from the end of the request."""
     return keys.last if keys.last < 0 else keys.last - keys.first
-
-
-def _key_flags(row: Command) -> Members:
-    if row.on_session is not None:
-        return _statuses(("not_key",))
-    return _statuses(("RW", "access", "update") if row.writes else ("RO", "access"))
 
 
 def _docs(row: Command) -> Reply:

@@ -3,6 +3,7 @@
 from compat import targets  # noqa: F401 # it imports the modules of the commands
 from compat.conftest import Connect
 from compat.wire import Frame
+from respcache.commands.key_uses import uses_of
 from respcache.commands.registry import ROWS, flag_names
 
 
@@ -37,3 +38,27 @@ def test_arity_flags_and_key_positions_are_those_of_redis(oracle: Connect) -> No
         for row in ROWS
     }
     assert {name: columns for name, columns in ours.items() if name in known} == known
+
+
+HALF_KNOWN = {"SORT", "SORT_RO", "GEORADIUS", "GEORADIUSBYMEMBER"}
+"""Commands of which only the first key is specified; see docs/compatibility.md."""
+
+
+def test_commands_use_their_keys_as_in_redis(oracle: Connect) -> None:
+    """The flags of every key specification, in their order."""
+    rows = {row.name.lower(): row for row in ROWS if row.on_session is None and row.name not in HALF_KNOWN}
+    [answer] = oracle(2).run([[b"COMMAND", b"INFO", *(name.encode() for name in rows)]])
+    assert answer.elements is not None
+    compared = 0
+    for row, frame in zip(rows.values(), answer.elements, strict=True):
+        if frame.elements is None or not (specifications := frame.elements[8].elements):
+            continue
+        theirs = []
+        for specification in specifications:
+            assert specification.elements is not None
+            values = dict(zip(specification.elements[::2], specification.elements[1::2], strict=True))
+            flags = next(value for name, value in values.items() if b"flags" in name.wire)
+            theirs.append({flag.wire[1:-2].decode() for flag in flags.elements or ()})
+        assert [set(uses) for uses in uses_of(row)] == theirs, row.name
+        compared += 1
+    assert compared > 150
