@@ -174,7 +174,7 @@ def debug_object(partition: Partition, argv: Argv) -> Reply:
         f"serializedlength:{serialized} lru:{clock} lru_seconds_idle:{idle_s}"
     )
     if isinstance(found, List):
-        nodes = list_nodes(found.elements, ledger.limits)
+        nodes = list_nodes(found, ledger.limits)
         size = sum([len(node) for _, node in nodes])
         text += (
             f" ql_nodes:{len(nodes)} ql_avg_node:{len(found) / len(nodes):.2f} "

@@ -24,11 +24,11 @@ def lpush(partition: Partition, argv: Argv) -> Reply:
     """Put elements at the head of a list, and return its length."""
     found = _made(partition, argv[1])
     if len(argv) == 3:
-        found.elements.appendleft(argv[2])
+        found.push_left(argv[2])
     else:
-        found.elements.extendleft(argv[2:])
+        found.extend_left(argv[2:])
     partition.changed = True
-    return len(found.elements)
+    return len(found)
 
 
 @key_command("RPUSH", arity=-3, flags=_PUSHES, since="1.0.0")
@@ -36,11 +36,11 @@ def rpush(partition: Partition, argv: Argv) -> Reply:
     """Put elements at the end of a list, and return its length."""
     found = _made(partition, argv[1])
     if len(argv) == 3:
-        found.elements.append(argv[2])
+        found.push_right(argv[2])
     else:
-        found.elements.extend(argv[2:])
+        found.extend(argv[2:])
     partition.changed = True
-    return len(found.elements)
+    return len(found)
 
 
 @key_command("LPUSHX", arity=-3, flags=_PUSHES, since="2.2.0")
@@ -71,7 +71,7 @@ def rpop(partition: Partition, argv: Argv) -> Reply:
 def llen(partition: Partition, argv: Argv) -> Reply:
     """Return the length of a list."""
     found = partition.read_aggregate(argv[1], List)
-    return 0 if found is None else len(found.elements)
+    return 0 if found is None else len(found)
 
 
 @key_command("LRANGE", arity=4, flags=Flags.READONLY, since="1.0.0")
@@ -81,7 +81,7 @@ def lrange(partition: Partition, argv: Argv) -> Reply:
     found = partition.read_aggregate(argv[1], List)
     if found is None:
         return []
-    first, last = _within(start, end, len(found.elements))
+    first, last = _within(start, end, len(found))
     return list(found.slice(first, last)) if first <= last else []
 
 
@@ -91,8 +91,8 @@ def lindex(partition: Partition, argv: Argv) -> Reply:
     found = partition.read_aggregate(argv[1], List)
     if found is None:
         return None
-    position, count = integer(argv[2]), len(found.elements)
-    return found.elements[position] if -count <= position < count else None
+    position, count = integer(argv[2]), len(found)
+    return found.at(position % count) if -count <= position < count else None
 
 
 @key_command("LSET", arity=4, flags=_MOVES, since="1.0.0")
@@ -101,10 +101,10 @@ def lset(partition: Partition, argv: Argv) -> Reply:
     found = partition.aggregate(argv[1], List)
     if found is None:
         raise CommandError("no such key")
-    position, count = integer(argv[2]), len(found.elements)
+    position, count = integer(argv[2]), len(found)
     if not -count <= position < count:
         raise CommandError("index out of range")
-    found.elements[position] = argv[3]
+    found.replace(position % count, argv[3])
     partition.changed = True
     return OK
 
@@ -118,13 +118,10 @@ def linsert(partition: Partition, argv: Argv) -> Reply:
     found = partition.aggregate(argv[1], List)
     if found is None:
         return 0
-    try:
-        position = found.elements.index(argv[3])
-    except ValueError:
+    if not found.insert(argv[3], argv[4], behind=where == b"AFTER"):
         return -1
-    found.elements.insert(position + (where == b"AFTER"), argv[4])
     partition.changed = True
-    return len(found.elements)
+    return len(found)
 
 
 @key_command("LREM", arity=4, flags=Flags.WRITE, since="1.0.0")
@@ -147,11 +144,11 @@ def ltrim(partition: Partition, argv: Argv) -> Reply:
     found = partition.aggregate(argv[1], List)
     if found is None:
         return OK
-    first, last = _within(start, end, len(found.elements))
+    first, last = _within(start, end, len(found))
     if first > last:
         partition.remove(argv[1])
-    elif last - first + 1 < len(found.elements):
-        found.keep(first, last)
+    elif last - first + 1 < len(found):
+        partition.ledger.rubbish.add(found.keep(first, last))
     partition.changed = True
     return OK
 
@@ -163,13 +160,13 @@ def lpos(partition: Partition, argv: Argv) -> Reply:
     found = partition.read_aggregate(argv[1], List)
     if found is None:
         return None if count < 0 else []
-    places = found.places(argv[2], backwards=rank < 0, most=most or len(found.elements))
+    places = found.places(argv[2], backwards=rank < 0, most=most or len(found))
     for _ in range(abs(rank) - 1):
         if next(places, None) is None:
             break
     if count < 0:
         return next(places, None)
-    return [place for _, place in zip(range(count or len(found.elements)), places, strict=False)]
+    return [place for _, place in zip(range(count or len(found)), places, strict=False)]
 
 
 @keys_command("RPOPLPUSH", arity=3, flags=_MOVES, since="1.2.0", keys=FIRST_TWO)
@@ -199,16 +196,16 @@ def move(space: Keyspace, source: bytes, target: bytes, *, source_end: bytes, ta
     if found is None:
         return None
     to.aggregate(target, List)
-    element = found.elements.popleft() if source_end == LEFT else found.elements.pop()
+    element = found.pop_left() if source_end == LEFT else found.pop_right()
     if source != target:
         from_.touched(source, found)
     if target not in to.values:
         to.happened(MADE, target)
     other = _made(to, target)
     if target_end == LEFT:
-        other.elements.appendleft(element)
+        other.push_left(element)
     else:
-        other.elements.append(element)
+        other.push_right(element)
     from_.changed = to.changed = True
     from_.rewrite([b"LPOP" if source_end == LEFT else b"RPOP", source])
     to.rewrite([b"LPUSH" if target_end == LEFT else b"RPUSH", target, element])
@@ -219,9 +216,7 @@ def move(space: Keyspace, source: bytes, target: bytes, *, source_end: bytes, ta
 
 def take(partition: Partition, key: bytes, found: List, end: bytes, count: int) -> list[bytes]:
     """Take up to `count` elements off one end of the list at key."""
-    elements = found.elements
-    number = min(count, len(elements))
-    taken = [elements.popleft() if end == LEFT else elements.pop() for _ in range(number)]
+    taken = [found.pop_left() if end == LEFT else found.pop_right() for _ in range(min(count, len(found)))]
     if taken:
         partition.touched(key, found)
     return taken

@@ -182,7 +182,7 @@ def _sortable(found: Value | None) -> Value | None:
 def _elements(found: Value | None, *, descending: bool) -> list[bytes]:
     """List the elements of what is to be sorted, in its own order."""
     if isinstance(found, List):
-        elements = list(found.elements)
+        elements = list(found)
     elif isinstance(found, SortedSet):
         elements = found.ranking.members(0, len(found) - 1)
     elif isinstance(found, Set):

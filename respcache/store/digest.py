@@ -62,7 +62,7 @@ def _elements(value: Value, salt: int) -> Iterator[bytes]:
     for at in _positions(len(value), ELEMENTS, salt):
         match value:
             case List():
-                element = value.elements[at]
+                element = value.at(at)
             case Set():
                 element = value.table.names[at]
             case Hash():

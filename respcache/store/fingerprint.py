@@ -39,7 +39,7 @@ def _ordered(value: Value) -> Iterator[bytes]:
         case Text():
             yield bytes(value.body)
         case List():
-            yield from value.elements
+            yield from value
         case Stream():
             for number, fields in value.range(0, ID_MAX):
                 yield b"%d.%d" % (number >> SEQUENCE_BITS, number & SEQUENCE_MAX)

@@ -125,7 +125,9 @@ class Partition:
         found = self.values.get(key)
         if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
             return None
-        return found if type(found) is bytes else whole(found)
+        if type(found) is not bytes:
+            return whole(found)
+        return found
 
     def read(self, key: bytes) -> Value | None:
         """Look a key up for a command that only reads: hits and misses count."""
@@ -153,7 +155,9 @@ class Partition:
             ledger.misses += 1
             self.happened(MISSED, key)
             return None
-        return found if type(found) is bytes else whole(found)
+        if type(found) is not bytes:
+            return whole(found)
+        return found
 
     def text(self, key: bytes) -> Readable | None:
         """Like `string`, for a command that reads a part: a long string is given as what it is kept in."""

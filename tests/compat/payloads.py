@@ -17,7 +17,7 @@ def meaning(payload: bytes | None) -> object:
     value = load(payload, DEFAULT)
     match value:
         case List():
-            return list(value.elements)
+            return list(value)
         case Hash() if value.table.compact:
             return encoding(value), list(value.table.items())
         case Hash():

@@ -88,7 +88,7 @@ def _calls(rng: Random) -> list[Argv]:
         case bytes():
             calls = [[b"SET", b"k", found]]
         case List():
-            calls = [[b"RPUSH", b"k", *found.elements]]
+            calls = [[b"RPUSH", b"k", *found]]
         case Set():
             calls = [[b"SADD", b"k", *found.members()]]
         case Hash():

@@ -102,22 +102,21 @@ def _strings(reader: Reader, count: int) -> list[bytes]:
 
 def _list(reader: Reader, form: int) -> List:
     found = List()
-    elements = found.elements
     if form == LIST:
-        elements.extend(_strings(reader, reader.count()))
+        found.extend(_strings(reader, reader.count()))
         return found
     for _ in range(reader.count() if form != LIST_ZIPLIST else 1):
         container = reader.length() if form == LIST_QUICKLIST_2 else PACKED
         if container == PLAIN:
-            elements.append(reader.string())
+            found.push_right(reader.string())
         elif container == PACKED:
             blob = reader.string()
             words = listpack.unpacked(blob) if form == LIST_QUICKLIST_2 else ziplist.unpacked(blob)
             reader.admit(len(words))
-            elements.extend(words)
+            found.extend(words)
         else:
             raise BadFormat("no node of a list")
-    if not elements:
+    if not found:
         raise BadFormat("an empty collection")
     return found
 

@@ -40,7 +40,7 @@ def write(writer: Writer, value: Value, limits: Limits) -> None:
             writer.string(bytes(value.body))
         case List():
             writer.text.append(reading.LIST_QUICKLIST_2)
-            _write_list(writer, value.elements, limits)
+            _write_list(writer, value, limits)
         case Hash():
             _write_hash(writer, value)
         case Set():

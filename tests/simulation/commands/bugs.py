@@ -72,7 +72,7 @@ class GivesTwice(TakesTwice):
     def _take(self, ticket: Ticket, order: Order) -> None:
         key = ticket.called or b""
         value = self._store.keyspace(0).at(key).values.get(key)
-        element = value.elements[0] if isinstance(value, List) else b""
+        element = value.at(0) if isinstance(value, List) else b""
         super()._take(ticket, order)
         if element and not ticket.present and not order.refused:
             self.pop_or_push([b"LPUSH", key, element], ticket.locked)

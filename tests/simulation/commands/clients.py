@@ -255,4 +255,4 @@ def account(value: Value | None) -> list[int]:
 def queue(value: Value | None) -> list[bytes]:
     """Read what a queue holds, by the store."""
     assert value is None or isinstance(value, List)
-    return [] if value is None else list(value.elements)
+    return [] if value is None else list(value)

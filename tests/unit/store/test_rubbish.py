@@ -101,7 +101,7 @@ def test_a_value_that_has_grown_huge_in_place_is_freed_in_steps() -> None:
     """Its partition hears of it by `touched`."""
     value = lists.of([b"one"])
     space, partition = space_with(value)
-    value.elements.extend(WORDS)
+    value.extend(WORDS)
     partition.touched(b"k", value)
     partition.remove(b"k")
     assert len(space.ledger.rubbish) == COUNT + 1

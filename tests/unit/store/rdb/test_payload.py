@@ -50,14 +50,14 @@ def test_old_forms_are_read(form: str) -> None:
     """Lists in their order; what is in the others is compared with Redis."""
     found = load(OLD[form], DEFAULT)
     if isinstance(found, List):
-        assert list(found.elements)[: len(WORDS)] == list(WORDS)
+        assert list(found)[: len(WORDS)] == list(WORDS)
     assert _state(load(dump(found, DEFAULT), DEFAULT)) == _state(found) or "zset" in form
 
 
 def test_nodes_of_a_list_end_where_the_setting_says() -> None:
     """Three elements, and long ones by themselves."""
     found = List()
-    found.elements.extend([b"a", b"b", b"c", b"d", b"x" * 100, b"e"])
+    found.extend([b"a", b"b", b"c", b"d", b"x" * 100, b"e"])
     written = dump(found, ORDERED)
     assert written[:2] == b"\x12\x04"
     assert load(written, DEFAULT) is not found
