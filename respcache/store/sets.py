@@ -24,7 +24,7 @@ class Set(Aggregate):
         return len(self.table.names)
 
     def __contains__(self, member: bytes) -> bool:
-        return member in self.table.positions
+        return member in self.table
 
     def add(self, member: bytes, limits: Limits = DEFAULT) -> bool:
         """Take a member in; False if it is there already."""

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from respcache.store.aggregate import taken_bytes
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 V = TypeVar("V")
 
@@ -12,6 +15,12 @@ POSITIONS_SHARED: Final = 257
 """Small integers are there anyway in Python."""
 POSITION_BYTES: Final = 32
 """Others are not."""
+SPLIT: Final = 32_768
+"""Names from which on their positions are in many dicts: one dict of a million takes 20 ms to grow, in one go."""
+SHARDS: Final = 256
+"""So many, which is enough for some tens of millions of names."""
+SHARD_SHIFT: Final = 48
+"""The bits of a name's hash that choose the dict are others than those by which the dict finds its place."""
 
 
 class Table(Generic[V]):
@@ -26,10 +35,12 @@ class Table(Generic[V]):
     time is met at least once, and a cursor is a position, which stays valid for good.
     """
 
-    __slots__ = ("compact", "names", "positions", "values")
+    __slots__ = ("_positions", "_shards", "compact", "names", "values")
 
     def __init__(self) -> None:
-        self.positions: dict[bytes, int] = {}
+        self._positions: dict[bytes, int] = {}
+        self._shards: list[dict[bytes, int]] | None = None
+        """What takes the place of `_positions` in large tables."""
         self.names: list[bytes] = []
         self.values: list[V] = []
         self.compact = True
@@ -38,38 +49,42 @@ class Table(Generic[V]):
         return len(self.names)
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self.positions
+        return name in self._where(name)
 
     def get(self, name: bytes) -> V | None:
         """Give the value of a name, None if there is no such name."""
-        position = self.positions.get(name, -1)
+        position = self._where(name).get(name, -1)
         return None if position < 0 else self.values[position]
 
     def set(self, name: bytes, value: V) -> bool:
         """Give a name a value; whether the name is new."""
-        position = self.positions.get(name, -1)
+        position = self._where(name).get(name, -1)
         if position >= 0:
             self.values[position] = value
             return False
-        self.positions[name] = len(self.names)
+        self._where(name)[name] = len(self.names)
         self.names.append(name)
         self.values.append(value)
+        if len(self.names) == SPLIT and self._shards is None:
+            self._split()
         return True
 
     def remove(self, name: bytes) -> bool:
         """Take a name out; False if there is none."""
-        position = self.positions.pop(name, -1)
+        position = self._where(name).pop(name, -1)
         if position < 0:
             return False
         if self.compact:
             del self.names[position]
             del self.values[position]
             for later in range(position, len(self.names)):
-                self.positions[self.names[later]] = later
+                name = self.names[later]
+                self._where(name)[name] = later
             return True
         last, value = self.names.pop(), self.values.pop()
         if position < len(self.names):
-            self.names[position], self.values[position], self.positions[last] = last, value, position
+            self.names[position], self.values[position] = last, value
+            self._where(last)[last] = position
         return True
 
     def items(self) -> Iterator[tuple[bytes, V]]:
@@ -79,7 +94,9 @@ class Table(Generic[V]):
     def copy(self) -> "Table[V]":
         """Give an equal table; the values are shared."""
         other: Table[V] = Table()
-        other.positions, other.names, other.values = dict(self.positions), list(self.names), list(self.values)
+        other._positions, other.names, other.values = dict(self._positions), list(self.names), list(self.values)
+        if self._shards is not None:
+            other._shards = [dict(shard) for shard in self._shards]
         other.compact = self.compact
         return other
 
@@ -100,7 +117,8 @@ class Table(Generic[V]):
         count = len(self.names)
         seen = min(samples, count) if samples else count
         sampled = sum([taken_bytes(self.names[at]) + taken_bytes(self.values[at]) for at in range(seen)])
-        body = sys.getsizeof(self.positions) + sys.getsizeof(self.names) + sys.getsizeof(self.values)
+        shards = 0 if self._shards is None else sys.getsizeof(self._shards[0]) * SHARDS
+        body = sys.getsizeof(self._positions) + shards + sys.getsizeof(self.names) + sys.getsizeof(self.values)
         body += POSITION_BYTES * max(0, count - POSITIONS_SHARED)
         return body + (sampled * count // seen if seen else 0)
 
@@ -108,8 +126,23 @@ class Table(Generic[V]):
         """Free so many names and values, or all; return how many. The table is of no use any more."""
         kept = max(0, len(self.names) - count)
         freed = len(self.names) - kept
-        for _ in range(freed):
-            self.positions.popitem()
+        for name in self.names[kept:]:
+            del self._where(name)[name]
         del self.names[kept:]
         del self.values[kept:]
         return freed
+
+    def _where(self, name: bytes) -> dict[bytes, int]:
+        """Give the dict in which the position of a name is, or would be."""
+        shards = self._shards
+        if shards is None:
+            return self._positions
+        code: i64 = hash(name)
+        return shards[code >> SHARD_SHIFT & SHARDS - 1]
+
+    def _split(self) -> None:
+        """Spread the positions over many dicts."""
+        positions, self._positions = self._positions, {}
+        self._shards = [{} for _ in range(SHARDS)]
+        for name, position in positions.items():
+            self._where(name)[name] = position

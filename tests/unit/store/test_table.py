@@ -1,10 +1,12 @@
 """Names by position, positions by name, and walks."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from respcache.store.table import Table
+from respcache.store.table import SHARDS, SPLIT, Table
 
 NAMES = st.sampled_from([bytes([letter]) for letter in b"abcdefghij"])
 
@@ -39,7 +41,7 @@ class TableAgainstADict(RuleBasedStateMachine):
         table = self.table
         assert dict(table.items()) == self.model
         assert len(table) == len(self.model)
-        assert [table.positions[name] for name in table.names] == list(range(len(table)))
+        assert [table._where(name)[name] for name in table.names] == list(range(len(table)))
         if table.compact:
             assert list(table.items()) == list(self.model.items())
 
@@ -82,6 +84,31 @@ def test_a_compact_table_is_walked_in_one_step() -> None:
     for name in (b"b", b"a"):
         table.set(name, None)
     assert table.walk(7, 1) == (0, range(2))
+
+
+def test_positions_of_many_names_are_in_many_dicts() -> None:
+    """Each of them a small one, so that none takes long to grow; the table does what it did before."""
+    rng = Random(5)
+    table: Table[int] = Table()
+    table.compact = False
+    for number in range(2 * SPLIT):
+        table.set(b"%d" % number, number)
+    model = {b"%d" % number: number for number in range(2 * SPLIT)}
+    for _ in range(SPLIT):
+        name = b"%d" % rng.randrange(3 * SPLIT)
+        if rng.random() < 0.5:
+            assert table.remove(name) == (model.pop(name, None) is not None)
+        else:
+            assert table.set(name, 7) == (name not in model)
+            model[name] = 7
+    assert dict(table.items()) == model
+    assert dict(table.copy().items()) == model
+    assert all(table.get(name) == value and name in table for name, value in model.items())
+    assert table._shards is not None
+    assert max(map(len, table._shards)) < 2 * len(model) / SHARDS
+    while len(table):
+        table.waste(10_000)
+    assert not any(table._shards)
 
 
 def test_a_copy_shares_nothing() -> None:
