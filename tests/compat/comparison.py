@@ -226,3 +226,18 @@ def differences(script: str, calls: list[Argv], oracle: Target, target: Target) 
         for position, (argv, one, other) in enumerate(zip(calls, expected, answered, strict=True))
         if not same(argv, one, other)
     ]
+
+
+def shortened(difference: Difference, oracle: Target, target: Target) -> Difference:
+    """Leave out what goes before the call in question and has nothing to do with it: by halves, then less."""
+    size = len(difference.calls) // 2
+    while size:
+        start = len(difference.calls) - 1 - size
+        while start >= 0:
+            calls = difference.calls[:start] + difference.calls[start + size :]
+            found = [other for other in differences(difference.script, calls, oracle, target) if other.calls == calls]
+            if found:
+                difference = found[0]
+            start -= size
+        size //= 2
+    return difference

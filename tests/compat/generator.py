@@ -61,8 +61,8 @@ _SELECTED: Final = (b"SELECT", b"MOVE", b"COPY")
 """Commands of which a mistake would be about databases beyond those compared."""
 
 
-def script(seed: int) -> list[Argv]:
-    """Make one script of calls."""
+def script(seed: int, count: int = CALLS_A_SCRIPT) -> list[Argv]:
+    """Make one script of so many calls, and some more that go before others."""
     rng = Random(seed)
     kinds = rng.sample(sorted(KINDS), rng.randint(1, KINDS_A_SCRIPT))
     if ALONE in kinds:
@@ -70,7 +70,7 @@ def script(seed: int) -> list[Argv]:
     forms = keys.FORMS | {name: form for kind in kinds for name, form in KINDS[kind].items()}
     names = [name for name in forms for _ in range(4 if name in OFTEN else 2)]
     calls: list[Argv] = []
-    for _ in range(CALLS_A_SCRIPT):
+    for _ in range(count):
         name = rng.choice(names)
         if name == b"DBSIZE":
             # Redis counts a key that is over until it is looked at.
