@@ -304,8 +304,9 @@ class Keeper:
         if isinstance(message, Granted):
             if self.table.behind(message.version):
                 self._catch_up(peer, message.version)
+                self._heed(now, self._register.show(now, peer, message.version))
             self._mind_lease(now)
-            self.deadline = min(self.deadline, tenure.deadline)
+            self.deadline = min(self.deadline, tenure.deadline, self._register.deadline)
         elif isinstance(message, Fenced) or (isinstance(message, Renew) and holdings.takeovers):
             holdings.unfence(now)
             return self._finish(now)

@@ -1,10 +1,9 @@
 """The register that holds the control record: read it, change it, be told of every new version.
 
-Versions are agreed among the voters of the record (see `proposer`). Everybody proposes through one of them:
-the oldest voter that a node can reach, so in quiet times there is one proposer, which leads
-for as long as it lives, and a change costs one round trip from there. Voters keep to it: while
-they reach it themselves they promise nothing to a younger one. Two that both take
-themselves for the oldest one wait for random times between their attempts.
+Versions are agreed among the voters of the record (see `proposer`). Everybody proposes through one of them: the oldest
+voter that a node can reach, so in quiet times there is one proposer, which leads for as long as it lives, and a change
+costs one round trip from there. Voters keep to it: while they reach it themselves they promise nothing to a younger
+one. Two that both take themselves for the oldest one wait for random times between their attempts.
 
        .------------------------- refused, or an older voter is back -------------------------.
        v                                                                                      |
@@ -183,8 +182,10 @@ class Register:
         return [Tell(peer, Fetch(version_of(self.record)))]
 
     def show(self, now: float, peer: str, have: Version) -> list[RegisterEffect]:
-        """Teach a peer the record if it holds only an older version."""
+        """Teach a peer the record if it has an older version; lead in a later term if that is what it has."""
         self._teach(peer, have)
+        if self._proposer.term is not None and have[0] > self._proposer.term:
+            self._step_down(now, refused=False)  # it may be chosen, and nobody else will propose it again
         return self._review(now)
 
     def tick(self, now: float) -> list[RegisterEffect]:

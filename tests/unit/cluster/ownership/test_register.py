@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from respcache.cluster.ownership.changes import Admit, Change, Dismiss, Enrol, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
-from respcache.cluster.ownership.record import Node, Quorum, Record, Standing, Version, Voter
+from respcache.cluster.ownership.record import SEATS, Node, Quorum, Record, Standing, Version, Voter
 from respcache.cluster.ownership.register import BACK_OFF_S, RETRY_S, Register
 from respcache.cluster.ownership.wire import Accept, Accepted, Chosen, Prepare, Promised, Refused, RegisterMessage
 
@@ -231,6 +231,21 @@ def test_a_record_that_a_minority_has_accepted_is_proposed_again(group: Group) -
 
     assert group.record("c").nodes["c"].standing is Standing.LEAVING
     assert group.record("c").parent == unfinished.version
+
+
+def test_a_leader_that_hears_of_a_later_term_leads_in_one_still_later(group: Group) -> None:
+    """What was accepted in it may be chosen. With nothing to propose the leader would not find out."""
+    base, later = group.record("a"), 7 * SEATS + 1
+    unfinished = replace(Retire("d", 4).apply(base), version=(later, base.version[1] + 1), parent=base.version)
+    for name in "bc":
+        assert group.registers[name]._acceptor.accept(unfinished)
+    group.pass_time()
+    assert group.record("a") is base
+    group.do("a", group.registers["a"].show(group.now, "b", group.registers["b"].heard))
+    group.pass_time()
+
+    assert group.leaders() == ["a"]
+    assert {group.record(name).nodes["d"].standing for name in group.up} == {Standing.LEAVING}
 
 
 def test_what_was_learned_while_preparing_is_what_the_new_leader_goes_on_from(group: Group) -> None:
