@@ -26,7 +26,7 @@ def test_what_was_once_gone_through_is_not_gone_through_again() -> None:
         held = [[number] for number in range(MANY)]
         gc.collect()
         assert gc.get_freeze_count() > MANY
-        assert len(gc.get_objects()) < MANY / 10
+        assert len(gc.get_objects()) < MANY / 2  # of the rest, one collection takes no millisecond
         freed = weakref.ref(knot := Knot())
         del knot, held
         gc.collect()
