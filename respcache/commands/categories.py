@@ -15,6 +15,7 @@ GROUPS: Final = {
     "dumps": "generic",
     "expiry": "generic",
     "geo": "geo",
+    "hash_fields": "hash",
     "hashes": "hash",
     "hyperloglogs": "hyperloglog",
     "keys": "generic",

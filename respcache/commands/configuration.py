@@ -56,7 +56,8 @@ def config_resetstat(session: Session, argv: Argv) -> Reply:
     del argv
     _begin_anew(session.host.stats)
     ledger = session.host.store.ledger
-    ledger.lookups = ledger.misses = ledger.expired_lazy = ledger.expired_active = ledger.evicted = 0
+    ledger.lookups = ledger.misses = ledger.evicted = 0
+    ledger.expired_lazy = ledger.expired_active = ledger.expired_fields = 0
     return OK
 
 

@@ -12,8 +12,10 @@ from respcache.commands.arguments import CLOCKS, option
 from respcache.commands.registry import Command
 from respcache.reply import Reply
 from respcache.store import events
-from respcache.store.events import DELETED, EXPIRED, MADE, Event
+from respcache.store.events import DELETED, EXPIRED, FIELDS_EXPIRED, MADE, Event
+from respcache.store.hashes import Hash
 from respcache.store.partition import Argv, Partition
+from respcache.store.values import Value
 
 CLASSES: Final = {
     "bitmap": events.STRING,
@@ -33,6 +35,7 @@ NAMES: Final = {
     "DECRBY": "incrby",
     "GEOADD": "zadd",
     "GETSET": "set",
+    "HGETDEL": "hdel",
     "HMSET": "hset",
     "HSETNX": "hset",
     "INCR": "incrby",
@@ -45,6 +48,9 @@ NAMES: Final = {
 
 EXPIRE: Final = Event(events.GENERIC, b"expire")
 PERSIST: Final = Event(events.GENERIC, b"persist")
+FIELDS_SET: Final = Event(events.HASH, b"hset")
+FIELDS_EXPIRE: Final = Event(events.HASH, b"hexpire")
+FIELDS_PERSIST: Final = Event(events.HASH, b"hpersist")
 WRITTEN: Final = Event(events.STRING, b"set")
 BITS_WRITTEN: Final = Event(events.STRING, b"setbit")
 APPENDED: Final = Event(events.STREAM, b"xadd")
@@ -82,15 +88,22 @@ RADIUS_STORED: Final = Event(events.SORTED_SET, b"georadiusstore")
 class Change:
     """What a command on one key has done to it."""
 
-    __slots__ = ("argv", "grown", "reply", "stays")
+    __slots__ = ("argv", "existed", "grown", "reply", "value")
 
-    def __init__(self, argv: Argv, reply: Reply, *, grown: int, stays: bool) -> None:
+    def __init__(self, argv: Argv, reply: Reply, value: Value | None, *, existed: bool, size: int) -> None:
         self.argv: Final = argv
         self.reply: Final = reply
-        self.grown: Final = grown
+        self.value: Final = value
+        """What the key holds now."""
+        self.existed: Final = existed
+        """Whether the key was there before."""
+        self.grown: Final = (0 if value is None else len(value)) - size
         """How many elements there are more than before."""
-        self.stays: Final = stays
+
+    @property
+    def stays(self) -> bool:
         """Whether the key is still there."""
+        return self.value is not None
 
 
 def note_events(row: Command, argv: Argv, reply: Reply, partition: Partition, *, existed: bool, size: int) -> None:
@@ -107,7 +120,7 @@ def note_events(row: Command, argv: Argv, reply: Reply, partition: Partition, *,
     if special is None:
         partition.happened(event_of(row), key)
     else:
-        for event in special(Change(argv, reply, grown=(0 if value is None else len(value)) - size, stays=stays)):
+        for event in special(Change(argv, reply, value, existed=existed, size=size)):
             partition.happened(event, key)
     if existed and not stays and special is not _set:
         partition.happened(DELETED, key)
@@ -154,6 +167,29 @@ def _bitfield(change: Change) -> tuple[Event, ...]:
     return (BITS_WRITTEN,) if any(written) else ()
 
 
+def _hexpire(change: Change) -> tuple[Event, ...]:
+    """A deadline that has passed already comes true at once."""
+    return (FIELDS_EXPIRE,) if isinstance(change.reply, list) and 1 in change.reply else (FIELDS_EXPIRED,)
+
+
+def _hgetex(change: Change) -> tuple[Event, ...]:
+    if option(change.argv[2]) == b"PERSIST":
+        return (FIELDS_PERSIST,)
+    return (FIELDS_EXPIRE,) if change.grown == 0 else (FIELDS_EXPIRED,)
+
+
+def _hsetex(change: Change) -> tuple[Event, ...]:
+    """Fields whose deadline has passed already are set all the same, be it in a hash that was not there."""
+    words = [option(word) for word in change.argv[2:]]
+    at = words.index(b"FIELDS")
+    if CLOCKS.keys().isdisjoint(words[:at]):
+        return (FIELDS_SET,)
+    if isinstance(change.value, Hash) and change.value.get(change.argv[at + 4]) is not None:
+        return FIELDS_SET, FIELDS_EXPIRE
+    told = (FIELDS_SET, FIELDS_EXPIRE, FIELDS_EXPIRED)
+    return told if change.existed else (MADE, *told, DELETED)
+
+
 def _xadd(change: Change) -> tuple[Event, ...]:
     return (APPENDED,) if change.grown == 1 else (APPENDED, TRIMMED)
 
@@ -173,6 +209,12 @@ SPECIAL: Final[dict[str, Callable[[Change], tuple[Event, ...]]]] = {
     "EXPIREAT": _expire,
     "GETDEL": _none,
     "GETEX": _getex,
+    "HEXPIRE": _hexpire,
+    "HEXPIREAT": _hexpire,
+    "HGETEX": _hgetex,
+    "HPEXPIRE": _hexpire,
+    "HPEXPIREAT": _hexpire,
+    "HSETEX": _hsetex,
     "PEXPIRE": _expire,
     "PEXPIREAT": _expire,
     "PFDEBUG": _none,

@@ -82,21 +82,22 @@ def _deadline(partition: Partition, key: bytes, since_unix_ms: int) -> int:
 
 def _expire(partition: Partition, argv: Argv, *, unit_ms: int, since_unix_ms: int) -> int:
     """Set a deadline if the conditions hold; one that is past deletes the key. 1 if it was done."""
-    conditions = _conditions(argv) if len(argv) > 3 else None
+    conditions = conditions_of(argv[3:]) if len(argv) > 3 else None
     deadline = integer(argv[2]) * unit_ms
     if not INT64_MIN <= deadline <= INT64_MAX - since_unix_ms:
         raise InvalidExpiry(argv[0].decode("ascii").lower())
     deadline += since_unix_ms
     key = argv[1]
-    if partition.value(key) is None or (conditions and not _holds(conditions, partition.deadline(key), deadline)):
+    if partition.value(key) is None or (conditions and not holds(conditions, partition.deadline(key), deadline)):
         return 0
     partition.expire_or_delete(key, deadline)
     return 1
 
 
-def _conditions(argv: Argv) -> set[bytes]:
+def conditions_of(words: list[bytes]) -> set[bytes]:
+    """Read conditions. Raises CommandError for what is none, and for those that exclude each other."""
     conditions: set[bytes] = set()
-    for argument in argv[3:]:
+    for argument in words:
         word = option(argument)
         if word not in CONDITIONS:
             shown = argument.partition(b"\0")[0].rstrip(b"\r\n")
@@ -109,8 +110,8 @@ def _conditions(argv: Argv) -> set[bytes]:
     return conditions
 
 
-def _holds(conditions: set[bytes], old: int | None, new: int) -> bool:
-    """Tell whether all conditions hold; a key without a deadline counts as one that lives for ever."""
+def holds(conditions: set[bytes], old: int | None, new: int) -> bool:
+    """Tell whether all conditions hold; what has no deadline counts as living for ever."""
     if old is None:
         return conditions.isdisjoint((b"XX", b"GT"))
     return not (b"NX" in conditions or (b"GT" in conditions and new <= old) or (b"LT" in conditions and new >= old))

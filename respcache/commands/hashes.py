@@ -8,6 +8,7 @@ from respcache.errors import CommandError, NotAFloat, NotAnInteger, OutOfRange, 
 from respcache.reply import OK, Pairs, Reply
 from respcache.store.hashes import Hash
 from respcache.store.partition import Argv, Partition
+from respcache.store.volatile_hashes import VolatileHash
 
 _READS = Flags.READONLY | Flags.FAST
 _WRITES = Flags.WRITE | Flags.DENYOOM | Flags.FAST
@@ -88,21 +89,21 @@ def hstrlen(partition: Partition, argv: Argv) -> Reply:
 def hkeys(partition: Partition, argv: Argv) -> Reply:
     """Return all fields of a hash."""
     found = partition.read_aggregate(argv[1], Hash)
-    return [] if found is None else list(found.table.names)
+    return [] if found is None else list[Reply](found.fields())
 
 
 @key_command("HVALS", arity=2, flags=Flags.READONLY, since="2.0.0")
 def hvals(partition: Partition, argv: Argv) -> Reply:
     """Return all values of a hash."""
     found = partition.read_aggregate(argv[1], Hash)
-    return [] if found is None else list(found.table.values)
+    return [] if found is None else list[Reply](found.contents())
 
 
 @key_command("HGETALL", arity=2, flags=Flags.READONLY, since="2.0.0")
 def hgetall(partition: Partition, argv: Argv) -> Reply:
     """Return all fields of a hash with their values."""
     found = partition.read_aggregate(argv[1], Hash)
-    return {} if found is None else dict(found.table.items())
+    return {} if found is None else dict(found.items())
 
 
 @key_command("HINCRBY", arity=4, flags=_WRITES, since="2.0.0")
@@ -117,7 +118,7 @@ def hincrby(partition: Partition, argv: Argv) -> Reply:
         raise CommandError("hash value is not an integer") from None
     if not INT64_MIN <= total <= INT64_MAX:
         raise CommandError("increment or decrement would overflow")
-    _made(partition, argv[1], found).set(argv[2], b"%d" % total, partition.ledger.limits)
+    _made(partition, argv[1], found).keep(argv[2], b"%d" % total, partition.ledger.limits)
     partition.changed = True
     return total
 
@@ -138,9 +139,12 @@ def hincrbyfloat(partition: Partition, argv: Argv) -> Reply:
     if total is None:
         raise CommandError("increment would produce NaN or Infinity")
     text = longdouble.text(total)
-    _made(partition, argv[1], found).set(argv[2], text, partition.ledger.limits)
+    _made(partition, argv[1], found).keep(argv[2], text, partition.ledger.limits)
     partition.changed = True
-    partition.rewrite([b"HSET", argv[1], argv[2], text])
+    if isinstance(found, VolatileHash):
+        partition.rewrite([b"HSETEX", argv[1], b"KEEPTTL", b"FIELDS", b"1", argv[2], text])
+    else:
+        partition.rewrite([b"HSET", argv[1], argv[2], text])
     return text
 
 
@@ -149,7 +153,10 @@ def hrandfield(partition: Partition, argv: Argv) -> Reply:
     """Return a random field of a hash, or several, distinct or (with a negative count) not."""
     if len(argv) == 2:
         found = partition.read_aggregate(argv[1], Hash)
-        return None if found is None else partition.ledger.rng.choice(found.table.names)
+        if found is None:
+            return None
+        names = found.table.names
+        return names[partition.ledger.rng.choice(found.in_view(range(len(names))))]
     count = ranged(argv[2], -INT64_MAX, INT64_MAX)
     with_values = len(argv) == 4 and option(argv[3]) == b"WITHVALUES"
     if len(argv) > 3 and not with_values:
@@ -160,12 +167,13 @@ def hrandfield(partition: Partition, argv: Argv) -> Reply:
     if found is None:
         return Pairs([]) if with_values else []
     table, rng = found.table, partition.ledger.rng
-    if count >= len(found):
-        chosen = list(range(len(found)))
+    positions = found.in_view(range(len(table.names)))
+    if count >= len(positions):
+        chosen = list(positions)
     elif count >= 0:
-        chosen = rng.sample(range(len(found)), count)
+        chosen = rng.sample(positions, count)
     elif count >= -REPEATED_MAX:
-        chosen = rng.choices(range(len(found)), k=-count)
+        chosen = rng.choices(positions, k=-count)
     else:
         raise OutOfRange
     if with_values:
@@ -184,7 +192,7 @@ def hscan(partition: Partition, argv: Argv) -> Reply:
     following, positions = table.walk(start, options.count)
     matches = options.matches
     pairs: list[Reply] = []
-    for position in positions:
+    for position in found.in_view(positions):
         if matches is None or matches(table.names[position]):
             pairs += [table.names[position], table.values[position]]
     return [b"%d" % following, pairs]

@@ -183,6 +183,7 @@ def _stats(host: Host) -> Fields:
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
         "expired_keys": ledger.expired_lazy + ledger.expired_active,
+        "expired_fields": ledger.expired_fields,
         "evicted_keys": ledger.evicted,
         "keyspace_hits": ledger.lookups - ledger.misses,
         "keyspace_misses": ledger.misses,
@@ -306,12 +307,14 @@ def _databases(spaces: list[Keyspace], now_unix_ms: int) -> Iterator[tuple[str, 
         partitions = space.served()
         keys = sum(len(partition.values) for partition in partitions)
         expires = sum(len(partition.expires) for partition in partitions)
+        volatile = sum(len(partition.volatile) for partition in partitions)
         lives_ms = [
             next(iter(partition.expires.values())) - now_unix_ms for partition in partitions if partition.expires
         ]
         average_ms = sum(max(0, life_ms) for life_ms in lives_ms) // len(lives_ms) if lives_ms else 0
         if keys:
-            yield f"db{space.number}", f"keys={keys},expires={expires},avg_ttl={average_ms}"
+            told = f"keys={keys},expires={expires},avg_ttl={average_ms},keys_with_volatile_items={volatile}"
+            yield f"db{space.number}", told
 
 
 SECTIONS: Final[dict[str, Callable[[Host], Fields]]] = {

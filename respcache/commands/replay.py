@@ -11,8 +11,12 @@ from respcache.commands.arguments import integer, option
 from respcache.commands.registry import TABLE, Command, lookup
 from respcache.errors import CommandError
 from respcache.store.copies import ENTRY, Copies, StoredKey
+from respcache.store.field_expiry import FIELDS_GONE, fields_gone
 from respcache.store.keyspace import DATABASES, Keyspace
 from respcache.store.partition import FLUSH, Argv, Partition
+
+NO_COMMANDS: Final = frozenset({ENTRY, FIELDS_GONE})
+"""Effects on one key that are no commands."""
 
 
 class CommandCopies(Copies):
@@ -26,6 +30,8 @@ class CommandCopies(Copies):
             copy.clear()
         elif argv[0] == ENTRY:
             self.restore(partition, database, argv[1], argv[2] if len(argv) > 2 else None)
+        elif argv[0] == FIELDS_GONE:
+            fields_gone(copy, argv[1], integer(argv[2]), integer(argv[3]))
         else:
             ledger = copy.ledger
             now, ledger.now_unix_ms = ledger.now_unix_ms, 0
@@ -38,7 +44,7 @@ class CommandCopies(Copies):
 
     def keys_of(self, database: int, argv: Argv) -> list[StoredKey]:
         """List the keys that an effect reads or writes."""
-        if argv[0] == ENTRY:
+        if argv[0] in NO_COMMANDS:
             return [(database, argv[1])]
         return keys_of(database, argv)
 
@@ -73,7 +79,7 @@ def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[Store
 
 def changed_keys(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
     """List the keys that an effect may have changed: what it only reads (COPY, SUNIONSTORE) is left out."""
-    if argv[0] == ENTRY:
+    if argv[0] in NO_COMMANDS:
         return [(database, argv[1])]
     keys, name = keys_of(database, argv, databases), argv[0].upper()
     if name == b"COPY":

@@ -53,7 +53,7 @@ def set_(partition: Partition, argv: Argv) -> Reply:
             partition.retire(key)
         partition.values[key] = argv[2]
         if partition.due_unix_ms != NEVER_UNIX_MS:
-            partition.expires.pop(key, None)
+            partition.undate(key)
         partition.changed = True
         return OK
     if len(argv) == 5 and (clock := argv[3].upper()) in CLOCKS:

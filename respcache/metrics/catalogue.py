@@ -281,6 +281,11 @@ KEYSPACE: Final = Section(
             ),
         ),
         counter(
+            "fields_expired_total",
+            "Fields of hashes whose own time was over.",
+            lambda now: now.sources.store.ledger.expired_fields,
+        ),
+        counter(
             "keys_evicted_total",
             "Keys deleted because memory was short.",
             lambda now: now.sources.store.ledger.evicted,

@@ -230,7 +230,9 @@ class Runtime:
         self.memory: Final = Memory(self.store, deleted=self.replicator.driver.wake, soon=self._loop.call_soon)
         self.memory.latency = self.host.latency
         self.memory.configure(server)
-        self.expiry: Final = Expiry(self.store, self.host.latency, swept=self.replicator.driver.wake)
+        self.expiry: Final = Expiry(
+            self.store, self.host.latency, swept=self.replicator.driver.wake, soon=self._loop.call_soon
+        )
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.executor.slow.configure(server, self.host.latency)
         self.executor.runner.monitors = self.host.monitors

@@ -18,6 +18,7 @@ from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
 from respcache.store.texts import Readable, Text
 from respcache.store.values import Value
+from respcache.store.volatile_hashes import VolatileHash
 
 WHOLE_BYTES: Final = 16 * 1024
 """Size up to which a value counts whole. It is that of its words, for what memory a value takes is another matter on
@@ -66,7 +67,10 @@ def _elements(value: Value, salt: int) -> Iterator[bytes]:
             case Set():
                 element = value.table.names[at]
             case Hash():
-                yield value.table.names[at][:SLICE_BYTES]
+                name = value.table.names[at]
+                yield name[:SLICE_BYTES]
+                if isinstance(value, VolatileHash):
+                    yield b"%d" % value.deadlines.get(name, NEVER_UNIX_MS)
                 element = value.table.values[at]
             case SortedSet():
                 yield repr(value.table.values[at]).encode()

@@ -56,6 +56,7 @@ class Event:
 DELETED: Final = Event(GENERIC, b"del")
 EXPIRED: Final = Event(LIFETIME, b"expired")
 EVICTED: Final = Event(MEMORY, b"evicted")
+FIELDS_EXPIRED: Final = Event(HASH, b"hexpired")
 MISSED: Final = Event(MISS, b"keymiss")
 MADE: Final = Event(CREATION, b"new")
 

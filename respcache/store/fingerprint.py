@@ -15,9 +15,10 @@ from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Stream
 from respcache.store.texts import Text
 from respcache.store.values import Value
+from respcache.store.volatile_hashes import VolatileHash
 
 BYTES: Final = 20
-KINDS: Final[dict[type, int]] = {bytes: 0, List: 1, Set: 2, SortedSet: 3, Hash: 4, Stream: 6}
+KINDS: Final[dict[type, int]] = {bytes: 0, List: 1, Set: 2, SortedSet: 3, Hash: 4, VolatileHash: 4, Stream: 6}
 """Redis' numbers of types."""
 EXPIRES: Final = b"!!expire!!"
 
@@ -54,7 +55,7 @@ def _unordered(value: Value) -> Iterator[bytes]:
             for member, score in value.table.items():
                 yield _pair(member, b"%.17g" % score)
         case Hash():
-            for name, content in value.table.items():
+            for name, content in value.items():
                 yield _pair(name, content)
 
 

@@ -1,6 +1,6 @@
 """The hash: fields with a value each under one key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from respcache.store.aggregate import Aggregate
@@ -9,7 +9,7 @@ from respcache.store.table import Table
 
 
 class Hash(Aggregate):
-    """Values by field."""
+    """Values by field. One whose fields may have deadlines is a `VolatileHash`, so that this one knows of none."""
 
     __slots__ = ("table",)
 
@@ -26,7 +26,7 @@ class Hash(Aggregate):
         return self.table.get(field)
 
     def set(self, field: bytes, value: bytes, limits: Limits = DEFAULT) -> bool:
-        """Set a field; whether it is new."""
+        """Set a field, which has no deadline then; whether it is new."""
         table = self.table
         new = table.set(field, value)
         if table.compact and (
@@ -37,9 +37,39 @@ class Hash(Aggregate):
             table.compact = False
         return new
 
+    def keep(self, field: bytes, value: bytes, limits: Limits = DEFAULT) -> bool:
+        """Set a field; a deadline that it has stays. Whether it is new."""
+        return self.set(field, value, limits)
+
     def remove(self, field: bytes) -> bool:
         """Take a field out; False if there is none."""
         return self.table.remove(field)
+
+    def deadline(self, field: bytes) -> int | None:
+        """Give the deadline of a field that is there in Unix milliseconds, None if it has none."""
+        del field
+        return None
+
+    def persist(self, field: bytes) -> bool:
+        """Take its deadline from a field; False if there is no such field, or it has none."""
+        del field
+        return False
+
+    def fields(self) -> list[bytes]:
+        """List the fields by position."""
+        return list(self.table.names)
+
+    def contents(self) -> list[bytes]:
+        """List the values by position."""
+        return list(self.table.values)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Go through fields and values by position; nothing may change meanwhile."""
+        return self.table.items()
+
+    def in_view(self, positions: range) -> Sequence[int]:
+        """Leave the positions out where there is only what has to be freed."""
+        return positions
 
     def encoding(self) -> bytes:
         """Name the encoding that Redis would have chosen; like there, a hash that was once large stays so."""

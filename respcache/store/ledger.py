@@ -20,6 +20,7 @@ class Ledger:
         "databases_weighed",
         "evicted",
         "expired_active",
+        "expired_fields",
         "expired_lazy",
         "full",
         "journal",
@@ -51,6 +52,8 @@ class Ledger:
         """Keys found expired by a command that touched them."""
         self.expired_active = 0
         """Keys found expired by the sweep."""
+        self.expired_fields = 0
+        """Fields of hashes whose own deadline has passed."""
         self.usage: Final = Usage(self)
         """How keys are used."""
         self.rubbish: Final = Rubbish()

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
+from respcache.store.field_expiry import TAKEN_OUT, drain, expire_fields, is_drained, note_fields, sweep_fields
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
 from respcache.store.texts import Readable, Text, overwritten, whole
 from respcache.store.values import Value
+from respcache.store.volatile_hashes import VolatileHash
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -71,6 +73,7 @@ class Partition:
         "serving",
         "unsafe",
         "values",
+        "volatile",
         "weight_bytes",
     )
 
@@ -78,7 +81,7 @@ class Partition:
         # What every command asks for stands first: it is then in the same lines of the processor's cache.
         self.values: dict[bytes, Value] = {}
         self.due_unix_ms: i64 = NEVER_UNIX_MS
-        """No deadline in `expires` is earlier; NEVER_UNIX_MS if there is none."""
+        """No deadline in `expires` or `volatile` is earlier; NEVER_UNIX_MS if there is none."""
         self.serving = True
         """Whether this node may run commands here now."""
         self.changed = False
@@ -93,6 +96,8 @@ class Partition:
         """The log's streams. To ask the log for them with each write took a twentieth of a SET."""
         self.expires: dict[bytes, int] = {}
         """Deadlines in Unix milliseconds; most keys have none."""
+        self.volatile: dict[bytes, int] = {}
+        """Hashes with deadlines of fields, none of which is earlier than this."""
         self.marks: dict[bytes, object] = {}
         """How keys are used (see `usage`), those of some that are gone included."""
         self.weight_bytes = 0
@@ -210,6 +215,8 @@ class Partition:
         self.changed = True
         size = len(value)
         if not size:
+            if self.volatile:
+                drain(self, key, value)
             del self.values[key]
             self.expires.pop(key, None)
         elif size > HUGE:
@@ -217,12 +224,18 @@ class Partition:
 
     def put(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key had is gone."""
+        if self.due_unix_ms != NEVER_UNIX_MS:
+            self.undate(key)
         if self.heavy or type(value) is not bytes:
             self._note_large(key, value)
         self.values[key] = value
-        if self.due_unix_ms != NEVER_UNIX_MS:
-            self.expires.pop(key, None)
         self.changed = True
+
+    def undate(self, key: bytes) -> None:
+        """Forget the deadlines of a key and of its fields."""
+        self.expires.pop(key, None)
+        if self.volatile:
+            self.volatile.pop(key, None)
 
     def place(self, key: bytes, value: Value | None, event: Event) -> None:
         """Set or, with None, delete the value that a command on several keys has made, and tell of it."""
@@ -254,7 +267,7 @@ class Partition:
     def detach(self, key: bytes) -> None:
         """Take a key that is there away from its value, which goes on under another one."""
         del self.values[key]
-        self.expires.pop(key, None)
+        self.undate(key)
         self.changed = True
 
     def retire(self, key: bytes) -> None:
@@ -264,8 +277,7 @@ class Partition:
     def delete(self, key: bytes) -> bool:
         """Like `remove`, and the copies are told just that, whatever the command was."""
         if not self.remove(key):
-            # Copies are told already of a key that was found expired; they must not run the command too.
-            self._rewritten = bool(self._effects)
+            self.did_nothing()
             return False
         self.rewrite([b"DEL", key])
         return True
@@ -275,10 +287,9 @@ class Partition:
         if self.heavy:
             self.retire(key)
         del self.values[key]
-        self.expires.pop(key, None)
+        self.undate(key)
         self.marks.pop(key, None)
-        if self._copied:
-            self._effects.append([b"DEL", key])
+        self.tell([b"DEL", key])
         self.happened(EVICTED, key)
         self.ship(None)
 
@@ -314,7 +325,7 @@ class Partition:
 
     def restore(self, key: bytes, value: Value | None, deadline_unix_ms: int | None) -> None:
         """Give a key the state that it has elsewhere, without an effect; no value deletes it."""
-        self.expires.pop(key, None)
+        self.undate(key)
         self._note_large(key, value)
         if value is None:
             self.values.pop(key, None)
@@ -332,11 +343,20 @@ class Partition:
         if ledger.journal.listening & event.kind and ledger.now_unix_ms:
             ledger.journal.note(Happening(self.number, self.database, self._log, key, event))
 
+    def tell(self, effect: Argv) -> None:
+        """Tell the copies this besides what a command does: what had to be done whether or not it was run."""
+        if self._copied:
+            self._effects.append(effect)
+
     def rewrite(self, argv: Argv) -> None:
         """Tell the copies this instead of the command's own argv; callable several times."""
         if self._copied:
             self._rewritten = True
             self._effects.append(argv)
+
+    def did_nothing(self) -> None:
+        """Do not have the copies run a command that has changed nothing itself: they are told of what had expired."""
+        self._rewritten = bool(self._effects)
 
     @property
     def has_copies(self) -> bool:
@@ -389,22 +409,31 @@ class Partition:
 
     def live_keys(self) -> Iterator[bytes]:
         """Go through the keys that have not expired; nothing may change meanwhile."""
-        if not self.expires:
-            return iter(self.values)
         now, deadlines = self.ledger.now_unix_ms, self.expires
-        return (key for key in self.values if deadlines.get(key, NEVER_UNIX_MS) > now)
+        if self.due_unix_ms > now:
+            return iter(self.values)
+        over = frozenset([key for key, due in self.volatile.items() if due <= now and is_drained(self, key)])
+        return (key for key in self.values if deadlines.get(key, NEVER_UNIX_MS) > now and key not in over)
 
     def sweep(self) -> int:
-        """Delete all keys whose deadline has passed, and return how many."""
+        """Delete all keys whose deadline has passed, and return how many.
+
+        Fields of hashes whose deadline has passed are over, too; where more than SWEPT_OUT have to be taken out, some
+        are left, and `due_unix_ms` is still not later than now.
+        """
         now = self.ledger.now_unix_ms
         if self.due_unix_ms > now or not self.ledger.active_expiry:
             return 0
         over = [key for key, deadline in self.expires.items() if deadline <= now]
         for key in over:
             self._forget(key)
+        if self.volatile:
+            sweep_fields(self)
         self.due_unix_ms = NEVER_UNIX_MS
         if self.expires:
-            self._note_due(min(self.expires.values()))
+            self.note_due(min(self.expires.values()))
+        if self.volatile:
+            self.note_due(min(self.volatile.values()))
         self.ledger.expired_active += len(over)
         return len(over)
 
@@ -420,22 +449,29 @@ class Partition:
         self.ledger.rubbish.add_table(self.values)
         self.ledger.rubbish.add_table(self.expires)
         self.ledger.rubbish.add_table(self.marks)
-        self.values, self.expires, self.marks, self.due_unix_ms = {}, {}, {}, NEVER_UNIX_MS
+        self.ledger.rubbish.add_table(self.volatile)
+        self.values, self.expires, self.marks, self.volatile, self.due_unix_ms = {}, {}, {}, {}, NEVER_UNIX_MS
         self.gain(-self.weight_bytes, -self.keys_weighed)
         return dropped
 
     def _set_deadline(self, key: bytes, deadline_unix_ms: int) -> None:
         self.expires[key] = deadline_unix_ms
-        self._note_due(deadline_unix_ms)
+        self.note_due(deadline_unix_ms)
 
-    def _note_due(self, deadline_unix_ms: int) -> None:
+    def note_due(self, deadline_unix_ms: int) -> None:
+        """Note that a deadline of a key or of a field is no later than this."""
         self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms, LATEST_UNIX_MS)
 
     def _is_over(self, key: bytes) -> bool:
-        """Tell whether the deadline has passed; the key is deleted then, here and on the copies."""
+        """Tell whether the deadline has passed; the key is deleted then, here and on the copies.
+
+        So it is if it holds a hash, and the deadline of its last field has passed.
+        """
         deadline = self.expires.get(key)
         if deadline is None or deadline > self.ledger.now_unix_ms:
-            return False
+            return self.volatile.get(key, NEVER_UNIX_MS) <= self.ledger.now_unix_ms and expire_fields(
+                self, key, TAKEN_OUT
+            )
         if key in self.values:
             self._forget(key)
             self.ledger.expired_lazy += 1
@@ -447,13 +483,14 @@ class Partition:
             self.retire(key)
         if isinstance(value, Aggregate) and len(value) > HUGE:
             self.heavy = True
+        if isinstance(value, VolatileHash):
+            note_fields(self, key, value)
 
     def _forget(self, key: bytes) -> None:
         if self.heavy:
             self.retire(key)
         del self.values[key]
-        del self.expires[key]
+        self.undate(key)
         self.changed = True
         self.happened(EXPIRED, key)
-        if self._copied:
-            self._effects.append([b"DEL", key])
+        self.tell([b"DEL", key])

@@ -27,8 +27,8 @@ DEADLINE_BYTES: Final = 32
 """An integer as large as a deadline."""
 SAMPLES: Final = 8
 """Elements of an aggregate that are weighed for all of it."""
-KEYSPACE_BYTES: Final = 448 * PARTITIONS
-"""A database without keys: partitions, each with three dicts and a list."""
+KEYSPACE_BYTES: Final = 520 * PARTITIONS
+"""A database without keys: partitions, each with four dicts and a list."""
 MEAN_BYTES: Final = 128
 """What a key and its value are taken for while none has been weighed."""
 WINDOW: Final = 20_000
@@ -110,7 +110,7 @@ class Scale:
         if SPARSE_BYTES * count + SMALL_BYTES < getsizeof(partition.values) and count <= WINDOW:
             partition.values = dict(partition.values)
         tables = getsizeof(partition.values) + getsizeof(partition.expires) + getsizeof(partition.marks)
-        tables += DEADLINE_BYTES * len(partition.expires)
+        tables += DEADLINE_BYTES * (len(partition.expires) + len(partition.volatile)) + getsizeof(partition.volatile)
         self._set(partition, tables + self._entries(partition, count))
 
     def _entries(self, partition: Partition, count: int) -> int:

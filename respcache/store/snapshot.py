@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from respcache.store import hashes, lists, sets, sorted_sets, stream_snapshots
+from respcache.store import hashes, lists, sets, sorted_sets, stream_snapshots, volatile_hashes
 from respcache.store.hashes import Hash
 from respcache.store.lists import List
 from respcache.store.packing import NotASnapshot, pack, unpack
@@ -20,6 +20,7 @@ from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
 from respcache.store.texts import Text
 from respcache.store.values import STRING_MAX_BYTES, Value
+from respcache.store.volatile_hashes import VolatileHash
 
 DEADLINE_BYTES: Final = 8
 """Of Unix milliseconds, big-endian; NEVER_UNIX_MS stands for no deadline."""
@@ -125,6 +126,7 @@ FORMS: Final = (
     Form(List, 3, lists.words, lists.begin, lists.extend),
     Form(SortedSet, 4, sorted_sets.words, sorted_sets.begin, sorted_sets.extend, step=2),
     Form(Stream, 5, stream_snapshots.words, stream_snapshots.begin, stream_snapshots.extend),
+    Form(VolatileHash, 6, volatile_hashes.words, volatile_hashes.begin, volatile_hashes.extend, step=3),
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 

@@ -16,6 +16,7 @@ from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
 from respcache.store.texts import Text
+from respcache.store.volatile_hashes import VolatileHash
 
 Value: TypeAlias = bytes | Aggregate
 
@@ -23,6 +24,7 @@ KINDS: Final[dict[type, bytes]] = {
     bytes: b"string",
     Text: Text.kind,
     Hash: Hash.kind,
+    VolatileHash: Hash.kind,
     List: List.kind,
     Set: Set.kind,
     SortedSet: SortedSet.kind,

@@ -58,6 +58,19 @@ def _near(tolerance: int) -> Same:
     return near
 
 
+def _each_near(tolerance: int) -> Same:
+    """Give a rule for a list of times, each of which is near or equal."""
+    near = _near(tolerance)
+
+    def each_near(argv: Argv, expected: Frame, answered: Frame) -> bool:
+        ours, theirs = answered.elements, expected.elements
+        if ours is None or theirs is None or len(ours) != len(theirs):
+            return False
+        return all(one.wire == other.wire or near(argv, one, other) for one, other in zip(theirs, ours, strict=True))
+
+    return each_near
+
+
 def _same_elements(argv: Argv, expected: Frame, answered: Frame) -> bool:
     del argv
     if expected.elements is None or answered.elements is None:
@@ -185,11 +198,17 @@ PENDING_WORDS: Final = 4
 """Of one entry in XPENDING: id, consumer, how long ago, how often."""
 LONG_AGO_MS: Final = 10**12
 TIMES: Final = frozenset((b"$4\r\nidle\r\n", b"$9\r\nseen-time\r\n", b"$16\r\nradix-tree-nodes\r\n"))
+_near_each_s: Final = _each_near(TOLERANCE_MS // 1000)
+_near_each_ms: Final = _each_near(TOLERANCE_MS)
 RULES: Final[dict[bytes, Same]] = {
     b"TTL": _near(TOLERANCE_MS // 1000),
     b"PTTL": _near(TOLERANCE_MS),
     b"EXPIRETIME": _near(TOLERANCE_MS // 1000),
     b"PEXPIRETIME": _near(TOLERANCE_MS),
+    b"HTTL": _near_each_s,
+    b"HPTTL": _near_each_ms,
+    b"HEXPIRETIME": _near_each_s,
+    b"HPEXPIRETIME": _near_each_ms,
     b"KEYS": _same_elements,
     b"SCAN": _same_walk,
     b"RANDOMKEY": _both_null_or_neither,

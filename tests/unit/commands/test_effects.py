@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from compat.generator import script
+from compat.generator import KINDS, NEWER, script
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands import families  # noqa: F401 # it fills the table
 from respcache.commands.registry import Merge, lookup
@@ -103,20 +103,25 @@ def _state(store: Store) -> State:
     ]
 
 
-def _run(seed: int) -> Primary:
-    """Run a script while the clock jumps: some keys expire on the way."""
+def _run(seed: int, *, newer: bool = False) -> Primary:
+    """Run a script while the clock jumps: some keys, and fields of hashes, expire on the way.
+
+    The newer ones are about two hashes for most of the time, and jump further.
+    """
     rng = Random(seed)
     primary, now_unix_ms = Primary(), START_UNIX_MS
-    for argv in script(seed):
-        now_unix_ms += rng.choice((0, 0, 0, 1, 1_000, 600_000, 5_000_000))
-        primary.call(list(argv), now_unix_ms)
+    for argv in script(seed, of=NEWER if newer else KINDS):
+        now_unix_ms += rng.choice((0, 0, 0, 1, 1_000, 600_000, 5_000_000)) * (2_000 if newer else 1)
+        crowded = newer and argv[0][:1] in b"Hh" and len(argv) > 1
+        primary.call([argv[0], rng.choice((b"a", b"b")), *argv[2:]] if crowded else list(argv), now_unix_ms)
     return primary
 
 
+@pytest.mark.parametrize("newer", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_copy_that_replays_the_effects_is_equal(seed: int) -> None:
+def test_a_copy_that_replays_the_effects_is_equal(seed: int, newer: bool) -> None:  # noqa: FBT001 # a parameter of the test
     """Values and deadlines of all databases agree, whatever the time is where the copy is."""
-    primary, copy = _run(seed), Store()
+    primary, copy = _run(seed, newer=newer), Store()
     copies = CommandCopies(copy)
     copy.ledger.now_unix_ms = Random(seed).randrange(2**45)
     for space in primary.store.used():
@@ -131,6 +136,7 @@ def test_a_copy_that_replays_the_effects_is_equal(seed: int) -> None:
 def test_the_scripts_have_every_kind_of_effect() -> None:
     """The test above would see a wrong effect of any of these."""
     seen = {argv[0] for seed in range(4 * len(SEEDS)) for _, _, argv in _run(seed).effects}
+    seen |= {argv[0] for seed in SEEDS for _, _, argv in _run(seed, newer=True).effects}
     assert seen >= {
         b"SET",
         b"DEL",
@@ -142,6 +148,10 @@ def test_the_scripts_have_every_kind_of_effect() -> None:
         b"SETRANGE",
         b"HSET",
         b"HDEL",
+        b"HPEXPIREAT",
+        b"HPERSIST",
+        b"HSETEX",
+        b"FIELDSGONE",
     }
 
 
@@ -149,6 +159,9 @@ EXPIRED = [[b"SET", b"k", b"v", b"PXAT", b"1700000000001"]]
 ONE_MEMBER = [[b"SADD", b"k", b"a"]]
 TWO_ELEMENTS = [[b"RPUSH", b"k", b"a", b"b"]]
 VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
+TIMED = [[b"HSETEX", b"k", b"EX", b"100", b"FIELDS", b"1", b"f", b"5"], [b"HSET", b"k", b"g", b"6"]]
+OVERDUE = [[b"HSETEX", b"k", b"PX", b"999", b"FIELDS", b"1", b"f", b"5"], [b"HSET", b"k", b"g", b"6"]]
+GONE = [b"FIELDSGONE", b"k", b"1700000001000", b"1"]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +199,30 @@ VOLATILE = [[b"SET", b"k", b"5", b"EX", b"100"]]
         ([], [b"HINCRBYFLOAT", b"k", b"f", b"0.5"], [[b"HSET", b"k", b"f", b"0.5"]]),
         ([], [b"HDEL", b"k", b"f"], []),
         (VOLATILE, [b"HSET", b"k", b"f", b"v"], []),
+        (
+            [],
+            [b"HSETEX", b"k", b"FNX", b"EX", b"7", b"FIELDS", b"1", b"f", b"v"],
+            [[b"HSETEX", b"k", b"PXAT", b"1700000008000", b"FIELDS", b"1", b"f", b"v"]],
+        ),
+        (TIMED, [b"HSETEX", b"k", b"FNX", b"EX", b"7", b"FIELDS", b"1", b"f", b"v"], []),
+        (TIMED, [b"HSETEX", b"k", b"PXAT", b"1", b"FIELDS", b"1", b"f", b"v"], [[b"HDEL", b"k", b"f"]]),
+        (
+            TIMED,
+            [b"HEXPIRE", b"k", b"7", b"NX", b"FIELDS", b"3", b"f", b"g", b"h"],
+            [[b"HPEXPIREAT", b"k", b"1700000008000", b"FIELDS", b"1", b"g"]],
+        ),
+        (TIMED, [b"HEXPIRE", b"k", b"7", b"GT", b"FIELDS", b"1", b"f"], []),
+        (TIMED, [b"HEXPIRE", b"k", b"0", b"FIELDS", b"2", b"f", b"h"], [[b"HDEL", b"k", b"f"]]),
+        (TIMED, [b"HGETEX", b"k", b"FIELDS", b"1", b"f"], []),
+        (TIMED, [b"HGETEX", b"k", b"PERSIST", b"FIELDS", b"1", b"g"], []),
+        (TIMED, [b"HINCRBYFLOAT", b"k", b"f", b"0.5"], [[b"HSETEX", b"k", b"KEEPTTL", b"FIELDS", b"1", b"f", b"5.5"]]),
+        (OVERDUE, [b"HGET", b"k", b"f"], [GONE]),
+        (OVERDUE, [b"HEXPIRE", b"k", b"7", b"LT", b"FIELDS", b"1", b"f"], [GONE]),
+        (OVERDUE, [b"HSETEX", b"k", b"FXX", b"EX", b"7", b"FIELDS", b"1", b"f", b"v"], [GONE]),
+        (OVERDUE, [b"HGETEX", b"k", b"EX", b"7", b"FIELDS", b"1", b"f"], [GONE]),
+        (OVERDUE, [b"HPERSIST", b"k", b"FIELDS", b"1", b"f"], [GONE]),
+        (OVERDUE[:1], [b"HLEN", b"k"], [[b"DEL", b"k"]]),
+        (OVERDUE[:1], [b"HEXPIRE", b"k", b"7", b"FIELDS", b"1", b"f"], [[b"DEL", b"k"]]),
         ([], [b"RPUSH", b"k", b"a"], [[b"RPUSH", b"k", b"a"]]),
         ([], [b"RPUSHX", b"k", b"a"], []),
         (

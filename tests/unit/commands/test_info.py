@@ -71,7 +71,7 @@ def test_the_keyspace_counts_keys_that_are_served_here() -> None:
     space = front.host.store.keyspace(0)
     space.at(b"a").expire_at(b"a", NOW_UNIX_MS + 5000)
     front.host.store.keyspace(3)
-    assert text(front, b"keyspace") == "# Keyspace\r\ndb0:keys=3,expires=1,avg_ttl=5000\r\n"
+    assert text(front, b"keyspace") == "# Keyspace\r\ndb0:keys=3,expires=1,avg_ttl=5000,keys_with_volatile_items=0\r\n"
     front.host.store.mark(space.at(b"b").number, serving=False, log=None)
     assert "db0:keys=2," in text(front, b"keyspace")
     assert {"cluster_served_keys:2", "cluster_copied_keys:1"} <= set(text(front, b"cluster").split("\r\n"))

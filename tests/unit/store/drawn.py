@@ -11,6 +11,7 @@ from respcache.store.sorted_sets import of as sorted_set_of
 from respcache.store.stream_groups import Group
 from respcache.store.streams import ID_MAX, Stream
 from respcache.store.values import Value
+from respcache.store.volatile_hashes import VolatileHash
 
 WORDS = st.binary(max_size=70)
 
@@ -19,6 +20,20 @@ def _hash(fields: dict[bytes, bytes]) -> Hash:
     found = Hash()
     for field, value in fields.items():
         found.set(field, value)
+    return found
+
+
+def _volatile(data: tuple[dict[bytes, tuple[bytes, int]], int]) -> VolatileHash:
+    """Make a hash some of whose fields have a deadline, and some are overdue; one more lasts."""
+    fields, horizon = data
+    found = VolatileHash()
+    found.set(b"lasts", b"")
+    for field, (value, deadline) in fields.items():
+        found.set(field, value)
+        if deadline:
+            found.expire(field, deadline)
+    found.set(b"lasts", b"")
+    found.advance(horizon)
     return found
 
 
@@ -40,6 +55,10 @@ def _stream(data: tuple[list[tuple[int, list[bytes]]], list[int]]) -> Stream:
 VALUES: dict[type, st.SearchStrategy[Value]] = {
     bytes: st.binary(max_size=200),
     Hash: st.dictionaries(WORDS, WORDS, min_size=1, max_size=20).map(_hash),
+    VolatileHash: st.tuples(
+        st.dictionaries(WORDS, st.tuples(WORDS, st.sampled_from((0, 5, 6, 2**63 - 1))), max_size=20),
+        st.sampled_from((0, 5, 7)),
+    ).map(_volatile),
     List: st.lists(WORDS, min_size=1, max_size=20).map(list_of),
     Stream: st.tuples(
         st.lists(st.tuples(st.sampled_from((1, 2, 1 << 64)), st.lists(WORDS, min_size=1, max_size=3)), max_size=250),
