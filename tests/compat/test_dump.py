@@ -130,6 +130,24 @@ def _compare_dumps(port: int, *, same_commands: bool) -> None:
             assert not same_commands or meaning(ours) == meaning(again), f"seed {seed}"
 
 
+def test_lifetimes_of_fields_come_from_valkey_and_go_there() -> None:
+    """To the millisecond, and what has none stays without."""
+    calls: list[Argv] = [
+        [b"HSETEX", b"k", b"PXAT", b"9795765237150", b"FIELDS", b"2", b"a", b"1", b"b", b"2"],
+        [b"HPEXPIREAT", b"k", b"9223372036854775807", b"FIELDS", b"1", b"b"],
+        [b"HSET", b"k", b"c", b"3"],
+    ]
+    asked: list[Argv] = [[b"HPEXPIRETIME", b"r", b"FIELDS", b"3", b"a", b"b", b"c"], [b"HLEN", b"r"]]
+    with valkey_server() as port, RawConnection(port) as valkey:
+        here = Direct(now_unix_ms=NOW)
+        for source, target in ((valkey, here), (here, valkey)):
+            source.run(calls)
+            payload = _bytes(source.run([[b"DUMP", b"k"]])[0])
+            assert target.run([[b"RESTORE", b"r", b"0", payload]])[0].wire == b"+OK\r\n"
+            answers = [frame.wire for frame in target.run(asked)]
+            assert answers == [b"*3\r\n:9795765237150\r\n:9223372036854775807\r\n:-1\r\n", b":3\r\n"]
+
+
 @pytest.mark.parametrize("form", OLD)
 def test_forms_of_earlier_versions_are_read_as_by_redis(redis_port: int, form: str) -> None:
     """Lists, hashes and sets as Redis 2 to 6 wrote them."""

@@ -7,14 +7,14 @@ from typing import Final
 
 from respcache.store.limits import Limits
 from respcache.store.rdb.crc64 import crc64
-from respcache.store.rdb.reading import read
+from respcache.store.rdb.reading import HASH_VOLATILE, read
 from respcache.store.rdb.wire import Reader, Writer
 from respcache.store.rdb.writing import write
 from respcache.store.rdb.wrong import BadFormat, WrongFooter
 from respcache.store.values import Value
 
 VERSION: Final = 10
-"""That of Redis 7.0, which later ones read."""
+"""That of Redis 7.0, which later ones read: of all values but hashes whose fields have lifetimes."""
 VERSION_MAX: Final = 12
 """That of Redis 7.4: newer ones may mean other things by the same bytes."""
 VERSION_VALKEY: Final = 80
@@ -26,7 +26,8 @@ def dump(value: Value, limits: Limits) -> bytes:
     """Write a value as a payload."""
     writer = Writer()
     write(writer, value, limits)
-    text = b"%b%b" % (bytes(writer.text), VERSION.to_bytes(2, "little"))
+    version = VERSION_VALKEY if writer.text[0] == HASH_VOLATILE else VERSION
+    text = b"%b%b" % (bytes(writer.text), version.to_bytes(2, "little"))
     return text + crc64(text).to_bytes(8, "little")
 
 

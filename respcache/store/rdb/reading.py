@@ -17,6 +17,7 @@ from respcache.store.rdb.wrong import BadFormat
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.values import Value
+from respcache.store.volatile_hashes import LATEST_UNIX_MS, VolatileHash
 
 Unpack = Callable[[bytes], list[bytes]]
 
@@ -39,7 +40,10 @@ LIST_QUICKLIST_2: Final = 18
 STREAM_LISTPACKS_2: Final = 19
 SET_LISTPACK: Final = 20
 STREAM_LISTPACKS_3: Final = 21
-"""The forms by the byte in front (Redis' rdb.h)."""
+HASH_VOLATILE: Final = 22
+"""The forms by the byte in front (Redis' rdb.h); the last one is Valkey's RDB_TYPE_HASH_2."""
+LASTS: Final = 2**64 - 1
+"""In place of the deadline of a field that has none (-1)."""
 
 PLAIN: Final = 1
 PACKED: Final = 2
@@ -64,8 +68,8 @@ def read(reader: Reader, limits: Limits) -> Value:
         return reader.string()
     if form in {LIST, LIST_ZIPLIST, LIST_QUICKLIST, LIST_QUICKLIST_2}:
         return _list(reader, form)
-    if form == HASH:
-        return _large_hash(reader, limits)
+    if form in {HASH, HASH_VOLATILE}:
+        return _large_hash(reader, limits) if form == HASH else _volatile_hash(reader)
     if form == SET:
         return _set(_strings(reader, reader.count()), limits)
     if form in {ZSET, ZSET_2}:
@@ -133,6 +137,25 @@ def _large_hash(reader: Reader, limits: Limits) -> Hash:
     if len(found) != count:
         raise BadFormat("a field twice")
     found.table.compact = count <= limits.hash_entries and longest <= limits.hash_value_bytes
+    return found
+
+
+def _volatile_hash(reader: Reader) -> VolatileHash:
+    """Read fields, values and deadlines in milliseconds; one that has passed is found so when the hash is used."""
+    count = reader.count()
+    reader.admit(count)
+    found = VolatileHash()
+    lifetimes: list[tuple[bytes, int]] = []
+    for _ in range(count):
+        name, value, deadline = reader.string(), reader.string(), reader.number(8)
+        found.table.set(name, value)
+        if deadline <= LATEST_UNIX_MS:
+            lifetimes.append((name, deadline))
+        elif deadline != LASTS:
+            raise BadFormat("a deadline before all time")
+    if len(found) != count:
+        raise BadFormat("a field twice")
+    found.load(lifetimes)
     return found
 
 

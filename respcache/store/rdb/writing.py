@@ -21,6 +21,7 @@ from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
 from respcache.store.texts import Text
 from respcache.store.values import Value
+from respcache.store.volatile_hashes import VolatileHash
 
 NODE_OVERHEAD_BYTES: Final = 8
 """What Redis takes an element to need in a node besides its own bytes."""
@@ -41,6 +42,9 @@ def write(writer: Writer, value: Value, limits: Limits) -> None:
         case List():
             writer.text.append(reading.LIST_QUICKLIST_2)
             _write_list(writer, value, limits)
+        case VolatileHash() if value.deadlines:
+            writer.text.append(reading.HASH_VOLATILE)
+            _write_volatile_hash(writer, value)
         case Hash():
             _write_hash(writer, value)
         case Set():
@@ -93,9 +97,19 @@ def _write_hash(writer: Writer, value: Hash) -> None:
     writer.text.append(reading.HASH)
     writer.length(len(value))
     string = writer.string
-    for name, content in table.items():
+    for name, content in value.items():
         string(name)
         string(content)
+
+
+def _write_volatile_hash(writer: Writer, value: VolatileHash) -> None:
+    """Write fields, values and deadlines; what is over, and only takes memory, is left out."""
+    writer.length(len(value))
+    for name, content in value.items():
+        deadline = value.deadline(name)
+        writer.string(name)
+        writer.string(content)
+        writer.raw((reading.LASTS if deadline is None else deadline).to_bytes(8, "little"))
 
 
 def _write_set(writer: Writer, value: Set) -> None:

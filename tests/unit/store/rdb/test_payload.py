@@ -18,6 +18,7 @@ from respcache.store.rdb.wrong import BadFormat, WrongFooter
 from respcache.store.snapshot import dump as snapshot
 from respcache.store.texts import Text
 from respcache.store.values import Value, encoding
+from respcache.store.volatile_hashes import VolatileHash
 from unit.store.rdb.examples import value
 from unit.store.rdb.old_forms import OLD, WORDS, length, payload, string
 
@@ -43,6 +44,37 @@ def test_what_is_written_is_read_again(seed: int) -> None:
     assert type(read) is type(found)
     assert len(read) == len(found)
     assert _state(load(dump(read, DEFAULT), DEFAULT)) == _state(load(dump(found, DEFAULT), DEFAULT))
+
+
+def test_lifetimes_of_fields_are_written_as_by_valkey() -> None:
+    """Under its version; what is over is left out, and a hash without lifetimes is one of Redis."""
+    found = VolatileHash()
+    for field, deadline in ((b"a", 9795765237150), (b"b", 0), (b"over", 5)):
+        found.set(field, b"v")
+        if deadline:
+            found.expire(field, deadline)
+    found.advance(5)
+    written = dump(found, DEFAULT)
+    assert written[:-10] == (
+        b"\x16\x02\x01a\x01v" + (9795765237150).to_bytes(8, "little") + b"\x01b\x01v" + b"\xff" * 8
+    )
+    assert written[-10:-8] == b"P\x00"
+    read = load(written, DEFAULT)
+    assert isinstance(read, VolatileHash)
+    assert dict(read.items()) == {b"a": b"v", b"b": b"v"}
+    assert (read.deadline(b"a"), read.deadline(b"b")) == (9795765237150, None)
+    read.persist(b"a")
+    assert dump(read, DEFAULT)[:1] == b"\x04"
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"\x02\x01a\x01v" + b"\xff" * 8 + b"\x01a\x01v" + b"\xff" * 8, b"\x01\x01a\x01v" + b"\xfe" + b"\xff" * 7]
+)
+def test_wrong_lifetimes_of_fields_are_refused(wrong: bytes) -> None:
+    """A field twice, and a time before all times."""
+    text = b"\x16" + wrong + b"P\x00"
+    with pytest.raises(BadFormat):
+        load(text + crc64(text).to_bytes(8, "little"), DEFAULT)
 
 
 @pytest.mark.parametrize("form", OLD)
