@@ -102,7 +102,7 @@ def _clients(host: Host) -> Fields:
 
 def _memory(host: Host) -> Fields:
     """Take what keys and values weigh for the memory in use: that is what `maxmemory` is about."""
-    resident, _ = _resident_bytes()
+    resident, _ = resident_bytes()
     ledger, server = host.store.ledger, host.config.server
     used, peak = ledger.weight_bytes, max(ledger.weight_bytes, ledger.peak_bytes)
     overhead = min(used, ledger.databases_weighed * KEYSPACE_BYTES)
@@ -127,6 +127,7 @@ def _memory(host: Host) -> Fields:
         "mem_not_counted_for_evict": 0,
         "mem_clients_normal": sum(session.unread_bytes for session in host.sessions()),
         "mem_allocator": "libc",
+        "lazyfree_pending_objects": len(ledger.rubbish),
     }
 
 
@@ -343,7 +344,7 @@ OWN: Final = {"members"}
 """Sections that Redis does not have: ALL does not stand for them."""
 
 
-def _resident_bytes() -> tuple[int, int]:
+def resident_bytes() -> tuple[int, int]:
     """Give the memory of the process now and at most; where there is no /proc the latter stands for both."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT_BYTES
     if not MEMORY_MAP.exists():

@@ -1,7 +1,5 @@
 """Commands on the node itself: its clock, its role, its users, its memory, its end."""
 
-import gc
-import sys
 from typing import Final
 
 from respcache.cluster.ownership.slots import SLOTS
@@ -9,13 +7,12 @@ from respcache.commands.arguments import integer, option
 from respcache.commands.categories import CATEGORIES
 from respcache.commands.connection import DEFAULT_USER, REDIS_VERSION
 from respcache.commands.documentation import commands
-from respcache.commands.registry import Answer, Flags, KeySpec, command, family, key_command
+from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.pending import Pending
 from respcache.reply import OK, Reply, Verbatim
-from respcache.store.partition import Argv, Partition
-from respcache.store.values import size_bytes
+from respcache.store.partition import Argv
 from respcache.version import __version__
 
 _ANYTIME: Final = Flags.LOADING | Flags.STALE | Flags.FAST
@@ -27,10 +24,6 @@ _SHUTDOWN: Final = _OPERATOR | Flags.NO_MULTI | Flags.ALLOW_BUSY
 SHUTDOWN_OPTIONS: Final = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}
 BAR_CHARACTERS: Final = 60
 """Of all slots together, where LOLWUT draws them."""
-SAMPLES: Final = 5
-"""Elements that MEMORY USAGE looks at unless told otherwise, as in Redis."""
-DICT_ENTRY_BYTES: Final = 104
-"""What a key takes in a dict at two thirds full: hash, key and value pointers, and its share of the index."""
 
 
 @command("TIME", arity=1, flags=_ANYTIME, since="2.6.0")
@@ -100,32 +93,6 @@ def monitor(session: Session, argv: Argv) -> Answer:
         return unanswered
     session.monitors = True
     session.host.monitors.join(session)
-    return OK
-
-
-family("MEMORY", since="4.0.0", group="server", help_since="4.0.0")
-
-
-@key_command("MEMORY|USAGE", arity=-3, flags=Flags.READONLY, since="4.0.0", keys=KeySpec(2, 2, 1))
-def memory_usage(partition: Partition, argv: Argv) -> Reply:
-    """Estimate the bytes that a key and its value take, or return null."""
-    samples = SAMPLES
-    if len(argv) > 3 and (len(argv) != 5 or option(argv[3]) != b"SAMPLES" or (samples := integer(argv[4])) < 0):
-        raise SyntaxRefused
-    key = argv[2]
-    value = partition.value(key)
-    return None if value is None else DICT_ENTRY_BYTES + sys.getsizeof(key) + size_bytes(value, samples)
-
-
-@command("MEMORY|PURGE", arity=2, flags=Flags.NONE, since="4.0.0")
-def memory_purge(session: Session, argv: Argv) -> Reply:
-    """Look for cycles among all objects, those included that are spared otherwise; that takes its time.
-
-    Anything else that nobody refers to has been freed at once.
-    """
-    del session, argv
-    gc.unfreeze()
-    gc.collect()
     return OK
 
 
