@@ -36,6 +36,12 @@ class Monitors:
         self._changed: Final = changed
         self._watchers: Final[dict[Watcher, None]] = {}
         self._lines: list[bytes] = []
+        self.shown = 0
+        """Commands that were shown so far."""
+
+    def __len__(self) -> int:
+        """Count those who watch."""
+        return len(self._watchers)
 
     @property
     def is_on(self) -> bool:
@@ -71,6 +77,7 @@ class Monitors:
         """Send what was run since the last time."""
         lines, self._lines = self._lines, []
         if lines:
+            self.shown += len(lines)
             wire = b"".join(lines)
             for watcher in list(self._watchers):
                 if watcher.transmit is not None:

@@ -41,6 +41,8 @@ class Notifier:
         self._soon: Final = soon
         self.letters = ""
         """What it tells of."""
+        self.told = 0
+        """Events that were published so far."""
         self._ledger.journal.wake = self._wake
 
     def choose(self, letters: str) -> None:
@@ -73,6 +75,7 @@ class Notifier:
 
     def _publish_all(self, happenings: list[Happening]) -> None:
         channels = self._ledger.journal.channels
+        self.told += len(happenings)
         for happening in happenings:
             name, key, database = happening.event.name, happening.key, happening.database
             if channels & KEYSPACE:

@@ -30,6 +30,7 @@ from respcache.metrics.pubsub import PUBSUB
 from respcache.metrics.scripts import SCRIPTS
 from respcache.metrics.sealing import SEALING
 from respcache.metrics.sources import SENTENCES, Snapshot
+from respcache.metrics.watching import WATCHING
 
 ERROR_CODES: Final = (
     "BUSYGROUP",
@@ -439,6 +440,7 @@ CATALOGUE: Final = (
     NODE,
     CLIENTS,
     PUBSUB,
+    WATCHING,
     SCRIPTS,
     COMMANDS,
     KEYSPACE,

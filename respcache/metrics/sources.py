@@ -12,9 +12,11 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.metrics.lag import LoopLag
+from respcache.monitors import Monitors
 from respcache.pubsub.exchange import Exchange
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
+from respcache.tracking.tracking import Tracking
 
 SENTENCES: Final = {
     "starting": "The node is starting.",
@@ -115,6 +117,10 @@ class Sources:
     stats: Stats
     store: Store
     exchange: Exchange
+    tracking: Callable[[], Tracking]
+    events: Callable[[], int]
+    """Keyspace events that were published."""
+    monitors: Monitors
     scripts: ScriptFigures
     lag: LoopLag
     state: Callable[[], str]

@@ -56,6 +56,7 @@ def test_what_is_run_in_a_turn_goes_out_in_one_piece_to_those_who_watched() -> N
     assert [re.findall(rb'"(.)"', wire) for wire in second.seen] == [[b"D"], [b"E"]]
     assert changes == [True, False]
     assert len(wakes) == 3
+    assert (monitors.shown, len(monitors)) == (4, 0)
 
 
 def test_passwords_are_not_shown() -> None:
