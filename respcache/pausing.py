@@ -9,6 +9,7 @@ from typing import Final
 from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session
 from respcache.pending import Pending, Timer
+from respcache.store.ledger import Ledger
 from respcache.store.partition import Argv
 
 
@@ -62,12 +63,17 @@ class Pauses:
         run: Callable[[Session, Argv], bytes | Pending],
         now_s: Callable[[], float],
         call_at: Callable[[float, Callable[[], None]], Timer],
+        ledger: Ledger,
     ) -> None:
-        """`now_s` gives monotonic seconds; `call_at` calls a function at such a time."""
+        """Hold nothing up yet, and tell `ledger` later that keys are not to expire meanwhile.
+
+        `now_s` gives monotonic seconds; `call_at` calls a function at such a time.
+        """
         self._sessions: Final = sessions
         self._run: Final = run
         self._now_s: Final = now_s
         self._call_at: Final = call_at
+        self._ledger: Final = ledger
         self._writes_only = False
         self._timer: Timer | None = None
         self._postponed: list[Postponed] = []
@@ -82,6 +88,7 @@ class Pauses:
         if self._timer is not None:
             self._timer.cancel()
         self._writes_only = writes_only
+        self._ledger.keeps_expired = True
         self._timer = self._call_at(self._now_s() + duration_ms / 1000, self.end)
         self._restrict()
 
@@ -91,6 +98,7 @@ class Pauses:
             return
         self._timer.cancel()
         self._timer = None
+        self._ledger.keeps_expired = False
         self._restrict()
         postponed, self._postponed = self._postponed, []
         for one in postponed:
@@ -124,5 +132,9 @@ class Pauses:
 
 
 def _may_change(row: Command) -> bool:
-    """Tell whether a command may have an effect elsewhere; Redis does not show that flag of those that publish."""
-    return row.writes or Flags.MAY_REPLICATE in row.flags or row.name in {"PUBLISH", "SPUBLISH"}
+    """Tell whether a command may have an effect elsewhere; Redis does not show that flag of some of them."""
+    return row.writes or Flags.MAY_REPLICATE in row.flags or row.name in REPLICATED
+
+
+REPLICATED: Final = frozenset({"PFCOUNT", "PUBLISH", "SPUBLISH"})
+"""Commands that Redis tells its replicas of though they do not write: they may note an estimate, or publish."""

@@ -142,6 +142,7 @@ class Runtime:
                 run=lambda session, argv: self.executor.alone(session, argv),  # noqa: PLW0108 # so is the executor
                 now_s=self._loop.time,
                 call_at=self._loop.call_at,
+                ledger=self.store.ledger,
             ),
             redundancy=self.redundancy,
             shut_down=shut_down,

@@ -24,6 +24,7 @@ class Ledger:
         "expired_lazy",
         "full",
         "journal",
+        "keeps_expired",
         "limit_bytes",
         "limits",
         "lookups",
@@ -78,6 +79,9 @@ class Ledger:
         """Whether it is more, and nothing can be deleted for it: then commands that take memory are refused."""
         self.active_expiry = True
         """Whether the sweep deletes what has expired; DEBUG SET-ACTIVE-EXPIRE turns it off."""
+        self.keeps_expired = False
+        """Whether, as CLIENT PAUSE has it, keys that have expired stay where nobody writes them, though nobody sees
+        them."""
         self.evicted = 0
         """Keys deleted for want of memory."""
 

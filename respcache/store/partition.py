@@ -138,7 +138,7 @@ class Partition:
         """Look a key up for a command that only reads: hits and misses count."""
         self.ledger.lookups += 1
         found = self.values.get(key)
-        if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
+        if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_hidden(key)):
             self.ledger.misses += 1
             self.happened(MISSED, key)
             return None
@@ -147,7 +147,9 @@ class Partition:
     def inspect(self, key: bytes) -> Value | None:
         """Like `read`, for a command that asks how a key is kept: a miss is counted, and no event."""
         self.ledger.lookups += 1
-        found = self.value(key)
+        found = self.values.get(key)
+        if found is not None and self.due_unix_ms <= self.ledger.now_unix_ms and self._is_hidden(key):
+            found = None
         self.ledger.misses += found is None
         return found
 
@@ -156,7 +158,7 @@ class Partition:
         ledger = self.ledger
         ledger.lookups += 1
         found = self.values.get(key)
-        if found is None or (self.due_unix_ms <= ledger.now_unix_ms and self._is_over(key)):
+        if found is None or (self.due_unix_ms <= ledger.now_unix_ms and self._is_hidden(key)):
             ledger.misses += 1
             self.happened(MISSED, key)
             return None
@@ -422,7 +424,7 @@ class Partition:
         are left, and `due_unix_ms` is still not later than now.
         """
         now = self.ledger.now_unix_ms
-        if self.due_unix_ms > now or not self.ledger.active_expiry:
+        if self.due_unix_ms > now or not self.ledger.active_expiry or self.ledger.keeps_expired:
             return 0
         over = [key for key, deadline in self.expires.items() if deadline <= now]
         for key in over:
@@ -476,6 +478,13 @@ class Partition:
             self._forget(key)
             self.ledger.expired_lazy += 1
         return True
+
+    def _is_hidden(self, key: bytes) -> bool:
+        """Tell the same for a command that only reads: while expired keys are kept, it deletes nothing."""
+        if self.ledger.keeps_expired:
+            deadline = self.expires.get(key)
+            return deadline is not None and deadline <= self.ledger.now_unix_ms
+        return self._is_over(key)
 
     def _note_large(self, key: bytes, value: Value | None) -> None:
         """Have what a key holds freed bit by bit if it is large, and note whether what comes in its place is."""

@@ -55,6 +55,23 @@ def test_all_commands_wait_until_the_time_is_over(paused: Paused) -> None:
     assert paused.run(other, b"GET key") == b"$5\r\nvalue\r\n"
 
 
+def test_no_key_expires_meanwhile(paused: Paused) -> None:
+    """However the pause ends, and whatever it holds up."""
+    ledger = paused.front.host.store.ledger
+
+    def keeps() -> bool:
+        return ledger.keeps_expired
+
+    assert paused.run(paused.client, b"CLIENT PAUSE 500 WRITE") == b"+OK\r\n"
+    assert keeps()
+    paused.pass_time(0.5)
+    assert not keeps()
+    assert paused.run(paused.client, b"CLIENT PAUSE 500 ALL") == b"+OK\r\n"
+    assert keeps()
+    paused.front.host.pause.end()
+    assert not keeps()
+
+
 def test_writes_alone_can_be_held_up(paused: Paused) -> None:
     """Publishing is one of them, and a transaction is that holds one."""
     for session in (paused.client, other := paused.front.client()):

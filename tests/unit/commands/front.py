@@ -27,6 +27,7 @@ from respcache.scripting.sharing import Sharing
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
+from respcache.store.ledger import Ledger
 from respcache.store.partition import Argv
 from respcache.tracking.readers import Readers
 from respcache.tracking.tracking import Tracking
@@ -89,10 +90,11 @@ class Front:
         self.shutdowns = self.takeovers = 0
         self.health: Health | None = None
         self.redundancy: Redundancy | None = None
+        ledger = Ledger()
         self.host: Final = NodeHost(
             settings=LiveSettings(config or Config(), lambda _config: None),
             stats=Stats(len(ROWS)),
-            store=Store(),
+            store=Store(ledger=ledger),
             exchange=Exchange(),
             run_id=RUN_ID,
             sessions=lambda: self.sessions,
@@ -103,7 +105,7 @@ class Front:
             watch=lambda session, keys: _there(multi).watch(session, keys),
             redirection=redirection,
             pause=Pauses(
-                sessions=lambda: self.sessions, run=self._rerun, now_s=lambda: self.now_s, call_at=self._call_at
+                sessions=lambda: self.sessions, run=self._rerun, now_s=self._now_s, call_at=self._call_at, ledger=ledger
             ),
             redundancy=lambda: self.redundancy,
             shut_down=self._shut_down,
@@ -135,6 +137,9 @@ class Front:
     def _rerun(self, session: Session, argv: Argv) -> bytes | Pending:
         """Run a command that was held up."""
         return self.wire(session, *argv) if self.rerun is None else self.rerun(session, argv)
+
+    def _now_s(self) -> float:
+        return self.now_s
 
     def _call_at(self, due_s: float, callback: Callable[[], None]) -> Alarm:
         self.alarms.append(Alarm(due_s, callback))

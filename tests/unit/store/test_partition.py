@@ -133,6 +133,29 @@ def test_an_expired_key_is_gone_for_all_readers_and_the_copies_are_told_once() -
     assert (partition.ledger.lookups, partition.ledger.misses, partition.ledger.expired_lazy) == (1, 1, 1)
 
 
+def test_while_expired_keys_are_kept_readers_do_not_see_them_and_writers_delete_them() -> None:
+    """Neither a reader nor the sweep changes anything; whoever writes finds the key gone, with its deadline."""
+    partition = _partition()
+    ledger = partition.ledger
+    ledger.now_unix_ms = 100
+    for key in (b"a", b"b"):
+        partition.put(key, b"v")
+        partition.expire_at(key, 150)
+    ledger.now_unix_ms, ledger.keeps_expired = 200, True
+    assert (partition.read(b"a"), partition.read_string(b"a"), partition.inspect(b"a"), partition.sweep()) == (
+        None,
+        None,
+        None,
+        0,
+    )
+    assert (sorted(partition.values), ledger.expired_lazy, list(partition.live_keys())) == ([b"a", b"b"], 0, [])
+    assert partition.string(b"a") is None
+    partition.keep(b"a", b"w")
+    assert (partition.read(b"a"), partition.deadline(b"a"), ledger.expired_lazy) == (b"w", None, 1)
+    ledger.keeps_expired = False
+    assert (partition.read(b"b"), ledger.expired_lazy, sorted(partition.values)) == (None, 2, [b"a"])
+
+
 def test_a_rewritten_effect_stands_for_the_command() -> None:
     """A handler that says what its effect is has no other one; the next command begins anew."""
     partition = _partition()
