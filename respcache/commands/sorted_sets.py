@@ -60,6 +60,8 @@ def zadd(partition: Partition, argv: Argv) -> Reply:
 @key_command("ZINCRBY", arity=4, flags=_WRITES, since="1.2.0")
 def zincrby(partition: Partition, argv: Argv) -> Reply:
     """Add to the score of a member, and return the sum."""
+    if option(argv[2]) in ADD_OPTIONS:  # as Redis reads it: an option of ZADD, behind which too little follows
+        raise SyntaxRefused
     return _increase(partition, argv[1], argv[3], double(argv[2]), set())
 
 

@@ -98,6 +98,8 @@ def script(
         argv = [name, *(word for form in forms[name] for word in form(rng))]
         safe = name in _SELECTED or name in WAITING or (ALONE in kinds and name == b"ZADD")
         calls.append(_spoiled(rng, argv) if not safe and rng.random() < 0.12 else argv)
+        if name == b"SPOP" and len(calls[-1]) == 2:
+            calls.append([b"DEL", calls[-1][1]])  # it has taken any one: what is left differs
     return calls
 
 
