@@ -33,8 +33,9 @@ def hsetnx(partition: Partition, argv: Argv) -> Reply:
     found = partition.aggregate(argv[1], Hash)
     if found is not None and found.get(argv[2]) is not None:
         return 0
-    _made(partition, argv[1], found).set(argv[2], argv[3], partition.ledger.limits)
-    partition.changed = True
+    made = _made(partition, argv[1], found)
+    made.set(argv[2], argv[3], partition.ledger.limits)
+    partition.grown(len(made))
     return 1
 
 
@@ -118,8 +119,7 @@ def hincrby(partition: Partition, argv: Argv) -> Reply:
         raise CommandError("hash value is not an integer") from None
     if not INT64_MIN <= total <= INT64_MAX:
         raise CommandError("increment or decrement would overflow")
-    _made(partition, argv[1], found).keep(argv[2], b"%d" % total, partition.ledger.limits)
-    partition.changed = True
+    _keep(partition, argv[1], found, argv[2], b"%d" % total)
     return total
 
 
@@ -139,8 +139,7 @@ def hincrbyfloat(partition: Partition, argv: Argv) -> Reply:
     if total is None:
         raise CommandError("increment would produce NaN or Infinity")
     text = longdouble.text(total)
-    _made(partition, argv[1], found).keep(argv[2], text, partition.ledger.limits)
-    partition.changed = True
+    _keep(partition, argv[1], found, argv[2], text)
     if isinstance(found, VolatileHash):
         partition.rewrite([b"HSETEX", argv[1], b"KEEPTTL", b"FIELDS", b"1", argv[2], text])
     else:
@@ -202,11 +201,20 @@ def _set(partition: Partition, argv: Argv, command: str) -> int:
     if len(argv) % 2:
         raise WrongArity(command)
     found = _made(partition, argv[1], partition.aggregate(argv[1], Hash))
-    partition.changed = True
     limits = partition.ledger.limits
     if len(argv) == 4:
-        return int(found.set(argv[2], argv[3], limits))
-    return sum([found.set(argv[place], argv[place + 1], limits) for place in range(2, len(argv), 2)])
+        new = int(found.set(argv[2], argv[3], limits))
+    else:
+        new = sum([found.set(argv[place], argv[place + 1], limits) for place in range(2, len(argv), 2)])
+    partition.grown(len(found))
+    return new
+
+
+def _keep(partition: Partition, key: bytes, found: Hash | None, field: bytes, value: bytes) -> None:
+    """Set a field, which keeps its deadline."""
+    made = _made(partition, key, found)
+    made.keep(field, value, partition.ledger.limits)
+    partition.grown(len(made))
 
 
 def _made(partition: Partition, key: bytes, found: Hash | None) -> Hash:

@@ -27,8 +27,9 @@ def lpush(partition: Partition, argv: Argv) -> Reply:
         found.push_left(argv[2])
     else:
         found.extend_left(argv[2:])
-    partition.changed = True
-    return len(found)
+    count = len(found)
+    partition.grown(count)
+    return count
 
 
 @key_command("RPUSH", arity=-3, flags=_PUSHES, since="1.0.0")
@@ -39,8 +40,9 @@ def rpush(partition: Partition, argv: Argv) -> Reply:
         found.push_right(argv[2])
     else:
         found.extend(argv[2:])
-    partition.changed = True
-    return len(found)
+    count = len(found)
+    partition.grown(count)
+    return count
 
 
 @key_command("LPUSHX", arity=-3, flags=_PUSHES, since="2.2.0")
@@ -120,7 +122,7 @@ def linsert(partition: Partition, argv: Argv) -> Reply:
         return 0
     if not found.insert(argv[3], argv[4], behind=where == b"AFTER"):
         return -1
-    partition.changed = True
+    partition.grown(len(found))
     return len(found)
 
 
@@ -206,7 +208,8 @@ def move(space: Keyspace, source: bytes, target: bytes, *, source_end: bytes, ta
         other.push_left(element)
     else:
         other.push_right(element)
-    from_.changed = to.changed = True
+    from_.changed = True
+    to.grown(len(other))
     from_.rewrite([b"LPOP" if source_end == LEFT else b"RPOP", source])
     to.rewrite([b"LPUSH" if target_end == LEFT else b"RPUSH", target, element])
     to.happened(PUSHED_LEFT if target_end == LEFT else PUSHED_RIGHT, target)

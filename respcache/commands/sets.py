@@ -38,7 +38,7 @@ def sadd(partition: Partition, argv: Argv) -> Reply:
     limits = partition.ledger.limits
     added = int(found.add(argv[2], limits)) if len(argv) == 3 else sum([found.add(one, limits) for one in argv[2:]])
     if added:
-        partition.changed = True
+        partition.grown(len(found))
     return added
 
 

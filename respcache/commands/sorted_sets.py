@@ -53,7 +53,7 @@ def zadd(partition: Partition, argv: Argv) -> Reply:
         made.set(member, score, partition.ledger.limits)
         added, updated = (added + 1, updated) if old is None else (added, updated + 1)
     if added or updated:
-        partition.changed = True
+        partition.grown(len(made))
     return added + updated if b"CH" in options else added
 
 
@@ -246,8 +246,9 @@ def _increase(partition: Partition, key: bytes, member: bytes, by: float, option
     if not _allowed(options, old, total):
         return None
     if total != old:
-        (found or _made(partition, key)).set(member, total, partition.ledger.limits)
-        partition.changed = True
+        made = found or _made(partition, key)
+        made.set(member, total, partition.ledger.limits)
+        partition.grown(len(made))
     return total
 
 
@@ -258,8 +259,9 @@ def _add(partition: Partition, key: bytes, score: float, member: bytes) -> int:
         found = _made(partition, key)
     if found.score(member) == score:
         return 0
-    partition.changed = True
-    return int(found.set(member, score))
+    new = found.set(member, score)
+    partition.grown(len(found))
+    return int(new)
 
 
 def _made(partition: Partition, key: bytes) -> SortedSet:

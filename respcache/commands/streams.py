@@ -82,7 +82,7 @@ def xadd(partition: Partition, argv: Argv) -> Reply:  # noqa: C901 # a call is a
         partition.put(key, found)
     fields = argv[place + 1 :]
     found.append(number, fields, partition.ledger.limits)
-    partition.changed = True
+    partition.grown(found.length)
     text = id_text(number)
     if trim is not None and not trim.is_none:
         partition.rewrite([b"XADD", key, text, *fields])

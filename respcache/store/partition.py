@@ -224,6 +224,12 @@ class Partition:
         elif size > HUGE:
             self.heavy = True
 
+    def grown(self, size: int) -> None:
+        """Note that a value was changed in place, and has so many elements now."""
+        self.changed = True
+        if size > HUGE:
+            self.heavy = True
+
     def put(self, key: bytes, value: Value) -> None:
         """Set a value; a deadline that the key had is gone."""
         if self.due_unix_ms != NEVER_UNIX_MS:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from respcache.commands import families  # noqa: F401 # it fills the table
+from respcache.commands.registry import TABLE
 from respcache.store import lists, sets, sorted_sets
 from respcache.store.hashes import Hash
 from respcache.store.keyspace import Keyspace, Store
@@ -105,6 +107,33 @@ def test_a_value_that_has_grown_huge_in_place_is_freed_in_steps() -> None:
     partition.touched(b"k", value)
     partition.remove(b"k")
     assert len(space.ledger.rubbish) == COUNT + 1
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [b"RPUSH", b"k"],
+        [b"LPUSH", b"k"],
+        [b"SADD", b"k"],
+        [b"HSET", b"k", b"value"],
+        [b"HSETNX", b"k", b"value"],
+        [b"HINCRBY", b"k", b"5"],
+        [b"ZADD", b"k", b"1"],
+        [b"ZADD", b"k", b"CH", b"1"],
+        [b"ZINCRBY", b"k", b"1"],
+        [b"XADD", b"k", b"*", b"field"],
+    ],
+    ids=lambda argv: b" ".join(argv).decode(),
+)
+def test_a_value_that_commands_have_made_huge_one_element_at_a_time_is_freed_in_steps(argv: list[bytes]) -> None:
+    """However it came to have so many elements."""
+    partition = Store().keyspace(0).at(b"k")
+    partition.ledger.now_unix_ms = 1
+    row = TABLE[argv[0]]
+    for word in WORDS[: HUGE + 1]:
+        row.on_key(partition, [*argv[:2], word, *argv[2:]] if argv[0].startswith(b"H") else [*argv, word])
+    partition.remove(b"k")
+    assert len(partition.ledger.rubbish) == HUGE + 1
 
 
 def test_small_values_are_not_kept() -> None:
