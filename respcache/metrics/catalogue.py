@@ -34,6 +34,7 @@ from respcache.metrics.watching import WATCHING
 
 ERROR_CODES: Final = (
     "BUSYGROUP",
+    "BUSYKEY",
     "CLUSTERDOWN",
     "CROSSSLOT",
     "ERR",

@@ -42,12 +42,18 @@ from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, 
 
 STEP_BYTES: Final = 512 * 1024
 """Bytes dumped in one step, exceeded by at most one piece."""
-WORDS_PER_KEY: Final = 8
-"""Words of a value that take as long as a key."""
+WORDS_PER_KEY: Final = 2
+"""Words of a value that count as a key: so a step is a piece, which may take the learner 5 us a word, as members of a
+large sorted set do."""
+KEYS_PER_PARTITION: Final = 4
+"""To begin and end a copy takes the learner as long as so many keys, though the partition may be empty."""
 RESTARTS: Final = 3
 """How often pieces of a large value may be void before writes to it have to wait."""
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 """Bytes to a peer that may be un-acked before the next chunk is cut."""
+WINDOW_STEPS: Final = 4
+"""Steps to a peer that may be un-acked before the next one. What is on its way stands in front of leases and new
+records on the same link: 4 MB of small elements kept a learner busy for seconds, in which nodes lost their leases."""
 
 
 class Large:
@@ -91,6 +97,8 @@ class Copying:
         self._queues: dict[Stream, deque[Job]] = {}
         self._ended: dict[Stream, deque[Job]] = {}
         self._jobs: defaultdict[int, dict[Stream, Job]] = defaultdict(dict)
+        self._under_way: defaultdict[Stream, deque[int]] = defaultdict(deque)
+        """The numbers of the frames with steps in them that may not be acked yet."""
         self.pending = 0
         """Copies not acked yet."""
         self.withheld: Final[set[int]] = set()
@@ -152,15 +160,20 @@ class Copying:
     @property
     def runnable(self) -> bool:
         """Whether a step would do something now."""
-        return any(queue and stream.unacked_bytes < WINDOW_BYTES for stream, queue in self._queues.items())
+        return any(queue and self._has_room(stream) for stream, queue in self._queues.items())
+
+    def _has_room(self, stream: Stream) -> bool:
+        """Whether a peer may be sent another step."""
+        steps = self._under_way[stream]
+        while steps and (not stream.unacked or steps[0] < stream.unacked[0][0]):
+            steps.popleft()  # acked, or not kept any more because the peer did not ack
+        return len(steps) < WINDOW_STEPS and stream.unacked_bytes < WINDOW_BYTES
 
     def step(self, number: int) -> None:
-        """Cut some chunks into the open frames, which have this number, within the limits of one step.
-
-        Beginning and ending a copy count as one key.
-        """
-        ready = [stream for stream, queue in self._queues.items() if queue and stream.unacked_bytes < WINDOW_BYTES]
+        """Cut some chunks into the open frames, which have this number, within the limits of one step."""
+        ready = [stream for stream, queue in self._queues.items() if queue and self._has_room(stream)]
         for stream in ready:
+            self._under_way[stream].append(number)
             queue = self._queues[stream]
             keys, size = max(1, self._step_keys // len(ready)), STEP_BYTES // len(ready)
             while queue and keys > 0 and size > 0:
@@ -168,7 +181,7 @@ class Copying:
                 if not job.begun:
                     self._begin(job, number)
                 keys_cut, bytes_cut = self._chunk(job, keys, size)
-                keys -= keys_cut + 1
+                keys -= keys_cut + KEYS_PER_PARTITION
                 size -= bytes_cut
                 if not job.keys and not job.again and job.large is None:
                     self._end(job, number)

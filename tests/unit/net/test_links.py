@@ -1,6 +1,7 @@
 """Links between nodes: one for each pair, and whoever does not keep to the protocol is cut off."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Final
 
@@ -11,7 +12,7 @@ from respcache.commands.families import ROWS
 from respcache.errors import ProtocolError
 from respcache.net import frames, messages
 from respcache.net.door import Door
-from respcache.net.links import FRAME_BYTES, REDIAL_S, UNSENT_MAX_BYTES, Link, Links
+from respcache.net.links import FRAME_BYTES, REDIAL_S, TURN_NS, UNSENT_MAX_BYTES, Link, Links
 from respcache.net.messages import Ask, Greeting
 from respcache.net.sockets import bind_stream
 from respcache.order import Order
@@ -400,5 +401,58 @@ def test_what_is_large_goes_in_several_frames() -> None:
         assert [number for replies in answers for number, _ in replies] == list(range(count))
         assert len(asks) == len(answers) == 2
         assert max(len(body) for _, body in arrived) < FRAME_BYTES + 2 * len(value)
+
+    asyncio.run(main())
+
+
+class SlowNode(NotedNode):
+    """A node that has a turn's work with each message of a keeper."""
+
+    def keeper_frame(self, name: str, body: bytes) -> None:
+        """Take a whole turn."""
+        super().keeper_frame(name, body)
+        until_ns = time.perf_counter_ns() + TURN_NS + 1
+        while time.perf_counter_ns() < until_ns:
+            pass
+
+
+def slow() -> tuple[SlowNode, Link, NotedTransport]:
+    """Let a peer connect to such a node, and send five messages at once."""
+    node, transport = SlowNode("b"), NotedTransport()
+    link = Link(node.links)
+    link.connection_made(transport)
+    link.data_received(HELLO + b"".join(frames.frame(frames.KEEPER, b"%d" % number) for number in range(5)))
+    return node, link, transport
+
+
+def test_others_get_their_turn_while_a_peer_sends_much() -> None:
+    """What came in one read is taken in over many turns, in order, and nothing more is read meanwhile."""
+
+    async def main() -> None:
+        node, link, transport = slow()
+        assert node.told == [("up", "a*"), ("frame", "a*", b"0")]
+        seen: list[int] = []
+        while not transport.reading:
+            seen.append(len(node.told))
+            await asyncio.sleep(0)
+        assert seen == [2, 3, 4, 5]
+        assert node.told[1:] == [("frame", "a*", b"%d" % number) for number in range(5)]
+        link.data_received(frames.frame(frames.KEEPER, b"5"))
+        assert node.told[-1] == ("frame", "a*", b"5")
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_its_turn_goes_with_its_link() -> None:
+    """As what had not been read yet."""
+
+    async def main() -> None:
+        node, link, transport = slow()
+        link.cut()
+        link.connection_lost(None)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert node.told == [("up", "a*"), ("frame", "a*", b"0"), ("down", "a*")]
+        assert not transport.reading
 
     asyncio.run(main())
