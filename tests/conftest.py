@@ -1,0 +1,18 @@
+"""What may run side by side, where tests run on several cores: `pytest -n auto`."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+HERE: Final = Path(__file__).parent
+GROUPS: Final = {"chaos": "sockets", "integration": "sockets", "compat": "redis"}
+"""One after the other, by directory: what waits for the clocks of real nodes, and what is compared with one real Redis."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests one worker has to run."""
+    for item in items:
+        group = GROUPS.get(item.path.relative_to(HERE).parts[0])
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
