@@ -90,8 +90,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     tracking_table_max_keys: NotNegative = 1_000_000
     """Keys that are remembered because clients cache them (CLIENT TRACKING), on this node as owner and for its own
     clients; the oldest are invalidated when there are more. 0 for no limit."""
-    lua_time_limit_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 5000
-    """A script that runs longer is ended, and nothing else is run meanwhile; what it wrote stays."""
+    lua_time_limit_ms: Annotated[int, Meta(ge=0, le=2**53)] = 5000
+    """How long a script runs before commands that have to wait for it are refused with BUSY, and no longer wait."""
     lua_memory_max_bytes: Annotated[int, Meta(ge=4 * 1024 * 1024, le=4 * 1024 * 1024 * 1024)] = 64 * 1024 * 1024
     """Memory for Lua, the scripts that are known included; a script that takes more is ended."""
     lua_scripts_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 16 * 1024 * 1024

@@ -197,6 +197,12 @@ class Driver:
         """Give what replies must wait for whose effects are in `logs`."""
         return self.keeper.gate(cast("list[PartitionLog]", logs))
 
+    def withhold(self, withheld: bool) -> None:  # noqa: FBT001 # the one thing that there is to say
+        """Keep effects from the copies from now on, in order, or tell them again."""
+        holdings = self.keeper.holdings
+        holdings.replication.withheld = holdings.copying.still = withheld
+        self.wake()
+
     def check_lease(self) -> None:
         """Serve nothing more if the lease has ended, though no timer has said so yet."""
         if self._around.exact_s() >= self._lease_ends_s:

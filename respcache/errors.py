@@ -193,6 +193,16 @@ class OutOfMemory(CommandError):
         super().__init__("command not allowed when used memory > 'maxmemory'.")
 
 
+class Busy(CommandError):
+    """A script, or a function, has been running for long, and has the keys of its node to itself; nothing was run."""
+
+    code = "BUSY"
+
+    def __init__(self, *, function: bool) -> None:
+        killer = "FUNCTION" if function else "SCRIPT"
+        super().__init__(f"Redis is busy running a script. You can only call {killer} KILL or SHUTDOWN NOSAVE.")
+
+
 class NoReplicas(CommandError):
     """Fewer copies of the key are in sync than `min-in-sync` asks for; certainly nothing was written."""
 

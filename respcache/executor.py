@@ -28,9 +28,8 @@ from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, UnknownCommand, WrongArity
-from respcache.grounds import OnData, Undo
 from respcache.memory import Memory
-from respcache.pending import Pending
+from respcache.pending import Pending, Resting
 from respcache.reply import OK, QUEUED, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
@@ -39,6 +38,7 @@ from respcache.slow import SlowCommands
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
+from respcache.strand import Hold, Outcome, Rested
 from respcache.unit import Call
 
 Out: TypeAlias = list[bytes | Pending]
@@ -67,6 +67,10 @@ class Router(Protocol):
     def lapsed(self) -> None:
         """Serve nothing more: the lease of this node has ended."""
 
+    @property
+    def alone(self) -> Hold:
+        """What stands still for scripts on the data of this node, while they rest."""
+
     def owns_all(self) -> bool:
         """Tell whether this node is the primary of all partitions."""
 
@@ -85,9 +89,12 @@ class Executor:
         self._ledger: Final = store.ledger
         self._memory: Final = memory
         self._scripts: Final = scripts
+        self._strand: Final = scripts.strand
         self._stats: Final = stats
         self._router: Final = router
-        self.runner: Final = Runner(scripts, store, self, owns_all=router.owns_all, refused=self._refused)
+        self.runner: Final = Runner(
+            scripts, store, self, hold=router.alone, owns_all=router.owns_all, refused=self._refused
+        )
         self.slow: Final = SlowCommands(stats)
         """Told of the commands that take long."""
         self.lease_ends_unix_ms = NEVER
@@ -267,7 +274,7 @@ class Executor:
         finally:
             if row is None:
                 self._stats.unknown_calls += 1
-            elif not queued:  # it counts when it is run
+            elif not queued and type(session.barrier) is not Resting:  # it counts when it is run, or has ended
                 self._note(session, row, argv, 1, perf_counter_ns() - started)
             if session.restricted:
                 self._witnessed(session, row, argv, ran=admitted and not queued)
@@ -319,7 +326,8 @@ class Executor:
         Not one that may wait, or read other keys besides. A script has to be known, and its keys have one partition.
         An order would cost as much as to set ten keys.
         """
-        if row.awaits is not None or row.beyond is not None or not row.keys.names_keys:
+        waits = row.awaits is not None or (row.on_script is not None and self._strand.is_resting)
+        if waits or row.beyond is not None or not row.keys.names_keys:
             return None
         keys = row.keys.of(argv)
         if not keys or (row.by_digest and self._scripts.text(argv[1]) is None):
@@ -335,6 +343,25 @@ class Executor:
             return self.run(row, argv, keyspace, session.protocol, tuple(sorted(numbers)))
         except Wandered:
             return None
+        except Rested:
+            return self._resting(session, row, argv)
+
+    def _resting(self, session: Session, row: Command, argv: Argv) -> Pending:
+        """Give a client's script, which rests, its place among the replies."""
+        started = perf_counter_ns()
+        session.barrier = reply = Resting()
+
+        def ended(outcome: Outcome) -> None:
+            self._note(session, row, argv, 1, perf_counter_ns() - started)
+            try:
+                reply.follow(outcome())
+            except CommandError as refusal:
+                reply.resolve(error(refusal))
+            except Wandered:
+                reply.follow(self._router.several(session, row, argv))
+
+        self._strand.then(ended)
+        return reply
 
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
@@ -347,7 +374,7 @@ class Executor:
         """Run the commands of a transaction whose partitions are all served here.
 
         Gives the replies, refusals too, and the logs until which they have to wait. Raises ExecAborted if any of
-        them may take memory, and there is none; or Wandered, and nothing is done.
+        them may take memory, and there is none; or Wandered, and nothing is done; or Rested.
         """
         self._set_out()
         try:
@@ -355,43 +382,9 @@ class Executor:
                 self._check_memory(call.row)
         except OutOfMemory as refusal:
             raise ExecAborted(refusal.line().decode()) from None
-        undo = self.runner.undo([(call.row, call.argv) for call in calls])
-        try:
-            return self._apply(calls, partitions, undo)
-        except Wandered:
-            if undo is not None:
-                undo.back()
-            raise
-
-    def _apply(
-        self, calls: Sequence[Call], partitions: tuple[int, ...], undo: Undo | None
-    ) -> tuple[list[bytes], list[Log]]:
-        wires: list[bytes] = []
-        logs: list[Log] = []
-        reached = set(partitions)
-        grounds: list[OnData] = []
-        for call in calls:
-            row, argv = call.row, call.argv
-            keyspace, own = self._store.keyspace(call.database), partitions
-            if not row.key_at and not call.spans_database:
-                own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
-            try:
-                if row.on_script is not None:
-                    ground = self.runner.ground(keyspace, reached, undo)
-                    grounds.append(ground)
-                    reply, unclean = self.runner.part(row, argv, ground)
-                else:
-                    if undo is not None and row.writes:
-                        undo.note(row, argv, call.database)
-                    reply, unclean = act(row, argv, keyspace, with_beyond(row, argv, keyspace, own))
-            except CommandError as refusal:
-                wires.append(error(refusal))
-            else:
-                wires.append(encode(reply, call.protocol))
-                logs += unclean
-        for ground in grounds:
-            ground.ended()
-        return wires, logs
+        if any(call.row.on_script is not None for call in calls):
+            return self._strand.run(lambda: self.runner.unit(calls, partitions), self._router.alone)
+        return self.runner.unit(calls, partitions)
 
     def relayed(
         self,
@@ -437,16 +430,23 @@ class Executor:
     ) -> bytes | Pending:
         """Run a command whose partitions are all served here, and no other ones concerned.
 
-        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError; or Wandered, and nothing is done.
+        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError; or Wandered, and nothing is done;
+        or Rested.
         """
         self._set_out()
         self._check_memory(row)
-        if row.on_script is None:
-            reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
-        else:
-            reply, logs = self.runner.run(row, argv, keyspace, partitions)
+        if row.on_script is not None:
+            return self._strand.run(lambda: self._script(row, argv, keyspace, protocol, partitions), self._router.alone)
+        reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
         if isinstance(reply, Waits):
             return reply.wire
+        wire = encode(reply, protocol)
+        return self._router.hold(wire, logs) if logs else wire
+
+    def _script(
+        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
+    ) -> bytes | Pending:
+        reply, logs = self.runner.run(row, argv, keyspace, partitions)
         wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
 

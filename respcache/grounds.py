@@ -27,6 +27,7 @@ from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log
 from respcache.store.scale import weight
 from respcache.store.values import Value, copied
+from respcache.strand import Hold
 
 KEPT_MAX_BYTES: Final = 64 * 1024
 """Values that weigh more are not copied before a script writes to them: that could take longer than the script."""
@@ -120,16 +121,19 @@ class OnData:
         keyspace: Keyspace,
         reached: set[int],
         *,
+        hold: Hold,
         whole: Callable[[], bool],
         undo: Undo | None,
         monitors: Monitors | None,
     ) -> None:
         """`reached` has the partitions of the declared keys, and of all that is run as one with this script.
 
-        Those that the script comes to are added, and all are forgotten when the lease ends. `whole` tells
+        Those that the script comes to are added, and all are forgotten when the lease ends. `hold` has what was
+        locked for the script if it has rested. `whole` tells
         whether this node has all there are; then there is no `undo`. `monitors` are shown what is called.
         """
         self._lease: Final = lease
+        self._hold: Final = hold
         self._store: Final = keyspace.store
         self._whole: Final = whole
         self._monitors: Final = monitors
@@ -166,7 +170,7 @@ class OnData:
         space = self._store.keyspace(database)
         if row.key_at:
             partition = space.at(argv[row.key_at])
-            if not partition.serving and partition.number not in self._reached:
+            if not partition.serving and not self._is_mine(partition.number):
                 raise self._refusal()
             self._reached.add(partition.number)
             if self._undo is not None:
@@ -183,6 +187,11 @@ class OnData:
         return reply
 
     @property
+    def is_lost(self) -> bool:
+        """Whether keys went to another node while the script rested."""
+        return not self._hold.is_intact
+
+    @property
     def full(self) -> bool:
         """Whether this node has no memory for more."""
         return self._store.ledger.full
@@ -192,6 +201,9 @@ class OnData:
             undo.strayed = True
         if row.writes:
             undo.note(row, argv, database)
+
+    def _is_mine(self, number: int) -> bool:
+        return number in self._reached or self._hold.has(number)
 
     def _refusal(self) -> Exception:
         if self._lapsed:
@@ -214,7 +226,7 @@ class OnData:
     def _served(self, numbers: Iterable[int], space: Keyspace) -> tuple[int, ...]:
         """Give the partitions, each once, that are reached. Raises CommandError if any of them cannot be."""
         partitions = tuple(sorted(set(numbers)))
-        if any(not space.partitions[number].serving and number not in self._reached for number in partitions):
+        if any(not space.partitions[number].serving and not self._is_mine(number) for number in partitions):
             raise self._refusal()
         self._reached.update(partitions)
         return partitions
@@ -240,6 +252,8 @@ class OnScratch:
     are missing. KEYS is answered by what all owners have listed before, and for the locked keys by what they are now.
     """
 
+    is_lost: Final = False
+    """The owners tell when it is to be committed."""
     full: Final = False
     """There is memory: the owners were asked, when the keys were locked."""
 

@@ -25,7 +25,8 @@ class Locks:
     closed --open--> served --lock--> locked --release--> served
        ^----close------'-------close----'
     and, whichever it is, it is not served from `suspend` to `resume`, nor from `freeze` to
-    `open` or `close`; what is locked when it is frozen stays so until it is released.
+    `open` or `close`; what is locked when it is frozen stays so until it is released. From `seize` to `unseize` nothing
+    is served.
     """
 
     def __init__(self, store: Store, *, run: bytes) -> None:
@@ -42,6 +43,10 @@ class Locks:
         """Transaction by locked partition."""
         self._logs: Final[dict[int, Log | None]] = {}
         """By partition that ownership lets this node serve."""
+        self.is_seized = False
+        """Whether a script is alone: what it does not have is not served either."""
+        self.intact = True
+        """Whether it still has all that it had when it seized it."""
         self._frozen: Final[set[int]] = set()
         """Those of them that are about to move."""
         self.leased = True
@@ -124,6 +129,25 @@ class Locks:
         self._mark(numbers)
         return True
 
+    def seize(self) -> None:
+        """Lock all that is free, for a script, and let nothing else get free."""
+        free = [number for number in self._logs if self._free(number)]
+        self.is_seized = self.intact = True
+        self._holders.update(dict.fromkeys(free, SCRIPT))
+        self._mark(self._logs)
+
+    def unseize(self) -> None:
+        """Unlock what the script has seized and still has."""
+        self.is_seized = False
+        for number in [number for number, holder in self._holders.items() if holder == SCRIPT]:
+            del self._holders[number]
+        self._mark(self._logs)
+
+    def seized(self, number: int) -> bool:
+        """Tell whether a script has seized a partition, and may go on with it."""
+        limited = number in self._scarce or number in self._congested or number in self.room.pending
+        return self.leased and not limited and self._holders.get(number) == SCRIPT
+
     def holds(self, transaction: bytes, numbers: Sequence[int]) -> bool:
         """Tell whether the transaction still has all these partitions locked, be there a lease or not."""
         return all(self._holders.get(number) == transaction for number in numbers)
@@ -160,10 +184,14 @@ class Locks:
         """
         holder = self._holders.pop(number, None)
         if holder is not None:
+            if holder == SCRIPT:
+                self.intact = False
             self.release([other for other, name in self._holders.items() if name == holder])
 
     def _free(self, number: int) -> bool:
-        return number in self._logs and number not in self._holders and number not in self._frozen
+        if self.is_seized or number in self._holders:
+            return False
+        return number in self._logs and number not in self._frozen
 
     def _mark(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -176,6 +204,10 @@ class Locks:
     def release_of(self, node: str) -> None:
         """Unlock what the transactions of a node hold that is gone."""
         self.release([number for number, holder in self._holders.items() if node_of(holder) == node])
+
+
+SCRIPT: Final = b"\xff:script"
+"""Holds what a script has seized; no node has such a name."""
 
 
 def node_of(transaction: bytes) -> str:

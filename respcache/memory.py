@@ -98,7 +98,7 @@ class Memory:
         ledger = self._ledger
         over = ledger.weight_bytes - ledger.limit_bytes
         ledger.full = over > 0 and (self._futile or self.evictor.policy is None)
-        if over <= 0 or ledger.full:
+        if over <= 0 or ledger.full or ledger.still:
             return
         self._scale.count()  # keys may have expired, or gone to other nodes
         limit = ledger.limit_bytes

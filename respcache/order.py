@@ -142,5 +142,8 @@ class Peers(Protocol):
     def acknowledge(self, order: "Order") -> None:
         """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
 
+    def withhold(self, withheld: bool, /) -> None:  # noqa: FBT001 # the one thing that there is to say
+        """Keep effects from the copies from now on, in order, or tell them again."""
+
     def wake(self) -> None:
         """See to it that frames are sent at the end of this turn of the event loop."""

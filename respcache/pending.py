@@ -63,6 +63,12 @@ class Pending:
         self._listener = self._follower = None
 
 
+class Resting(Pending):
+    """The reply of a script that has come to rest."""
+
+    __slots__ = ()
+
+
 class Muted(Pending):
     """A reply that nobody wants: when it is there, there is nothing instead of it."""
 

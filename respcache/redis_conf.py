@@ -42,6 +42,7 @@ FACTS: Final = {
 }
 
 ALIASES: Final = {
+    "busy-reply-threshold": "lua-time-limit",
     "hash-max-ziplist-entries": "hash-max-listpack-entries",
     "hash-max-ziplist-value": "hash-max-listpack-value",
     "list-max-ziplist-size": "list-max-listpack-size",
@@ -53,7 +54,7 @@ ALIASES: Final = {
     "zset-max-ziplist-entries": "zset-max-listpack-entries",
     "zset-max-ziplist-value": "zset-max-listpack-value",
 }
-"""Names that settings had in earlier versions of Redis, and still have besides."""
+"""Other names that settings have in Redis, or had in earlier versions of it and still have besides."""
 
 INT_MAX: Final = 2**31 - 1
 

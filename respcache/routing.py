@@ -15,20 +15,22 @@ what this node serves changes, parked orders are dispatched again, until their d
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from respcache.acting import check_pairs
+from respcache.attempts import Attempts
 from respcache.backlog import Backlog
 from respcache.cluster.ownership.slots import partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
 from respcache.commands.session import Session, Turns
-from respcache.commands.stage import Scripts, Wandered
+from respcache.commands.stage import Scripts
 from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
 from respcache.executor import Executor, Out
 from respcache.holding import Held
-from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, UNITS, WATCH
+from respcache.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, WATCH
 from respcache.locking import Locks, node_of
 from respcache.merging import parts_of
 from respcache.observing import true_logs
@@ -39,12 +41,14 @@ from respcache.redirects import Redirects
 from respcache.reply import OK
 from respcache.resp.encode import encode, error
 from respcache.searching import Search
+from respcache.standstill import Standstill, waits_for_script
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
+from respcache.strand import Hold
 from respcache.tickets import Tickets
-from respcache.transaction import Participant, Transactions, packed
+from respcache.transaction import Participant, Transactions
 from respcache.unit import Unit
 from respcache.waiting import Desk, Wait
 
@@ -70,10 +74,7 @@ class Router:
         call_at: Callable[[float, Callable[[], None]], Timer],
         backlog_max_bytes: int,
     ) -> None:
-        """`timeout_s` is how long a command waits for an owner, `clock` gives monotonic seconds.
-
-        `call_at` calls at such a time; `backlog_max_bytes` bounds what waits to be written while copies do not keep up.
-        """
+        """`timeout_s` bounds waits for owners, `backlog_max_bytes` what waits for copies; `clock` gives monotonic s."""
         self._name: Final = name
         self._store: Final = store
         self._stats: Final = stats
@@ -89,8 +90,16 @@ class Router:
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
+        self._scripts: Final = scripts
+        still = partial(Standstill, store, locks, withhold=peers.withhold, over=self._script_ended)
+        self.alone: Final[Hold] = still(on_data=True)
+        """What stands still for scripts on the data of this node, while they rest."""
+        aside = still(on_data=False)
         self._transactions: Final = Transactions(
-            name, store, scripts, owner_of=table.primary, dispatch=self._dispatch, again=self._once_more
+            name, store, scripts, owner_of=table.primary, dispatch=self._dispatch, again=self._once_more, hold=aside
+        )
+        self._attempts: Final = Attempts(
+            store, scripts, self._participant, executor=lambda: self.executor, hold=self.hold, transact=self._transact
         )
         self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
@@ -193,7 +202,8 @@ class Router:
         while late := self._parked.late(now):
             for order in late:  # a lock that is refused parks its command, as late as itself
                 self._give_up(order)
-        self.held.sweep()
+        if not self._locks.is_seized:  # what is held waits for a script then, not for the copies
+            self.held.sweep()
         self.routes_changed()
 
     def peer_gone(self, node: str) -> None:
@@ -350,6 +360,13 @@ class Router:
         if self._search.begun(order):
             return
         self.tickets.offer_ready()
+        if self._scripts.strand.is_resting and waits_for_script(order, self._locks):
+            refusal = self._scripts.busy()
+            if refusal is None:
+                self._park(order)
+            else:
+                order.fail(refusal)
+            return
         if order.row.name in TICKETS:
             self._run_ticket(order)
             return
@@ -369,29 +386,20 @@ class Router:
         self._run_now(order)
 
     def _run_now(self, order: Order) -> None:
-        """Run an order that nothing stands in the way of; as a transaction if it comes to keys of other nodes."""
-        if order.reach is not None:  # it has left the data of this node before
-            self._transact(order)
-            return
-        try:
-            self._run_here(order)
-        except CommandError as refusal:
-            order.fail(refusal)
-        except Wandered:
-            self._transact(order)
-
-    def _run_here(self, order: Order) -> None:
+        """Run an order that nothing stands in the way of."""
         if order.row is SCRIPT:
             self._search.answer(order)
         elif order.row is WATCH:
             self._participant.watch(order, self._clock())
         elif order.row is ACKED:
             self._peers.acknowledge(order)
-        elif order.row in UNITS:
-            self._run_unit(order)
         else:
-            keyspace = self._store.keyspace(order.database)
-            order.follow(self.executor.run(order.row, order.argv, keyspace, order.protocol, order.partitions))
+            self._attempts.run(order)
+
+    def _script_ended(self) -> None:
+        """Look again at what has waited for a script that rested."""
+        self._peers.wake()
+        self.routes_changed()
 
     def _run_ticket(self, order: Order) -> None:
         """Run an order about a command that waits for a key of this node."""
@@ -402,17 +410,6 @@ class Router:
         elif self.tickets.has_unlocked:
             self._peers.wake()  # a partition that was locked may be about to move
             self.routes_changed()
-
-    def _run_unit(self, order: Order) -> None:
-        """Run a transaction all of whose keys are served here, in one go."""
-        unit = self._participant.unit(order)
-        if unit is not None:
-            wires, logs = self.executor.apply(unit.calls, order.partitions)
-            if order.relayed:
-                wire = packed(wires)
-            else:
-                wire, order.wires = OK.wire, wires
-            order.follow(self.hold(wire, logs) if logs else wire)
 
     def _commit(self, order: Order) -> None:
         logs = self._participant.commit(order)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from respcache.acting import act
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts, Wandered
@@ -10,8 +11,11 @@ from respcache.errors import CommandError
 from respcache.grounds import Lease, OnData, Undo
 from respcache.monitors import Monitors
 from respcache.reply import Reply
+from respcache.resp.encode import encode, error
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log
+from respcache.strand import Hold
+from respcache.unit import Call
 
 
 class Runner:
@@ -23,13 +27,18 @@ class Runner:
         store: Store,
         lease: Lease,
         *,
+        hold: Hold,
         owns_all: Callable[[], bool],
         refused: Callable[[Command, CommandError], None],
     ) -> None:
-        """`owns_all` tells whether this node has all keys; `refused` counts the errors in which scripts end."""
+        """`hold` has what is locked for a script that rests.
+
+        `owns_all` tells whether this node has all keys; `refused` counts the errors in which scripts end.
+        """
         self._scripts: Final = scripts
         self._store: Final = store
         self._lease: Final = lease
+        self._hold: Final = hold
         self._owns_all: Final = owns_all
         self._refused: Final = refused
         self.monitors: Monitors | None = None
@@ -54,9 +63,60 @@ class Runner:
         ground.ended()
         return reply, logs
 
+    def unit(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
+        """Run the commands of a transaction with these partitions; give their replies, refusals too.
+
+        Raises Wandered, and nothing is done.
+        """
+        undo = self.undo([(call.row, call.argv) for call in calls])
+        try:
+            return self._unit(calls, partitions, undo)
+        except Wandered:
+            if undo is not None:
+                undo.back()
+            raise
+
+    def _unit(
+        self, calls: Sequence[Call], partitions: tuple[int, ...], undo: Undo | None
+    ) -> tuple[list[bytes], list[Log]]:
+        wires: list[bytes] = []
+        logs: list[Log] = []
+        reached = set(partitions)
+        grounds: list[OnData] = []
+        for call in calls:
+            row, argv = call.row, call.argv
+            keyspace, own = self._store.keyspace(call.database), partitions
+            if not row.key_at and not call.spans_database:
+                own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
+            try:
+                if row.on_script is not None:
+                    ground = self.ground(keyspace, reached, undo)
+                    grounds.append(ground)
+                    reply, unclean = self.part(row, argv, ground)
+                else:
+                    if undo is not None and row.writes:
+                        undo.note(row, argv, call.database)
+                    reply, unclean = act(row, argv, keyspace, with_beyond(row, argv, keyspace, own))
+            except CommandError as refusal:
+                wires.append(error(refusal))
+            else:
+                wires.append(encode(reply, call.protocol))
+                logs += unclean
+        for ground in grounds:
+            ground.ended()
+        return wires, logs
+
     def ground(self, keyspace: Keyspace, reached: set[int], undo: Undo | None) -> OnData:
         """Make what a script of a transaction works on; see `OnData`."""
-        return OnData(self._lease, keyspace, reached, whole=self._owns_all, undo=undo, monitors=self.monitors)
+        return OnData(
+            self._lease,
+            keyspace,
+            reached,
+            hold=self._hold,
+            whole=self._owns_all,
+            undo=undo,
+            monitors=self.monitors,
+        )
 
     def part(self, row: Command, argv: Argv, ground: OnData) -> tuple[Reply, list[Log]]:
         """Run a script that is a part of something. Raises CommandError or Wandered."""

@@ -118,7 +118,7 @@ class Tickets:
         if self._serving:
             return
         self._unlocked = False
-        if not self._locks.room.pending:
+        if not self._locks.room.pending or self._locks.is_seized:
             return
         self._serving = True
         self._store.ledger.now_unix_ms = int(time() * 1000)

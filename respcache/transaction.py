@@ -53,6 +53,7 @@ from respcache.store.copies import Copies, StoredKey, entry_effect
 from respcache.store.events import Event, Happening
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from respcache.strand import Hold, Rested
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit, token_words
 
 KEYS: Final = b"KEYS"
@@ -162,10 +163,11 @@ class Transactions:
         owner_of: Sequence[str],
         dispatch: Callable[[Order], None],
         again: Callable[[Order], None],
+        hold: Hold,
     ) -> None:
         """`name` is the node's; `owner_of` has the primaries by partition, `dispatch` sends an order on its way.
 
-        `again` takes a command back, to try it later.
+        `again` takes a command back, to try it later; `hold` is what stands still while a script rests.
         """
         self._name: Final = name.encode()
         self._ledger: Final = store.ledger
@@ -176,6 +178,7 @@ class Transactions:
         self._owner_of: Final = owner_of
         self._dispatch: Final = dispatch
         self._again: Final = again
+        self._hold: Final = hold
         self._begun = 0
 
     def begin(self, order: Order) -> None:
@@ -191,6 +194,7 @@ class Transactions:
                 listening=self._ledger.journal.listening,
                 dispatch=self._dispatch,
                 again=self._again,
+                hold=self._hold,
             )
         except CommandError as refusal:
             order.fail(refusal)
@@ -207,7 +211,7 @@ class Transaction:
     running -- reads keys that are not locked --> releasing --> begun anew, with these
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all by name, from one place
         self,
         order: Order,
         name: bytes,
@@ -218,6 +222,7 @@ class Transaction:
         listening: int,
         dispatch: Callable[[Order], None],
         again: Callable[[Order], None],
+        hold: Hold,
     ) -> None:
         """`dispatch` sends an order on its way; `again` takes the command back, to try it later.
 
@@ -233,6 +238,7 @@ class Transaction:
         self._happenings: list[Happening] = []
         self._dispatch: Final = dispatch
         self._again: Final = again
+        self._hold: Final = hold
         self._unit: Final = unit_of(order, len(scratch.store))
         if order.row in UNITS and any(call.spans_database for call in self._unit.calls):
             raise TryAgain
@@ -249,6 +255,8 @@ class Transaction:
         """The keys in the order of locking; each step's have one owner."""
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
+        self._after: dict[StoredKey, bytes] = {}
+        """The same, once the commands have run."""
         self._takes_memory: Final = any(call.row.denies_oom for call in self._unit.calls)
         self._owners: Final[list[str]] = []
         """Who has locked each step; that many are locked."""
@@ -304,6 +312,9 @@ class Transaction:
             in_unit = self._order.row in UNITS
             self._finish({}, error(ExecAborted(wire[1:-2].decode()) if in_unit else OutOfMemory()))
             return
+        if wire.startswith(BUSY):
+            self._finish({}, wire)
+            return
         if lock.refused or wire.startswith(b"-"):
             self._finish({}, None)
             return
@@ -317,6 +328,23 @@ class Transaction:
         self._lock()
 
     def _run(self) -> None:
+        """Run the commands; later if a script among them rests. While another one does, there is no scratch store."""
+        strand = self._scripts.strand
+        if strand.is_resting:
+            busy = self._scripts.busy()
+            self._finish({}, None if busy is None else error(busy))
+        elif not any(call.row.on_script is not None for call in self._unit.calls):
+            self._ran(self._replies())
+        else:
+            try:
+                wires = strand.run(self._replies, self._hold)
+            except Rested:
+                strand.then(lambda found: self._ran(found()))
+            else:
+                self._ran(wires)
+
+    def _replies(self) -> list[bytes]:
+        """Run the commands on the scratch store, and empty it again."""
         scratch = self._scratch
         for (database, key), entry in self._before.items():
             scratch.restore(partition_of(key), database, key, entry or None)
@@ -325,17 +353,19 @@ class Transaction:
         ledger.journal.listening = self._listening
         ledger.note_what_is_wanted()
         try:
-            wires = [self._reply(call) for call in self._unit.calls]
+            return [self._reply(call) for call in self._unit.calls]
         finally:
             self._happenings = ledger.journal.take()
-            after = {stored: scratch.dump(partition_of(stored[1]), *stored) or b"" for stored in self._before}
+            self._after = {stored: scratch.dump(partition_of(stored[1]), *stored) or b"" for stored in self._before}
             for database, key in self._missing.keys.union(self._before):
                 scratch.restore(partition_of(key), database, key, None)
+
+    def _ran(self, wires: list[bytes]) -> None:
         if self._missing.is_any:
             self._happenings = []
             self._finish({}, self._widened())
             return
-        changed = {stored: entry for stored, entry in after.items() if entry != self._before[stored]}
+        changed = {stored: entry for stored, entry in self._after.items() if entry != self._before[stored]}
         self._finish(changed, packed(wires) if self._order.row in UNITS else wires[0])
 
     def _reply(self, call: Call) -> bytes:
@@ -463,5 +493,7 @@ HAPPENED: Final = b"!"
 """Marks an event among what a commit writes."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
+BUSY: Final = b"-BUSY "
+"""Begins the answer to a lock if a script has been running on the owner for long; nothing was run."""
 OUT_OF_MEMORY: Final = error(OutOfMemory())
 """Answers a lock if an owner is full; nothing was run."""

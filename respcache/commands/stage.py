@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from respcache.errors import Busy
 from respcache.pending import Pending
 from respcache.reply import Reply
 from respcache.store.partition import Argv
+from respcache.strand import Strand
 
 if TYPE_CHECKING:
     from respcache.commands.registry import Command
@@ -34,6 +36,10 @@ class Habit:
 
 class Ground(Protocol):
     """The keys that a script can reach."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether keys went to another node while the script rested."""
 
     @property
     def is_astray(self) -> bool:
@@ -86,6 +92,13 @@ class Scripts(Protocol):
 
     def text(self, digest: bytes) -> bytes | None:
         """Give the text of a script, if it is known."""
+
+    @property
+    def strand(self) -> Strand:
+        """What scripts are to be run in."""
+
+    def busy(self) -> Busy | None:
+        """Give the refusal of what a script stands in the way of that has been running for long."""
 
 
 class Policy(enum.Enum):
@@ -185,7 +198,7 @@ class Catalogue(Protocol):
         """Count."""
 
     def running_function(self) -> Running | None:
-        """Give the function that is running, if it is one that does."""
+        """Give the function that is running on this node, if one is. Raises Busy if it is a script."""
 
     def kill(self, *, function: bool) -> Pending:
-        """End the script that is running, or the function. Raises CommandError if that cannot be."""
+        """End the script that is running on any node, or the function."""

@@ -33,6 +33,7 @@ from respcache.metrics.sources import SENTENCES, Snapshot
 from respcache.metrics.watching import WATCHING
 
 ERROR_CODES: Final = (
+    "BUSY",
     "BUSYGROUP",
     "BUSYKEY",
     "CLUSTERDOWN",
@@ -51,6 +52,7 @@ ERROR_CODES: Final = (
     "TRYAGAIN",
     "UNBLOCKED",
     "UNCERTAIN",
+    "UNKILLABLE",
     "WRONGPASS",
     "WRONGTYPE",
 )

@@ -44,8 +44,9 @@ SCRIPTS: Final = Section(
         ),
         counters(
             "scripts_ended_total",
-            "Scripts that were ended, by what they took too much of (see lua-time-limit and lua-memory-max).",
-            {"reason": "time, memory"},
+            "Scripts that were ended: by SCRIPT KILL or FUNCTION KILL, or because they took too much memory (see "
+            "lua-memory-max), or too much time where they cannot be killed (without the package greenlet).",
+            {"reason": "killed, memory, time"},
             lambda now: by(now.sources.scripts.ended),
         ),
     ),

@@ -135,6 +135,10 @@ class Replicator:
         """Serve nothing more unless the lease turns out to last."""
         self.driver.lapsed()
 
+    def withhold(self, withheld: bool) -> None:  # noqa: FBT001 # the one thing that there is to say
+        """Keep effects from the copies from now on, or tell them again."""
+        self.driver.withhold(withheld)
+
     def wake(self) -> None:
         """Send effects and acks at the end of this turn of the event loop."""
         self.driver.wake()

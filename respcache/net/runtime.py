@@ -201,6 +201,7 @@ class Runtime:
             routed=self.announcer.routed,
             sealing=self.sealing,
         )
+        self.scripts.strand.soon = self._loop.call_soon
         scripts.share(self.name, self.host, self.scripts, self.replicator)
         self.rotation: Final = None if self.sealing is None else self._rotation(self.sealing, cluster.keys_file)
         self.router: Final = Router(
@@ -345,6 +346,7 @@ class Runtime:
             await self.rotation.close()
         await self.membership.close()
         await self.replicator.close()
+        self.scripts.close()  # now that no copy is told of what it wrote
         self.announcer.close()
         if self._ports.http is not None:
             await self.monitor.close()

@@ -30,7 +30,7 @@ def interpreter(host: NodeHost, server: ServerConfig, rng: random.Random) -> Int
 
 def share(name: str, host: NodeHost, scripts: Interpreter, replicator: Replicator) -> None:
     """Let clients load functions, and all nodes know of them."""
-    sharing = Sharing(name, scripts.functions, flush_scripts=scripts.flush, now_unix_ms=lambda: time_ns() // NS_PER_MS)
+    sharing = Sharing(name, scripts, now_unix_ms=lambda: time_ns() // NS_PER_MS)
     links = replicator.links
 
     def send(peer: str, body: bytes) -> None:

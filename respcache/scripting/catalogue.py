@@ -14,15 +14,6 @@ from respcache.scripting.payload import dumped, loaded
 from respcache.scripting.sharing import Sharing
 
 
-class NotBusy(CommandError):
-    """There is no script to be ended."""
-
-    code = "NOTBUSY"
-
-    def __init__(self) -> None:
-        super().__init__("No scripts in execution right now.")
-
-
 class Catalogue:
     """Implements `commands.stage.Catalogue`."""
 
@@ -33,17 +24,20 @@ class Catalogue:
 
     def load(self, code: bytes, *, replace: bool) -> Pending:
         """Take a library in, and reply with its name. Raises CommandError."""
+        self._scripts.check_idle()
         library = self._functions.load(code, replace=replace)
         return self._sharing.put([library], bulk(library.name))
 
     def delete(self, name: bytes) -> Pending:
         """Forget a library. Raises CommandError if there is none of that name."""
+        self._scripts.check_idle()
         if name not in self._functions.libraries:
             raise CommandError("Library not found")
         return self._sharing.delete(name, OK.wire)
 
     def flush(self) -> Pending:
         """Forget all libraries."""
+        self._scripts.check_idle()
         return self._sharing.replace([], OK.wire)
 
     def libraries(self) -> Sequence[LibraryView]:
@@ -56,6 +50,7 @@ class Catalogue:
 
     def restore(self, payload: bytes, policy: Policy) -> Pending:
         """Take in what `dump` has written. Raises CommandError, and then nothing is changed."""
+        self._scripts.check_idle()
         if len(payload) > self._functions.size_max_bytes:  # before it is gone through byte by byte
             raise TooMuch
         news: dict[bytes, Loaded] = {}
@@ -75,6 +70,7 @@ class Catalogue:
 
     def flush_scripts(self) -> Pending:
         """Forget all scripts."""
+        self._scripts.check_idle()
         return self._sharing.flush_scripts(OK.wire)
 
     def figures(self) -> ScriptFigures:
@@ -91,10 +87,9 @@ class Catalogue:
         )
 
     def running_function(self) -> Running | None:
-        """Give the function that is running, if it is one that does."""
-        return None
+        """Give the function that is running on this node, if one is. Raises Busy if it is a script."""
+        return self._scripts.running()
 
     def kill(self, *, function: bool) -> Pending:
-        """End the script that is running, or the function. Raises CommandError if that cannot be."""
-        del function
-        raise NotBusy
+        """End the script that is running on any node, or the function."""
+        return self._sharing.kill(function=function)

@@ -7,8 +7,8 @@ from typing import Final
 
 from respcache.commands.registry import Command, Flags, lookup
 from respcache.commands.session import Session
-from respcache.commands.stage import Ground, Habit, Wandered
-from respcache.errors import CommandError, OutOfMemory, UnknownSubcommand
+from respcache.commands.stage import Ground, Habit, Running, Wandered
+from respcache.errors import Busy, CommandError, OutOfMemory, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
 from respcache.reply import Reply
@@ -18,12 +18,20 @@ from respcache.scripting.library import Library, Script, Trait
 from respcache.scripting.machine import WANDERED, Ended, Failed, Machine, NotCompiled
 from respcache.stats import Stats
 from respcache.store.partition import Argv
+from respcache.strand import Strand
 
 log: Final = logging.getLogger(__name__)
 
 LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
 """By the number that redis.log takes: debug, verbose, notice, warning."""
 NS_PER_MS: Final = 1_000_000
+NEVER_NS: Final = 2**62
+TIME: Final = b"time"
+KILLED: Final = b"killed"
+LOST: Final = b"lost"
+"""Why scripts are ended."""
+SLICE_NS: Final = 10 * NS_PER_MS
+"""How long a script runs before others have a turn: the longest that a short command waits for a long script."""
 GUESSING_MS: Final = 100
 """How long a script may go on without some of its keys, to show which others it names."""
 LOAD_TIME_MS: Final = 500
@@ -41,6 +49,27 @@ class NoScript(CommandError):
         super().__init__("No matching script. Please use EVAL.")
 
 
+class NotBusy(CommandError):
+    """There is no script to be ended."""
+
+    code = "NOTBUSY"
+
+    def __init__(self) -> None:
+        super().__init__("No scripts in execution right now.")
+
+
+class Unkillable(CommandError):
+    """The script that runs has written: it goes on."""
+
+    code = "UNKILLABLE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Sorry the script already executed write commands against the dataset. You can either wait the script "
+            "termination or kill the server in a hard way using the SHUTDOWN NOSAVE command."
+        )
+
+
 class Interpreter:
     """Implements `commands.stage.Scripts`. Lua is started with the first script."""
 
@@ -55,21 +84,24 @@ class Interpreter:
         seed: int,
     ) -> None:
         """`session` makes a session for commands that concern no key."""
+        self.strand: Final = Strand()
+        """What scripts are to be run in: there they can rest. Outside of it they are ended after `time_limit_ms`."""
         self._session: Final = session
         self._stats: Final = stats
         self._memory_max_bytes: Final = memory_max_bytes
         self._seed: Final = seed
         self._machine: Machine | None = None
         self.time_limit_ms = time_limit_ms
-        """A script that runs longer is ended."""
+        """Others are refused (BUSY) while a script runs that has been running for longer."""
         self.library: Final = Library(self._compiled, size_max_bytes=library_max_bytes)
         self._function_machine: Machine | None = None
         self.functions: Final = Functions(
             self._begin_load, forget=self._forget_functions, size_max_bytes=library_max_bytes
         )
-        self.ended: Final = {"time": 0, "memory": 0}
-        """Scripts that were ended, by what they took too much of."""
-        self._ends_ns = 0
+        self.ended: Final = {"killed": 0, "memory": 0, "time": 0}
+        """Scripts that were ended, by the reason."""
+        self._look_ns = 0
+        """When the running script is to rest, or to end, on the clock of `perf_counter_ns`."""
         self._run: _Run | None = None
 
     @property
@@ -157,6 +189,8 @@ class Interpreter:
         if run.full and row.denies_oom and not run.wrote:  # once it has written it cannot stop half-way
             raise OutOfMemory
         started = perf_counter_ns()
+        if started >= self._look_ns and (reason := self._late(started)) is not None:
+            raise Ended(reason.decode())
         try:
             if row.on_session is not None:
                 return self._on_session(run, row, argv)
@@ -171,7 +205,7 @@ class Interpreter:
         run.wrote = run.wrote or row.writes
         if run.ground.is_astray and not run.guesses:
             run.guesses = True
-            self._ends_ns = min(self._ends_ns, perf_counter_ns() + GUESSING_MS * NS_PER_MS)
+            run.guesses_until_ns = perf_counter_ns() + GUESSING_MS * NS_PER_MS
         return reply
 
     def knows(self, argv: Argv) -> bool:
@@ -185,9 +219,61 @@ class Interpreter:
         """Write to the log of the node."""
         log.log(LEVELS[level], "script: %s", text.decode("utf-8", "backslashreplace"))
 
-    def out_of_time(self) -> bool:
-        """Tell whether the running script has taken all its time."""
-        return perf_counter_ns() >= self._ends_ns
+    def look(self) -> bytes | None:
+        """Let others have their turn, if it is time for that; tell why the script has to end, if it has."""
+        now_ns = perf_counter_ns()
+        return None if now_ns < self._look_ns else self._late(now_ns)
+
+    def _late(self, now_ns: int) -> bytes | None:
+        run = self._run
+        if run is None or now_ns >= run.guesses_until_ns:  # a library that is loaded, or just to find out about keys
+            return TIME
+        if not self.strand.rest():
+            ends_ns = self._look_ns = run.started_ns + self.time_limit_ms * NS_PER_MS
+            return TIME if now_ns >= ends_ns else None
+        self._look_ns = perf_counter_ns() + SLICE_NS
+        return LOST if run.ground.is_lost else run.stop
+
+    # -- while a script rests ------------------------------------------------------------------
+
+    def busy(self) -> Busy | None:
+        """Give the refusal of what a script stands in the way of that has been running for long."""
+        run = self._run
+        if run is None or perf_counter_ns() - run.started_ns < self.time_limit_ms * NS_PER_MS:
+            return None
+        return Busy(function=run.is_function)
+
+    def check_idle(self) -> None:
+        """See to it that Lua is free for something else. Raises Busy."""
+        run = self._run
+        if run is not None and self.strand.is_resting:
+            raise Busy(function=run.is_function)
+
+    def running(self) -> Running | None:
+        """Give the function that rests, if one does. Raises Busy if it is a script."""
+        run = self._run
+        if run is None or not self.strand.is_resting:
+            return None
+        if not run.is_function:
+            raise Busy(function=False)
+        return Running(run.name, run.argv, (perf_counter_ns() - run.started_ns) // NS_PER_MS)
+
+    def kill(self, *, function: bool) -> None:
+        """End the script that rests, or the function. Raises NotBusy, Unkillable, or Busy if it is the other."""
+        run = self._run
+        if run is None or not self.strand.is_resting:
+            raise NotBusy
+        if run.wrote:
+            raise Unkillable
+        if function != run.is_function:
+            raise Busy(function=run.is_function)
+        run.stop = KILLED
+
+    def close(self) -> None:
+        """End what runs, whatever it is."""
+        if self._run is not None and self.strand.is_resting:
+            self._run.stop = KILLED
+            self.strand.finish()
 
     # -- running ---------------------------------------------------------------------------
 
@@ -215,8 +301,9 @@ class Interpreter:
         may_grow = traits is not None and (Trait.ALLOW_OOM in traits or reads)
         if ground.full and traits is not None and not may_grow:
             raise OutOfMemory
-        self._run = run = _Run(ground, reads=reads, full=ground.full and not may_grow)
-        self._ends_ns = perf_counter_ns() + self.time_limit_ms * NS_PER_MS
+        self._run = run = _Run(name, keys, arguments, ground, reads=reads, full=ground.full and not may_grow)
+        run.is_function = machine is self._function_machine
+        self._look_ns = run.started_ns + SLICE_NS
         try:
             return machine.run(chunk, keys, arguments)
         except Failed as failure:
@@ -225,14 +312,22 @@ class Interpreter:
         except Ended as end:
             if run.guesses or end.reason == WANDERED.decode():
                 raise Wandered from None
-            return self._cut_off(end.reason, wrote=run.wrote)
+            return self._cut_off(end, name, wrote=run.wrote)
         finally:
             self._run = None
             if machine.fault is not None:
                 raise machine.fault
 
-    def _cut_off(self, reason: str, *, wrote: bool) -> ScriptError:
+    def _cut_off(self, end: Ended, name: bytes, *, wrote: bool) -> ScriptError:
+        reason = end.reason
+        if reason == LOST.decode():
+            return ScriptError(
+                b"CLUSTERDOWN Its keys went to another node while the script ran; what it wrote may be lost"
+            )
         self.ended[reason] += 1
+        if reason == KILLED.decode():
+            where = b", on %b:%d." % (end.source, end.line) if end.source else b""
+            return ScriptError(b"ERR Script killed by user with SCRIPT KILL... script: %b%b" % (name, where))
         limit = f"{self.time_limit_ms} ms (lua-time-limit)"
         if reason == "memory":
             limit = f"{self._memory_max_bytes} bytes (lua-memory-max)"
@@ -267,7 +362,7 @@ class Interpreter:
 
     def _begin_load(self) -> Machine:
         """Give the Lua for functions, with the time that a library may take to load beginning now."""
-        self._ends_ns = perf_counter_ns() + LOAD_TIME_MS * NS_PER_MS
+        self._look_ns = perf_counter_ns() + LOAD_TIME_MS * NS_PER_MS
         return self._function_lua()
 
     def _forget_functions(self) -> None:
@@ -289,19 +384,58 @@ class Interpreter:
 class _Run:
     """A script under way."""
 
-    __slots__ = ("full", "ground", "guesses", "reads", "session", "wrote")
+    __slots__ = (
+        "_arguments",
+        "_keys",
+        "full",
+        "ground",
+        "guesses",
+        "guesses_until_ns",
+        "is_function",
+        "name",
+        "reads",
+        "session",
+        "started_ns",
+        "stop",
+        "wrote",
+    )
 
-    def __init__(self, ground: Ground, *, reads: bool, full: bool) -> None:
+    def __init__(
+        self,
+        name: bytes,
+        keys: Sequence[bytes],
+        arguments: Sequence[bytes],
+        ground: Ground,
+        *,
+        reads: bool,
+        full: bool,
+    ) -> None:
+        self.name: Final = name
+        """Of the function; the digest of a script."""
+        self._keys: Final = keys
+        self._arguments: Final = arguments
+        self.started_ns: Final = perf_counter_ns()
+        self.stop: bytes | None = None
+        """Why it has to end, at its next turn."""
+        self.is_function = False
         self.ground: Final = ground
         self.reads: Final = reads
         self.full: Final = full
         """Whether commands that may take memory are refused before anything was written."""
         self.guesses = False
         """Whether it goes on without some of its keys."""
+        self.guesses_until_ns = NEVER_NS
+        """When it has gone on so for long enough."""
         self.wrote = False
         """Whether a command that may write has been run."""
         self.session: Session | None = None
         """For commands that concern no key; SELECT leaves the database in it."""
+
+    @property
+    def argv(self) -> Argv:
+        """The call of the function."""
+        call = b"FCALL_RO" if self.reads else b"FCALL"
+        return [call, self.name, b"%d" % len(self._keys), *self._keys, *self._arguments]
 
 
 def _row(argv: Argv) -> Command:

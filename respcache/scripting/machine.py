@@ -73,18 +73,22 @@ class Failed(Exception):
 
 
 class Ended(Exception):
-    """A script was ended because it took too long ("time") or too much memory ("memory"); what it did stays."""
+    """A script was ended because of the memory or the time that it took, or for a reason of the surroundings' own.
 
-    def __init__(self, reason: str) -> None:
+    What it did stays.
+    """
+
+    def __init__(self, reason: str, source: bytes = b"", line: int = -1) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.source, self.line = reason, source, line
+        """Where it was; no line below 0."""
 
 
 class Surroundings(Protocol):
     """What a script can ask for while it runs."""
 
     def perform(self, argv: list[bytes]) -> Reply:
-        """Run a command. Raises CommandError."""
+        """Run a command. Raises CommandError, or Ended or Wandered, which end the script."""
 
     def knows(self, argv: list[bytes]) -> bool:
         """Tell whether there is such a command, or subcommand."""
@@ -92,8 +96,8 @@ class Surroundings(Protocol):
     def log(self, level: int, text: bytes) -> None:
         """Write to the log of the node, with one of Redis' levels."""
 
-    def out_of_time(self) -> bool:
-        """Tell whether the script has to end."""
+    def look(self) -> bytes | None:
+        """Let others have their turn, if it is time for that; tell why the script has to end, if it has."""
 
 
 class Machine:
@@ -129,7 +133,7 @@ class Machine:
         self._tables: Final[Tables] = self._lua.table_from
         natives: dict[bytes, object] = {
             b"call": self._call,
-            b"tick": surroundings.out_of_time,
+            b"tick": surroundings.look,
             b"log": self._log,
             b"sha1hex": lambda text: sha1(text, usedforsecurity=False).hexdigest().encode(),
             b"setresp": self._setresp,
@@ -202,7 +206,7 @@ class Machine:
         if kind == b"long":
             return from_lua(list(found[0].values()), self.protocol)
         if kind == b"ended":
-            raise Ended(found[0].decode())
+            raise Ended(found[0].decode(), *((found[1], int(found[2])) if len(found) > 1 else ()))
         text, source, line = found
         raise Failed(text, source, int(line))
 
@@ -228,6 +232,8 @@ class Machine:
             return (9, b"not enough memory")
         except Wandered:
             return (8, WANDERED)
+        except Ended as end:
+            return (8, end.reason.encode())
         except CommandError as refusal:
             return (0, refusal.line())
         except Exception as fault:  # noqa: BLE001 # it must not unwind Lua's stack; `run` passes it on

@@ -42,7 +42,7 @@ return function(natives, limit_kb, hook_instructions)
         collectgarbage()
         if gcinfo() > limit_kb then ended = "memory" end
       end
-      if not ended and natives_tick() then ended = "time" end
+      if not ended then ended = natives_tick() or false end
     end
     if ended then error(ENDED, 0) end
   end
@@ -584,7 +584,7 @@ return function(natives, limit_kb, hook_instructions)
   local FEW = 200 -- values that a call may return at once
 
   local function outcome(ok, value)
-    if ended then return "ended", ended end
+    if ended then return "ended", ended, tostring(rawget(ENDED, "source") or ""), tostring(rawget(ENDED, "line") or -1) end
     if not ok then
       if type(value) ~= "table" then return "error", "ERR " .. tostring(value), "", -1 end
       local text = rawget(value, "err")

@@ -15,19 +15,23 @@ joins knows the libraries before it is given a partition.
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Protocol, TypeAlias
 
 import msgspec
 
 from respcache.errors import CommandError, ProtocolError
 from respcache.pending import Pending
 from respcache.scripting.functions import Functions, Loaded
+from respcache.scripting.killing import Kill, Killed, Killing
+from respcache.strand import Strand
 
 log: Final = logging.getLogger(__name__)
 
 GONE_MAX: Final = 1000
 """Deleted libraries whose stamps are remembered."""
 LIBRARIES_MAX: Final = 100_000
+LATER_MAX: Final = 1000
+"""What may be told while a script rests, until a link is cut: over the next one all is told anew."""
 PATIENCE_S: Final = 5.0
 """How long a client waits for nodes that do not answer; they hear of the change with their next link at the latest."""
 
@@ -61,7 +65,7 @@ class Heard(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(Told | Heard)
+_decoder: Final = msgspec.msgpack.Decoder(Told | Heard | Kill | Killed)
 
 
 @dataclass(slots=True)
@@ -74,17 +78,37 @@ class _Waiting:
     missing: set[str]
 
 
+class Scripts(Protocol):
+    """The scripts and functions of a node."""
+
+    @property
+    def functions(self) -> Functions:
+        """The libraries."""
+
+    @property
+    def strand(self) -> Strand:
+        """In it they run; while one rests Lua can be asked for nothing else."""
+
+    def flush(self) -> None:
+        """Forget all scripts."""
+
+    def kill(self, *, function: bool) -> None:
+        """End the function that rests, or else the script. Raises CommandError if that cannot be."""
+
+
 class Sharing:
     """One node's part in it. `send` is given what goes to a peer over the link that stands."""
 
-    def __init__(
-        self, node: str, functions: Functions, *, flush_scripts: Callable[[], None], now_unix_ms: Callable[[], int]
-    ) -> None:
-        """`flush_scripts` forgets the scripts of this node."""
+    def __init__(self, node: str, scripts: Scripts, *, now_unix_ms: Callable[[], int]) -> None:
         self._node: Final = node
-        self._functions: Final = functions
-        self._flush_scripts: Final = flush_scripts
+        self._scripts: Final = scripts
+        self._functions: Final = scripts.functions
         self._now_unix_ms: Final = now_unix_ms
+        self._killing: Final = Killing(
+            lambda function: scripts.kill(function=function), lambda peer, said: self.send(peer, _encoder.encode(said))
+        )
+        self._later: Final[list[tuple[str, Told]]] = []
+        """What was told while a script rested."""
         self.send: Callable[[str, bytes], None] = _nowhere
         self._entries: Final[dict[bytes, Entry]] = {}
         self._flushed: Stamp = NEVER
@@ -124,8 +148,12 @@ class Sharing:
     def flush_scripts(self, wire: bytes) -> Pending:
         """Have all scripts forgotten everywhere."""
         self._scripts_flushed = self._stamp()
-        self._flush_scripts()
+        self._scripts.flush()
         return self._tell([], wire)
+
+    def kill(self, *, function: bool) -> Pending:
+        """End the function that runs, or else the script, on whichever node that is."""
+        return self._killing.ask(self._peers, self._now_s, function=function)
 
     # -- peers ---------------------------------------------------------------------------------
 
@@ -149,13 +177,25 @@ class Sharing:
             raise ProtocolError(f"no message about functions: {problem}") from problem
         if isinstance(message, Heard):
             self._heard(peer, message.number)
-            return
-        self._take(message)
-        self.send(peer, _encoder.encode(Heard(message.number)))
+        elif isinstance(message, Kill | Killed):
+            self._killing.receive(peer, message)
+        elif self._scripts.strand.is_resting:
+            if len(self._later) == LATER_MAX:
+                raise ProtocolError("too many messages about functions while a script is running")
+            self._later.append((peer, message))
+        else:
+            self._take(message)
+            self.send(peer, _encoder.encode(Heard(message.number)))
 
     def sweep(self, now_s: float) -> None:
         """Answer clients that have waited for too long. To be called several times a second, with monotonic seconds."""
         self._now_s = now_s
+        while self._later and not self._scripts.strand.is_resting:
+            peer, message = self._later.pop(0)
+            self._take(message)
+            if peer in self._peers:
+                self.send(peer, _encoder.encode(Heard(message.number)))
+        self._killing.sweep(now_s - PATIENCE_S)
         for number, waiting in list(self._waiting.items()):
             if now_s - waiting.since_s > PATIENCE_S:
                 del self._waiting[number]
@@ -188,7 +228,7 @@ class Sharing:
         self._last_ms = max(self._last_ms, seen[0])
         if told.scripts_flushed > self._scripts_flushed:
             self._scripts_flushed = told.scripts_flushed
-            self._flush_scripts()
+            self._scripts.flush()
         changed = told.flushed > self._flushed
         if changed:
             self._flushed = told.flushed
@@ -238,6 +278,7 @@ class Sharing:
             self._answer_if_complete(number, waiting)
 
     def _lose(self, peer: str) -> None:
+        self._killing.lose(peer)
         for number, waiting in list(self._waiting.items()):
             waiting.missing.discard(peer)
             self._answer_if_complete(number, waiting)

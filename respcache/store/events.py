@@ -79,7 +79,7 @@ class Happening:
 class Journal:
     """The events of a node that have happened and that nobody was told of yet, in order."""
 
-    __slots__ = ("_happenings", "channels", "listening", "wake")
+    __slots__ = ("_happenings", "_held_back", "channels", "listening", "wake")
 
     def __init__(self) -> None:
         self.listening = 0
@@ -89,6 +89,8 @@ class Journal:
         self.wake: Callable[[], None] = _asleep
         """Called with the first event; set by whoever tells of them."""
         self._happenings: list[Happening] = []
+        self._held_back = False
+        """Whether nobody is to be told for now."""
 
     def choose(self, chosen: int) -> None:
         """Note from now on what a setting says: classes and channels together."""
@@ -110,8 +112,20 @@ class Journal:
         """Forget the events behind the first so many: they were undone."""
         del self._happenings[noted:]
 
+    def hold_back(self) -> None:
+        """Have nobody told until `go_on`: what has happened may have to be undone."""
+        self._held_back = True
+
+    def go_on(self) -> None:
+        """Have the events told that were held back."""
+        self._held_back = False
+        if self._happenings:
+            self.wake()
+
     def take(self) -> list[Happening]:
-        """Give all events, and begin anew."""
+        """Give all events, and begin anew; none while they are held back."""
+        if self._held_back:
+            return []
         happenings, self._happenings = self._happenings, []
         return happenings
 

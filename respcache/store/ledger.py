@@ -34,6 +34,7 @@ class Ledger:
         "peak_bytes",
         "rng",
         "rubbish",
+        "still",
         "usage",
         "weighing",
         "weight_bytes",
@@ -61,6 +62,8 @@ class Ledger:
         """What is gone, and has yet to be freed."""
         self.limits: Final = limits or Limits()
         """Sizes from which on values take another form."""
+        self.still = False
+        """Whether no key may go by itself: a script is in its midst, and others have their turn."""
         self.weighing = False
         """Whether commands on keys have to note what they use and what that weighs."""
         self.journal: Final = Journal()

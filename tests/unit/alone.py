@@ -31,6 +31,28 @@ class NotedLog:
         self.clean = False
 
 
+class Unheld:
+    """Nothing stands still for scripts."""
+
+    is_intact = True
+
+    def has(self, _number: int) -> bool:
+        """Lock nothing."""
+        return False
+
+    def begin(self) -> None:
+        """Go on."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+    def pause(self) -> None:
+        """Go on."""
+
+    def end(self) -> None:
+        """Go on."""
+
+
 class Away:
     """Where commands go that cannot run at once; their replies come when the test gives them."""
 
@@ -42,6 +64,7 @@ class Away:
         self.lapses = 0
         self.barriers: Final[set[bytes]] = set()
         """Commands on several keys that those behind them wait for."""
+        self.alone: Final = Unheld()
 
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Note a command on one key."""

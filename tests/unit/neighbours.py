@@ -92,11 +92,10 @@ class Neighbour:
         self.front: Final = Front(
             Config(server=ServerConfig(databases=databases)), multi=self.multi, redirection=self.router.redirects.of
         )
-        self.sharing: Final = Sharing(
-            name, self.scripts.functions, flush_scripts=self.scripts.flush, now_unix_ms=lambda: int(street.now * 1000)
-        )
+        self.sharing: Final = Sharing(name, self.scripts, now_unix_ms=lambda: int(street.now * 1000))
         self.sharing.send = lambda node, body: street.nodes[node].sharing.receive(name, body)
         self.front.host.catalogue = Catalogue(self.scripts, self.sharing)
+        self.withheld = False
         self._street: Final = street
         self.unanswered: Final[list[Question]] = []
         """What was asked of others."""
@@ -136,6 +135,10 @@ class Neighbour:
     def acknowledge(self, order: Order) -> None:
         """Answer as if so many copies had everything."""
         self.acknowledging.append(order)
+
+    def withhold(self, withheld: bool) -> None:  # noqa: FBT001 # as `order.Peers` has it
+        """Note whether effects are kept from the copies."""
+        self.withheld = withheld
 
     def wake(self) -> None:
         """Nothing is sent here."""

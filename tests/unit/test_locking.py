@@ -5,7 +5,7 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from respcache.locking import Locks, node_of
+from respcache.locking import SCRIPT, Locks, node_of
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from unit.alone import NotedLog
@@ -27,6 +27,8 @@ class LockMachine(RuleBasedStateMachine):
         self.frozen: set[int] = set()
         self.held: dict[int, bytes] = {}
         self.leased = True
+        self.seized = False
+        self.intact = True
         self.scarce: frozenset[int] = frozenset()
         self.congested: frozenset[int] = frozenset()
         for number in NUMBERS:
@@ -80,6 +82,22 @@ class LockMachine(RuleBasedStateMachine):
         self.held = {number: holder for number, holder in self.held.items() if holder not in owned}
 
     @rule()
+    def seizes(self) -> None:
+        """A script is to be alone: it has what is free, and nobody gets anything else."""
+        if not self.seized:
+            self.locks.seize()
+            self.held.update(dict.fromkeys(self.free, SCRIPT))
+            self.seized = self.intact = True
+
+    @rule()
+    def unseizes(self) -> None:
+        """The script has ended."""
+        if self.seized:
+            self.locks.unseize()
+            self.held = {number: holder for number, holder in self.held.items() if holder != SCRIPT}
+            self.seized = False
+
+    @rule()
     def lapses(self) -> None:
         """The lease ends: locks stay, but nothing is served."""
         self.locks.suspend()
@@ -106,12 +124,13 @@ class LockMachine(RuleBasedStateMachine):
     def voids(self, number: int) -> None:
         """Unlock all that the holder of a partition has locked."""
         holder = self.held.get(number)
+        self.intact = self.intact and holder != SCRIPT
         self.held = {other: name for other, name in self.held.items() if name != holder}
 
     @property
     def free(self) -> set[int]:
         """The partitions that are neither locked nor about to move."""
-        return self.open.keys() - self.held.keys() - self.frozen
+        return set() if self.seized else self.open.keys() - self.held.keys() - self.frozen
 
     @invariant()
     def serves_what_is_open_and_free(self) -> None:
@@ -136,6 +155,14 @@ class LockMachine(RuleBasedStateMachine):
                 if number in self.held:
                     assert partition.log is self.open[number], "a commit has nowhere to tell its effects"
         assert self.locks.holds(b"a:1", [])
+
+    @invariant()
+    def knows_what_a_script_has(self) -> None:
+        """It may go on with what it can write, and is told if it has lost anything."""
+        for number in NUMBERS:
+            usable = self.leased and number not in self.scarce | self.congested
+            assert self.locks.seized(number) is (usable and self.held.get(number) == SCRIPT)
+        assert self.locks.intact is self.intact
 
 
 TestLocks = LockMachine.TestCase

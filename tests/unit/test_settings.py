@@ -30,6 +30,17 @@ def test_a_change_is_announced_once_and_whole() -> None:
     assert (settings.config.server.timeout_s, settings.config.server.hz) == (5, 100)
 
 
+def test_a_setting_may_have_two_names() -> None:
+    """Both show and change the same."""
+    settings, _ = live()
+    for name in ("busy-reply-threshold", "lua-time-limit"):
+        settings.set({name: "250"})
+        assert settings.get("busy-reply-threshold") == settings.get("lua-time-limit") == "250"
+        settings.set({name: "5000"})
+    with pytest.raises(Refused, match="busy-reply-threshold"):
+        settings.set({"busy-reply-threshold": "-1"})
+
+
 @pytest.mark.parametrize("name", sorted(CHANGEABLE))
 def test_what_can_be_changed_can_be_set_to_what_it_is(name: str) -> None:
     """A setting reads back as it was given, and stays what it was."""

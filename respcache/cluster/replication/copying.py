@@ -101,6 +101,8 @@ class Copying:
         """The numbers of the frames with steps in them that may not be acked yet."""
         self.pending = 0
         """Copies not acked yet."""
+        self.still = False
+        """Whether nothing is cut for now: effects pile up behind something that has not come to its end."""
         self.withheld: Final[set[int]] = set()
         """Partitions whose writes have to wait for a value that would not hold still."""
         self.keys_out = 0
@@ -160,7 +162,7 @@ class Copying:
     @property
     def runnable(self) -> bool:
         """Whether a step would do something now."""
-        return any(queue and self._has_room(stream) for stream, queue in self._queues.items())
+        return not self.still and any(queue and self._has_room(stream) for stream, queue in self._queues.items())
 
     def _has_room(self, stream: Stream) -> bool:
         """Whether a peer may be sent another step."""
@@ -171,6 +173,8 @@ class Copying:
 
     def step(self, number: int) -> None:
         """Cut some chunks into the open frames, which have this number, within the limits of one step."""
+        if self.still:
+            return
         ready = [stream for stream, queue in self._queues.items() if queue and self._has_room(stream)]
         for stream in ready:
             self._under_way[stream].append(number)

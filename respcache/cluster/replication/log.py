@@ -148,6 +148,8 @@ class Replication:
         self.acks = 0
         self.ack_us = [0] * ACK_BUCKETS
         """How long frames took from cut to ack."""
+        self.withheld = False
+        """Whether effects pile up for now: they belong to something that has not come to its end."""
         self.frames = 0
         self.effects = 0
         """Items sent."""
@@ -185,6 +187,8 @@ class Replication:
     def cut(self, now: float, version: "Version", send: Callable[[str, bytes], None]) -> bool:
         """Close the open frames and send them; without a link they wait for one. Return whether there were any."""
         number, sent = self.number, False
+        if self.withheld:
+            return False
         for stream in self.streams.values():
             if not stream.open:
                 continue

@@ -436,6 +436,10 @@ class CommandNode:
         """Serve nothing more unless the lease turns out to last."""
         self.driver.lapsed()
 
+    def withhold(self, withheld: bool) -> None:  # noqa: FBT001 # as `order.Peers` has it
+        """Keep effects from the copies, or tell them again."""
+        self.driver.withhold(withheld)
+
     def wake(self) -> None:
         """Send effects at the end of this turn."""
         self.driver.wake()

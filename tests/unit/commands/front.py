@@ -131,7 +131,7 @@ class Front:
         )
         self.host.catalogue = Catalogue(
             self.scripts,
-            Sharing("a", self.scripts.functions, flush_scripts=self.scripts.flush, now_unix_ms=lambda: NOW_UNIX_MS),
+            Sharing("a", self.scripts, now_unix_ms=lambda: NOW_UNIX_MS),
         )
 
     def _rerun(self, session: Session, argv: Argv) -> bytes | Pending:

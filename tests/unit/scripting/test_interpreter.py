@@ -21,6 +21,7 @@ class Ground:
     database = 3
     full = False
     is_astray = False
+    is_lost = False
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, int]] = []
@@ -61,7 +62,7 @@ def test_a_script_that_is_ended_says_whether_it_had_written(text: bytes, state: 
     assert isinstance(reply, CommandError)
     assert str(reply).startswith("ERR Script ended: it took more than 50 ms (lua-time-limit)")
     assert state in str(reply)
-    assert scripts.ended == {"time": 1, "memory": 0}
+    assert scripts.ended == {"killed": 0, "memory": 0, "time": 1}
     assert evaluate(scripts, b"return 1")[0] == 1
 
 

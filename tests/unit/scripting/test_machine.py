@@ -41,9 +41,9 @@ class Surroundings:
         """Note a line."""
         self.logged.append((level, text))
 
-    def out_of_time(self) -> bool:
-        """Tell whether the script has to end."""
-        return time.monotonic() >= self.ends_s
+    def look(self) -> bytes | None:
+        """Tell why the script has to end, if it has."""
+        return b"time" if time.monotonic() >= self.ends_s else None
 
 
 class Sandbox:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respcache.errors import ProtocolError
+from respcache.errors import CommandError, ProtocolError
 from respcache.pending import Pending
 from respcache.scripting.functions import Functions, Loaded
 from respcache.scripting.sharing import GONE_MAX, PATIENCE_S, Sharing
+from respcache.strand import Strand
 
 
 class Libraries(Functions):
@@ -28,6 +29,23 @@ class Libraries(Functions):
         return Loaded(code[:1], code, ())
 
 
+class Scripts:
+    """The scripts of a node that has none; it can be told that one rests."""
+
+    def __init__(self, functions: Functions, flush: Callable[[], None]) -> None:
+        self.functions = functions
+        self.flush = flush
+        self.strand = Strand()
+        self.kills: list[bool] = []
+        self.refusal: CommandError | None = None
+
+    def kill(self, *, function: bool) -> None:
+        """Take note."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.kills.append(function)
+
+
 class Fleet:
     """Nodes, and what is under way between them."""
 
@@ -42,7 +60,7 @@ class Fleet:
         def flushed() -> None:
             self.flushed[name] += 1
 
-        node = Sharing(name, self.libraries[name], flush_scripts=flushed, now_unix_ms=lambda: self.now_unix_ms)
+        node = Sharing(name, Scripts(self.libraries[name], flushed), now_unix_ms=lambda: self.now_unix_ms)
         node.send = lambda peer, body: self.wires[name, peer].append(body)
         return node
 

@@ -178,3 +178,24 @@ def test_what_is_discarded_is_not_sent_again(primary: Primary) -> None:
     log.append(0, SET)
     primary.flush()
     assert [frame.number for _, frame in primary.sent] == [2]
+
+
+def test_what_is_withheld_goes_in_one_frame(primary: Primary) -> None:
+    """However many ticks it took; a gate for it waits for that frame, and acks of earlier ones count meanwhile."""
+    log = primary.log(1, primary.b)
+    log.append(0, SET)
+    primary.flush()
+    before = primary.gate(log)
+    primary.replication.withheld = True
+    for _ in range(3):
+        log.append(0, SET)
+        primary.flush()
+    assert len(primary.sent) == 1
+    assert primary.replication.ack(1.0, primary.b, 1) == [before]
+    gate = primary.gate(log)
+    primary.replication.withheld = False
+    primary.flush()
+    assert len(primary.sent) == 2
+    assert len(primary.sent[1][1].items) == 3
+    assert outcome(gate) is None
+    assert primary.replication.ack(2.0, primary.b, 2) == [gate]

@@ -1,0 +1,81 @@
+"""Orders run on the node that has their keys: answered at once, when a script has had its rests, or by a transaction.
+
+run --> answered
+ |----> a script rests --> answered when it ends
+ `----> keys of other nodes are needed --> transacted (see `reach`)
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from respcache.commands.stage import Scripts, Wandered
+from respcache.errors import CommandError
+from respcache.executor import Executor
+from respcache.internal import UNITS
+from respcache.order import Order
+from respcache.pending import Pending
+from respcache.reply import OK
+from respcache.store.keyspace import Store
+from respcache.store.partition import Log
+from respcache.strand import Rested
+from respcache.transaction import Participant, packed
+
+T = TypeVar("T")
+
+
+class Attempts:
+    """Runs orders that nothing stands in the way of."""
+
+    def __init__(
+        self,
+        store: Store,
+        scripts: Scripts,
+        participant: Participant,
+        *,
+        executor: Callable[[], Executor],
+        hold: Callable[[bytes, list[Log]], bytes | Pending],
+        transact: Callable[[Order], None],
+    ) -> None:
+        """`hold` keeps a reply until effects are safe; `transact` takes an order that needs keys of other nodes."""
+        self._store: Final = store
+        self._scripts: Final = scripts
+        self._participant: Final = participant
+        self._executor: Final = executor
+        self._hold: Final = hold
+        self._transact: Final = transact
+
+    def run(self, order: Order) -> None:
+        """Run a command, or a unit."""
+        if order.reach is not None:  # it has left the data of this node before
+            self._transact(order)
+            return
+        executor = self._executor()
+        if order.row in UNITS:
+            unit = self._participant.unit(order)
+            if unit is not None:
+                apply = partial(executor.apply, unit.calls, order.partitions)
+                self._attempt(order, apply, lambda found: self._answer_unit(order, *found))
+            return
+        space, partitions = self._store.keyspace(order.database), order.partitions
+        run = partial(executor.run, order.row, order.argv, space, order.protocol, partitions)
+        self._attempt(order, run, order.follow)
+
+    def _attempt(self, order: Order, run: Callable[[], T], answer: Callable[[T], None]) -> None:
+        try:
+            found = run()
+        except CommandError as refusal:
+            order.fail(refusal)
+        except Wandered:
+            self._transact(order)
+        except Rested:
+            self._scripts.strand.then(lambda outcome: self._attempt(order, outcome, answer))
+        else:
+            answer(found)
+
+    def _answer_unit(self, order: Order, wires: list[bytes], logs: list[Log]) -> None:
+        if order.relayed:
+            wire = packed(wires)
+        else:
+            wire, order.wires = OK.wire, wires
+        order.follow(self._hold(wire, logs) if logs else wire)
