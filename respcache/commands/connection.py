@@ -11,11 +11,8 @@ from respcache.pending import Pending
 from respcache.reply import OK, PONG, Reply, Status
 from respcache.resp.encode import encode
 from respcache.store.partition import Argv
+from respcache.version import REDIS_VERSION
 
-REDIS_VERSION: Final = b"7.0.15"
-"""The Redis whose commands and replies these are: clients decide by it what they may use."""
-GREETING_VERSION: Final = b"7.4.0"
-"""The same as HELLO says it: redis-py caches what it reads with no server that says less."""
 DEFAULT_USER: Final = b"default"
 """The one user there is."""
 RESET: Final = Status(b"RESET")
@@ -90,7 +87,7 @@ def hello(session: Session, argv: Argv) -> Answer:
         session,
         {
             b"server": b"redis",
-            b"version": GREETING_VERSION,
+            b"version": REDIS_VERSION,
             b"proto": protocol,
             b"id": session.client_id,
             b"mode": b"cluster",

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from respcache.cluster.topology import NodeView
-from respcache.commands.connection import REDIS_VERSION
 from respcache.commands.registry import ROWS, Command, Flags, command
 from respcache.commands.session import Host, Session
 from respcache.errors import echoed
@@ -23,7 +22,7 @@ from respcache.stats import DURATION_BUCKETS
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
 from respcache.store.scale import KEYSPACE_BYTES
-from respcache.version import __version__
+from respcache.version import REDIS_VERSION, __version__
 
 Fields: TypeAlias = dict[str, object]
 

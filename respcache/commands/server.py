@@ -5,7 +5,7 @@ from typing import Final
 from respcache.cluster.ownership.slots import SLOTS
 from respcache.commands.arguments import integer, option
 from respcache.commands.categories import CATEGORIES
-from respcache.commands.connection import DEFAULT_USER, REDIS_VERSION
+from respcache.commands.connection import DEFAULT_USER
 from respcache.commands.documentation import commands
 from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
@@ -13,7 +13,7 @@ from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.pending import Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
-from respcache.version import __version__
+from respcache.version import REDIS_VERSION, __version__
 
 _ANYTIME: Final = Flags.LOADING | Flags.STALE | Flags.FAST
 _USER: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE

@@ -21,6 +21,7 @@ from respcache.scripting import bits, packing
 from respcache.scripting.conversion import SCALAR, Converted, Tables, from_lua, to_lua, weight
 from respcache.scripting.library import TRAITS
 from respcache.scripting.tail_calls import without_tail_calls
+from respcache.version import REDIS_VERSION
 
 if TYPE_CHECKING:
     from lupa.lua51 import LuaRuntime
@@ -33,8 +34,8 @@ LIGHT_BYTES: Final = 64 * 1024
 """What is handed to Lua without a look at its memory."""
 ARGUMENTS_AT_ONCE: Final = 200
 """Keys and arguments that are handed over in one call; more go in tables."""
-REDIS_VERSION: Final = b"7.0.15"
-REDIS_VERSION_NUMBER: Final = 0x07000F
+REDIS_VERSION_NUMBER: Final = int.from_bytes(bytes(map(int, REDIS_VERSION.split(b"."))), "big")
+"""Its three parts, a byte each, as scripts are given them."""
 WANDERED: Final = b"wandered"
 """Why a script is ended that has to be run again."""
 USER_SCRIPT: Final = b"@user_script"

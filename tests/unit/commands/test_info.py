@@ -57,7 +57,7 @@ def test_every_line_is_a_field_or_a_head() -> None:
 def test_clients_decide_by_version_and_mode() -> None:
     """The version is that of the Redis which the replies are compared with."""
     answer = text(Front(), b"server", b"cluster")
-    assert "redis_version:7.0.15\r\n" in answer
+    assert "redis_version:7.4.0\r\n" in answer
     assert "redis_mode:cluster\r\n" in answer
     assert "cluster_enabled:1\r\n" in answer
 

@@ -67,7 +67,7 @@ def test_lolwut_names_the_version_and_the_nodes() -> None:
     answer = front.ask(front.client(), b"LOLWUT")
     assert isinstance(answer, Verbatim)
     assert answer.text.splitlines()[0].endswith(b" a 100%")
-    assert answer.text.splitlines()[-1].startswith(b"Redis ver. 7.0.15")
+    assert answer.text.splitlines()[-1].startswith(b"Redis ver. 7.4.0")
 
 
 def test_a_purge_frees_cycles_among_what_is_spared() -> None:
