@@ -3,7 +3,8 @@
 The table of commands in README.md, between its two markers, is made of the command table;
 docs/metrics.md of the catalogue of metrics; the tables in docs/reliability.md of what
 `task chaos` measured, which it leaves in docs/reliability.json; those in docs/membership.md, and
-its plot, of the profiles and of what `task sim:figures` left in docs/membership.json. With
+its plot, of the profiles and of what `task sim:figures` left in docs/membership.json; the table of
+speeds in README.md of what `task bench -- --write` left in docs/speed.json. With
 `--check` nothing is written, and what is out of date is an error.
 """
 
@@ -31,6 +32,7 @@ FIGURES: Final = ROOT / "docs" / "reliability.json"
 MEMBERSHIP: Final = ROOT / "docs" / "membership.md"
 MEMBERSHIP_FIGURES: Final = ROOT / "docs" / "membership.json"
 MEMBERSHIP_PLOT: Final = ROOT / "docs" / "membership-cost.svg"
+SPEEDS: Final = ROOT / "docs" / "speed.json"
 BEGIN: Final = "<!-- {}: begin (written by docs/generate.py) -->\n"
 END: Final = "<!-- {}: end -->\n"
 
@@ -102,6 +104,57 @@ class Membership(msgspec.Struct, frozen=True):
     rumors: list[Rumor]
     deaths: list[Death]
     healing: list[Healing]
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """What one command costs."""
+
+    command: str
+    depth: int
+    """How many are sent at once."""
+    cpu_us: dict[str, float]
+    """Microseconds of CPU time, by server: redis-server first, then one node, then three."""
+
+
+class Speeds(msgspec.Struct, frozen=True):
+    """All that was measured of speed and memory."""
+
+    measured: str
+    """The day."""
+    build: str
+    redis: str
+    """The version."""
+    rounds: int
+    speeds: list[Speed]
+    memory_bytes: dict[str, float]
+    """Per key, by server, as above."""
+
+
+def speed_table(figures: Speeds) -> str:
+    """Write how many times Redis' CPU time each command takes, by the number that is sent at once."""
+    depths = sorted({speed.depth for speed in figures.speeds})
+    servers = list(figures.speeds[0].cpu_us)[1:]
+    redis, one, *_ = figures.memory_bytes.values()
+    lines = [
+        f"| | {' | '.join('one by one' if depth == 1 else f'{depth} at once' for depth in depths)} |",
+        "|---" * (1 + len(depths)) + "|",
+    ]
+    for server in servers:
+        for command in dict.fromkeys(speed.command for speed in figures.speeds if server in speed.cpu_us):
+            found = {speed.depth: _times(speed, server) for speed in figures.speeds if speed.command == command}
+            where = "" if server == servers[0] else f", {server.removeprefix('respcache, ')}"
+            lines.append(f"| {command}{where} | {' | '.join(found.get(depth, '') for depth in depths)} |")
+    lines += [
+        "",
+        f"Measured on {figures.measured}, {figures.build}, beside redis-server {figures.redis}: medians of",
+        f"{figures.rounds} rounds. A million 64-byte values take {one / redis:.2f} times Redis' memory.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _times(speed: Speed, server: str) -> str:
+    return f"{speed.cpu_us[server] / next(iter(speed.cpu_us.values())):.1f}"
 
 
 def command_table() -> str:
@@ -274,8 +327,9 @@ def main(*, check: bool) -> int:
     """Write the pages, or name those that are out of date; return the exit status."""
     figures = msgspec.json.decode(FIGURES.read_bytes(), type=dict[str, Scenario])
     membership = msgspec.json.decode(MEMBERSHIP_FIGURES.read_bytes(), type=Membership)
+    speeds = msgspec.json.decode(SPEEDS.read_bytes(), type=Speeds)
     pages = {
-        README: between_marks(README, "commands", command_table()),
+        README: put(between_marks(README, "commands", command_table()), "speeds", speed_table(speeds)),
         METRICS: reference.page(),
         MEMBERSHIP: membership_page(membership),
         MEMBERSHIP_PLOT: cost_plot(membership.costs),

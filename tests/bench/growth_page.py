@@ -24,6 +24,11 @@ CELL: Final = (190, 150)
 """Width and height of a picture's part for one command."""
 PLOT: Final = (34, 26, 142, 92)
 """Left, top, width and height of the axes in it."""
+NOTES: Final = (
+    "`LINSERT`, `LREM` and `LPOS` look at all elements before the one in question, here as there. Entries of a stream",
+    "lie in packed blocks of up to a hundred: the first `XDEL` in a block opens it for good, so what each costs on a",
+    "large stream, where each comes upon another block, is what it costs at most; `XRANGE` opens one or two.",
+)
 DECADES: Final = (1, 10, 100, 1_000, 10_000, 100_000)
 """Microseconds, bottom to top."""
 REDIS, OURS = "#b3541e", "#2563a8"
@@ -61,7 +66,7 @@ def growth_of(costs_us: list[float]) -> float:
 
 def grows_faster(curve: Curve) -> bool:
     """Tell whether a command's cost grows faster than Redis' does."""
-    return growth_of(curve.us) > GROWTH_MAX * growth_of(curve.redis_us)
+    return growth_of(curve.us) > GROWTH_MAX * max(1.0, growth_of(curve.redis_us))
 
 
 def write(growth: Growth) -> None:
@@ -71,6 +76,11 @@ def write(growth: Growth) -> None:
     for kind in _kinds(growth):
         curves = [curve for curve in growth.curves if curve.kind == kind]
         picture(kind).write_text("\n".join(_picture(kind, growth.sizes, curves)), encoding="utf-8")
+
+
+def kept() -> Growth:
+    """Read the figures that were kept last."""
+    return msgspec.json.decode(FIGURES.read_bytes(), type=Growth)
 
 
 def picture(kind: str) -> Path:
@@ -98,6 +108,7 @@ def _page(growth: Growth) -> Iterator[str]:
     slow = [f"`{curve.name}`" for curve in growth.curves if curve.longest_us > TURN_MAX_US]
     yield f"Growing more than {GROWTH_MAX:.0f} times as much as Redis': {', '.join(faster) or 'none'}. "
     yield f"Longer than {TURN_MAX_US // 1000} ms: {', '.join(slow) or 'none'}."
+    yield from ("", *NOTES)
     for kind in _kinds(growth):
         yield from ("", f"## {kind.capitalize()}", "", f"![{kind}]({picture(kind).name})", "")
         yield f"| | {' | '.join(f'{size:,}' for size in growth.sizes)} | grows | longest |"

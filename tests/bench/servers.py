@@ -50,6 +50,10 @@ class Target:
         """Give the CPU time that all processes have taken so far, user and system."""
         return sum(_cpu_s(pid) for pid in self.pids)
 
+    def loop_s(self) -> float:
+        """Give the CPU time that the main threads have taken so far, in which the event loops run."""
+        return sum(_thread_s(Path(f"/proc/{pid}/task/{pid}/schedstat")) for pid in self.pids)
+
     def resident_bytes(self) -> int:
         """Give the memory that all processes have in use."""
         return sum(_resident_bytes(pid) for pid in self.pids)
@@ -186,9 +190,13 @@ def _free_port() -> int:
 
 
 def _cpu_s(pid: int) -> float:
-    """Add up what the scheduler says of all threads, in nanoseconds; the usual accounting knows hundredths only."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / 1e9
+    """Add up what all threads have taken."""
+    return sum(_thread_s(path) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
+def _thread_s(path: Path) -> float:
+    """Read what the scheduler says of a thread, in nanoseconds; the usual accounting knows hundredths only."""
+    return int(path.read_text(encoding="ascii").split()[0]) / 1e9
 
 
 def _resident_bytes(pid: int) -> int:
