@@ -62,7 +62,7 @@ class Expiry:
         started_ns = now_ns = perf_counter_ns()
         ledger, left = self._store.ledger, self._left
         ledger.now_unix_ms = now_unix_ms = int(time() * 1000)
-        if not ledger.active_expiry:
+        if not ledger.active_expiry or ledger.keeps_expired:
             left.clear()
         while left and now_ns - started_ns < STEP_NS:
             partition = left[0]

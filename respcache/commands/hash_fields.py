@@ -232,7 +232,8 @@ def _set(
             timed.expire(pairs[place], deadline)
         note_fields(partition, key, timed)
         how = [b"PXAT", b"%d" % deadline]
-    partition.changed = True
+        found = timed
+    partition.grown(len(found))
     partition.rewrite([b"HSETEX", key, *how, FIELDS, b"%d" % (len(pairs) // 2), *pairs])
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from respcache.store.events import DELETED, FIELDS_EXPIRED
 from respcache.store.hashes import Hash
-from respcache.store.volatile_hashes import VolatileHash, volatile
+from respcache.store.volatile_hashes import LATEST_UNIX_MS, VolatileHash, volatile
 
 if TYPE_CHECKING:
     from respcache.store.partition import Partition
+    from respcache.store.values import Value
 
 FIELDS_GONE: Final = b"FIELDSGONE"
 """An effect of this name lets fields of the hash at a key be over that were due by a time, and takes out so many."""
@@ -88,6 +89,18 @@ def fields_gone(partition: "Partition", key: bytes, horizon_unix_ms: int, count:
         found.advance(horizon_unix_ms)
         found.take_out(count)
         note_fields(partition, key, found)
+
+
+def seen(partition: "Partition", value: "Value") -> "Value | None":
+    """Give what is seen of a value while nothing may be deleted: of a hash, a copy without the fields that are over."""
+    now_unix_ms = partition.ledger.now_unix_ms
+    if not isinstance(value, VolatileHash) or (value.due_unix_ms() or LATEST_UNIX_MS) > now_unix_ms:
+        return value
+    if value.over_by(now_unix_ms):
+        return None
+    shown = value.copy()
+    shown.advance(now_unix_ms)
+    return shown
 
 
 def is_drained(partition: "Partition", key: bytes) -> bool:

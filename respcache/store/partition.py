@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
-from respcache.store.field_expiry import TAKEN_OUT, drain, expire_fields, is_drained, note_fields, sweep_fields
+from respcache.store.field_expiry import TAKEN_OUT, drain, expire_fields, is_drained, note_fields, seen, sweep_fields
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
 from respcache.store.texts import Readable, Text, overwritten, whole
@@ -138,18 +138,19 @@ class Partition:
         """Look a key up for a command that only reads: hits and misses count."""
         self.ledger.lookups += 1
         found = self.values.get(key)
-        if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_hidden(key)):
+        if found is not None and self.due_unix_ms <= self.ledger.now_unix_ms:
+            found = self._seen(key, found)
+        if found is None:
             self.ledger.misses += 1
             self.happened(MISSED, key)
-            return None
         return found
 
     def inspect(self, key: bytes) -> Value | None:
         """Like `read`, for a command that asks how a key is kept: a miss is counted, and no event."""
         self.ledger.lookups += 1
         found = self.values.get(key)
-        if found is not None and self.due_unix_ms <= self.ledger.now_unix_ms and self._is_hidden(key):
-            found = None
+        if found is not None and self.due_unix_ms <= self.ledger.now_unix_ms:
+            found = self._seen(key, found)
         self.ledger.misses += found is None
         return found
 
@@ -158,7 +159,7 @@ class Partition:
         ledger = self.ledger
         ledger.lookups += 1
         found = self.values.get(key)
-        if found is None or (self.due_unix_ms <= ledger.now_unix_ms and self._is_hidden(key)):
+        if found is None or (self.due_unix_ms <= ledger.now_unix_ms and self._seen(key, found) is None):
             ledger.misses += 1
             self.happened(MISSED, key)
             return None
@@ -197,28 +198,23 @@ class Partition:
     def aggregate(self, key: bytes, kind: type[A]) -> A | None:
         """Give the value at key, which is to be of that kind. Raises WrongType if it is of another."""
         found = self.value(key)
-        if found is None:
-            return None
-        if not isinstance(found, kind):
-            raise WrongType
-        return found
+        if found is None or isinstance(found, kind):
+            return found
+        raise WrongType
 
     def read_aggregate(self, key: bytes, kind: type[A]) -> A | None:
         """Like `aggregate`, for a command that only reads: hits and misses count."""
         found = self.read(key)
-        if found is None:
-            return None
-        if not isinstance(found, kind):
-            raise WrongType
-        return found
+        if found is None or isinstance(found, kind):
+            return found
+        raise WrongType
 
     def touched(self, key: bytes, value: Aggregate) -> None:
         """Note that the value at key was changed in place; without elements it is deleted."""
         self.changed = True
         size = len(value)
         if not size:
-            if self.volatile:
-                drain(self, key, value)
+            drain(self, key, value)
             del self.values[key]
             self.expires.pop(key, None)
         elif size > HUGE:
@@ -424,10 +420,9 @@ class Partition:
         return (key for key in self.values if deadlines.get(key, NEVER_UNIX_MS) > now and key not in over)
 
     def sweep(self) -> int:
-        """Delete all keys whose deadline has passed, and return how many.
+        """Delete all keys whose deadline has passed, and return how many; and fields of hashes, up to SWEPT_OUT.
 
-        Fields of hashes whose deadline has passed are over, too; where more than SWEPT_OUT have to be taken out, some
-        are left, and `due_unix_ms` is still not later than now.
+        Where some are left `due_unix_ms` is still not later than now.
         """
         now = self.ledger.now_unix_ms
         if self.due_unix_ms > now or not self.ledger.active_expiry or self.ledger.keeps_expired:
@@ -435,13 +430,11 @@ class Partition:
         over = [key for key, deadline in self.expires.items() if deadline <= now]
         for key in over:
             self._forget(key)
-        if self.volatile:
-            sweep_fields(self)
+        sweep_fields(self)
         self.due_unix_ms = NEVER_UNIX_MS
-        if self.expires:
-            self.note_due(min(self.expires.values()))
-        if self.volatile:
-            self.note_due(min(self.volatile.values()))
+        for deadlines in (self.expires, self.volatile):
+            if deadlines:
+                self.note_due(min(deadlines.values()))
         self.ledger.expired_active += len(over)
         return len(over)
 
@@ -454,10 +447,8 @@ class Partition:
     def clear(self) -> int:
         """Drop everything without an effect, and return how many keys went."""
         dropped = len(self.values)
-        self.ledger.rubbish.add_table(self.values)
-        self.ledger.rubbish.add_table(self.expires)
-        self.ledger.rubbish.add_table(self.marks)
-        self.ledger.rubbish.add_table(self.volatile)
+        for table in (self.values, self.expires, self.marks, self.volatile):
+            self.ledger.rubbish.add_table(table)
         self.values, self.expires, self.marks, self.volatile, self.due_unix_ms = {}, {}, {}, {}, NEVER_UNIX_MS
         self.gain(-self.weight_bytes, -self.keys_weighed)
         return dropped
@@ -471,26 +462,22 @@ class Partition:
         self.due_unix_ms = min(self.due_unix_ms, deadline_unix_ms, LATEST_UNIX_MS)
 
     def _is_over(self, key: bytes) -> bool:
-        """Tell whether the deadline has passed; the key is deleted then, here and on the copies.
-
-        So it is if it holds a hash, and the deadline of its last field has passed.
-        """
+        """Tell whether its deadline, or that of its last field, has passed; it is deleted then, on copies too."""
+        now = self.ledger.now_unix_ms
         deadline = self.expires.get(key)
-        if deadline is None or deadline > self.ledger.now_unix_ms:
-            return self.volatile.get(key, NEVER_UNIX_MS) <= self.ledger.now_unix_ms and expire_fields(
-                self, key, TAKEN_OUT
-            )
+        if deadline is None or deadline > now:
+            return self.volatile.get(key, NEVER_UNIX_MS) <= now and expire_fields(self, key, TAKEN_OUT)
         if key in self.values:
             self._forget(key)
             self.ledger.expired_lazy += 1
         return True
 
-    def _is_hidden(self, key: bytes) -> bool:
-        """Tell the same for a command that only reads: while expired keys are kept, it deletes nothing."""
-        if self.ledger.keeps_expired:
-            deadline = self.expires.get(key)
-            return deadline is not None and deadline <= self.ledger.now_unix_ms
-        return self._is_over(key)
+    def _seen(self, key: bytes, found: Value) -> Value | None:
+        """Give what a command that only reads sees, None if the key has expired; it may have to delete nothing."""
+        if not self.ledger.keeps_expired:
+            return None if self._is_over(key) else found
+        over = self.expires.get(key, NEVER_UNIX_MS) <= self.ledger.now_unix_ms
+        return None if over else seen(self, found)
 
     def _note_large(self, key: bytes, value: Value | None) -> None:
         """Have what a key holds freed bit by bit if it is large, and note whether what comes in its place is."""

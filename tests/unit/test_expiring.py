@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.expiring import SWEEP_PARTITIONS, Expiry
 from respcache.latency import LatencyMonitor
@@ -17,6 +19,19 @@ def _held(partition: Partition) -> int:
     found = partition.values[b"k"]
     assert isinstance(found, VolatileHash)
     return len(found.table.names)
+
+
+@pytest.mark.parametrize("switch", ["active_expiry", "keeps_expired"])
+def test_a_round_that_may_delete_nothing_ends_at_once(switch: str) -> None:
+    """It does not come back again and again for what it has to leave."""
+    store, later = Store(), list[Callable[[], None]]()
+    setattr(store.ledger, switch, switch == "keeps_expired")
+    expiry = Expiry(store, LatencyMonitor(), swept=lambda: None, soon=later.append)
+    partition = store.keyspace(0).partitions[0]
+    partition.put(b"k", b"v")
+    partition.expire_at(b"k", 1)
+    expiry.round()
+    assert (expiry.busy, later, len(partition.values)) == (False, [], 1)
 
 
 def test_a_round_goes_on_until_nothing_is_left_of_its_partitions() -> None:

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from compat.generator import KINDS, NEWER, script
+from compat.generator import NEWER, script
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands import families  # noqa: F401 # it fills the table
 from respcache.commands.registry import Merge, lookup
@@ -20,6 +20,8 @@ SEEDS = range(100)
 NUMBERS = sorted({partition_of(word) for seed in SEEDS for argv in script(seed) for word in argv[1:]})
 """The partitions of all keys in the scripts, and some more."""
 START_UNIX_MS = 1_700_000_000_000
+OTHERS = 0.1
+"""Part of the calls that are about other things than hashes, where the newer ones are asked for."""
 Effect = tuple[int, int, Argv]
 """(partition, database, argv)."""
 State = list[dict[bytes, tuple[bytes, int | None]]]
@@ -106,14 +108,16 @@ def _state(store: Store) -> State:
 def _run(seed: int, *, newer: bool = False) -> Primary:
     """Run a script while the clock jumps: some keys, and fields of hashes, expire on the way.
 
-    The newer ones are about two hashes for most of the time, and jump further.
+    The newer ones are longer, are about two hashes for most of the time, and jump further.
     """
     rng = Random(seed)
     primary, now_unix_ms = Primary(), START_UNIX_MS
-    for argv in script(seed, of=NEWER if newer else KINDS):
+    calls = script(seed, 150, NEWER) if newer else script(seed)
+    for argv in calls:
         now_unix_ms += rng.choice((0, 0, 0, 1, 1_000, 600_000, 5_000_000)) * (2_000 if newer else 1)
         crowded = newer and argv[0][:1] in b"Hh" and len(argv) > 1
-        primary.call([argv[0], rng.choice((b"a", b"b")), *argv[2:]] if crowded else list(argv), now_unix_ms)
+        if crowded or not newer or rng.random() < OTHERS:
+            primary.call([argv[0], rng.choice((b"a", b"b")), *argv[2:]] if crowded else list(argv), now_unix_ms)
     return primary
 
 

@@ -115,6 +115,21 @@ def test_a_copy_lets_nothing_expire_by_itself() -> None:
     fields_gone(partition, b"no such key", DUE_UNIX_MS, 100)
 
 
+def test_while_nothing_may_expire_what_is_over_is_hidden_and_stays() -> None:
+    """As CLIENT PAUSE has it: no effect, no event, and a key without other fields is not seen."""
+    for lasting in (1, 0):
+        partition, log = _primary(timed=3, lasting=lasting)
+        partition.ledger.keeps_expired = True
+        partition.ledger.now_unix_ms = DUE_UNIX_MS
+        found = partition.read_aggregate(KEY, Hash)
+        assert (0 if found is None else len(found)) == lasting
+        assert (partition.inspect(KEY) is None) == (lasting == 0)
+        assert (partition.changed, log.effects, _held(partition)) == (False, [], 3 + lasting)
+        partition.ledger.keeps_expired = False
+        assert _visible(partition) == lasting
+        assert log.effects
+
+
 def test_a_field_that_is_over_stays_so_when_the_clock_is_set_back() -> None:
     """Of a new primary, too: how far the hash has come is a part of it."""
     partition, _ = _primary(timed=MANY, lasting=1)
