@@ -409,9 +409,9 @@ class Register:
         return None
 
     def _teach(self, peer: str, have: Version) -> None:
-        record = self.record
-        if record is not None and record.version > have:
-            self._tell(peer, Chosen(record.version, difference(None, record)))
+        if (record := self.record) is not None and record.version > have:
+            # Whoever asks is at the other end of a link, be it dead as far as is known here; and it asks once.
+            self._effects.append(Tell(peer, Chosen(record.version, difference(None, record))))
 
     # Proposals
 

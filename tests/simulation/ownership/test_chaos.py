@@ -49,6 +49,9 @@ def test_a_storm_over_many_nodes_loses_nothing_acknowledged(cores: Cores) -> Non
         pytest.param(117, 3, 2.0, 3, id="a node that had been stopped while joining founded another cluster"),
         pytest.param(326, 2, 3.0, 3, id="a copy refused effects after it had been said to be in sync"),
         pytest.param(100_288, 2, 1.5, 4, id="a leader with nothing to propose did not see that another had led"),
+        pytest.param(
+            100_690, 2, 1.5, 4, id="a node asked for the record while it was taken for dead, and had no answer"
+        ),
     ],
 )
 def test_a_storm_that_once_did_harm(seed: int, replica_count: int, duration_s: float, nodes: int) -> None:

@@ -11,7 +11,16 @@ from respcache.cluster.ownership.changes import Admit, Change, Dismiss, Enrol, R
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.record import SEATS, Node, Quorum, Record, Standing, Version, Voter
 from respcache.cluster.ownership.register import BACK_OFF_S, RETRY_S, Register
-from respcache.cluster.ownership.wire import Accept, Accepted, Chosen, Prepare, Promised, Refused, RegisterMessage
+from respcache.cluster.ownership.wire import (
+    Accept,
+    Accepted,
+    Chosen,
+    Fetch,
+    Prepare,
+    Promised,
+    Refused,
+    RegisterMessage,
+)
 
 PARTITIONS = 4
 
@@ -246,6 +255,16 @@ def test_a_leader_that_hears_of_a_later_term_leads_in_one_still_later(group: Gro
 
     assert group.leaders() == ["a"]
     assert {group.record(name).nodes["d"].standing for name in group.up} == {Standing.LEAVING}
+
+
+def test_whoever_asks_is_shown_the_record_be_it_dead_or_not(group: Group) -> None:
+    """It has a link, whatever gossip says of it, and it will not ask again."""
+    group.observe("a", without="d")
+    group.told.clear()
+    group.do("a", group.registers["a"].receive(group.now, "d", Fetch((0, 0))))
+    shown = [message for sender, peer, message in group.told if (sender, peer) == ("a", "d")]
+
+    assert [type(message) for message in shown] == [Chosen]
 
 
 def test_what_was_learned_while_preparing_is_what_the_new_leader_goes_on_from(group: Group) -> None:
