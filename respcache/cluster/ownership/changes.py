@@ -90,7 +90,7 @@ class InSync(msgspec.Struct, frozen=True, array_like=True, tag=2):
         def synced(entry: Entry) -> Entry:
             if self.name not in entry.learners:
                 return entry
-            return replace(entry.without(self.name), in_sync=(*entry.in_sync, self.name))
+            return msgspec.structs.replace(entry.without(self.name), in_sync=(*entry.in_sync, self.name))
 
         return _edit(record, self.partitions, synced) if record.has((self.name, self.run)) else record
 
@@ -110,7 +110,7 @@ class Demote(msgspec.Struct, frozen=True, array_like=True, tag=3):
             if self.name not in entry.in_sync or self.name == entry.primary:
                 return entry
             bare = entry.without(self.name, revision=entry.revision + 1)
-            return replace(bare, learners=(*bare.learners, self.name))
+            return msgspec.structs.replace(bare, learners=(*bare.learners, self.name))
 
         return _edit(record, self.partitions, demoted) if record.has((self.name, self.run)) else record
 
@@ -149,7 +149,7 @@ class Surrender(msgspec.Struct, frozen=True, array_like=True, tag=5):
             bare = entry.without(self.name, revision=entry.revision + 1)
             if entry.primary != self.name:
                 return bare
-            return _crowned(bare, bare.in_sync[0]) if bare.in_sync else replace(bare, primary="")
+            return _crowned(bare, bare.in_sync[0]) if bare.in_sync else msgspec.structs.replace(bare, primary="")
 
         return _edit(record, self.partitions, surrendered) if record.has((self.name, self.run)) else record
 
@@ -188,7 +188,7 @@ class Seize(msgspec.Struct, frozen=True, array_like=True, tag=7):
         def seized(entry: Entry) -> Entry:
             if self.name not in entry.in_sync or self.name == entry.primary:
                 return entry
-            return replace(_crowned(entry, self.name), revision=entry.revision + 2)
+            return msgspec.structs.replace(_crowned(entry, self.name), revision=entry.revision + 2)
 
         return _edit(record, self.partitions, seized) if record.has((self.name, self.run)) else record
 
@@ -244,7 +244,7 @@ class Bury(msgspec.Struct, frozen=True):
             learners = tuple(name for name in entry.learners if name not in dead)
             if (alive, learners) == (entry.in_sync, entry.learners):
                 continue
-            bare = replace(entry, revision=entry.revision + 1, in_sync=alive, learners=learners)
+            bare = msgspec.structs.replace(entry, revision=entry.revision + 1, in_sync=alive, learners=learners)
             if entry.primary and entry.primary not in alive:
                 heirs = [name for name in alive if name in self.heirs]
                 bare = _crowned(bare, next((name for name in self.preferred[partition] if name in heirs), heirs[0]))
@@ -310,7 +310,7 @@ class Learn(msgspec.Struct, frozen=True):
         for partition, name in self.partitions:
             entry = edits.get(partition, record.entries[partition])
             if name in record.nodes and name not in entry.holders:
-                edits[partition] = replace(entry, learners=(*entry.learners, name))
+                edits[partition] = msgspec.structs.replace(entry, learners=(*entry.learners, name))
         return record.edited(edits)
 
 
@@ -344,7 +344,7 @@ def _edit(record: Record, spots: Iterable[At], edit: Callable[[Entry], Entry]) -
 
 def _crowned(entry: Entry, name: str) -> Entry:
     """Return the entry with a new primary, hence a new epoch."""
-    return replace(entry, epoch=entry.epoch + 1, revision=entry.revision + 1, primary=name)
+    return msgspec.structs.replace(entry, epoch=entry.epoch + 1, revision=entry.revision + 1, primary=name)
 
 
 def _erased(record: Record, name: str) -> Record:
@@ -354,7 +354,7 @@ def _erased(record: Record, name: str) -> Record:
         if name in entry.in_sync:
             bare = entry.without(name, revision=entry.revision + 1)
             if entry.primary == name:
-                bare = _crowned(bare, bare.in_sync[0]) if bare.in_sync else replace(bare, primary="")
+                bare = _crowned(bare, bare.in_sync[0]) if bare.in_sync else msgspec.structs.replace(bare, primary="")
             edits[partition] = bare
         elif name in entry.learners:
             edits[partition] = entry.without(name, revision=entry.revision + 1)

@@ -96,9 +96,11 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
         return self.name, self.run
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Who holds one partition. Nobody does while `primary` is empty."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """Who holds one partition. Nobody does while `primary` is empty.
+
+    A change may make a thousand of them, and a struct is made and compared ten times as fast as a dataclass.
+    """
 
     epoch: int = 0
     """Raised when another node becomes primary; effects carry it, and those of an older one are refused."""
@@ -120,7 +122,7 @@ class Entry:
 
     def without(self, name: str, *, revision: int | None = None) -> "Entry":
         """Return the entry with one copy taken out of both lists."""
-        return replace(
+        return msgspec.structs.replace(
             self,
             revision=self.revision if revision is None else revision,
             in_sync=tuple(other for other in self.in_sync if other != name),

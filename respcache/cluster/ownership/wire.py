@@ -166,6 +166,14 @@ LeaseMessage = Renew | Granted | Fence | Fenced
 def difference(old: Record | None, new: Record) -> Update:
     """Return what turns `old`, an earlier version of the same record, into `new`; all of it for None."""
     positions = {name: index for index, name in enumerate(new.nodes)}
+    known: dict[tuple[str, ...], tuple[int, ...]] = {}  # few nodes hold all partitions between them
+
+    def placed(names: tuple[str, ...]) -> tuple[int, ...]:
+        found = known.get(names)
+        if found is None:
+            found = known[names] = tuple(positions[name] for name in names)
+        return found
+
     entries = tuple(
         _WireEntry(
             partition,
@@ -173,8 +181,8 @@ def difference(old: Record | None, new: Record) -> Update:
             entry.revision,
             entry.born,
             positions[entry.primary] if entry.primary else -1,
-            tuple(positions[name] for name in entry.in_sync),
-            tuple(positions[name] for name in entry.learners),
+            placed(entry.in_sync),
+            placed(entry.learners),
         )
         for partition in differing(old, new)
         for entry in (new.entries[partition],)
@@ -240,21 +248,25 @@ def patched(old: Record | None, update: Update) -> Record | None:
 def _entries(update: Update, names: list[str]) -> dict[int, Entry]:
     """Put names in the place of numbers."""
     entries: dict[int, Entry] = {}
+    known: dict[tuple[int, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
     for wired in update.entries:
-        indices = wired.in_sync + wired.learners
-        if indices and (len(set(indices)) < len(indices) or min(indices) < 0 or max(indices) >= len(names)):
-            raise DecodeError(f"copies of partition {wired.partition} are not distinct nodes of the record")
-        if wired.primary not in (-1, *wired.in_sync):
-            raise DecodeError(f"the primary of partition {wired.partition} is not in sync")
-        entries[wired.partition] = Entry(
-            wired.epoch,
-            wired.revision,
-            wired.born,
-            names[wired.primary] if wired.primary >= 0 else "",
-            tuple(names[index] for index in wired.in_sync),
-            tuple(names[index] for index in wired.learners),
-        )
+        placed = (wired.primary, len(wired.in_sync), *wired.in_sync, *wired.learners)
+        holders = known.get(placed)
+        if holders is None:  # few nodes hold all partitions between them
+            holders = known[placed] = _holders(wired, names)
+        primary = names[wired.primary] if wired.primary >= 0 else ""
+        entries[wired.partition] = Entry(wired.epoch, wired.revision, wired.born, primary, *holders)
     return entries
+
+
+def _holders(wired: _WireEntry, names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name those who are in sync, and those who learn. Raises DecodeError if they cannot be that."""
+    indices = wired.in_sync + wired.learners
+    if indices and (len(set(indices)) < len(indices) or min(indices) < 0 or max(indices) >= len(names)):
+        raise DecodeError(f"copies of partition {wired.partition} are not distinct nodes of the record")
+    if wired.primary not in (-1, *wired.in_sync):
+        raise DecodeError(f"the primary of partition {wired.partition} is not in sync")
+    return tuple(names[index] for index in wired.in_sync), tuple(names[index] for index in wired.learners)
 
 
 def version_of(record: Record | None) -> Version:

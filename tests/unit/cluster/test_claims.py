@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from respcache.cluster.claims import claimable, keep, seize
 from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import Seize
@@ -24,9 +26,10 @@ def replica(*, epoch: int = 3, whole: bool = True) -> Replica:
     return made
 
 
+edited = msgspec.structs.replace
 MINE = Entry(3, 5, 1, "a", ("a", "b"))
 RECORD = record(
-    MINE, replace(MINE, primary="c"), replace(MINE, in_sync=("a",), learners=("b",)), replace(MINE, primary="")
+    MINE, edited(MINE, primary="c"), edited(MINE, in_sync=("a",), learners=("b",)), edited(MINE, primary="")
 )
 
 

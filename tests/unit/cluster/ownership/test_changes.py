@@ -1,7 +1,6 @@
 """Changes of the record: what each does, that it does it once, and what no sequence of them can break."""
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +36,7 @@ def record_of(entry: Entry, *names: str) -> Record:
     return record.edited({0: entry})
 
 
+edited = msgspec.structs.replace
 ENTRY = Entry(epoch=3, revision=5, born=1, primary="a", in_sync=("a", "b"), learners=("c",))
 RECORD = record_of(ENTRY, "a", "b", "c", "d")
 
@@ -44,26 +44,32 @@ RECORD = record_of(ENTRY, "a", "b", "c", "d")
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (InSync("c", 1, ((0, 5),)), replace(ENTRY, in_sync=("a", "b", "c"), learners=())),
-        (Demote("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",), learners=("c", "b"))),
-        (Move(((0, 5, "b"),)), replace(ENTRY, epoch=4, revision=6, primary="b")),
-        (Seize("b", 1, ((0, 5),)), replace(ENTRY, epoch=4, revision=7, primary="b")),
-        (Drop(((0, 5, "b"),)), replace(ENTRY, revision=6, in_sync=("a",))),
-        (Learn(((0, "d"),)), replace(ENTRY, learners=("c", "d"))),
-        (Surrender("b", 1, ((0, 5),)), replace(ENTRY, revision=6, in_sync=("a",))),
-        (Surrender("a", 1, ((0, 5),)), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
-        (Bury((("b", 1),), NO_TARGET, EVERYBODY), replace(ENTRY, revision=6, in_sync=("a",))),
-        (Bury((("c", 1),), NO_TARGET, EVERYBODY), replace(ENTRY, revision=6, learners=())),
-        (Bury((("a", 1),), NO_TARGET, EVERYBODY), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
+        (InSync("c", 1, ((0, 5),)), edited(ENTRY, in_sync=("a", "b", "c"), learners=())),
+        (Demote("b", 1, ((0, 5),)), edited(ENTRY, revision=6, in_sync=("a",), learners=("c", "b"))),
+        (Move(((0, 5, "b"),)), edited(ENTRY, epoch=4, revision=6, primary="b")),
+        (Seize("b", 1, ((0, 5),)), edited(ENTRY, epoch=4, revision=7, primary="b")),
+        (Drop(((0, 5, "b"),)), edited(ENTRY, revision=6, in_sync=("a",))),
+        (Learn(((0, "d"),)), edited(ENTRY, learners=("c", "d"))),
+        (Surrender("b", 1, ((0, 5),)), edited(ENTRY, revision=6, in_sync=("a",))),
+        (
+            Surrender("a", 1, ((0, 5),)),
+            edited(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",)),
+        ),
+        (Bury((("b", 1),), NO_TARGET, EVERYBODY), edited(ENTRY, revision=6, in_sync=("a",))),
+        (Bury((("c", 1),), NO_TARGET, EVERYBODY), edited(ENTRY, revision=6, learners=())),
+        (
+            Bury((("a", 1),), NO_TARGET, EVERYBODY),
+            edited(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",)),
+        ),
         (Bury((("a", 1), ("b", 1)), NO_TARGET, EVERYBODY), ENTRY),
         (Recreate(((0, 5, "d"),)), Entry(epoch=4, revision=6, born=4, primary="d", in_sync=("d",))),
-        (Admit(Node("a", 2)), replace(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
+        (Admit(Node("a", 2)), edited(ENTRY, epoch=4, revision=7, primary="b", in_sync=("b",))),
     ],
 )
 def test_a_change_edits_the_entry(change: Change, expected: Entry) -> None:
     """Each change, applied to the state that it was meant for."""
     if isinstance(change, Bury) and len(change.dead) == 2:
-        expected = replace(expected, revision=5)  # nobody could take over: the copies stay named
+        expected = edited(expected, revision=5)  # nobody could take over: the copies stay named
     assert change.apply(RECORD).entries[0] == expected
 
 
@@ -96,7 +102,7 @@ def test_a_change_meant_for_another_state_does_nothing(change: Change) -> None:
 
 def test_the_preferred_copy_is_promoted() -> None:
     """Of several copies in sync the first of the target takes over."""
-    record = record_of(replace(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
+    record = record_of(edited(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
     buried = Bury((("a", 1),), (("c", "b"), *NO_TARGET[1:]), EVERYBODY).apply(record)
     assert buried.entries[0].primary == "c"
 
@@ -104,7 +110,7 @@ def test_the_preferred_copy_is_promoted() -> None:
 @pytest.mark.parametrize(("heard", "primary"), [({"c"}, "c"), ({"a", "d"}, "a"), (set(), "a")])
 def test_a_copy_is_given_up_only_for_one_that_has_just_been_heard_of(heard: set[str], primary: str) -> None:
     """Else the dead one stays named: it may be the one that returns with everything."""
-    record = record_of(replace(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
+    record = record_of(edited(ENTRY, in_sync=("a", "b", "c"), learners=()), "a", "b", "c")
     entry = Bury((("a", 1),), NO_TARGET, frozenset(heard)).apply(record).entries[0]
     assert entry.primary == primary
     assert ("a" in entry.in_sync) == (primary == "a")

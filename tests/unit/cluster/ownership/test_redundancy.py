@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def test_a_copy_that_is_to_go_is_surplus_while_it_is_in_sync() -> None:
 def test_copies_in_the_making_do_not_count_yet() -> None:
     """They are told of on their own."""
     made = record(["a"], nodes=(A, B))
-    made = replace(made, entries=tuple(replace(entry, learners=("b",)) for entry in made.entries))
+    made = replace(made, entries=tuple(msgspec.structs.replace(entry, learners=("b",)) for entry in made.entries))
     counted = Redundancy.of(made, {"a": 1, "b": 1})
     assert (counted.missing, counted.under_way) == (PARTITIONS, PARTITIONS)
 
