@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-TIMEOUT_S: Final = 600
+TIMEOUT_S: Final = 1800
 FLAGS: Final = "-fno-semantic-interposition -fvisibility=hidden"
 """For the C compiler: nobody replaces our functions while we run, so calls between them may be direct, or inlined."""
 

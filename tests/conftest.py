@@ -7,7 +7,7 @@ import pytest
 
 HERE: Final = Path(__file__).parent
 GROUPS: Final = {"chaos": "sockets", "integration": "sockets", "compat": "redis"}
-"""One after the other, by directory: what waits for the clocks of real nodes, and what is compared with one real Redis."""
+"""What waits for the clocks of real nodes, and what is compared with one real Redis, by directory."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -112,14 +112,7 @@ class Front:
             health=lambda: self.health,
             take_over=self._take_over,
         )
-        self.host.tracking = Tracking(
-            "a",
-            Readers(self.host.store, remark=lambda _numbers: None),
-            primary=["a"] * PARTITIONS,
-            soon=lambda _call: None,
-            when_safe=lambda _numbers, _call: False,
-            send=lambda _peer, _body: None,
-        )
+        self.host.tracking = _tracking(self.host.store)
         self.host.store.ledger.now_unix_ms = NOW_UNIX_MS
         self.scripts: Final = Interpreter(
             lambda: self.host.session("", ""),
@@ -129,10 +122,7 @@ class Front:
             library_max_bytes=1024 * 1024,
             seed=1,
         )
-        self.host.catalogue = Catalogue(
-            self.scripts,
-            Sharing("a", self.scripts, now_unix_ms=lambda: NOW_UNIX_MS),
-        )
+        self.host.catalogue = Catalogue(self.scripts, Sharing("a", self.scripts, now_unix_ms=lambda: NOW_UNIX_MS))
 
     def _rerun(self, session: Session, argv: Argv) -> bytes | Pending:
         """Run a command that was held up."""
@@ -186,3 +176,15 @@ class Front:
 def _there(multi: Multi | None) -> Multi:
     assert multi is not None, "this node runs no transactions"
     return multi
+
+
+def _tracking(store: Store) -> Tracking:
+    """Keep in mind what clients cache, on a node that has all keys."""
+    return Tracking(
+        "a",
+        Readers(store, remark=lambda _numbers: None),
+        primary=["a"] * PARTITIONS,
+        soon=lambda _call: None,
+        when_safe=lambda _numbers, _call: False,
+        send=lambda _peer, _body: None,
+    )
