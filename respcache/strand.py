@@ -1,7 +1,7 @@
 """Work that can rest in its midst, on the one thread that there is, so that others have their turn.
 
 It runs in a greenlet, which is a stack of its own, with all frames of Lua and C on it. One is kept for all work: to go
-over to it and back takes a microsecond, to make one for each piece of work would take as long as a short script.
+over to it and back takes a fifth of a short script, to make one for each piece of work would take longer than that.
 
     idle --run--> working --------ends-------> idle: the value is given, or the error raised
                    |   ^
