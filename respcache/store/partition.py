@@ -14,7 +14,7 @@ from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Even
 from respcache.store.field_expiry import TAKEN_OUT, drain, expire_fields, is_drained, note_fields, seen, sweep_fields
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
-from respcache.store.texts import Readable, Text, overwritten, whole
+from respcache.store.texts import Readable, Text, overwritten, readable, whole
 from respcache.store.values import Value
 from respcache.store.volatile_hashes import VolatileHash
 
@@ -127,12 +127,10 @@ class Partition:
 
     def string(self, key: bytes) -> bytes | None:
         """Give the string at key. Raises WrongType if it holds another kind."""
-        found = self.values.get(key)
-        if found is None or (self.due_unix_ms <= self.ledger.now_unix_ms and self._is_over(key)):
-            return None
-        if type(found) is not bytes:
-            return whole(found)
-        return found
+        found = self.value(key)
+        if found is None or type(found) is bytes:
+            return found
+        return whole(found)
 
     def read(self, key: bytes) -> Value | None:
         """Look a key up for a command that only reads: hits and misses count."""
@@ -169,23 +167,14 @@ class Partition:
 
     def text(self, key: bytes) -> Readable | None:
         """Like `string`, for a command that reads a part: a long string is given as what it is kept in."""
-        found = self.value(key)
-        if found is None or type(found) is bytes:
-            return found
-        return found.body if isinstance(found, Text) else whole(found)
+        return readable(self.value(key))
 
     def read_text(self, key: bytes) -> Readable | None:
         """Like `text`, for a command that only reads: hits and misses count."""
-        found = self.read(key)
-        if found is None or type(found) is bytes:
-            return found
-        return found.body if isinstance(found, Text) else whole(found)
+        return readable(self.read(key))
 
     def overwrite(self, key: bytes, offset: int, piece: bytes) -> int:
-        """Write a piece over the string at key from a byte on, and return how long it is then; zero bytes fill a gap.
-
-        A deadline that the key has stays. Whoever calls has seen that it is a string, or that there is none.
-        """
+        """Write over the string at key, if any, from a byte on; return its length. A gap is zeros; a deadline stays."""
         found = self.values.get(key)
         if isinstance(found, Text):
             found.write(offset, piece)
@@ -211,14 +200,12 @@ class Partition:
 
     def touched(self, key: bytes, value: Aggregate) -> None:
         """Note that the value at key was changed in place; without elements it is deleted."""
-        self.changed = True
         size = len(value)
+        self.grown(size)
         if not size:
             drain(self, key, value)
             del self.values[key]
             self.expires.pop(key, None)
-        elif size > HUGE:
-            self.heavy = True
 
     def grown(self, size: int) -> None:
         """Note that a value was changed in place, and has so many elements now."""

@@ -81,6 +81,15 @@ def whole(value: object) -> bytes:
     raise WrongType
 
 
+def readable(value: object) -> Readable | None:
+    """Give a string to be read; None where there is none. Raises WrongType if it is another kind."""
+    if value is None or type(value) is bytes:
+        return value
+    if isinstance(value, Text):
+        return value.body
+    raise WrongType
+
+
 def string_of(value: object) -> bytes | None:
     """Give a string, or None for what is none."""
     if type(value) is bytes:

@@ -82,8 +82,7 @@ class Front:
     ) -> None:
         self.nodes = nodes
         self.sessions: list[Session] = []
-        self.rerun: Callable[[Session, Argv], bytes | Pending] | None = None
-        """Runs what was held up, if there is an executor."""
+        self.rerun: Callable[[Session, Argv], bytes | Pending] | None = None  # runs what was held up
         self.now_s = 1000.0
         self.alarms: list[Alarm] = []
         self.asked_of_membership: list[tuple[object, ...]] = []
