@@ -146,11 +146,15 @@ def speed_table(figures: Speeds) -> str:
             lines.append(f"| {command}{where} | {' | '.join(found.get(depth, '') for depth in depths)} |")
     lines += [
         "",
-        f"Measured on {figures.measured}, {figures.build}, beside redis-server {figures.redis}: medians of",
-        f"{figures.rounds} rounds. A million 64-byte values take {one / redis:.2f} times Redis' memory.",
+        f"Measured on {figures.measured}, {figures.build}, beside redis-server {figures.redis};",
+        f"{_rounds(figures.rounds)}. A million 64-byte values take {one / redis:.2f} times Redis' memory.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _rounds(count: int) -> str:
+    return "one round" if count == 1 else f"medians of {count} rounds"
 
 
 def _times(speed: Speed, server: str) -> str:
