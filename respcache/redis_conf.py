@@ -34,6 +34,7 @@ FACTS: Final = {
     "proto-max-bulk-len": "536870912",
     "replica-read-only": "yes",
     "replica-serve-stale-data": "yes",
+    "replicaof": "",
     "save": "",
     "supervised": "no",
     "tcp-backlog": "511",
@@ -51,6 +52,7 @@ ALIASES: Final = {
     "slave-lazy-flush": "replica-lazy-flush",
     "slave-read-only": "replica-read-only",
     "slave-serve-stale-data": "replica-serve-stale-data",
+    "slaveof": "replicaof",
     "zset-max-ziplist-entries": "zset-max-listpack-entries",
     "zset-max-ziplist-value": "zset-max-listpack-value",
 }
