@@ -7,6 +7,7 @@ Most are asked of the handlers alone, for that is what differs from one call to 
 import os
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from itertools import cycle
 from typing import Final
 
@@ -14,7 +15,7 @@ import pytest
 
 from compat.comparison import differences, shortened
 from compat.conftest import Connect
-from compat.generator import script
+from compat.generator import WAITING, script
 from compat.targets import Direct, Target
 from compat.wire import Frame, RawConnection
 from respcache.store.partition import Argv
@@ -36,11 +37,12 @@ def seeds_of(target: str, protocol: int) -> range:
     return range(first, first + scripts)
 
 
-def compare(oracle: Target, targets: Iterator[Target], seeds: range) -> None:
-    """Fail with the first differences, shortened; each script is asked of the next target."""
+def compare(oracle: Target, targets: Iterator[Target], seeds: range, without: AbstractSet[bytes] = frozenset()) -> None:
+    """Fail with the first differences, shortened; each script is asked of the next target, some commands left out."""
     shown: list[str] = []
     for seed, target in zip(seeds, targets, strict=False):
-        found = differences(f"script({seed}, {CALLS_A_SCRIPT})", script(seed, CALLS_A_SCRIPT), oracle, target)
+        calls = [argv for argv in script(seed, CALLS_A_SCRIPT) if argv[0].upper() not in without]
+        found = differences(f"script({seed}, {CALLS_A_SCRIPT})", calls, oracle, target)
         if found:
             shown.append(str(shortened(found[0], oracle, target)))
             if len(shown) == SHOWN:
@@ -57,7 +59,7 @@ def handlers(protocol: int) -> Iterator[Target]:
 @pytest.fixture(scope="module", params=[1, 3], ids=["one node", "any of three"])
 def ports(request: pytest.FixtureRequest) -> Iterator[list[int]]:
     """Run one node, or three; give their ports."""
-    with LocalCluster(nodes=request.param) as cluster:
+    with LocalCluster(nodes=request.param, environment="lan") as cluster:  # a lease that outlasts a busy machine
         yield [port for _, port in cluster.addresses]
 
 
@@ -70,18 +72,22 @@ def test_handlers_answer_as_redis_does(oracle: Connect, protocol: int) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_nodes_answer_as_redis_does(oracle: Connect, ports: list[int], protocol: int) -> None:
-    """One alone, and three, each script through the next of them."""
+    """One alone, and three, each script through the next of them.
+
+    What waits for a millisecond is not asked of three: a busy machine may not hear of the last key in time.
+    """
     connections = [RawConnection(port, protocol=protocol) for port in ports]
     try:
-        compare(
-            oracle(protocol), cycle(connections), seeds_of("one node" if len(ports) == 1 else "any of three", protocol)
-        )
+        if len(ports) == 1:
+            compare(oracle(protocol), cycle(connections), seeds_of("one node", protocol))
+        else:
+            compare(oracle(protocol), cycle(connections), seeds_of("any of three", protocol), without=WAITING)
     finally:
         for connection in connections:
             connection.close()
 
 
-WRONG: Final = b":123456\r\n"
+WRONG: Final = b"+thing\r\n"
 
 
 class Faulty:
@@ -94,21 +100,21 @@ class Faulty:
         """Make calls in order, and give a reply for each."""
         answers = self._handlers.run(calls)
         return [
-            Frame(WRONG) if argv[0] == b"LLEN" and answer.wire > b":0\r\n" else answer
+            Frame(WRONG) if argv[0] == b"TYPE" and answer.wire[:1] == b"+" and answer.wire != b"+none\r\n" else answer
             for argv, answer in zip(calls, answers, strict=True)
         ]
 
 
 def test_a_fault_is_found_and_shown_with_no_more_calls_than_it_takes(oracle: Connect) -> None:
-    """A command that is answered wrongly, and those that make the list that it is about."""
+    """A command that is answered wrongly, and those that make the key that it is about."""
     found = [
         difference
-        for seed in range(FIRST, FIRST + 40)
+        for seed in range(10_000, 10_060)
         for difference in differences("script", script(seed), oracle(2), Faulty())[:1]
     ]
     assert found
     for difference in found:
         short = shortened(difference, oracle(2), Faulty())
-        assert short.calls[-1][0] == b"LLEN"
+        assert short.calls[-1][0] == b"TYPE"
         assert 2 <= len(short.calls) <= 4
         assert f"respcache: {Frame(WRONG).wire!r}" in str(short)

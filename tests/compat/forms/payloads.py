@@ -32,7 +32,7 @@ WRONG: Final = (
     b"hello",
     b"\x00\x05hello\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00",
     payload(b"\x00\x05hello", 100),
-    payload(b"\x00\x05hell"),
+    payload(b"\x00\x15hell"),  # of one that ends a little earlier Redis reads on in what is behind it
     payload(b"\x02\x00"),
     payload(b"\x02\x02\x01a\x01a"),
     payload(b"\x00\xc3\x03\x09\x20\x00\x00"),
