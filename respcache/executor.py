@@ -436,7 +436,7 @@ class Executor:
         self._set_out()
         self._check_memory(row)
         if row.on_script is not None:
-            return self._strand.run(lambda: self._script(row, argv, keyspace, protocol, partitions), self._router.alone)
+            return self.runner.begin(row, argv, lambda: self._script(row, argv, keyspace, protocol, partitions))
         reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
         if isinstance(reply, Waits):
             return reply.wire

@@ -3,16 +3,18 @@
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from respcache.errors import Busy
 from respcache.pending import Pending
 from respcache.reply import Reply
 from respcache.store.partition import Argv
-from respcache.strand import Strand
+from respcache.strand import Hold, Strand
 
 if TYPE_CHECKING:
     from respcache.commands.registry import Command
+
+T = TypeVar("T")
 
 
 class Wandered(Exception):
@@ -22,16 +24,40 @@ class Wandered(Exception):
     """
 
 
+class Lasting(Exception):
+    """A script that was always brief is not so this time, and has written nothing yet; no script sees this."""
+
+
+BRIEF_NS: Final = 1_000_000
+BRIEF_RUNS: Final = 16
+"""So often has a script to end within a millisecond until it is taken for a brief one,"""
+DISTRUST_RUNS: Final = 1_000
+"""and so much oftener once it has lasted longer."""
+
+
 class Habit:
     """What is known of a script, or of a function, by how it has run on this node."""
 
-    __slots__ = ("homely", "wanders")
+    __slots__ = ("_trust", "homely", "wanders")
 
     def __init__(self) -> None:
+        self._trust = 0
         self.homely = False
         """Whether it has run to its end and named no keys but in partitions of those that it declares."""
         self.wanders = False
         """Whether it has named a key of another node that it does not declare."""
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it may be expected to end soon."""
+        return self._trust >= BRIEF_RUNS
+
+    def took(self, duration_ns: int) -> None:
+        """Note for how long it has run."""
+        if duration_ns > BRIEF_NS:
+            self._trust = -DISTRUST_RUNS
+        elif self._trust < BRIEF_RUNS:
+            self._trust += 1
 
 
 class Ground(Protocol):
@@ -78,6 +104,9 @@ class Scripts(Protocol):
 
     def habit(self, row: "Command", argv: Argv) -> Habit:
         """Give what is known of the script, or of the function, that a command runs. Raises CommandError."""
+
+    def begin(self, row: "Command", argv: Argv, work: Callable[[], T], hold: Hold) -> T:
+        """Do work that runs a script, where it can rest if it may have to. Raises what the work does, and Rested."""
 
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises CommandError."""

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
-from typing import Final
+from typing import Final, TypeVar
 
 from respcache.commands.registry import Command, Flags, lookup
 from respcache.commands.session import Session
-from respcache.commands.stage import Ground, Habit, Running, Wandered
+from respcache.commands.stage import Ground, Habit, Lasting, Running, Wandered
 from respcache.errors import Busy, CommandError, OutOfMemory, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
@@ -18,7 +18,9 @@ from respcache.scripting.library import Library, Script, Trait
 from respcache.scripting.machine import WANDERED, Ended, Failed, Machine, NotCompiled
 from respcache.stats import Stats
 from respcache.store.partition import Argv
-from respcache.strand import Strand
+from respcache.strand import Hold, Strand
+
+T = TypeVar("T")
 
 log: Final = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ NEVER_NS: Final = 2**62
 TIME: Final = b"time"
 KILLED: Final = b"killed"
 LOST: Final = b"lost"
+LASTS: Final = b"lasts"
 """Why scripts are ended."""
 SLICE_NS: Final = 10 * NS_PER_MS
 """How long a script runs before others have a turn: the longest that a short command waits for a long script."""
@@ -103,6 +106,8 @@ class Interpreter:
         self._look_ns = 0
         """When the running script is to rest, or to end, on the clock of `perf_counter_ns`."""
         self._run: _Run | None = None
+        self._expects_end = False
+        """Whether what runs is expected to end soon, and can be run again if it does not."""
 
     @property
     def size_max_bytes(self) -> int:
@@ -149,6 +154,28 @@ class Interpreter:
             raise NoScript
         return script.habit
 
+    def begin(self, row: Command, argv: Argv, work: Callable[[], T], hold: Hold) -> T:
+        """Do work that runs one script: in the strand, or at once if that script was brief so far.
+
+        The way into the strand and back is a fifth of a short script. If a brief one takes long for once, and has
+        written nothing, it is stopped and begun anew in the strand; if it has written, it goes on without a rest.
+        """
+        if self._is_brief(row, argv):
+            self._expects_end = True
+            try:
+                return work()
+            except Lasting:
+                pass
+            finally:
+                self._expects_end = False
+        return self.strand.run(work, hold)
+
+    def _is_brief(self, row: Command, argv: Argv) -> bool:
+        try:
+            return self.habit(row, argv).is_brief
+        except CommandError:
+            return False
+
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises NoFunction."""
         self.functions.find(function)
@@ -159,7 +186,8 @@ class Interpreter:
         """Run a function, like `evaluate`. Raises NoFunction."""
         found = self.functions.find(function)
         machine = self._function_lua()
-        return self._evaluate(machine, found.body, found.name, found.traits, ground, keys, arguments, reads=reads)
+        run = _Run(found.name, found.habit, keys, arguments, ground, is_function=True)
+        return self._evaluate(machine, found.body, found.traits, run, reads=reads)
 
     def load(self, text: bytes) -> bytes:
         """Take a script in, and give its digest. Raises CommandError."""
@@ -229,6 +257,8 @@ class Interpreter:
         if run is None or now_ns >= run.guesses_until_ns:  # a library that is loaded, or just to find out about keys
             return TIME
         if not self.strand.rest():
+            if self._expects_end and not run.wrote:
+                return LASTS
             ends_ns = self._look_ns = run.started_ns + self.time_limit_ms * NS_PER_MS
             return TIME if now_ns >= ends_ns else None
         self._look_ns = perf_counter_ns() + SLICE_NS
@@ -280,41 +310,34 @@ class Interpreter:
     def _evaluate_script(
         self, script: Script, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
-        machine = self._lua()
-        return self._evaluate(machine, script.chunk, script.digest, script.traits, ground, keys, arguments, reads=reads)
+        run = _Run(script.digest, script.habit, keys, arguments, ground, is_function=False)
+        return self._evaluate(self._lua(), script.chunk, script.traits, run, reads=reads)
 
-    def _evaluate(
-        self,
-        machine: Machine,
-        chunk: object,
-        name: bytes,
-        traits: Trait | None,
-        ground: Ground,
-        keys: Sequence[bytes],
-        arguments: Sequence[bytes],
-        *,
-        reads: bool,
-    ) -> Reply:
+    def _evaluate(self, machine: Machine, chunk: object, traits: Trait | None, run: "_Run", *, reads: bool) -> Reply:
         if reads and traits is not None and Trait.NO_WRITES not in traits:
             raise CommandError("Can not execute a script with write flag using *_ro command.")
-        reads = reads or (traits is not None and Trait.NO_WRITES in traits)
+        run.reads = reads = reads or (traits is not None and Trait.NO_WRITES in traits)
         may_grow = traits is not None and (Trait.ALLOW_OOM in traits or reads)
-        if ground.full and traits is not None and not may_grow:
+        is_full = run.ground.full
+        if is_full and traits is not None and not may_grow:
             raise OutOfMemory
-        self._run = run = _Run(name, keys, arguments, ground, reads=reads, full=ground.full and not may_grow)
-        run.is_function = machine is self._function_machine
+        run.full = is_full and not may_grow
+        self._run = run
         self._look_ns = run.started_ns + SLICE_NS
         try:
-            return machine.run(chunk, keys, arguments)
+            return machine.run(chunk, run.keys, run.arguments)
         except Failed as failure:
             where = b", on %b:%d." % (failure.source, failure.line)
-            return ScriptError(b"%b script: %b%b" % (failure.text, name, where if failure.source else b""))
+            return ScriptError(b"%b script: %b%b" % (failure.text, run.name, where if failure.source else b""))
         except Ended as end:
             if run.guesses or end.reason == WANDERED.decode():
                 raise Wandered from None
-            return self._cut_off(end, name, wrote=run.wrote)
+            if end.reason == LASTS.decode():
+                raise Lasting from None
+            return self._cut_off(end, run.name, wrote=run.wrote)
         finally:
             self._run = None
+            run.habit.took(perf_counter_ns() - run.started_ns)
             if machine.fault is not None:
                 raise machine.fault
 
@@ -385,13 +408,14 @@ class _Run:
     """A script under way."""
 
     __slots__ = (
-        "_arguments",
-        "_keys",
+        "arguments",
         "full",
         "ground",
         "guesses",
         "guesses_until_ns",
+        "habit",
         "is_function",
+        "keys",
         "name",
         "reads",
         "session",
@@ -403,24 +427,25 @@ class _Run:
     def __init__(
         self,
         name: bytes,
+        habit: Habit,
         keys: Sequence[bytes],
         arguments: Sequence[bytes],
         ground: Ground,
         *,
-        reads: bool,
-        full: bool,
+        is_function: bool,
     ) -> None:
         self.name: Final = name
         """Of the function; the digest of a script."""
-        self._keys: Final = keys
-        self._arguments: Final = arguments
+        self.habit: Final = habit
+        self.keys: Final = keys
+        self.arguments: Final = arguments
         self.started_ns: Final = perf_counter_ns()
         self.stop: bytes | None = None
         """Why it has to end, at its next turn."""
-        self.is_function = False
+        self.is_function: Final = is_function
         self.ground: Final = ground
-        self.reads: Final = reads
-        self.full: Final = full
+        self.reads = False
+        self.full = False
         """Whether commands that may take memory are refused before anything was written."""
         self.guesses = False
         """Whether it goes on without some of its keys."""
@@ -435,7 +460,7 @@ class _Run:
     def argv(self) -> Argv:
         """The call of the function."""
         call = b"FCALL_RO" if self.reads else b"FCALL"
-        return [call, self.name, b"%d" % len(self._keys), *self._keys, *self._arguments]
+        return [call, self.name, b"%d" % len(self.keys), *self.keys, *self.arguments]
 
 
 def _row(argv: Argv) -> Command:

@@ -5,6 +5,8 @@ from typing import Final
 
 import pytest
 
+from respcache.commands.registry import TABLE
+from respcache.commands.stage import DISTRUST_RUNS, Habit
 from respcache.pending import Pending
 from respcache.resp.encode import encode
 from unit.neighbours import NAMES, Street, key_of
@@ -18,6 +20,7 @@ UNKILLABLE: Final = (
 )
 KILLED: Final = b"-ERR Script killed by user with SCRIPT KILL... script: "
 LONG: Final = b"while redis.call('GET', KEYS[1]) ~= 'stop' do end "
+EVAL: Final = TABLE[b"EVAL"]
 FOREVER: Final = b"pcall(function() while true do end end) return 1"
 
 
@@ -44,6 +47,19 @@ class Life:
     def reply(self, *words: bytes, node: str = "a") -> bytes:
         """Give a command of a new client, and its reply."""
         return self.street.ask(self.street.client(node), *words, node=node)
+
+    def habit(self, text: bytes) -> Habit:
+        """Give what the owner of the first node's keys knows of a script."""
+        return self.street.nodes["a"].scripts.habit(EVAL, [b"EVAL", text])
+
+    def grow_used_to(self, text: bytes, key: bytes, *, node: str = "a") -> int:
+        """Run a script with the argument 0 until it is taken for a brief one; count the runs."""
+        for runs in range(1, 10 * DISTRUST_RUNS):  # for a busy machine may make it last
+            self.reply(b"EVAL", text, b"1", key, b"0", node=node)
+            self.pass_all()
+            if self.habit(text).is_brief:
+                return runs
+        raise AssertionError("it never is")
 
     def turn(self) -> None:
         """Let scripts go on once."""
@@ -106,6 +122,30 @@ def test_one_that_has_written_goes_on() -> None:
     assert life.reply(b"SCRIPT", b"KILL", node="c") == UNKILLABLE
     life.pass_all()
     assert script.wire == b":1\r\n"
+
+
+@pytest.mark.parametrize("node", NAMES)
+def test_a_brief_script_that_lasts_for_once_is_begun_anew(node: str) -> None:
+    """It rests like any other then, and what it writes it writes once."""
+    life = Life()
+    text = b"for at = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])"
+    runs = life.grow_used_to(text, A, node=node)
+    script = life.ask(b"EVAL", text, b"1", A, b"3e6", node=node)
+    assert life.turns
+    life.pass_all()
+    assert script.wire == b":%d\r\n" % (runs + 1)
+    assert not life.habit(text).is_brief
+    assert life.reply(b"EVAL", text, b"1", A, b"0", node=node) == b":%d\r\n" % (runs + 2)
+
+
+def test_a_brief_script_that_has_written_and_lasts_goes_on() -> None:
+    """Without a rest: what it wrote is not undone."""
+    life = Life()
+    text = b"redis.call('INCR', KEYS[1]) for at = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])"
+    runs = life.grow_used_to(text, A)
+    assert life.reply(b"EVAL", text, b"1", A, b"3e6") == b":%d\r\n" % (2 * runs + 2)
+    assert not life.turns
+    assert not life.habit(text).is_brief
 
 
 def test_a_node_that_is_busy_takes_no_other_script() -> None:
