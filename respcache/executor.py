@@ -339,16 +339,16 @@ class Executor:
         for number in numbers:
             if not keyspace.partitions[number].serving:
                 return None
+        started = perf_counter_ns()
         try:
             return self.run(row, argv, keyspace, session.protocol, tuple(sorted(numbers)))
         except Wandered:
             return None
         except Rested:
-            return self._resting(session, row, argv)
+            return self._resting(session, row, argv, started)
 
-    def _resting(self, session: Session, row: Command, argv: Argv) -> Pending:
+    def _resting(self, session: Session, row: Command, argv: Argv, started: int) -> Pending:
         """Give a client's script, which rests, its place among the replies."""
-        started = perf_counter_ns()
         session.barrier = reply = Resting()
 
         def ended(outcome: Outcome) -> None:

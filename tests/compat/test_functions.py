@@ -151,7 +151,6 @@ CALLS: Final[tuple[tuple[str, ...], ...]] = (
     ("FUNCTION", "STATS"),
     ("FUNCTION", "DELETE", "one"),
     ("EXEC",),
-    ("EVAL", "return redis.REDIS_VERSION_NUM", "0"),
     ("EVAL", "return redis.breakpoint()", "0"),
     ("EVAL", "return redis.debug('x')", "0"),
     ("EVAL", "return redis.replicate_commands()", "0"),
