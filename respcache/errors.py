@@ -12,6 +12,7 @@ RespcacheError
     |-- Moved                     not done here, done there
     |-- CrossSlot                 not done: a cluster-aware client has to ask for each slot apart
     |-- ClusterDown, TryAgain     not done, certainly
+    |-- Busy                      not done: a script is running for long
     |-- Congested (TryAgain)      not done, certainly: copies have yet to confirm too much
     |-- OutOfMemory               not done: the owner of the key is full, and nothing there may be deleted
     |-- NoReplicas                not done, certainly: too few copies would have it

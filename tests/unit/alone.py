@@ -114,6 +114,10 @@ class Alone:
         self.memory.configure(self.host.config.server)
         self.executor: Final = Executor(self.store, self.stats, self.away, self.front.scripts, self.memory)
 
+    def lose(self, key: bytes) -> None:
+        """Have a key's partition belong to somebody else."""
+        self.store.keyspace(0).at(key).serving = False
+
     def batch(self, session: Session, *requests: Argv) -> Out:
         """Run requests that come in together."""
         out: Out = []

@@ -35,6 +35,7 @@ class Client:
         later: Callable[[float, Callable[[], None]], object] = later_at_once,
     ) -> None:
         self.node = Alone(Config(server=config or ServerConfig()))
+        self.node.lose(b"l")
         host = self.node.host
         self.server = Server(
             host.config.server, self.node.executor, self.node.stats, host.session, soon=soon, later=later

@@ -28,6 +28,7 @@ class Hall:
 
     def __init__(self, config: ServerConfig | None = None) -> None:
         self.node = Alone(Config(server=config or ServerConfig()))
+        self.node.lose(b"l")
         self.exchange = self.node.host.exchange
         host = self.node.host
         self.server = Server(

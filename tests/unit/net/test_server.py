@@ -19,6 +19,7 @@ AWAY = request([b"MGET", b"k", b"l"])
 def server(config: ServerConfig | None = None) -> Server:
     """Make a server that does not listen."""
     node = Alone(Config(server=config or ServerConfig()))
+    node.lose(b"l")
     return Server(
         node.host.config.server, node.executor, node.stats, node.host.session, soon=at_once, later=later_at_once
     )
