@@ -28,10 +28,11 @@ class Lasting(Exception):
     """A script that was always brief is not so this time, and has written nothing yet; no script sees this."""
 
 
-BRIEF_NS: Final = 1_000_000
+BRIEF_NS: Final = 10_000_000
+"""What lasts no longer would not rest anyway."""
 BRIEF_RUNS: Final = 16
-"""So often has a script to end within a millisecond until it is taken for a brief one,"""
-DISTRUST_RUNS: Final = 1_000
+"""So often has a script to end within that time until it is taken for a brief one,"""
+DISTRUST_RUNS: Final = 100
 """and so much oftener once it has lasted longer."""
 
 
