@@ -18,6 +18,8 @@ from respcache.cli.serve import Ready
 from respcache.options import VARIABLE_PREFIX
 
 HOST: Final = "127.0.0.1"
+ENVIRONMENT: Final = "local"
+"""How soon a silent node is taken for dead; the same for all nodes of a cluster."""
 NODES_MAX: Final = 32
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
@@ -122,7 +124,7 @@ def _arguments(port: int, http_port: int, replica_count: int) -> list[str]:
         "port": port,
         "cluster-port": 0,  # nobody needs to know it; ten thousand above the RESP port somebody else may listen
         "http-port": http_port,
-        "environment": "local",
+        "environment": ENVIRONMENT,
         "replica-count": replica_count,
         "loglevel": "warning",
     }
@@ -164,7 +166,8 @@ def _introduce(children: list[Child]) -> None:
     first = children[0].ready
     port = first.resp.rpartition(":")[2]
     click.echo(f"\nTry any node:  redis-cli -p {port} set greeting hello")
-    click.echo(f"One more node: {sys.executable} -P -m respcache serve --port 0 --http-port 0 --join {first.resp}")
+    serve = f"{sys.executable} -P -m respcache serve --environment {ENVIRONMENT} --port 0 --http-port 0"
+    click.echo(f"One more node: {serve} --join {first.resp}")
     click.echo("One fewer:     kill <process>\nStop all:      Ctrl-C\n")
 
 

@@ -77,6 +77,7 @@ class Replicator:
         )
         self.messenger: Final = Messenger(exchange, tracking, self.links)
         self.drained: Final = asyncio.Event()
+        self._has_lapsed = False
         """Set when this node, having asked to leave, holds nothing any more."""
         self.changed: Final = asyncio.Event()
         """Set with every new record; whoever waits for one clears it."""
@@ -285,12 +286,18 @@ class Replicator:
         self.changed.set()
         self.messenger.tracking.rerouted()
 
+    def _tell_lease(self, *, held: bool) -> None:
+        if not held:
+            log.warning("this node reaches no majority of the voters: it serves nothing for now")
+        elif self._has_lapsed:
+            log.warning("this node reaches a majority of the voters again, and serves")
+        self._has_lapsed = not held
+
     def told(self, news: News) -> None:
         """Write into the log what an operator may want to know."""
         match news:
             case LeaseChanged(held):
-                if not held:
-                    log.warning("this node reaches no majority of the voters: it serves nothing for now")
+                self._tell_lease(held=held)
             case Drained():
                 self.drained.set()
             case Formed(cluster_id):
