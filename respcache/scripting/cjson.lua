@@ -281,7 +281,7 @@ return function(null)
       if type(value) ~= "number" and not (type(value) == "string" and number) then
         error("bad argument #1 to '" .. name .. "' (number expected, got " .. type(value) .. ")", 3)
       end
-      if number < lowest or number > highest then
+      if not (number >= lowest and number <= highest) then -- NaN is neither
         error("bad argument #1 to '" .. name .. "' (expected integer between " .. lowest .. " and " .. format("%d", highest) .. ")", 3)
       end
       return floor(number)

@@ -35,6 +35,8 @@ LASTS: Final = b"lasts"
 """Why scripts are ended."""
 SLICE_NS: Final = 10 * NS_PER_MS
 """How long a script runs before others have a turn: the longest that a short command waits for a long script."""
+BRIEF_LIMIT_MS: Final = 5_000
+"""When a script is ended that was brief so far, has written, and cannot rest; whatever `lua-time-limit` is."""
 GUESSING_MS: Final = 100
 """How long a script may go on without some of its keys, to show which others it names."""
 LOAD_TIME_MS: Final = 500
@@ -245,7 +247,8 @@ class Interpreter:
 
     def log(self, level: int, text: bytes) -> None:
         """Write to the log of the node."""
-        log.log(LEVELS[level], "script: %s", text.decode("utf-8", "backslashreplace"))
+        line = text.decode("utf-8", "backslashreplace").replace("\r", "\\r").replace("\n", "\\n")
+        log.log(LEVELS[level], "script: %s", line)
 
     def look(self) -> bytes | None:
         """Let others have their turn, if it is time for that; tell why the script has to end, if it has."""
@@ -259,7 +262,8 @@ class Interpreter:
         if not self.strand.rest():
             if self._expects_end and not run.wrote:
                 return LASTS
-            ends_ns = self._look_ns = run.started_ns + self.time_limit_ms * NS_PER_MS
+            limit_ms = BRIEF_LIMIT_MS if self._expects_end else self.time_limit_ms
+            ends_ns = self._look_ns = run.started_ns + limit_ms * NS_PER_MS
             return TIME if now_ns >= ends_ns else None
         self._look_ns = perf_counter_ns() + SLICE_NS
         return LOST if run.ground.is_lost else run.stop

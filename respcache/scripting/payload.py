@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from respcache.errors import CommandError
+from respcache.store.rdb.crc64 import crc64
+from respcache.store.rdb.lzf import decompressed
+from respcache.store.rdb.wrong import BadFormat
 
 VERSION: Final = 10
 """Of Redis 7.0; a payload of a later one may hold what is not known here."""
@@ -22,45 +25,23 @@ TEXT_MAX_BYTES: Final = 64 * 1024 * 1024
 _LENGTH_6, _LENGTH_14, _LENGTH_LONG, _ENCODED = range(4)
 _LENGTH_32, _LENGTH_64 = 0x80, 0x81
 _LZF: Final = 3
-_POLYNOMIAL: Final = 0x95AC9329AC4BC9B5
 
 
 class BadPayload(CommandError):
     """These bytes were not written by FUNCTION DUMP; nothing was restored."""
 
 
-def _table() -> tuple[int, ...]:
-    remainders = []
-    for byte in range(256):
-        remainder = byte
-        for _ in range(8):
-            remainder = (remainder >> 1) ^ (_POLYNOMIAL if remainder & 1 else 0)
-        remainders.append(remainder)
-    return tuple(remainders)
-
-
-_REMAINDERS: Final = _table()
-
-
-def checksum(payload: bytes) -> int:
-    """Give the CRC-64 of Jones."""
-    crc = 0
-    for byte in payload:
-        crc = _REMAINDERS[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc
-
-
 def dumped(codes: Sequence[bytes]) -> bytes:
     """Write libraries."""
     body = b"".join([bytes((FUNCTION,)) + _length(len(code)) + code for code in codes])
     body += VERSION.to_bytes(2, "little")
-    return body + checksum(body).to_bytes(8, "little")
+    return body + crc64(body).to_bytes(8, "little")
 
 
 def loaded(payload: bytes) -> Iterator[bytes]:
     """Read libraries one by one. Raises BadPayload at the first that is none."""
     body, footer = payload[:-FOOTER_BYTES], payload[-FOOTER_BYTES:]
-    is_whole = int.from_bytes(payload[-8:], "little") == checksum(payload[:-8])
+    is_whole = int.from_bytes(payload[-8:], "little") == crc64(payload[:-8])
     if len(footer) < FOOTER_BYTES or int.from_bytes(footer[:2], "little") > VERSION or not is_whole:
         raise BadPayload("DUMP payload version or checksum are wrong")
     at = 0
@@ -71,7 +52,7 @@ def loaded(payload: bytes) -> Iterator[bytes]:
             raise BadPayload("given type is not a function")
         try:
             code, at = _string(body, at + 1)
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, BadFormat):
             raise BadPayload("Failed loading library payload") from None
         yield code
 
@@ -111,7 +92,7 @@ def _string(body: bytes, at: int) -> tuple[bytes, int]:
         length, at = _read_length(body, at)
         if length > TEXT_MAX_BYTES:
             raise ValueError("too long")
-        return _unpacked(_bytes(body, at, packed), length), at + packed
+        return decompressed(_bytes(body, at, packed), length), at + packed
     if kind > _LZF:
         raise ValueError("no string")
     size = 1 << kind
@@ -123,31 +104,3 @@ def _bytes(body: bytes, at: int, count: int) -> bytes:
     if len(found) != count:
         raise ValueError("cut short")
     return found
-
-
-def _unpacked(packed: bytes, length: int) -> bytes:
-    """Unpack LZF: runs of literals, and copies of what is there already. Raises IndexError or ValueError."""
-    text = bytearray()
-    at = 0
-    while at < len(packed):
-        control = packed[at]
-        at += 1
-        if control < 1 << 5:
-            text += _bytes(packed, at, control + 1)
-            at += control + 1
-        else:
-            count = control >> 5
-            if count == 7:
-                count += packed[at]
-                at += 1
-            start = len(text) - ((control & 0x1F) << 8 | packed[at]) - 1
-            at += 1
-            if start < 0:
-                raise ValueError("before the beginning")
-            for place in range(start, start + count + 2):  # it may run into what it writes
-                text.append(text[place])
-        if len(text) > length:
-            raise ValueError("too long")
-    if len(text) != length:
-        raise ValueError("too short")
-    return bytes(text)

@@ -119,6 +119,7 @@ return function(natives, limit_kb, hook_instructions)
     if select("#", ...) == 0 then bad_argument(1, "getmetatable", "value expected") end
     if rawequal(value, G) then return of_globals end
     if type(value) == "table" and targets[value] then return nil end
+    if type(value) == "userdata" then return nil end -- all objects of Python share one, natives among them
     return getmetatable(value)
   end
 

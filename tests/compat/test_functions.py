@@ -7,8 +7,9 @@ from typing import Final
 import pytest
 
 from compat.wire import RawConnection
-from respcache.scripting.payload import FUNCTION, VERSION, checksum
+from respcache.scripting.payload import FUNCTION, VERSION
 from respcache.store.partition import Argv
+from respcache.store.rdb.crc64 import crc64
 from respcache.testing import LocalCluster
 
 pytestmark = pytest.mark.integration
@@ -208,7 +209,7 @@ def dump(*codes: str | bytes, version: int = VERSION) -> bytes:
 def signed(body: bytes, version: int = VERSION) -> bytes:
     """Put the end behind a payload."""
     body += version.to_bytes(2, "little")
-    return body + checksum(body).to_bytes(8, "little")
+    return body + crc64(body).to_bytes(8, "little")
 
 
 def test_commands_on_functions_answer_as_redis_does(pair: tuple[RawConnection, RawConnection]) -> None:

@@ -262,3 +262,26 @@ def test_log_lines_carry_their_level(sandbox: Sandbox) -> None:
     """All arguments in one line."""
     sandbox.run("redis.log(redis.LOG_WARNING, 'a', 1, 'b')")
     assert sandbox.surroundings.logged == [(3, b"a 1 b")]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "struct.unpack, 'b', 'x', 1/0",
+        "struct.unpack, 'b', 'x', 0/0",
+        "struct.unpack, ('b'):rep(20000), ('x'):rep(20000)",
+    ],
+)
+def test_an_error_of_python_hands_out_no_metatable(call: str) -> None:
+    """All of its objects share one, those that the sandbox calls as well: a script could change it for all others."""
+    sandbox = Sandbox()
+    found = sandbox.run(f"local ok, e = pcall({call}) return type(e) == 'userdata' and getmetatable(e) or 'nothing'")
+    assert found == b"nothing"
+
+
+def test_a_number_that_is_none_is_no_option_of_cjson() -> None:
+    """It would stay, and break `cjson.encode` for all scripts."""
+    sandbox = Sandbox()
+    with pytest.raises(Failed, match="expected integer between"):
+        sandbox.run("return cjson.encode_number_precision(0/0)")
+    assert sandbox.run("return cjson.encode(1)") == b"1"
