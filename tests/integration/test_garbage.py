@@ -207,8 +207,15 @@ async def serve() -> None:
         assert first.http_address is not None
         say([first.address.port, second.address.port, first.http_address[1]])
         while await loop.run_in_executor(None, sys.stdin.readline):
-            await asyncio.sleep(0.1)  # for connections that are being closed to be closed
+            while has_clients(first) or has_clients(second):  # noqa: ASYNC110 # connections have no events
+                await asyncio.sleep(0.01)
             say(collect())
+
+
+def has_clients(node: Node) -> bool:
+    """Tell whether a connection is still to be closed."""
+    assert node._runtime is not None
+    return bool(node._runtime.server.sessions())
 
 
 def collect() -> Counter[str]:
