@@ -1,4 +1,8 @@
-"""A node on its way out: off the ring first, gone once the record names it nowhere."""
+"""A node on its way out: off the ring first, gone once the record names it nowhere, and somebody else goes by that.
+
+The last step counts where two voters are left and the one that decides is the one that leaves. If it went as soon as
+it knew itself that it votes no more, the other might not, and would wait for its vote for ever.
+"""
 
 from respcache.cluster.effects import Drained
 from respcache.cluster.ownership.changes import Retire
@@ -8,16 +12,18 @@ from respcache.cluster.ownership.record import Life, Record
 class Departure:
     """Where one node is between staying and having left.
 
-    staying --asked--> leaving --Retire decided--> handing over --named nowhere--> drained
-                          ^---- not decided ----'
+    staying --asked--> leaving --Retire decided--> handing over --named nowhere--> parting --Retire answered--> drained
+                          ^---- not decided ----'         ^------- named again -------'
+
+    What is asked the second time changes nothing. It is answered by whoever leads then, which is one of the voters,
+    hence another node, and one that knows that this one is named nowhere: links keep the order of what they carry.
     """
 
     def __init__(self, me: Life) -> None:
         self._me = me
         self.asked = False
         """Whether the node wants to leave."""
-        self._drained = False
-        self._retiring = False
+        self._drained = self._retiring = self._parting = False
 
     @property
     def under_way(self) -> bool:
@@ -26,15 +32,22 @@ class Departure:
 
     def review(self, record: Record | None, *, sole: bool) -> Retire | Drained | None:
         """Find out whether anything is left here; return what to propose, or the end. `sole`: there are no heirs."""
-        name = self._me[0]
-        named = record is not None and (name in record.holders() or record.votes(self._me))
-        if record is None or not record.has(self._me) or not named or sole:
+        if record is None or not record.has(self._me) or sole:
             self._drained = True
             return Drained()
-        if not self._retiring and any(node.name == name for node in record.ring()):
-            self._retiring = True
-            return Retire(*self._me)
-        return None
+        name = self._me[0]
+        named = name in record.holders() or record.votes(self._me)
+        self._parting &= not named
+        if self._retiring:
+            return None
+        if self._parting:
+            self._drained = True
+            return Drained()
+        if named and all(node.name != name for node in record.ring()):
+            return None
+        self._retiring = True
+        self._parting = not named
+        return Retire(*self._me)
 
     def answered(self) -> None:
         """The proposal was decided: where nothing came of it, it is made again."""

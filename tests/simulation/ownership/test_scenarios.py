@@ -82,6 +82,28 @@ def test_leaving_hands_over_even_the_only_copies(seed: int) -> None:
     assert all(client.uncertain == 0 for client in clients)
 
 
+@pytest.mark.parametrize(("nodes", "leaving"), [(3, 2), (4, 3)])
+@each_seed(3)
+def test_nodes_that_leave_at_once_leave_everything_to_the_last(seed: int, nodes: int, leaving: int) -> None:
+    """No two take each other for heirs, and none goes while the last one still counts on its vote.
+
+    With seed 2 the last but one of four was the leader of two voters. It went as soon as it knew that it voted no
+    more; the other one did not, and waited for its vote for ever.
+    """
+    world = begin(seed, replace(CONFIG, replica_count=1 + seed), nodes)
+    clients = clients_of(world)
+    world.run(0.3 + world.rng.random())
+    names = [f"n{number}" for number in range(nodes)]
+    world.rng.shuffle(names)
+    for name in names[:leaving]:
+        world.leave(name)
+        world.run(world.rng.choice([0, 0, 0.02, 0.2]) * world.rng.random())
+    settle(world, clients)
+
+    assert all(world.nodes[name].drained for name in names[:leaving])
+    assert all(client.uncertain == 0 for client in clients)
+
+
 def test_the_last_node_may_leave() -> None:
     """There is nobody to hand over to, and no waiting for it."""
     world = begin(1, CONFIG, nodes=1)

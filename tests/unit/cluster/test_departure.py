@@ -33,15 +33,44 @@ def test_it_asks_to_be_taken_off_the_ring_once() -> None:
     assert leaving.review(record(), sole=False) == Retire("a", 1)
 
 
-def test_it_ends_when_the_record_names_it_nowhere() -> None:
-    """Neither as a holder nor as a voter."""
+def test_it_ends_when_the_record_names_it_nowhere_and_another_node_goes_by_that() -> None:
+    """Neither as a holder nor as a voter, and the leader of then has answered."""
     leaving = Departure(A.life)
     leaving.asked = True
     off = Standing.LEAVING
     assert leaving.review(record(standing=off), sole=False) is None
     assert leaving.review(record(standing=off, holder="b"), sole=False) is None
-    assert leaving.review(record(standing=off, holder="b", voter="b"), sole=False) == Drained()
+    nowhere = record(standing=off, holder="b", voter="b")
+    assert leaving.review(nowhere, sole=False) == Retire("a", 1)
+    assert leaving.review(nowhere, sole=False) is None
+    leaving.answered()
+    assert leaving.review(nowhere, sole=False) == Drained()
     assert not leaving.under_way
+
+
+def test_an_answer_to_what_was_asked_before_is_no_parting() -> None:
+    """The answer to getting off the ring may come when the node is named nowhere already: it asks once more."""
+    leaving = Departure(A.life)
+    leaving.asked = True
+    assert leaving.review(record(), sole=False) == Retire("a", 1)
+    nowhere = record(standing=Standing.LEAVING, holder="b", voter="b")
+    assert leaving.review(nowhere, sole=False) is None
+    leaving.answered()
+    assert leaving.review(nowhere, sole=False) == Retire("a", 1)
+    leaving.answered()
+    assert leaving.review(nowhere, sole=False) == Drained()
+
+
+def test_a_node_that_is_named_again_has_to_hand_over_again() -> None:
+    """What was answered before does not count then."""
+    leaving = Departure(A.life)
+    leaving.asked = True
+    off = Standing.LEAVING
+    assert leaving.review(record(standing=off, holder="b", voter="b"), sole=False) == Retire("a", 1)
+    assert leaving.review(record(standing=off, voter="b"), sole=False) is None
+    leaving.answered()
+    assert leaving.review(record(standing=off, voter="b"), sole=False) is None
+    assert leaving.review(record(standing=off, holder="b", voter="b"), sole=False) == Retire("a", 1)
 
 
 def test_it_ends_where_there_is_nobody_to_hand_over_to() -> None:
