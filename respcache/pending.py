@@ -63,6 +63,12 @@ class Pending:
         self._listener = self._follower = None
 
 
+class Never(Pending):
+    """The reply to SHUTDOWN: none, for the connection ends with the node."""
+
+    __slots__ = ()
+
+
 class Resting(Pending):
     """The reply of a script that has come to rest."""
 

@@ -10,7 +10,7 @@ from respcache.commands.documentation import commands
 from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
-from respcache.pending import Pending
+from respcache.pending import Never, Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.store.partition import Argv
 from respcache.version import REDIS_VERSION, __version__
@@ -61,16 +61,25 @@ def lolwut(session: Session, argv: Argv) -> Reply:
 
 
 @command("SHUTDOWN", arity=-1, flags=_SHUTDOWN, since="1.0.0")
-def shutdown(session: Session, argv: Argv) -> Reply:
-    """Leave the cluster, with all keys handed over, and end; there is nothing to save."""
+def shutdown(session: Session, argv: Argv) -> Answer:
+    """Leave the cluster, with all keys handed over, and end; there is nothing to save.
+
+    The client gets no reply: its connection ends with the node. A script that has been running for long
+    is in the way, as in Redis, but of NOSAVE, which ends it if it has written nothing.
+    """
     options = [option(word) for word in argv[1:]]
     if options == [b"ABORT"]:
         raise CommandError("No shutdown in progress.")
     if not set(options) <= SHUTDOWN_OPTIONS or {b"SAVE", b"NOSAVE"} <= set(options):
         raise SyntaxRefused
-    session.killed = True
-    session.host.shut_down()
-    return OK
+    host = session.host
+    if b"NOSAVE" in options:
+        host.catalogue.hurry()
+    elif (refusal := host.catalogue.busy()) is not None:
+        raise refusal
+    host.shut_down()
+    session.barrier = end = Never()
+    return end
 
 
 @command("SLAVEOF", arity=3, flags=_FOLLOWER, since="1.0.0")

@@ -230,5 +230,11 @@ class Catalogue(Protocol):
     def running_function(self) -> Running | None:
         """Give the function that is running on this node, if one is. Raises Busy if it is a script."""
 
+    def busy(self) -> Busy | None:
+        """Give the refusal of what a script of this node stands in the way of that has been running for long."""
+
+    def hurry(self) -> None:
+        """Have scripts of this node that run for long end by themselves from now on, unless they have written."""
+
     def kill(self, *, function: bool) -> Pending:
         """End the script that is running on any node, or the function."""

@@ -327,7 +327,7 @@ class Runtime:
         # Replies are still to come over links, which the others cut as soon as they hear of the leave.
         self.server.wind_down()
         give_up = self._loop.time() + FAREWELL_S
-        while self.server.sessions() and self._loop.time() < give_up:  # noqa: ASYNC110 # sessions have no events
+        while self.server.is_awaited and self._loop.time() < give_up:  # noqa: ASYNC110 # sessions have no events
             await asyncio.sleep(FAREWELL_POLL_S)
         self.server.close()
         await self.membership.leave(FAREWELL_S)
@@ -351,6 +351,7 @@ class Runtime:
         if self._ports.http is not None:
             await self.monitor.close()
         self._ports.close()
+        self.server.finish()
 
     def redundancy(self) -> Redundancy | None:
         """Count the copies of the whole cluster; None while this node belongs to none."""

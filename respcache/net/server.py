@@ -13,6 +13,7 @@ from respcache.commands.session import Session
 from respcache.config import ServerConfig
 from respcache.executor import Executor
 from respcache.net.connection import Connection
+from respcache.pending import Never
 from respcache.stats import Stats
 
 BACKLOG: Final = 511
@@ -146,6 +147,11 @@ class Server:
         for connection in self._connections:
             connection.transport.set_protocol(Parting(connection))
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a client may have something to come; not one that waits for the end of the node."""
+        return any(not isinstance(session.barrier, Never) for session in self.sessions())
+
     def output_limit_bytes(self, session: Session) -> int:
         """Tell how much a client may leave unread: it depends on whether it is sent what it did not ask for."""
         config = self.config
@@ -161,8 +167,13 @@ class Server:
     def abandon(self) -> None:
         """End the connections that wait for replies: none will come any more."""
         for connection in list(self._connections):
-            if connection.waits:
+            if connection.waits and not isinstance(connection.session.barrier, Never):
                 connection.end("drain")
+
+    def finish(self) -> None:
+        """End the connections that are left: of those who wait for the end of the node."""
+        for connection in list(self._connections):
+            connection.end("drain")
 
     def _refuse(self) -> None:
         if self._listener is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from respcache.commands.stage import LibraryView, Policy, Running, ScriptFigures
-from respcache.errors import CommandError
+from respcache.errors import Busy, CommandError
 from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.resp.encode import bulk
@@ -89,6 +89,14 @@ class Catalogue:
     def running_function(self) -> Running | None:
         """Give the function that is running on this node, if one is. Raises Busy if it is a script."""
         return self._scripts.running()
+
+    def busy(self) -> Busy | None:
+        """Give the refusal of what a script of this node stands in the way of that has been running for long."""
+        return self._scripts.busy()
+
+    def hurry(self) -> None:
+        """Have scripts of this node that run for long end by themselves from now on, unless they have written."""
+        self._scripts.hurry()
 
     def kill(self, *, function: bool) -> Pending:
         """End the script that is running on any node, or the function."""

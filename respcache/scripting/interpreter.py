@@ -110,6 +110,8 @@ class Interpreter:
         self._run: _Run | None = None
         self._expects_end = False
         """Whether what runs is expected to end soon, and can be run again if it does not."""
+        self._hurries = False
+        """Whether a script that has been running for long, and has not written, is ended by itself."""
 
     @property
     def size_max_bytes(self) -> int:
@@ -266,7 +268,9 @@ class Interpreter:
             ends_ns = self._look_ns = run.started_ns + limit_ms * NS_PER_MS
             return TIME if now_ns >= ends_ns else None
         self._look_ns = perf_counter_ns() + SLICE_NS
-        return LOST if run.ground.is_lost else run.stop
+        if run.ground.is_lost:
+            return LOST
+        return KILLED if self._hurries and not run.wrote and self.busy() is not None else run.stop
 
     # -- while a script rests ------------------------------------------------------------------
 
@@ -276,6 +280,10 @@ class Interpreter:
         if run is None or perf_counter_ns() - run.started_ns < self.time_limit_ms * NS_PER_MS:
             return None
         return Busy(function=run.is_function)
+
+    def hurry(self) -> None:
+        """Let no script stand in the way for longer than `time_limit_ms` any more, unless it has written."""
+        self._hurries = True
 
     def check_idle(self) -> None:
         """See to it that Lua is free for something else. Raises Busy."""

@@ -102,3 +102,30 @@ async def test_copies_get_all_of_a_long_script() -> None:
         async with clients(nodes) as redis:
             assert await redis[0].eval(text, 1, KEY) == b"done"
             assert set(copies(nodes, KEY.encode())) == {b"20000"}
+
+
+@pytest.mark.parametrize(("text", "ends"), [(FOREVER, True), (WRITES_FOREVER, False)])
+async def test_shutdown_waits_for_a_long_script_unless_told_otherwise(text: str, ends: bool) -> None:  # noqa: FBT001 # both kinds
+    """Without NOSAVE it is refused; with it, it ends what has written nothing, and all keys are handed over."""
+    async with Cluster(nodes=2, environment="lan", lua_time_limit_ms=THRESHOLD_MS) as cluster:
+        nodes = cluster.members()
+        await until(lambda: settled(nodes), "every partition where it belongs", 30)
+        busy = owner(nodes, KEY.encode())
+        async with clients([busy]) as (redis,), clients([busy]) as (operator,):
+            script = asyncio.ensure_future(redis.eval(text, 1, KEY))
+            await until(lambda: rests(busy), "the script runs")
+            await until(lambda: busy._runtime.scripts.busy() is not None, "it is long")  # type: ignore[union-attr] # it runs
+            assert (await refusal(operator, "SHUTDOWN")).startswith("BUSY ")
+            assert not busy.stopping.is_set()
+            asking = asyncio.ensure_future(command(operator, "SHUTDOWN", "NOSAVE"))
+            await busy.stopping.wait()
+            if ends:
+                with pytest.raises(ResponseError, match="Script killed by user"):
+                    await script
+                assert await busy.close()
+            else:
+                assert rests(busy)
+                await busy.kill()
+            with pytest.raises(RedisError):
+                await asking
+            await asyncio.gather(script, return_exceptions=True)

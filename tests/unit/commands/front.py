@@ -147,6 +147,10 @@ class Front:
         assert not isinstance(reply, Pending)
         return reply
 
+    def answer(self, session: Session, *words: bytes) -> Answer:
+        """Run a command of a client whose reply may have yet to come. Raises CommandError."""
+        return self._run(session, list(words))
+
     def _run(self, session: Session, argv: Argv) -> Answer:
         row = resolve(argv)
         if row.on_session is not None:

@@ -5,6 +5,7 @@ import weakref
 from time import time
 
 from respcache.commands.categories import CATEGORIES
+from respcache.pending import Pending
 from respcache.reply import OK, Verbatim
 from unit.commands.front import Front
 
@@ -20,14 +21,16 @@ def test_time_is_seconds_and_microseconds() -> None:
 
 
 def test_shutdown_is_for_the_host_to_do() -> None:
-    """The asking client is cut off without a reply; a refused SHUTDOWN does nothing."""
+    """The asking client is left without a reply for as long as the node lives; a refused SHUTDOWN does nothing."""
     front = Front()
     client = front.client()
     for words in ((b"ABORT",), (b"SAVE", b"NOSAVE"), (b"later",)):
         assert front.wire(client, b"SHUTDOWN", *words).startswith(b"-ERR ")
-    assert (front.shutdowns, client.killed) == (0, False)
-    front.ask(client, b"SHUTDOWN", b"NOSAVE", b"NOW")
-    assert (front.shutdowns, client.killed) == (1, True)
+    assert (front.shutdowns, client.barrier) == (0, None)
+    reply = front.answer(client, b"SHUTDOWN", b"NOSAVE", b"NOW")
+    assert isinstance(reply, Pending)
+    assert reply.wire is None
+    assert (front.shutdowns, client.barrier) == (1, reply)
 
 
 def test_a_node_becomes_nobodys_replica() -> None:
