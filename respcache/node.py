@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Self, TypeAlias
 import hiredis
 
 from respcache.cluster.topology import NodeView
+from respcache.commands.registry import Flags, row_of
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
@@ -159,7 +160,10 @@ class Node:
         return -1 if health is None else health.voters_spare
 
     async def execute(self, command: Argument, *arguments: Argument) -> Answer:
-        """Run any command and return its reply as Python values: bytes for strings, None for null.
+        """Run a command and return its reply as Python values: bytes for strings, None for null.
+
+        Calls have no connection of their own, so what is about one (MULTI, SELECT, SUBSCRIBE, MONITOR, SHUTDOWN ...)
+        is refused: a client at `address` can do it, and `close()` does what SHUTDOWN would.
 
         Raises ReplyError with the error reply's text, NodeClosed if the node does not run, TypeError for an
         argument that is neither bytes nor text nor a number: nothing is done then.
@@ -168,8 +172,15 @@ class Node:
         if session is None or self.state not in {"serving", "draining"}:
             raise NodeClosed(f"the node is {self.state}")
         argv = [_encoded(argument) for argument in (command, *arguments)]
+        row = row_of(argv)
+        if row is not None and Flags.CONNECTION in row.flags:
+            raise ReplyError(
+                f"ERR {row.name.replace('|', ' ')} is about a client's connection, which execute() has not: "
+                f"use a client at {self.address}"
+            )
         reply = runtime.executor.alone(session, argv)
         session.barrier = None
+        session.cluster_aware = session.node_scope = session.interactive = False  # whatever it has asked about
         return _decoded(await _arrived(reply))
 
     async def get(self, key: bytes | str) -> bytes | None:

@@ -37,14 +37,14 @@ def client_getname(session: Session, argv: Argv) -> Reply:
     return session.name or None
 
 
-@command("CLIENT|SETNAME", arity=3, flags=OWN, since="2.6.9")
+@command("CLIENT|SETNAME", arity=3, flags=OWN | Flags.CONNECTION, since="2.6.9")
 def client_setname(session: Session, argv: Argv) -> Reply:
     """Name the connection; an empty name is none."""
     session.name = checked_attribute("Client names", argv[2])
     return OK
 
 
-@command("CLIENT|SETINFO", arity=4, flags=OWN, since="7.2.0")
+@command("CLIENT|SETINFO", arity=4, flags=OWN | Flags.CONNECTION, since="7.2.0")
 def client_setinfo(session: Session, argv: Argv) -> Reply:
     """Say which library the client uses (LIB-NAME) and its version (LIB-VER)."""
     match option(argv[2]):
@@ -57,21 +57,21 @@ def client_setinfo(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("CLIENT|NO-EVICT", arity=3, flags=_OTHERS, since="7.0.0")
+@command("CLIENT|NO-EVICT", arity=3, flags=_OTHERS | Flags.CONNECTION, since="7.0.0")
 def client_no_evict(session: Session, argv: Argv) -> Reply:
     """Say whether the connection may be closed to save memory."""
     session.no_evict = _switch(argv[2])
     return OK
 
 
-@command("CLIENT|NO-TOUCH", arity=3, flags=OWN, since="7.2.0")
+@command("CLIENT|NO-TOUCH", arity=3, flags=OWN | Flags.CONNECTION, since="7.2.0")
 def client_no_touch(session: Session, argv: Argv) -> Reply:
     """Say whether reading a key counts as using it."""
     session.no_touch = _switch(argv[2])
     return OK
 
 
-@command("CLIENT|REPLY", arity=3, flags=OWN, since="3.2.0")
+@command("CLIENT|REPLY", arity=3, flags=OWN | Flags.CONNECTION, since="3.2.0")
 def client_reply(session: Session, argv: Argv) -> Reply:
     """Say which replies the connection wants: all (ON), none (OFF), or none to the next command (SKIP)."""
     match option(argv[2]):

@@ -33,7 +33,7 @@ MARKS: Final = {"alive": "master", "suspect": "master,fail?", "dead": "master,fa
 """How CLUSTER NODES says what is known of a node; one that has left is not listed."""
 
 
-@command("READONLY", arity=1, flags=_MODE, since="3.0.0")
+@command("READONLY", arity=1, flags=_MODE | Flags.CONNECTION, since="3.0.0")
 def readonly(session: Session, argv: Argv) -> Reply:
     """Say that the client knows the slot table and asks each node for its part; copies are not read from."""
     del argv
@@ -41,7 +41,7 @@ def readonly(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("READWRITE", arity=1, flags=_MODE, since="3.0.0")
+@command("READWRITE", arity=1, flags=_MODE | Flags.CONNECTION, since="3.0.0")
 def readwrite(session: Session, argv: Argv) -> Reply:
     """Take back what READONLY said of parts."""
     del argv

@@ -69,7 +69,7 @@ def echo(session: Session, argv: Argv) -> Reply:
     return argv[1]
 
 
-@command("HELLO", arity=-1, flags=_OPENING, since="6.0.0")
+@command("HELLO", arity=-1, flags=_OPENING | Flags.CONNECTION, since="6.0.0")
 def hello(session: Session, argv: Argv) -> Answer:
     """Agree on the RESP version, give the password and a name, and learn who the server is."""
     protocol, credentials, name = hello_words(session, argv)
@@ -103,7 +103,7 @@ def hello_words(session: Session, argv: Argv) -> tuple[int, tuple[bytes, bytes] 
     return protocol, *_hello_options(argv)
 
 
-@command("AUTH", arity=-2, flags=_OPENING, since="1.0.0")
+@command("AUTH", arity=-2, flags=_OPENING | Flags.CONNECTION, since="1.0.0")
 def auth(session: Session, argv: Argv) -> Reply:
     """Give the password, with or without the name of the user."""
     if len(argv) > 3:
@@ -117,7 +117,7 @@ def auth(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("SELECT", arity=2, flags=_ANYTIME, since="1.0.0")
+@command("SELECT", arity=2, flags=_ANYTIME | Flags.CONNECTION, since="1.0.0")
 def select(session: Session, argv: Argv) -> Reply:
     """Change to another database."""
     session.database = selected(argv, len(session.host.store))
@@ -134,7 +134,7 @@ def selected(argv: Argv, databases: int) -> int:
     return number
 
 
-@command("QUIT", arity=-1, flags=_OPENING, since="1.0.0")
+@command("QUIT", arity=-1, flags=_OPENING | Flags.CONNECTION, since="1.0.0")
 def quit_(session: Session, argv: Argv) -> Reply:
     """Say OK and close the connection."""
     del argv
@@ -142,7 +142,7 @@ def quit_(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("RESET", arity=1, flags=_OPENING, since="6.2.0")
+@command("RESET", arity=1, flags=_OPENING | Flags.CONNECTION, since="6.2.0")
 def reset(session: Session, argv: Argv) -> Answer:
     """Bring the connection back to the state of a new one."""
     del argv

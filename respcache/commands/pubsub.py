@@ -20,7 +20,7 @@ from respcache.resp.encode import encode
 from respcache.store.partition import Argv
 
 _PUBLISHER: Final = Flags.PUBSUB | Flags.LOADING | Flags.STALE | Flags.FAST
-_SUBSCRIBER: Final = Flags.PUBSUB | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
+_SUBSCRIBER: Final = Flags.PUBSUB | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE | Flags.CONNECTION
 _OBSERVER: Final = Flags.PUBSUB | Flags.LOADING | Flags.STALE
 
 

@@ -63,6 +63,8 @@ class Flags(enum.Flag):
     NO_ASYNC_LOADING = enum.auto()
     NO_MULTI = enum.auto()
     ALLOW_BUSY = enum.auto()
+    CONNECTION = enum.auto()
+    """It changes or ends its client's connection, and makes no sense without one. Redis has no word for it."""
 
 
 class Merge(enum.Enum):
@@ -283,7 +285,7 @@ class Command:
 
 def flag_names(flags: Flags) -> frozenset[str]:
     """Spell flags as COMMAND INFO does."""
-    return frozenset(str(flag.name).lower() for flag in flags)
+    return frozenset(str(flag.name).lower() for flag in flags & ~Flags.CONNECTION)
 
 
 TABLE: Final[dict[bytes, Command]] = {}
@@ -295,6 +297,14 @@ ROWS: Final[list[Command]] = []
 def lookup(name: bytes) -> Command | None:
     """Find a row. The two usual spellings hit without allocating."""
     return TABLE.get(name) or TABLE.get(name.upper())
+
+
+def row_of(argv: Argv) -> Command | None:
+    """Find the row that a request names, down to the subcommand, whatever else is wrong with it."""
+    row = lookup(argv[0])
+    if row is None or not row.subcommands or len(argv) == 1:
+        return row
+    return row.subcommands.get(argv[1].upper(), row)
 
 
 def key_command(

@@ -19,7 +19,7 @@ _ANYTIME: Final = Flags.LOADING | Flags.STALE | Flags.FAST
 _USER: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
 _OPERATOR: Final = Flags.ADMIN | _USER
 _FOLLOWER: Final = Flags.ADMIN | Flags.NOSCRIPT | Flags.STALE | Flags.NO_ASYNC_LOADING
-_SHUTDOWN: Final = _OPERATOR | Flags.NO_MULTI | Flags.ALLOW_BUSY
+_SHUTDOWN: Final = _OPERATOR | Flags.NO_MULTI | Flags.ALLOW_BUSY | Flags.CONNECTION
 
 SHUTDOWN_OPTIONS: Final = {b"NOSAVE", b"SAVE", b"NOW", b"FORCE"}
 BAR_CHARACTERS: Final = 60
@@ -90,7 +90,7 @@ def replicaof(session: Session, argv: Argv) -> Reply:
     raise CommandError("REPLICAOF not allowed in cluster mode.")
 
 
-@command("MONITOR", arity=1, flags=_OPERATOR, since="1.0.0")
+@command("MONITOR", arity=1, flags=_OPERATOR | Flags.CONNECTION, since="1.0.0")
 def monitor(session: Session, argv: Argv) -> Answer:
     """Show the client every command of this node's clients from now on."""
     del argv

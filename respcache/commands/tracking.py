@@ -7,7 +7,7 @@ from typing import Final
 
 from respcache.commands.arguments import integer, option
 from respcache.commands.clients import OWN
-from respcache.commands.registry import Answer, command
+from respcache.commands.registry import Answer, Flags, command
 from respcache.commands.session import Session
 from respcache.commands.tracker import Tracker
 from respcache.errors import CommandError, SyntaxRefused, echoed
@@ -17,7 +17,7 @@ from respcache.store.partition import Argv
 SWITCHES: Final = (b"BCAST", b"OPTIN", b"OPTOUT", b"NOLOOP")
 
 
-@command("CLIENT|TRACKING", arity=-3, flags=OWN, since="6.0.0")
+@command("CLIENT|TRACKING", arity=-3, flags=OWN | Flags.CONNECTION, since="6.0.0")
 def client_tracking(session: Session, argv: Argv) -> Answer:
     """Hear of changes to the keys that the connection reads, or (BCAST) to all with a prefix; or (OFF) no more."""
     wanted, given = _wanted(session, argv)
@@ -34,7 +34,7 @@ def client_tracking(session: Session, argv: Argv) -> Answer:
             raise SyntaxRefused
 
 
-@command("CLIENT|CACHING", arity=3, flags=OWN, since="6.0.0")
+@command("CLIENT|CACHING", arity=3, flags=OWN | Flags.CONNECTION, since="6.0.0")
 def client_caching(session: Session, argv: Argv) -> Reply:
     """Say whether what the next command reads is cached: YES where that has to be said, NO where it goes without."""
     tracker = session.tracker

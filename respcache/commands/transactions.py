@@ -23,7 +23,7 @@ class ExecAborted(CommandError):
         super().__init__(f"Transaction discarded because {cause}")
 
 
-@command("MULTI", arity=1, flags=_QUICK, since="1.2.0")
+@command("MULTI", arity=1, flags=_QUICK | Flags.CONNECTION, since="1.2.0")
 def multi(session: Session, argv: Argv) -> Reply:
     """Queue the commands that follow, for EXEC to run as one."""
     del argv
@@ -34,7 +34,7 @@ def multi(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("EXEC", arity=1, flags=_ANYTIME | Flags.SKIP_SLOWLOG, since="1.2.0")
+@command("EXEC", arity=1, flags=_ANYTIME | Flags.SKIP_SLOWLOG | Flags.CONNECTION, since="1.2.0")
 def exec_(session: Session, argv: Argv) -> Answer:
     """Run the queued commands, unless a watched key has changed."""
     del argv
@@ -43,7 +43,7 @@ def exec_(session: Session, argv: Argv) -> Answer:
     return session.host.transact(session)
 
 
-@command("DISCARD", arity=1, flags=_QUICK, since="2.0.0")
+@command("DISCARD", arity=1, flags=_QUICK | Flags.CONNECTION, since="2.0.0")
 def discard(session: Session, argv: Argv) -> Reply:
     """Drop the queued commands, and watch no key any more."""
     del argv
@@ -53,7 +53,7 @@ def discard(session: Session, argv: Argv) -> Reply:
     return OK
 
 
-@command("WATCH", arity=-2, flags=_QUICK, since="2.2.0", slots=ALL)
+@command("WATCH", arity=-2, flags=_QUICK | Flags.CONNECTION, since="2.2.0", slots=ALL)
 def watch(session: Session, argv: Argv) -> Answer:
     """Have the next EXEC run nothing if one of these keys changes until then."""
     if session.queue is not None:
@@ -61,7 +61,7 @@ def watch(session: Session, argv: Argv) -> Answer:
     return session.host.watch(session, argv[1:])
 
 
-@command("UNWATCH", arity=1, flags=_QUICK, since="2.2.0")
+@command("UNWATCH", arity=1, flags=_QUICK | Flags.CONNECTION, since="2.2.0")
 def unwatch(session: Session, argv: Argv) -> Reply:
     """Watch no key any more."""
     del argv

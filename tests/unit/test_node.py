@@ -8,6 +8,7 @@ import pytest
 
 from loopback import free_ports
 from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.registry import ROWS, Flags
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
 from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
 from respcache.net.sockets import bind_stream
@@ -222,6 +223,37 @@ def test_whoever_waits_for_a_reply_is_not_left_waiting() -> None:
             with suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
+
+    run(scenario)
+
+
+def test_what_is_about_a_connection_needs_one() -> None:
+    """`execute` refuses it, says what to do instead, and goes on as before for everybody who calls it."""
+
+    async def scenario(node: Node) -> None:
+        rows = [row for row in ROWS if Flags.CONNECTION in row.flags]
+        assert {"MULTI", "SELECT", "MONITOR", "SUBSCRIBE", "CLIENT|REPLY", "CLIENT|TRACKING", "SHUTDOWN"} <= {
+            row.name for row in rows
+        }
+        for row in rows:
+            words = row.name.lower().split("|")
+            for count in (row.argc_min, len(words)):
+                with pytest.raises(ReplyError, match=f"use a client at {node.address}"):
+                    await node.execute(*words, *["ON"] * (count - len(words)))
+        for question in ("SLOTS", "SHARDS", "NODES"):
+            await node.execute("CLUSTER", question)
+        session = node._session
+        assert session is not None
+        assert not session.cluster_aware
+        assert not session.node_scope
+        assert not session.restricted
+        assert not node.stopping.is_set()
+        await node.set("k", "v")
+        assert await node.get("k") == b"v"
+        with pytest.raises(ReplyError, match="wrong number of arguments"):
+            await node.execute("CLIENT")
+        with pytest.raises(ReplyError, match="unknown subcommand"):
+            await node.execute("CLIENT", "nothing")
 
     run(scenario)
 

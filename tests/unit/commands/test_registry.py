@@ -1,10 +1,12 @@
 """The command table."""
 
+from contextlib import suppress
+
 import pytest
 
-from respcache.commands.registry import ALL, NO_KEYS, PAIRS, ROWS, Flags, KeySpec, command, flag_names, lookup
+from respcache.commands.registry import ALL, NO_KEYS, PAIRS, ROWS, Command, Flags, KeySpec, command, flag_names, lookup
 from respcache.errors import UnknownSubcommand
-from unit.commands import front  # noqa: F401 # it fills the table
+from unit.commands import front
 
 
 def test_a_command_is_found_under_any_spelling() -> None:
@@ -51,3 +53,41 @@ def test_rows_are_in_the_order_of_their_indexes() -> None:
 def test_flags_are_spelled_as_redis_does() -> None:
     """Small letters with underscores."""
     assert flag_names(Flags.WRITE | Flags.NO_ASYNC_LOADING) == {"write", "no_async_loading"}
+
+
+STATE = (
+    "authenticated",
+    "barrier",
+    "closing",
+    "database",
+    "killed",
+    "library",
+    "library_version",
+    "monitors",
+    "name",
+    "no_evict",
+    "no_touch",
+    "protocol",
+    "queue",
+    "silence",
+    "subscribed",
+    "tracker",
+    "watched",
+)
+"""What a connection is like, and its client would notice if somebody else changed it."""
+WORDS = (b"1", b"ON", b"OFF", b"LIB-NAME", b"x")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.on_session], ids=lambda row: row.name)
+def test_what_changes_a_connection_says_so(row: Command) -> None:
+    """By its flag, which COMMAND INFO does not show: any other command leaves the session of its client as it was."""
+    assert "connection" not in flag_names(row.flags)
+    for word in WORDS:
+        node = front.Front()
+        client = node.client()
+        before = {name: getattr(client, name) for name in STATE}
+        argv = [*row.name.encode().split(b"|"), *[word] * (row.argc_min - row.name.count("|") - 1)]
+        with suppress(AssertionError):  # it would wait, or ask other nodes: so it has been begun
+            node.wire(client, *argv)
+        after = {name: getattr(client, name) for name in STATE}
+        assert before == after or Flags.CONNECTION in row.flags, (argv, before, after)
