@@ -14,12 +14,13 @@ from respcache.errors import CommandError
 from respcache.executor import Executor
 from respcache.internal import UNITS
 from respcache.order import Order
+from respcache.participant import Participant
 from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
 from respcache.strand import Rested
-from respcache.transaction import Participant, packed
+from respcache.transaction import packed
 
 T = TypeVar("T")
 

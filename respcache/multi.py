@@ -28,12 +28,13 @@ from respcache.errors import CommandError
 from respcache.executor import Executor
 from respcache.internal import EXEC, EXEC_RO, WATCH
 from respcache.order import Order
+from respcache.participant import CHANGED
 from respcache.pending import Pending
 from respcache.reply import NULL_ARRAY, OK
 from respcache.resp.encode import array_head, encode, error
 from respcache.routing import Router
 from respcache.store.copies import StoredKey
-from respcache.transaction import CHANGED, unpacked
+from respcache.transaction import unpacked
 from respcache.unit import Call, Unit
 
 Stage: TypeAlias = list[int]

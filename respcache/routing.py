@@ -36,6 +36,7 @@ from respcache.merging import parts_of
 from respcache.observing import true_logs
 from respcache.order import Order, Peers
 from respcache.parking import Parking
+from respcache.participant import Participant
 from respcache.pending import Pending, Timer
 from respcache.redirects import Redirects
 from respcache.reply import OK
@@ -48,7 +49,7 @@ from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Log, Partition
 from respcache.strand import Hold
 from respcache.tickets import Tickets
-from respcache.transaction import Participant, Transactions
+from respcache.transaction import Transactions
 from respcache.unit import Unit
 from respcache.waiting import Desk, Wait
 

@@ -8,12 +8,12 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.internal import COMMIT, LOCK
 from respcache.locking import Locks
 from respcache.order import Order
+from respcache.participant import Participant
 from respcache.pending import Pending
 from respcache.reply import OK
 from respcache.resp.encode import bulk, integer
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
-from respcache.transaction import Participant
 from unit.alone import NotedLog
 from unit.neighbours import NAMES, TIMEOUT_S, Street, arrived, key_of
 

@@ -8,11 +8,11 @@ from respcache.commands.registry import lookup
 from respcache.errors import TryAgain
 from respcache.internal import BLOCK
 from respcache.order import Order
+from respcache.participant import Participant
 from respcache.resp.encode import error
 from respcache.store.lists import List
 from respcache.store.partition import Argv, Log
 from respcache.tickets import Ticket, Tickets
-from respcache.transaction import Participant
 from simulation.commands.node import CommandNode, Limits, Link
 from simulation.commands.storms import Make
 from simulation.ownership.life import SimNode
