@@ -18,6 +18,7 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.replay import changed_keys
 from respcache.store.copies import StoredKey
 from respcache.store.partition import FLUSH, Argv
+from respcache.store.swapping import SWAP, swapped
 
 
 class Verdict(enum.Enum):
@@ -105,11 +106,13 @@ class Room:
     def touched(self, number: int, database: int, argv: Argv) -> None:
         """Take note of an effect on a partition: the keys that it changes are ready, if somebody waits for them.
 
-        A flush changes them all: who waits in a group of a stream is to hear that the stream is gone.
+        A flush changes them all: who waits in a group of a stream is to hear that the stream is gone. So does
+        an exchange of two databases.
         """
-        if argv[0] == FLUSH:
+        if argv[0] in (FLUSH, SWAP):
+            databases = (database,) if argv[0] == FLUSH else swapped(argv) or ()
             for stored in self._queues:
-                if stored[0] == database and partition_of(stored[1]) == number:
+                if stored[0] in databases and partition_of(stored[1]) == number:
                     self.touch(stored)
             return
         for stored in changed_keys(database, argv, self._databases):

@@ -18,10 +18,15 @@ from respcache.store.copies import Copies, entry_effect
 from respcache.store.events import Event
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from respcache.store.swapping import swap
 from respcache.unit import Call, MalformedUnit, Unit, read_tokens, read_unit
 
 HAPPENED: Final = b"!"
 """Marks an event among what a commit writes."""
+EXCHANGED: Final = b"="
+"""Marks the first of two databases that a commit exchanges."""
+AT_ONCE: Final = b"!"
+"""In front of the count of a lock: it is granted at once, or refused."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
 
@@ -37,13 +42,13 @@ class Participant:
     def lock(self, order: Order) -> bool:
         """Run `LOCK transaction count (database key)*count (database key token)*`.
 
-        The count has a + in front where the commands may take memory.
+        The count has a + in front where the commands may take memory, or an AT_ONCE.
         The answer is the keys' entries; or null, and nothing is locked, if a token stands for
         a state that has changed. False if it must wait.
         """
         try:
             _, transaction, count, *words = order.argv
-            split = 2 * int(count)
+            split = 2 * int(count.removeprefix(AT_ONCE))
             read = [(int(words[at]), words[at + 1]) for at in range(0, split, 2)]
             tokens = read_tokens(words[split:], len(self._store))
         except (ValueError, IndexError):
@@ -53,7 +58,10 @@ class Participant:
             order.fail(OutOfMemory())
             return True
         if not self._locks.lock(transaction, order.partitions):
-            return False
+            if not count.startswith(AT_ONCE):
+                return False
+            order.refuse()
+            return True
         self._store.ledger.now_unix_ms = int(time() * 1000)
         if not self._locks.watches.unchanged(tokens):
             self._locks.release(order.partitions)
@@ -86,6 +94,8 @@ class Participant:
     def commit(self, order: Order) -> list[Log] | None:
         """Run `COMMIT transaction (database key entry)... (!database key event)...`: write (no entry deletes), unlock.
 
+        Or `COMMIT transaction =database database nothing`: exchange two databases in these partitions.
+
         The logs are those whose acks the answer waits for, of keys that were only read as well: what was seen must
         not be lost any more. None if it must wait for a lease. An order whose locks are void is refused, and what is
         left of them unlocked; so is one that writes nothing, if there is no lease: a node that is cut off keeps nothing
@@ -99,6 +109,10 @@ class Participant:
         if not self._locks.leased:
             return None
         for number, key, entry in zip(words[::3], words[1::3], words[2::3], strict=True):
+            if number.startswith(EXCHANGED):
+                swap(self._store, order.partitions, int(number.removeprefix(EXCHANGED)), int(key))
+                self._store.flushed()
+                continue
             database = int(number.removeprefix(HAPPENED))
             partition = self._store.keyspace(database).at(key)
             if number.startswith(HAPPENED):

@@ -40,6 +40,7 @@ from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, TryAgain, Uncertain
+from respcache.exchanging import Exchanges
 from respcache.executor import resolve
 from respcache.grounds import OnScratch
 from respcache.internal import COMMIT, LOCK, UNITS
@@ -86,10 +87,14 @@ class Transactions:
         self._dispatch: Final = dispatch
         self._again: Final = again
         self._hold: Final = hold
+        self._exchanges: Final = Exchanges(name, len(store), owner_of=owner_of, dispatch=dispatch, again=again)
         self._begun = 0
 
     def begin(self, order: Order) -> None:
         """Run an order, whose keys have several owners, as a transaction."""
+        if order.row.name == "SWAPDB":
+            self._exchanges.begin(order)
+            return
         self._begun += 1
         try:
             transaction = Transaction(

@@ -20,6 +20,7 @@ from respcache.commands.replay import changed_keys
 from respcache.store.copies import StoredKey
 from respcache.store.keyspace import Store
 from respcache.store.partition import FLUSH, Argv
+from respcache.store.swapping import SWAP, swapped
 
 WATCHED_MAX: Final = 100_000
 """Watched keys that a primary remembers; beyond it the oldest counts as changed."""
@@ -94,10 +95,17 @@ class Watches:
         return True
 
     def touched(self, number: int, database: int, argv: Argv) -> None:
-        """Note an effect on a partition. A flush does not change the keys that did not exist."""
+        """Note an effect on a partition.
+
+        A flush does not change the keys that did not exist, to exchange databases those that exist in neither.
+        """
         if argv[0] == FLUSH:
             mine = [stored for stored in self._keys.get(number, ()) if stored[0] == database]
             changed = [stored for stored in mine if self._watched[stored].exists]
+        elif argv[0] == SWAP:
+            databases = swapped(argv) or ()
+            mine = [stored for stored in self._keys.get(number, ()) if stored[0] in databases]
+            changed = [stored for stored in mine if self._watched[stored].exists or self._settled(stored)]
         else:
             changed = [stored for stored in changed_keys(database, argv, len(self._store)) if stored in self._watched]
         for stored in set(changed):

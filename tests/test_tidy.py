@@ -39,6 +39,7 @@ LAYERS: Final = {
     "redirects": "clients that find the owners of keys themselves",
     "standstill": "what stands still while a script rests",
     "transaction": "commands on keys of several owners",
+    "exchanging": "two databases exchanged on several owners",
     "participant": "commands on keys of several owners, where the keys are",
     "waiting": "commands that wait for keys, where their clients are",
     "tickets": "commands that wait for keys, where the keys are",

@@ -1,11 +1,12 @@
 """Commands on a whole database, or on all of them."""
 
-from respcache.commands.arguments import option
+from respcache.commands.arguments import INT32_MAX, INT32_MIN, option, ranged
 from respcache.commands.registry import NO_KEYS, Flags, Merge, keys_command
-from respcache.errors import SyntaxRefused
+from respcache.errors import CommandError, SyntaxRefused
 from respcache.reply import OK, Reply
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
+from respcache.store.swapping import swap
 
 _COUNTS = Flags.READONLY | Flags.FAST
 
@@ -34,6 +35,32 @@ def flushall(space: Keyspace, argv: Argv) -> Reply:
         _flush(database)
     space.store.flushed()
     return OK
+
+
+@keys_command("SWAPDB", arity=3, flags=Flags.WRITE | Flags.FAST, since="4.0.0", keys=NO_KEYS)
+def swapdb(space: Keyspace, argv: Argv) -> Reply:
+    """Exchange two databases: whoever has selected one has the keys of the other from then on."""
+    one, other = exchanged(argv, len(space.store))
+    if one != other:
+        swap(space.store, [partition.number for partition in space.served()], one, other)
+        space.store.flushed()
+    return OK
+
+
+def exchanged(argv: Argv, databases: int) -> tuple[int, int]:
+    """Read which of so many databases SWAPDB is to exchange. Raises CommandError."""
+    one = _index(argv[1], "invalid first DB index")
+    other = _index(argv[2], "invalid second DB index")
+    if not (0 <= one < databases and 0 <= other < databases):
+        raise CommandError("DB index is out of range")
+    return one, other
+
+
+def _index(text: bytes, refusal: str) -> int:
+    try:
+        return ranged(text, INT32_MIN, INT32_MAX)
+    except CommandError:
+        raise CommandError(refusal) from None
 
 
 def _flush(space: Keyspace) -> None:

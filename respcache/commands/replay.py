@@ -14,6 +14,7 @@ from respcache.store.copies import ENTRY, Copies, StoredKey
 from respcache.store.field_expiry import FIELDS_GONE, fields_gone
 from respcache.store.keyspace import DATABASES, Keyspace
 from respcache.store.partition import FLUSH, Argv, Partition
+from respcache.store.swapping import SWAP, swap_copy, swapped
 
 NO_COMMANDS: Final = frozenset({ENTRY, FIELDS_GONE})
 """Effects on one key that are no commands."""
@@ -28,6 +29,8 @@ class CommandCopies(Copies):
         copy = space.partitions[partition]
         if argv[0] == FLUSH:
             copy.clear()
+        elif argv[0] == SWAP:
+            swap_copy(self.store, partition, argv)
         elif argv[0] == ENTRY:
             self.restore(partition, database, argv[1], argv[2] if len(argv) > 2 else None)
         elif argv[0] == FIELDS_GONE:
@@ -47,6 +50,10 @@ class CommandCopies(Copies):
         if argv[0] in NO_COMMANDS:
             return [(database, argv[1])]
         return keys_of(database, argv)
+
+    def databases_of(self, argv: Argv) -> tuple[int, int] | None:
+        """Tell which two databases of its partition an effect exchanges; None if it does not."""
+        return swapped(argv)
 
 
 def _run(space: Keyspace, copy: Partition, argv: Argv) -> None:

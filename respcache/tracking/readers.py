@@ -16,6 +16,7 @@ from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
 from respcache.commands.replay import changed_keys
 from respcache.store.keyspace import Store
 from respcache.store.partition import FLUSH, Argv
+from respcache.store.swapping import SWAP
 
 FORGOTTEN_AT_ONCE: Final = 256
 """Where there are too many keys, this part of them goes together: the more have gone, the longer is the oldest looked
@@ -86,7 +87,7 @@ class Readers:
     def touched(self, number: int, database: int, argv: Argv) -> None:
         """Take note of an effect on a partition."""
         self._partitions.add(number)
-        if argv[0] == FLUSH:
+        if argv[0] in (FLUSH, SWAP):
             return  # told at once for all partitions
         for _, key in changed_keys(database, argv, len(self._store)):
             self._change(key)

@@ -72,7 +72,7 @@ ALONE: Final = "sorted sets of one score"
 
 _SAFE_JUNK: Final = (b"", b"junk", b"NX", b"-", b"999999", b"1.5", "☃".encode(), b"\r\n")
 """What is put in the place of other arguments: none of it is a lifetime that ends soon."""
-_SELECTED: Final = (b"SELECT", b"MOVE", b"COPY")
+_SELECTED: Final = (b"SELECT", b"MOVE", b"COPY", b"SWAPDB")
 """Commands of which a mistake would be about databases beyond those compared."""
 
 

@@ -174,6 +174,23 @@ WRITTEN: Final = """
 1 RPUSH c 1
 0 BLPOP a b a 0
 1 RPUSH a 1
+0 BLPOP a 0
+1 BLPOP a 0
+2 SELECT 1
+2 RPUSH a 1 2 3
+2 SWAPDB 0 1
+2 LRANGE a 0 -1
+3 LRANGE a 0 -1
+0 DEL {t}x
+0 XADD {t}x 1-0 f v
+0 XGROUP CREATE {t}x g $
+0 XREADGROUP GROUP g c BLOCK 0 STREAMS {t}x >
+1 XREAD BLOCK 0 STREAMS {t}x $
+3 SWAPDB 0 1
+3 XADD {t}x 2-0 f v
+2 XADD {t}x 3-0 f v
+3 SWAPDB 1 0
+2 SELECT 0
 """
 
 SILENT: Final = """

@@ -36,6 +36,7 @@ COMMANDS = st.one_of(
     st.tuples(st.sampled_from((b"MGET", b"DEL", b"EXISTS")), KEYS, KEYS, KEYS),
     st.tuples(st.sampled_from((b"PEXPIRETIME", b"INCR", b"GET")), KEYS),
     st.tuples(st.sampled_from((b"DBSIZE", b"FLUSHDB"))),
+    st.tuples(st.just(b"SWAPDB"), st.just(b"0"), st.sampled_from((b"0", b"1", b"17", b"junk"))),
     st.tuples(st.just(b"SELECT"), st.sampled_from((b"0", b"1"))),
 )
 

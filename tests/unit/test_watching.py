@@ -59,6 +59,8 @@ CHANGES = (
     "ZUNIONSTORE {t}k 1 {t}s",
     "FLUSHDB",
     "FLUSHALL",
+    "SWAPDB 0 1",
+    "SWAPDB 1 0",
 )
 NO_CHANGES = (
     "GET {t}k",
@@ -73,6 +75,8 @@ NO_CHANGES = (
     "MGET {t}k {t}n",
     "SELECT 1",
     "SCAN 0",
+    "SWAPDB 0 0",
+    "SWAPDB 1 2",
 )
 
 

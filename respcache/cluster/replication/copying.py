@@ -19,6 +19,8 @@ applied it that far, has of every settled key what the primary had at that point
   keys are queued again, which makes them pending; the claim says nothing of them.
 - An effect without keys empties databases: settled keys vanish on both sides, pending
   ones will arrive as absent.
+- Or it exchanges two databases: settled keys are exchanged on both sides, and the queue is renamed, so what was
+  pending in one is pending in the other.
 - A value that is too large for one chunk is cut into pieces, over many steps. Its key stays pending until the
   last one, and the learner keeps what it has of it aside. An effect on the key makes the pieces void: the key is
   queued again, behind all others, and the next piece is a first one. So when the last piece is cut nothing has
@@ -88,6 +90,16 @@ class Job:
         self.end = 0
         """The number of the frame with the END in it, once it is cut."""
 
+    def exchange(self, one: int, other: int) -> None:
+        """Two databases were exchanged: what was to be sent of one is to be sent of the other."""
+        names = {one: other, other: one}
+        self.keys.exchange(one, other)
+        self.again = {(names.get(number, number), key): None for number, key in self.again}
+        self.restarts = {(names.get(at[0], at[0]), at[1]): count for at, count in self.restarts.items()}
+        if self.large is not None:
+            number, key = self.large.stored
+            self.large.stored = (names.get(number, number), key)
+
 
 class Copying:
     """All copies that this node is making for others. One at a time to each learner, several learners at once."""
@@ -142,10 +154,13 @@ class Copying:
 
     def touched(self, partition: int, database: int, argv: list[bytes]) -> None:
         """Queue again the keys of an effect on several keys, and one of whose value there are pieces out."""
-        keys = self._storage.keys_of(database, argv)
+        exchanged = self._storage.databases_of(argv)
+        keys = [] if exchanged is not None else self._storage.keys_of(database, argv)
         for queue in self._queues.values():
             job = queue[0] if queue else None
             if job is not None and job.begun and job.log.partition == partition:
+                if exchanged is not None:
+                    job.exchange(*exchanged)
                 if len(keys) > 1:
                     job.again.update(dict.fromkeys(keys))
                 if job.large is not None and (not keys or job.large.stored in keys):

@@ -31,6 +31,11 @@ class KeyList:
             self._databases.pop()
         return number, key
 
+    def exchange(self, one: int, other: int) -> None:
+        """Have what was listed of one database be of the other, and the reverse."""
+        names = {one: other, other: one}
+        self._databases = [(names.get(number, number), keys) for number, keys in self._databases]
+
     def take(self, count: int) -> list[StoredKey]:
         """Take so many, or all."""
         taken: list[StoredKey] = []
@@ -111,4 +116,8 @@ class Storage(Protocol):
 
     def keys_of(self, database: int, argv: list[bytes]) -> Sequence[StoredKey]:
         """Return the keys that an effect reads or writes, those in another database (COPY ... DB) included."""
+        ...
+
+    def databases_of(self, argv: list[bytes]) -> tuple[int, int] | None:
+        """Return the two databases of its partition that an effect exchanges; None if it does not."""
         ...

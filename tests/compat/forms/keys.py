@@ -48,5 +48,6 @@ FORMS: Final[dict[bytes, tuple[Argument, ...]]] = {
     b"OBJECT": (one_of((b"ENCODING", b"REFCOUNT", b"FREQ", b"IDLETIME", b"encoding", b"JUNK")), key),
     b"DBSIZE": (),
     b"SELECT": (one_of((b"0", b"0", b"0", b"1", b"2")),),
+    b"SWAPDB": (one_of(DATABASES), one_of(DATABASES)),
     b"FLUSHDB": (options(b"ASYNC", b"SYNC", likely=0.3),),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from respcache.cluster.replication.storage import StoredKey
 
 
 class ModelStore:
-    """Partitions of keys in dicts. SET, SETNX, APPEND, INCR, DEL, RENAME and FLUSHDB are its commands."""
+    """Partitions of keys in dicts. SET, SETNX, APPEND, INCR, DEL, RENAME, FLUSHDB and SWAPDB are its commands."""
 
     def __init__(self) -> None:
         self.partitions: dict[int, dict[StoredKey, bytes]] = {}
@@ -69,9 +69,8 @@ class ModelStore:
                 reply = at in values
                 if reply:
                     values[database, argv[2]] = values.pop(at)
-            case b"FLUSHDB":
-                for stored in [stored for stored in values if stored[0] == database]:
-                    del values[stored]
+            case b"FLUSHDB" | b"SWAPDB":
+                _rearrange(values, database, argv)
             case _:
                 raise AssertionError(argv)
         return reply
@@ -98,6 +97,23 @@ class ModelStore:
                 return []
             case _:
                 return [(database, argv[1])]
+
+    def databases_of(self, argv: list[bytes]) -> tuple[int, int] | None:
+        """Return the databases that SWAPDB exchanges."""
+        return (int(argv[1]), int(argv[2])) if argv[0] == b"SWAPDB" else None
+
+
+def _rearrange(values: dict[StoredKey, bytes], database: int, argv: list[bytes]) -> None:
+    """Empty a database, or exchange two."""
+    if argv[0] == b"FLUSHDB":
+        for stored in [stored for stored in values if stored[0] == database]:
+            del values[stored]
+        return
+    one, other = int(argv[1]), int(argv[2])
+    names = {one: other, other: one}
+    exchanged = {(names.get(number, number), key): value for (number, key), value in values.items()}
+    values.clear()
+    values.update(exchanged)
 
 
 class Slices:

@@ -20,6 +20,7 @@ writes = st.one_of(
     st.builds(lambda key: [b"DEL", key], keys),
     st.builds(lambda one, other: [b"RENAME", one, other], keys, keys),
     st.just([b"FLUSHDB"]),
+    st.just([b"SWAPDB", b"0", b"1"]),
 )
 chunks = st.just([b"chunk"])
 
@@ -90,6 +91,20 @@ def test_a_copy_ends_equal_whatever_is_written_meanwhile(
     assert pair.done
     assert pair.copy.partitions.get(PARTITION, {}) == pair.store.partitions.get(PARTITION, {})
     assert pair.replica.position(PARTITION, 1) == pair.log.sequence
+
+
+def test_a_large_value_arrives_in_the_database_that_it_was_given_meanwhile() -> None:
+    """Its pieces begin anew, and nothing is left of those before."""
+    pair = Pair(step_keys=100)
+    pair.write([b"SET", b"a", b"xy"])
+    pair.copying.add(pair.log, pair.stream)
+    assert kinds(pair) == [BEGIN, PIECE]
+    pair.write([b"SWAPDB", b"0", b"1"])
+    while pair.copying.runnable:
+        pair.copying.step(pair.replication.number)
+        pair.flush()
+    assert pair.done
+    assert pair.copy.partitions[PARTITION] == {(1, b"a"): b"xy"}
 
 
 def test_a_step_is_bounded() -> None:
