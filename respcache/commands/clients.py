@@ -175,6 +175,7 @@ class _Filter:
     local_address: str | None = None
     kind: bytes | None = None
     has_user: bool = False
+    connected_until_unix_s: int | None = None
 
     def fits(self, other: Session) -> bool:
         return (
@@ -184,6 +185,7 @@ class _Filter:
             and self.local_address in {None, other.local_address}
             and self.kind in {None, _kind_of(other)}
             and (other.authenticated or not self.has_user)
+            and (self.connected_until_unix_s is None or other.connected_unix_s <= self.connected_until_unix_s)
         )
 
 
@@ -271,10 +273,10 @@ def _filter(session: Session, argv: Argv) -> _Filter:
                 if value != DEFAULT_USER:
                     raise CommandError(f"No such user '{echoed(value)}'")
                 wanted.has_user = True
-            case b"SKIPME", b"YES":
-                wanted.spared = session
-            case b"SKIPME", b"NO":
-                wanted.spared = None
+            case b"MAXAGE", _:
+                wanted.connected_until_unix_s = _now_unix_s(session) - _max_age_s(value)
+            case b"SKIPME", (b"YES" | b"NO") as answer:
+                wanted.spared = session if answer == b"YES" else None
             case _:
                 raise SyntaxRefused
     return wanted
@@ -288,6 +290,16 @@ def _positive(text: bytes, refusal: str) -> int:
     if number <= 0:
         raise CommandError(refusal)
     return number
+
+
+def _max_age_s(text: bytes) -> int:
+    try:
+        age_s = integer(text)
+    except NotAnInteger:
+        raise CommandError("maxage is not an integer or out of range") from None
+    if age_s <= 0:
+        raise CommandError("maxage should be greater than 0")
+    return age_s
 
 
 def _kind(text: bytes) -> bytes:

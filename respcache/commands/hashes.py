@@ -182,18 +182,23 @@ def hrandfield(partition: Partition, argv: Argv) -> Reply:
 
 @key_command("HSCAN", arity=-3, flags=Flags.READONLY, since="2.8.0")
 def hscan(partition: Partition, argv: Argv) -> Reply:
-    """Walk through the fields of a hash a few at a time; return where to go on, and what was found."""
+    """Walk through the fields of a hash a few at a time; return where to go on, and what was found.
+
+    NOVALUES leaves out their values.
+    """
     start = cursor(argv[2])
     found = partition.read_aggregate(argv[1], Hash)
     if found is None:
         return ENDED
-    options, table = scan_options(argv, 3), found.table
+    options, table = scan_options(argv, 3, with_values=True), found.table
     following, positions = table.walk(start, options.count)
     matches = options.matches
     pairs: list[Reply] = []
     for position in found.in_view(positions):
         if matches is None or matches(table.names[position]):
-            pairs += [table.names[position], table.values[position]]
+            pairs.append(table.names[position])
+            if not options.names_alone:
+                pairs.append(table.values[position])
     return [b"%d" % following, pairs]
 
 

@@ -9,7 +9,7 @@ from respcache.commands.events import POPPED_HIGHEST, POPPED_LOWEST
 from respcache.commands.lists import pop_count
 from respcache.commands.registry import COUNTED, Flags, key_command, keys_command
 from respcache.commands.walking import ENDED, REPEATED_MAX, cursor, scan_options
-from respcache.errors import CommandError, OutOfRange, SyntaxRefused
+from respcache.errors import CommandError, OutOfRange, SyntaxRefused, WrongArity
 from respcache.reply import NULL_ARRAY, Pairs, Reply
 from respcache.resp.encode import float_text
 from respcache.store.events import DELETED
@@ -98,19 +98,27 @@ def zmscore(partition: Partition, argv: Argv) -> Reply:
     return [None if found is None else found.score(member) for member in argv[2:]]
 
 
-@key_command("ZRANK", arity=3, flags=_READS, since="2.0.0")
+@key_command("ZRANK", arity=-3, flags=_READS, since="2.0.0")
 def zrank(partition: Partition, argv: Argv) -> Reply:
-    """Return how many members stand before one."""
-    found = partition.read_aggregate(argv[1], SortedSet)
-    return None if found is None else found.rank(argv[2])
-
-
-@key_command("ZREVRANK", arity=3, flags=_READS, since="2.0.0")
-def zrevrank(partition: Partition, argv: Argv) -> Reply:
-    """Return how many members stand behind one."""
+    """Return how many members stand before one; WITHSCORE its score, too."""
+    with_score = _with_score(argv, "ZRANK")
     found = partition.read_aggregate(argv[1], SortedSet)
     rank = None if found is None else found.rank(argv[2])
-    return None if found is None or rank is None else len(found) - 1 - rank
+    if found is None or rank is None:
+        return NULL_ARRAY if with_score else None
+    return [rank, found.score(argv[2])] if with_score else rank
+
+
+@key_command("ZREVRANK", arity=-3, flags=_READS, since="2.0.0")
+def zrevrank(partition: Partition, argv: Argv) -> Reply:
+    """Return how many members stand behind one; WITHSCORE its score, too."""
+    with_score = _with_score(argv, "ZREVRANK")
+    found = partition.read_aggregate(argv[1], SortedSet)
+    rank = None if found is None else found.rank(argv[2])
+    if found is None or rank is None:
+        return NULL_ARRAY if with_score else None
+    behind = len(found) - 1 - rank
+    return [behind, found.score(argv[2])] if with_score else behind
 
 
 @key_command("ZPOPMIN", arity=-2, flags=_POPS, since="5.0.0")
@@ -179,6 +187,17 @@ def zscan(partition: Partition, argv: Argv) -> Reply:
         if matches is None or matches(member):
             pairs += [member, float_text(score)]
     return [b"%d" % following, pairs]
+
+
+def _with_score(argv: Argv, command: str) -> bool:
+    """Read WITHSCORE, if anything is left. Raises WrongArity or SyntaxRefused."""
+    if len(argv) == 3:
+        return False
+    if len(argv) > 4:
+        raise WrongArity(command)
+    if option(argv[3]) != b"WITHSCORE":
+        raise SyntaxRefused
+    return True
 
 
 def take(partition: Partition, key: bytes, found: SortedSet, *, lowest: bool, count: int) -> list[Entry]:

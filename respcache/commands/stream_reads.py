@@ -9,7 +9,7 @@ from respcache.commands.stream_groups import consumer_of, tell
 from respcache.errors import CommandError, SyntaxRefused
 from respcache.reply import NULL_ARRAY, Named, Reply, Waits
 from respcache.store.keyspace import Keyspace
-from respcache.store.partition import Argv, Partition
+from respcache.store.partition import Argv
 from respcache.store.stream_groups import Consumer, Group
 from respcache.store.streams import ID_MAX, UNKNOWN, Stream
 
@@ -99,18 +99,13 @@ def _may_wait(argv: Argv) -> bool:
 
 
 def _settled(space: Keyspace, argv: Argv) -> Argv:
-    """Say `$` as the id that it stands for now: while it waits that would be another one."""
+    """Say `$` and `+` as the ids that they stand for now: while it waits these would be others."""
     wish = _Wish(argv, grouped=False)
     texts = [
-        _last_text(space.at(key), key) if text == b"$" else text
+        id_text(_read_start(space, key, text)) if text.partition(b"\0")[0] in {b"$", b"+"} else text
         for key, text in zip(wish.keys, wish.texts, strict=True)
     ]
     return [*argv[: wish.at], *wish.keys, *texts]
-
-
-def _last_text(partition: Partition, key: bytes) -> bytes:
-    found = partition.aggregate(key, Stream)
-    return b"0-0" if found is None else id_text(found.last)
 
 
 def _has_entries(space: Keyspace, argv: Argv) -> bool:
@@ -233,6 +228,8 @@ def _read_start(space: Keyspace, key: bytes, text: bytes) -> int:
     word = text.partition(b"\0")[0]
     if word == b"$":
         return 0 if found is None else found.last
+    if word == b"+":
+        return 0 if found is None or not found.length else found.top - 1
     if word == b">":
         raise CommandError(
             "The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."

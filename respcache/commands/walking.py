@@ -30,6 +30,8 @@ class ScanOptions:
     """None where every name matches."""
     kind: bytes | None = None
     """Of values, as TYPE names them; None for all."""
+    names_alone: bool = False
+    """Whether fields are wanted without their values."""
 
 
 def cursor(text: bytes) -> int:
@@ -45,12 +47,21 @@ def cursor(text: bytes) -> int:
     return -value % (CURSOR_MAX + 1) if number[:1] == b"-" else value
 
 
-def scan_options(argv: Argv, start: int, *, with_type: bool = False) -> ScanOptions:
-    """Read COUNT, MATCH and, for SCAN, TYPE. Raises SyntaxRefused, or NotAnInteger for a count that is none."""
+def scan_options(argv: Argv, start: int, *, with_type: bool = False, with_values: bool = False) -> ScanOptions:
+    """Read COUNT, MATCH and, for SCAN, TYPE, or, where there are values, NOVALUES.
+
+    Raises SyntaxRefused, NotAnInteger for a count that is none, or CommandError.
+    """
     options = ScanOptions()
     arguments = iter(argv[start:])
     for argument in arguments:
-        word, operand = option(argument), next(arguments, None)
+        word = option(argument)
+        if word == b"NOVALUES":
+            if not with_values:
+                raise CommandError("NOVALUES option can only be used in HSCAN")
+            options.names_alone = True
+            continue
+        operand = next(arguments, None)
         if operand is None:
             raise SyntaxRefused
         if word == b"COUNT":

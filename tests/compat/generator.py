@@ -98,9 +98,17 @@ def script(
         argv = [name, *(word for form in forms[name] for word in form(rng))]
         safe = name in _SELECTED or name in WAITING or (ALONE in kinds and name == b"ZADD")
         calls.append(_spoiled(rng, argv) if not safe and rng.random() < 0.12 else argv)
-        if name == b"SPOP" and len(calls[-1]) == 2:
+        if _is_newer(calls[-1]):
+            calls.pop()
+        elif name == b"SPOP" and len(calls[-1]) == 2:
             calls.append([b"DEL", calls[-1][1]])  # it has taken any one: what is left differs
     return calls
+
+
+def _is_newer(argv: Argv) -> bool:
+    """Tell whether a call means something since Redis 7.2 or 7.4, and was a mistake before."""
+    name = argv[0].upper()
+    return (name in {b"ZRANK", b"ZREVRANK"} and len(argv) > 3) or (name == b"XREAD" and b"+" in argv)
 
 
 def _spoiled(rng: Random, argv: Argv) -> Argv:

@@ -80,6 +80,16 @@ def test_all_filters_must_fit() -> None:
     assert other.killed
 
 
+def test_only_clients_of_an_age_are_killed() -> None:
+    """MAXAGE spares who has been there for less than so many seconds."""
+    front = Front()
+    client, old, young = front.client(), front.client(), front.client()
+    old.connected_unix_s -= 60
+    assert front.ask(client, b"CLIENT", b"KILL", b"MAXAGE", b"61") == 0
+    assert front.ask(client, b"CLIENT", b"KILL", b"MAXAGE", b"30") == 1
+    assert (old.killed, young.killed) == (True, False)
+
+
 def test_the_old_form_kills_by_address_and_may_be_suicide() -> None:
     """CLIENT KILL addr answers OK, or says that there is nobody."""
     front = Front()
@@ -97,6 +107,8 @@ def test_the_old_form_kills_by_address_and_may_be_suicide() -> None:
         (b"SETINFO lib-ver \xff", b"lib-ver cannot contain spaces, newlines or special characters."),
         (b"NO-TOUCH maybe", b"syntax error"),
         (b"FOO", b"unknown subcommand 'FOO'. Try CLIENT HELP."),
+        (b"KILL MAXAGE 0", b"maxage should be greater than 0"),
+        (b"KILL MAXAGE x", b"maxage is not an integer or out of range"),
         (b"KILL USER nobody", b"No such user 'nobody'"),
     ],
 )
