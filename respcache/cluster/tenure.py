@@ -33,11 +33,15 @@ class Tenure:
         return min(self._renew_at, self.lease.until_s if self.held else math.inf)
 
     def learn(self, now: float, record: Record) -> None:
-        """Go by a new record, and ask its voters at once where they are others."""
+        """Go by a new record, and ask its voters at once where they are others, or where none was being asked.
+
+        None is asked by a node that a record leaves out; one that takes it back may be here before its lease has ended.
+        """
         old, self._record = self._record, record
         self.grants.hear(record.version)
         self.lease.learn(record)
-        if old is None or old.voters != record.voters or now >= self.lease.until_s:
+        idle = self._renew_at == math.inf
+        if old is None or old.voters != record.voters or idle or now >= self.lease.until_s:
             self.renew(now)
 
     def renew(self, now: float) -> None:

@@ -92,6 +92,23 @@ def test_who_is_no_member_does_not_ask() -> None:
     assert outsider.deadline == math.inf
 
 
+def test_who_is_taken_back_before_its_lease_has_ended_asks_again() -> None:
+    """A record left it out, so that it asked nobody; the next one counts it again, with the same voters."""
+    nodes = Nodes()
+    mine = nodes.tenures["a"]
+    known = replace(record(), voters=(Voter("b", 1, 0), Voter("c", 1, 1)))
+    mine.learn(0.0, known)
+    nodes.deliver(0.0)
+    mine.learn(0.1, replace(known, version=(1, 2), nodes={name: known.nodes[name] for name in "bc"}))
+    mine.tick(0.3)
+    assert nodes.said == []
+    mine.learn(0.4, replace(known, version=(1, 3)))
+    assert sorted(receiver for _, receiver, _ in nodes.said) == ["b", "c"]
+    nodes.deliver(0.4)
+    assert mine.review(0.4)
+    assert mine.deadline == 0.4 + LENGTH_S / RENEWALS
+
+
 def test_a_voter_that_comes_into_reach_is_asked_where_its_vote_is_needed() -> None:
     """And not otherwise."""
     nodes = Nodes()
