@@ -1,10 +1,8 @@
 """Storms over nodes that are real but for their sockets, and calmer weather, in which nothing may be in doubt."""
 
-import gc
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
@@ -32,9 +30,7 @@ from simulation.ownership.clients import History
 from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.ownership.world import World
-from simulation.replay import replay
 
-RUNS_PER_COLLECTION: Final = 10
 MARGIN_S: Final = 0.02
 """Longer than it takes to hear of anything where nothing fails: a few ways of 0.6 ms, and turns of 0.3."""
 FAREWELL_S: Final = 0.1
@@ -125,9 +121,12 @@ def town_of(
     return town
 
 
-def weather(seed: int, duration_s: float, *, nodes: int, make: Make = CommandNode) -> dict[str, int]:
-    """Let a storm pass, every third one under pressure; count what clients were told. Raises Violation."""
-    town = town_of(seed, pressed=seed % 3 == 0, replica_count=2 + seed % 2, nodes=nodes, hangs_up=0.1, make=make)
+def weather(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[str, int]:
+    """Let a storm pass over three to five nodes, every third one under pressure; count what clients were told.
+
+    Raises Violation.
+    """
+    town = town_of(seed, pressed=seed % 3 == 0, replica_count=2 + seed % 2, nodes=3 + seed % 3, hangs_up=0.1, make=make)
     world = town.world
     storm(world, duration_s)
     world.wires.heal()
@@ -139,13 +138,13 @@ def weather(seed: int, duration_s: float, *, nodes: int, make: Make = CommandNod
     return town.outcomes()
 
 
-def calm(seed: int, duration_s: float, *, nodes: int, make: Make = CommandNode) -> dict[str, int]:
+def calm(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[str, int]:
     """Let nodes come and go in order: nothing is in doubt or refused, and nobody waits in vain. Raises Violation.
 
     Every other time nobody comes or goes, so no queue moves, and who waits longest is served first.
     """
     hangs_up = 0.2 if seed % 4 < 2 else 0.0
-    town = town_of(seed, pressed=False, replica_count=2 + seed % 2, nodes=nodes, hangs_up=hangs_up, make=make)
+    town = town_of(seed, pressed=False, replica_count=2 + seed % 2, nodes=3 + seed % 3, hangs_up=hangs_up, make=make)
     world, moves = town.world, seed % 2 == 0
     ends = world.now + duration_s
     while world.now < ends:
@@ -173,23 +172,3 @@ def _come_or_go(world: World) -> None:
         world.start(f"n{len(world.nodes)}")
     elif may_leave(world, name):
         world.leave(name)
-
-
-def each(seeds: Iterable[int], *, kind: str, scenario: str, duration_s: float, nodes: int) -> dict[str, int]:
-    """Let weather of a kind pass for each seed; a failure carries the line that replays it."""
-    told: dict[str, int] = {}
-    run = partial(weather if kind == "storm" else calm, duration_s=duration_s)
-    gc.disable()
-    try:
-        for turn, seed in enumerate(seeds, 1):
-            try:
-                outcomes = run(seed, nodes=nodes + seed % 3)
-            except Exception as error:
-                replay(error, seed, scenario)
-                raise
-            told = {name: told.get(name, 0) + count for name, count in outcomes.items()}
-            if turn % RUNS_PER_COLLECTION == 0:
-                gc.collect()
-    finally:
-        gc.enable()
-    return told

@@ -35,16 +35,16 @@ CALM_S: Final = 0.6
 def test_a_planted_bug_is_caught_where_nothing_else_fails(bug: Make, says: str) -> None:
     """Nodes with the bug break a promise."""
     with pytest.raises(Violation, match=says):
-        calm(1, CALM_S, nodes=3, make=bug)
+        calm(3, CALM_S, make=bug)
 
 
 def test_without_the_bugs_all_is_well() -> None:
     """It is the bugs that are caught, and not the scenario."""
-    calm(1, CALM_S, nodes=3, make=CommandNode)
+    calm(3, CALM_S, make=CommandNode)
 
 
 @pytest.mark.parametrize("seed", [7])
 def test_a_transaction_that_is_answered_too_early_is_caught(seed: int) -> None:
     """What was acknowledged is lost with its owner."""
     with pytest.raises(Violation):
-        weather(seed, 1.5, nodes=3 + seed % 3, make=with_participant(TellsTooEarly))
+        weather(seed, 1.5, make=with_participant(TellsTooEarly))

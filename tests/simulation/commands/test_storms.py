@@ -1,43 +1,45 @@
 """What holds for clients of whole nodes: transactions, commands that wait, and writes that are too many."""
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 import pytest
 
-from cores import CORES, Cores
-from simulation.commands.storms import calm, each, weather
-from simulation.replay import seeds
-
-pytestmark = pytest.mark.timeout(600)
-"""Seconds; 20,000 seeds have a limit of their own in the Taskfile."""
+from simulation.commands.storms import calm, weather
+from simulation.replay import chunks, each, seeds
 
 SEEDS: Final = 24
 SEEDS_CALM: Final = 10
 """Far more is done where nothing fails."""
+SEEDS_PER_TEST: Final = 12
+"""So that several processes share them, and each has storms of all kinds."""
+DURATION_S: Final = 1.5
 SAFE_MIN: Final = 150
 """Requests for each seed that are answered, on average, or else nothing was tested."""
 
 
-def told(cores: Cores, kind: str, scenario: str, all_seeds: range) -> dict[str, float]:
-    """Count what clients were told in a run of a kind, on average; all cores share them."""
-    runs = partial(each, kind=kind, scenario=scenario, duration_s=1.5, nodes=3)
-    counts = cores.each(runs, [all_seeds[core::CORES] for core in range(CORES)])
-    return {name: sum(count.get(name, 0) for count in counts) / len(all_seeds) for name in counts[0]}
-
-
-def test_a_storm_over_whole_nodes_loses_nothing(cores: Cores) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("some", chunks(seeds(SEEDS), SEEDS_PER_TEST), ids=str)
+def test_a_storm_over_whole_nodes_loses_nothing(some: Sequence[int]) -> None:
     """Transactions are isolated, elements taken once, what is refused is not done, all is answered, nothing locked."""
-    counts = told(cores, "storm", "test_a_storm_over_whole_nodes_loses_nothing", seeds(SEEDS))
-    assert counts["SAFE"] > SAFE_MIN
-    if len(seeds(SEEDS)) >= SEEDS:
-        assert counts["TRYAGAIN"] > 0
-        assert counts["UNCERTAIN"] > 0
+    told: Counter[str] = Counter()
+    run = partial(weather, duration_s=DURATION_S)
+    for counts in each(some, run, scenario="test_a_storm_over_whole_nodes_loses_nothing"):
+        told.update(counts)
+    assert told["SAFE"] > SAFE_MIN * len(some)
+    if len(some) == SEEDS_PER_TEST:
+        assert told["TRYAGAIN"] > 0
+        assert told["UNCERTAIN"] > 0
 
 
-def test_in_calm_weather_nothing_is_in_doubt(cores: Cores) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("some", chunks(seeds(SEEDS_CALM), SEEDS_PER_TEST // 2), ids=str)
+def test_in_calm_weather_nothing_is_in_doubt(some: Sequence[int]) -> None:
     """Nodes come and go: nothing is uncertain or refused, who waited longest is served first, and nobody in vain."""
-    assert told(cores, "calm", "test_in_calm_weather_nothing_is_in_doubt", seeds(SEEDS_CALM))["SAFE"] > SAFE_MIN
+    told = each(some, partial(calm, duration_s=DURATION_S), scenario="test_in_calm_weather_nothing_is_in_doubt")
+    assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(some)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +52,10 @@ def test_in_calm_weather_nothing_is_in_doubt(cores: Cores) -> None:
 )
 def test_a_storm_over_whole_nodes_that_once_did_harm(seed: int) -> None:
     """Each found a fault when it was first met; what it does by now may be another thing."""
-    weather(seed, 1.5, nodes=3 + seed % 3)
+    weather(seed, DURATION_S)
 
 
 @pytest.mark.parametrize("seed", [pytest.param(3, id="a node kept the question of a client that waited no more")])
 def test_calm_weather_that_once_did_harm(seed: int) -> None:
     """Each found a fault when it was first met; what it does by now may be another thing."""
-    calm(seed, 1.5, nodes=3 + seed % 3)
+    calm(seed, DURATION_S)

@@ -1,8 +1,7 @@
 """Storms: nodes die, return, join, leave and pause, the network is cut in all shapes, while clients write."""
 
-import gc
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
@@ -12,15 +11,16 @@ from respcache.cluster.ownership.record import Quorum, majority
 from simulation.ownership.checks import at_rest, check_all, record_of, unrest
 from simulation.ownership.clients import Client, Counter, Register, Writer
 from simulation.ownership.outcome import Violation
-from simulation.ownership.world import NODES_MAX, Build, World
-from simulation.replay import replay
+from simulation.ownership.world import NODES_MAX, PAUSES_S, Build, World
 
 REST_S = 60.0
 """Within which every partition is served again, with all its copies, once all faults have ended."""
 AFTER_S = 0.5
 """How long clients go on when all faults have ended."""
-RUNS_PER_COLLECTION = 20
-"""A run leaves some megabytes of cycles."""
+LAST_WORDS_S = 0.1
+"""Longer than clients take to notice that they are to stop."""
+LULLS_S = (0.01, 0.2, 1.0)
+"""How long at most nothing is done after something was."""
 
 CONFIG = KeeperConfig(
     partitions=12,
@@ -34,6 +34,27 @@ CONFIG = KeeperConfig(
     unseen_after_s=2.0,
     copy_step_keys=50,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What a storm is made of, besides its seed."""
+
+    replica_count: int
+    duration_s: float
+    nodes: int = 3
+    """How many there are at first."""
+    nodes_max: int = NODES_MAX
+    """Above which none is started."""
+    writers: int = 8
+    counters: int = 2
+    registers: int = 2
+    lulls_s: Sequence[float] = LULLS_S
+    """How long at most nothing is done after something was: one of these, by chance."""
+    pauses_s: Sequence[float] = PAUSES_S
+    """For how long nodes are stopped: one of these, by chance."""
+    after_s: float = AFTER_S
+    """How long clients go on when all faults have ended."""
 
 
 def begin(
@@ -125,7 +146,7 @@ def cut_of(world: World) -> list[tuple[str, str]]:
     return ways
 
 
-def storm(world: World, duration_s: float) -> list[str]:
+def storm(world: World, duration_s: float, lulls_s: Sequence[float] = LULLS_S) -> list[str]:
     """Do harm at random for a while; return what was done."""
     rng, ends, done = world.rng, world.now + duration_s, []
     while world.now < ends:
@@ -134,7 +155,7 @@ def storm(world: World, duration_s: float) -> list[str]:
         what = harm(world, name)
         if what:
             done.append(f"{world.now:.2f} {what}")
-        world.run(rng.choice([0.01, 0.2, 1.0]) * rng.random())
+        world.run(rng.choice(lulls_s) * rng.random())
     return done
 
 
@@ -179,7 +200,7 @@ def _snap(world: World, name: str) -> str:
 
 
 def _pause(world: World, name: str) -> str:
-    for_s = world.rng.choice([0.05, 0.4, 1.0, 3.0])
+    for_s = world.rng.choice(world.pauses_s)
     world.pause(name, for_s)
     return f"pause {name} {for_s}"
 
@@ -198,57 +219,26 @@ def _hide(world: World, name: str) -> str:
     return f"hide {name} {for_s}"
 
 
-def settle(world: World, clients: list[Client]) -> None:
+def settle(world: World, clients: list[Client], after_s: float = AFTER_S) -> None:
     """End all faults, wait for rest, then stop the clients and check every promise. Raises Violation."""
     world.wires.heal()
     if not world.run_until(lambda: not any(sim.paused for sim in world.live()), within_s=REST_S):
         raise Violation("a pause does not end")
-    world.run(AFTER_S)
+    world.run(after_s)
     for client in clients:
         client.stopped = True
-    world.run(0.5)
+    world.run(LAST_WORDS_S)
     if not world.run_until(lambda: at_rest(world), within_s=REST_S):
         raise Violation(f"no rest after {REST_S} s: {unrest(world)}")
     check_all(world, clients)
 
 
-def weather(
-    seed: int,
-    replica_count: int,
-    duration_s: float,
-    *,
-    nodes: int = 3,
-    nodes_max: int = NODES_MAX,
-    keeper: type[Keeper] = Keeper,
-) -> int:
+def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper) -> int:
     """Let a storm pass; return how many writes were acknowledged. Raises Violation."""
-    world = begin(seed, replace(CONFIG, replica_count=replica_count), nodes, keeper=keeper)
-    world.nodes_max = nodes_max
-    clients = clients_of(world)
-    storm(world, duration_s)
-    settle(world, clients)
+    config = replace(CONFIG, replica_count=kind.replica_count)
+    world = begin(seed, config, kind.nodes, keeper=keeper)
+    world.nodes_max, world.pauses_s = kind.nodes_max, kind.pauses_s
+    clients = clients_of(world, kind.writers, kind.counters, kind.registers)
+    storm(world, kind.duration_s, kind.lulls_s)
+    settle(world, clients, kind.after_s)
     return sum(client.acked for client in clients)
-
-
-def weather_each(
-    seeds: Iterable[int], *, scenario: str, duration_s: float, nodes: int, nodes_max: int = NODES_MAX
-) -> int:
-    """Let a storm pass for each seed, over two or three copies, and return how many writes were acknowledged in all.
-
-    A cluster begins with `nodes` to `nodes + 2`. No time is spent on garbage meanwhile. A failure carries the line that
-    replays it, which names the test in `scenario`.
-    """
-    acked = 0
-    gc.disable()
-    try:
-        for turn, seed in enumerate(seeds, 1):
-            try:
-                acked += weather(seed, 2 + seed % 2, duration_s, nodes=nodes + seed % 3, nodes_max=nodes_max)
-            except Exception as error:
-                replay(error, seed, scenario)
-                raise
-            if turn % RUNS_PER_COLLECTION == 0:
-                gc.collect()
-    finally:
-        gc.enable()
-    return acked

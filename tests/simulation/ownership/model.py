@@ -152,10 +152,10 @@ class Model:
                     pass
 
     def _turn(self) -> None:
+        """Let a turn end soon, unless one is about to, and look at timers then."""
         if not self._turning:
             self._turning = True
             self._world.after(TURN_S, self._end_turn)
-        self._arm()
 
     def _end_turn(self) -> None:
         self._world.arrive(self._sim, self._flush)

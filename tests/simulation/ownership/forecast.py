@@ -1,0 +1,41 @@
+"""What storm each seed brings.
+
+Most storms are small: they cost a quarter of a large one and find nearly as much, so that a thousand fit into a run of
+all tests. What takes more nodes, more clients or more time to come about is left to every tenth and every hundredth.
+"""
+
+from typing import Final
+
+from respcache.cluster.keeper import Keeper
+from simulation.ownership.chaos import Storm, weather
+
+SMALL: Final = {
+    copies: Storm(
+        copies,
+        0.8,
+        nodes_max=4,
+        writers=4,
+        counters=1,
+        registers=1,
+        lulls_s=(0.01, 0.1, 0.4),
+        pauses_s=(0.05, 0.4, 1.2),
+        after_s=0.2,
+    )
+    for copies in (2, 3)
+}
+"""By the number of copies."""
+
+
+def storm_of(seed: int) -> Storm:
+    """Choose a storm, over two or three copies: small, or, by the last digits of its seed, large or huge."""
+    copies = 2 + (seed // 10 + seed) % 2
+    if seed % 100 == 99:
+        return Storm(copies, 2.0, nodes=7 + seed // 100 % 3, nodes_max=11)
+    if seed % 10 == 9:
+        return Storm(copies, 1.5, nodes=3 + seed // 10 % 3)
+    return SMALL[copies]
+
+
+def weather_of(seed: int, *, keeper: type[Keeper] = Keeper) -> int:
+    """Let the storm of a seed pass; return how many writes were acknowledged. Raises Violation."""
+    return weather(seed, storm_of(seed), keeper=keeper)
