@@ -17,9 +17,10 @@ def claimable(record: Record | None, replica: Replica, name: str) -> dict[str, l
     return found
 
 
-def seize(record: Record, claims: dict[str, list[int]], wishes: Wishes) -> None:
+def seize(record: Record | None, claims: dict[str, list[int]], wishes: Wishes) -> None:
     """Wish to be the primary whatever the present one says."""
     for partitions in claims.values():
+        assert record is not None  # else there is nothing to claim
         wishes.seize.update((partition, record.entries[partition].revision) for partition in partitions)
 
 

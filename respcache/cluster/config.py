@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from respcache.cluster.ownership.record import Quorum
+from respcache.cluster.ownership.record import Quorum, Record
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.errors import ConfigError
 
@@ -59,3 +59,8 @@ class KeeperConfig:
         for name in ("settle_s", "rebuild_delay_s", "unseen_after_s", "replica_timeout_s", "check_round_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be 0 or more seconds")
+
+    def needed_in_sync(self, record: Record) -> int:
+        """Return how many copies in sync a write takes: by default one less than there should be, at most two."""
+        copies = min(record.replica_count, len(record.ring()))
+        return min(self.min_in_sync or max(1, min(2, copies - 1)), max(1, copies))

@@ -13,13 +13,15 @@ dropped) it leaves in `wishes`, and what it has to ask other copies in `inquirie
 import math
 from collections import defaultdict
 from collections.abc import Container, Iterable
+from itertools import islice
 from random import Random
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.congestion import Congestion
+from respcache.cluster.effects import Dropped
 from respcache.cluster.handovers import Handovers
-from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire
+from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing
 from respcache.cluster.progress import Progress
@@ -28,6 +30,7 @@ from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
 from respcache.cluster.replication.replica import Replica
+from respcache.cluster.replication.required import Required
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
 from respcache.cluster.replication.waits import Wait, Waits
@@ -37,6 +40,9 @@ from respcache.cluster.wishes import Wishes
 
 AGAIN_S: Final = 0.2
 """Until a copy is begun again that its learner refused: it may know a record that is still on its way here."""
+STEERED_MAX: Final = 256
+"""Partitions looked at in a turn, at 5 us each: after a change of the ring all of them have to be."""
+NOBODY: Final = Entry()
 
 
 class Holdings:
@@ -85,6 +91,7 @@ class Holdings:
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
         self.handovers = Handovers()
+        self._required = Required(self._name, self.replication)
         self._dirty: set[int] = set()
         self._lost_stream = False
         self._again: set[int] = set()
@@ -100,39 +107,27 @@ class Holdings:
         self.progress.note(now, record)
         self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
         self.fencing.learn(now, record, leap=leap)
-        ring_changed = old is None or old.ring() != record.ring()
-        needed = self._min_in_sync(record)
+        needed = self._config.needed_in_sync(record)
         lost: list[Log] = []
-        mine = record.has(self._me)
+        mine, known = record.has(self._me), old is not None and old.has(self._me)
+        self._required.clear()
         for partition in differing(old, record):
-            before = old.entries[partition] if old is not None and old.has(self._me) else Entry()
-            entry = record.entries[partition]
-            if old is not None and not leap:
-                self._depose(now, partition, old, record)
+            entry, before = record.entries[partition], NOBODY if old is None else old.entries[partition]
+            if old is not None and not leap and before.primary not in ("", self._name, entry.primary):  # it may serve
+                self.fencing.depose(now, partition, old.nodes[before.primary].life, record.version)
             if mine and entry.primary == self._name:
-                if leap and before.revision != entry.revision:
+                if leap and (before if known else NOBODY).revision != entry.revision:
                     self._start_copies_over(partition)
                 self._lead(now, partition, entry, lost)
             else:
-                self._follow(partition, before, entry, lost, mine=mine)
+                self._follow(partition, before if known else NOBODY, entry, lost, mine=mine)
         if lost:
             self.resolved += self.replication.lose(lost)
             self.acknowledged += self.waits.look(lost)
-        if ring_changed:
+        if old is None or old.ring() != record.ring():
             self._dirty.update(self.logs)
             self.handovers.ring_changed()
         self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)
-
-    def _min_in_sync(self, record: Record) -> int:
-        """Return how many copies in sync a write takes: by default one less than there should be, at most two."""
-        copies = min(record.replica_count, len(record.ring()))
-        return min(self._config.min_in_sync or max(1, min(2, copies - 1)), max(1, copies))
-
-    def _depose(self, now: float, partition: int, old: Record, record: Record) -> None:
-        """Remember a former primary for as long as it may still serve."""
-        former = old.entries[partition].primary
-        if former not in {"", self._name, record.entries[partition].primary}:
-            self.fencing.depose(now, partition, old.nodes[former].life, record.version)
 
     def _lead(self, now: float, partition: int, entry: Entry, lost: list[Log]) -> None:
         """Be the primary."""
@@ -270,9 +265,6 @@ class Holdings:
     def revived(self, stream: Stream) -> None:
         """Go on with the copies of a peer that acks again."""
         stream.stalled = False
-        self._copy_again(stream)
-
-    def _copy_again(self, stream: Stream) -> None:
         if self._record is not None:
             self._dirty.update(p for p in self.logs if stream.peer in self._record.entries[p].learners)
 
@@ -312,6 +304,13 @@ class Holdings:
             self.unfence(now)
         self._demote_slow(now)
         self.checking.step(now, self.logs)
+
+    def work(self) -> list[Dropped]:
+        """Take one bounded step: of copying, or of deleting while nothing can be copied."""
+        if self.copying.runnable:
+            self.copying.step(self.replication.number)
+            return []
+        return self.surplus.drop_some(self.replica.copies, self.logs)
 
     def _demote_slow(self, now: float) -> None:
         timeout_s = self._config.replica_timeout_s
@@ -392,10 +391,8 @@ class Holdings:
         """Work out afresh which acks a partition needs: those of the copies in sync, and of those about to be."""
         record = self._record
         assert record is not None
-        names = (*record.entries[log.partition].in_sync, *self._joining[log.partition])
-        lives = [record.nodes[name].life for name in names if name != self._name]
-        required = {self.replication.stream(*life): None for life in lives}
-        if not set(log.required) <= required.keys():
+        required = self._required.streams(record, record.entries[log.partition].in_sync, self._joining[log.partition])
+        if log.required != required and not set(log.required) <= set(required):
             self._lost_stream = True
         log.attach(self.copying.receiving(log.partition), required)
 
@@ -427,20 +424,23 @@ class Holdings:
         if not isinstance(change, Retire):
             self._dirty.update(spot[0] for spot in change.partitions if spot[0] in self.logs)
 
-    def steer(self) -> None:
-        """Wish for the next step of every partition about which something has changed."""
+    def steer(self) -> bool:
+        """Wish for the next steps of some of the partitions about which something has changed.
+
+        Returns False if it is not known yet where their copies should be, and `steer` is of no use before.
+        """
         if self._lost_stream:
             self._lost_stream = False
             self.resolved += self.replication.review()
             self._discard()
-        if self._record is None:
-            return
-        dirty, self._dirty = self._dirty, set()
-        target = self._placement(self._record) if dirty else ()
-        for partition in dirty:
+        if self._record is None or (target := self._placement.look(self._record)) is None:
+            return False
+        for partition in list(islice(self._dirty, STEERED_MAX)):
+            self._dirty.discard(partition)
             if (log := self.logs.get(partition)) is not None:
                 self._steer(self._record, log, target[partition])
-        self._hand_over(self._record)
+        self._hand_over(self._record, target)
+        return True
 
     def _steer(self, record: Record, log: Log, wanted: tuple[str, ...]) -> None:
         partition = log.partition
@@ -466,18 +466,17 @@ class Holdings:
         elif self.handovers.settle(partition):
             self._open(partition)
 
-    def _hand_over(self, record: Record) -> None:
+    def _hand_over(self, record: Record, target: Target) -> None:
         """Freeze partitions that should move, and propose the move once all effects are acked."""
         for partition in self.handovers.freeze():
             self._close(partition)
         for partition in self.handovers.unproposed():
             if partition not in self._locked and self.logs[partition].clean:
-                revision = record.entries[partition].revision
-                self.handovers.proposed(partition, revision)
+                entry = record.entries[partition]
+                self.handovers.proposed(partition, entry.revision)
                 claimant = self.handovers.claims.get(partition, "")
-                claims = claimant in record.entries[partition].in_sync
-                heir = claimant if claims else self._placement(record)[partition][0]
-                self.wishes.move.add((partition, revision, heir))
+                heir = claimant if claimant in entry.in_sync else target[partition][0]
+                self.wishes.move.add((partition, entry.revision, heir))
 
     def _open(self, partition: int) -> None:
         self.serving[partition] = self.logs[partition]
@@ -497,4 +496,5 @@ class Holdings:
                 continue
             if not any(stream in log.streams for log in self.logs.values()):
                 self.replication.forget(stream.peer, stream.run)
+                self._required.clear()
                 self._waiting.pop(stream, None)

@@ -125,8 +125,7 @@ class Keeper:
     @property
     def joined(self) -> bool:
         """Whether the record that this node knows counts it among the members."""
-        record = self._register.record
-        return record is not None and record.has(self.me.life)
+        return (record := self._register.record) is not None and record.has(self.me.life)
 
     def leased(self, now: float) -> bool:
         """Whether this node may serve what it is the primary of."""
@@ -141,9 +140,9 @@ class Keeper:
         """Judge how the cluster is; None while this node belongs to none."""
         if (record := self._register.record) is None:
             return None
-        progress = self._holdings.progress.report(now, record, self._placement(record))
-        reached = self._peers.linked(now) | {self.me.name}
-        return examine(record, self._peers.live(now), reached, leased=self.leased(now), rebalance=progress)
+        peers, progress = self._peers, self._holdings.progress.report(now, record, self._placement.look(record))
+        reached = peers.linked(now) | {self.me.name}
+        return examine(record, peers.live(now), reached, leased=self.leased(now), rebalance=progress)
 
     # Inputs
 
@@ -157,10 +156,10 @@ class Keeper:
 
     def fail_over(self, now: float, *, force: bool) -> list[Effect]:
         """Become the primary of all that this node has copies in sync of; with `force` without asking its primaries."""
-        record, holdings, found = self._register.record, self._holdings, self.claimable
+        found, holdings = self.claimable, self._holdings
         claims.keep(found, holdings.handovers)
-        if force and record is not None:
-            claims.seize(record, found, holdings.wishes)
+        if force:
+            claims.seize(self._register.record, found, holdings.wishes)
             return self._finish(now)
         return [Send(primary, encode(Claim(tuple(partitions)))) for primary, partitions in found.items()]
 
@@ -245,14 +244,16 @@ class Keeper:
         return self._finish(now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Do what time alone brings about, and one bounded step of copying and deleting."""
+        """Do what time alone brings about, and one bounded step of placing, copying or deleting."""
         self._tenure.tick(now)
         if now >= self._look_at:
             self._look_around(now, finish=False)
         self._heed(now, self._register.tick(now))
         self._holdings.tick(now)
-        self._holdings.copying.step(self._holdings.replication.number)
-        self._effects += self._holdings.surplus.drop_some(self._holdings.replica.copies, self._holdings.logs)
+        if self._placement.step():
+            self._plan_due = -math.inf
+        elif not self._placement.busy:
+            self._effects += self._holdings.work()
         for change in self._asked.take(now):
             self._answered(change)
         return self._finish(now)
@@ -382,6 +383,9 @@ class Keeper:
         self._asked.add(numbers, changes)
         self._heed(now, effects)
 
+    def _plans_next(self, now: float) -> bool:
+        return self._register.idle and now >= self._plan_due
+
     def _plan(self, now: float) -> None:
         """As leader, with nothing under way: look for what should be changed."""
         record = self._register.record
@@ -400,9 +404,7 @@ class Keeper:
 
     def _go_alone(self, now: float) -> None:
         """Where each side goes on alone, do so once too many voters are dead to agree on anything."""
-        record = self._register.record
-        members = None if record is None else self._peers.forsaken(now, record)
-        if members:
+        if (record := self._register.record) is not None and (members := self._peers.forsaken(now, record)):
             self._force(now, members)
 
     def _force(self, now: float, members: Sequence[Life]) -> None:
@@ -416,7 +418,7 @@ class Keeper:
     # The end of every input
 
     def _finish(self, now: float) -> list[Effect]:
-        """Draw all conclusions from an input."""
+        """Draw conclusions from an input, as many as a turn has time for."""
         if self._register.record is None and not self._departure.asked:
             if now > self.deadline + self._config.settle_s / 4:
                 self._peers.resettle(now)
@@ -424,16 +426,12 @@ class Keeper:
                 self._found(now)
         self._go_alone(now)
         holdings = self._holdings
-        while True:
-            holdings.steer()
-            if self._register.idle and now >= self._plan_due:
-                self._plan(now)
-            self._depart(now)
-            wishes, holdings.wishes = holdings.wishes, Wishes()
-            if changes := wishes.changes(self.me.life):
-                self._propose(now, changes)
-            if not changes and not holdings.unsteered and not (self._register.idle and now >= self._plan_due):
-                break
+        if holdings.steer() and self._plans_next(now) and not self._routes_changed:  # a new record is enough for a turn
+            self._plan(now)
+        self._depart(now)
+        wishes, holdings.wishes = holdings.wishes, Wishes()
+        if changes := wishes.changes(self.me.life):
+            self._propose(now, changes)
         for peer, partitions in holdings.inquiries.items():
             self._send(peer, encode(Inquiry(self.table.version, tuple(partitions))))
         holdings.inquiries.clear()
@@ -485,9 +483,11 @@ class Keeper:
 
     def _arm(self, now: float) -> None:
         self.deadline = now
-        if self._holdings.copying.runnable or self._holdings.surplus:
+        holdings = self._holdings
+        busy = holdings.copying.runnable or holdings.surplus or holdings.unsteered or self._placement.busy
+        if busy or self._plans_next(now):
             return
-        self.deadline = min(self._register.deadline, self._tenure.deadline, self._holdings.deadline, self._asked.due_s)
+        self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._asked.due_s)
         self.deadline = min(self.deadline, self._look_at, self._plan_due if self._register.idle else math.inf)
         if self._register.record is None and now < self._peers.forming_due:
             self.deadline = min(self.deadline, self._peers.forming_due)

@@ -56,15 +56,16 @@ class Progress:
             self.last_s, self.ended_s = now - self._began_s, now
         self._pending = pending
 
-    def report(self, now: float, record: Record, target: Target) -> Rebalance:
-        """Say how it stands."""
+    def report(self, now: float, record: Record, target: Target | None) -> Rebalance:
+        """Say how it stands. As long as the target is not known any partition may be about to move."""
         elapsed_s = now - self._began_s if self._pending else 0.0
         eta_s = 0.0
         if self._pending:
             eta_s = elapsed_s / self._made * self._pending if self._made else math.inf
-        moves = sum(
-            bool(wanted) and wanted[0] != entry.primary for wanted, entry in zip(target, record.entries, strict=True)
-        )
+        moves = len(record.entries)
+        if target is not None:
+            pairs = zip(target, record.entries, strict=True)
+            moves = sum([bool(wanted) and wanted[0] != entry.primary for wanted, entry in pairs])
         return Rebalance(
             copies_pending=self._pending,
             copies_made=self._made,

@@ -4,37 +4,69 @@ A pure function of the record and of who is alive. It looks at the whole of both
 time and remembers nothing, so a leader that takes over goes on where the last one was.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from respcache.cluster.ownership.changes import Admit, Bury, Change, Forget, Learn, Recreate, Retire, Target
 from respcache.cluster.ownership.record import Life, Node, Record, Standing
-from respcache.cluster.ownership.ring import RingNode, place
+from respcache.cluster.ownership.ring import Placing, RingNode
 from respcache.cluster.ownership.voters import next_voter_change
 
 TARGETS_MAX: Final = 4
 """A plan looks at the ring before and after its own changes."""
 
-Placement = Callable[[Record], Target]
-"""From a record to the target of its ring."""
+_Ring = tuple[tuple[RingNode, ...], int]
 
 
 class TargetCache:
-    """The targets of the last rings seen. Placing takes milliseconds, and rings change rarely."""
+    """The targets of the last rings seen. Placing takes milliseconds, and rings change rarely.
+
+    unknown --look--> under way --step, step ...--> known
+    """
 
     def __init__(self) -> None:
-        self._targets: dict[tuple[tuple[RingNode, ...], int], Target] = {}
+        self._targets: dict[_Ring, Target] = {}
+        self._under_way: tuple[_Ring, Placing] | None = None
+        self._last: tuple[Mapping[str, Node], Target] | None = None
+        """What was looked for last, which is asked for with each step of a copy. Most versions have the same nodes."""
 
     def __call__(self, record: Record) -> Target:
-        """Return where the copies of every partition should be."""
-        key = (record.ring(), record.replica_count)
-        target = self._targets.get(key)
-        if target is None:
-            if len(self._targets) == TARGETS_MAX:
-                del self._targets[next(iter(self._targets))]
-            target = self._targets[key] = place(*key)
+        """Return where the copies of every partition should be, however long that takes."""
+        while (target := self.look(record)) is None:
+            self.step()
         return target
+
+    def look(self, record: Record) -> Target | None:
+        """Return the same if it is known. If not, `step` works on it, and no more on what was looked for before."""
+        if self._last is not None and self._last[0] is record.nodes:
+            return self._last[1]
+        ring = (record.ring(), record.replica_count)
+        target = self._targets.get(ring)
+        if target is not None:
+            self._last = (record.nodes, target)
+        elif self._under_way is None or self._under_way[0] != ring:
+            self._under_way = (ring, Placing(*ring))
+        return target
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to work on."""
+        return self._under_way is not None
+
+    def step(self) -> bool:
+        """Work on it for about half a millisecond; return whether it is known now."""
+        if self._under_way is None:
+            return False
+        ring, placing = self._under_way
+        placing.step()
+        if placing.rows is None:
+            return False
+        self._under_way = None
+        if len(self._targets) == TARGETS_MAX:
+            del self._targets[next(iter(self._targets))]
+        self._targets[ring] = placing.rows
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +89,12 @@ class Outlook:
     """Partitions that have been without a live copy for so long that they should start anew."""
 
 
-def plan(record: Record, outlook: Outlook, placement: Placement) -> list[Change]:
-    """Return the changes to decide now, in order; none when all is as it should be."""
+def plan(record: Record, outlook: Outlook, placement: TargetCache) -> list[Change]:
+    """Return the changes to decide now, in order; none when all is as it should be.
+
+    What follows from where copies should be is left out while `placement` has yet to find that out for the ring as
+    these changes leave it: those who make way for a newcomer need not be known to let it in.
+    """
     changes: list[Change] = []
 
     def decide(change: Change) -> None:
@@ -80,13 +116,14 @@ def plan(record: Record, outlook: Outlook, placement: Placement) -> list[Change]
     voter_change = next_voter_change(record, outlook.present, outlook.heard)
     if voter_change is not None:
         decide(voter_change)
-    target = placement(record)
+    if (target := placement.look(record)) is None:
+        return changes
     decide(Recreate(tuple(_anew(record, outlook, target))))
     decide(Learn(tuple(_missing(record, outlook, target))))
     return changes
 
 
-def burials(record: Record, live: Mapping[str, int], heard: frozenset[str], placement: Placement) -> list[Change]:
+def burials(record: Record, live: Mapping[str, int], heard: frozenset[str], placement: TargetCache) -> list[Change]:
     """Return the burial of all members that are not alive, if there are such, in favour of those just heard of."""
     dead = tuple(node.life for node in record.nodes.values() if live.get(node.name) != node.run)
     return [Bury(dead, placement(record), heard)] if dead else []

@@ -17,7 +17,7 @@ from respcache.cluster.effects import Effect
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Node, Record
-from respcache.cluster.ownership.ring import place
+from respcache.cluster.ownership.ring import RingNode, place
 from respcache.cluster.replication.waits import Wait
 from simulation.ownership.life import Life, SimNode
 from simulation.ownership.model import Done, Hear, Model
@@ -37,14 +37,36 @@ place_once = cache(place)
 
 
 class Placement(TargetCache):
-    """With one cache for all nodes of all worlds: placing is slow, and it is not what is tested."""
+    """A node's, with one memory for all nodes of all worlds: placing is slow, and it is not what is tested.
 
-    def __call__(self, record: Record) -> tuple[tuple[str, ...], ...]:
-        """Return the target."""
-        return place_once(record.ring(), record.replica_count)[: len(record.entries)]
+    That it takes a while is.
+    """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._placed: set[tuple[tuple[RingNode, ...], int]] = set()
+        self._wanted: tuple[tuple[RingNode, ...], int] | None = None
 
-PLACEMENT = Placement()
+    def look(self, record: Record) -> tuple[tuple[str, ...], ...] | None:
+        """Return the target, unless no step was taken for its ring."""
+        ring = (record.ring(), record.replica_count)
+        if ring in self._placed:
+            return place_once(*ring)[: len(record.entries)]
+        self._wanted = ring
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is to be taken."""
+        return self._wanted is not None
+
+    def step(self) -> bool:
+        """Take it."""
+        if self._wanted is None:
+            return False
+        self._placed.add(self._wanted)
+        self._wanted = None
+        return True
 
 
 Build = Callable[["World", SimNode, KeeperConfig, random.Random], Life]
@@ -127,7 +149,7 @@ class World:
         dice = random.Random(self.rng.random())
         sim = SimNode(node, self.rng.uniform(0, 1e5), self.rng.uniform(*RATE))
         sim.life = self._build(self, sim, replace(self.config, seeded=seeded), dice)
-        sim.keeper._placement = sim.keeper._holdings._placement = PLACEMENT
+        sim.keeper._placement = sim.keeper._holdings._placement = Placement()
         self.nodes[name] = sim
         self.put(sim, sim.keeper.start)
         for other in self.live():

@@ -11,12 +11,25 @@ from respcache.cluster.ownership.changes import (
     Learn,
     Recreate,
     Retire,
+    Target,
 )
 from respcache.cluster.ownership.planner import Outlook, TargetCache, plan, unowned
 from respcache.cluster.ownership.record import Life, Node, Record, Standing, found
+from respcache.cluster.ownership.ring import RingNode, place
 from respcache.cluster.ownership.slots import PARTITIONS
 
-PLACEMENT = TargetCache()
+
+class AtOnce(TargetCache):
+    """Knows every target as soon as it is asked for."""
+
+    def look(self, record: Record) -> Target | None:
+        """Take all steps."""
+        while (target := super().look(record)) is None:
+            self.step()
+        return target
+
+
+PLACEMENT = AtOnce()
 
 
 def outlook(*live: str, dead: tuple[Life, ...] = (), **changes: object) -> Outlook:
@@ -58,6 +71,40 @@ def test_a_newcomer_is_let_in_and_learns_in_one_go() -> None:
     record = applied(pair(), changes)
     learns = {p for p, entry in enumerate(record.entries) if entry.learners == ("c",)}
     assert learns == {p for p, names in enumerate(PLACEMENT(record)) if "c" in names}
+
+
+def test_a_newcomer_is_let_in_before_its_place_is_known() -> None:
+    """While the target of the new ring is being worked out, nobody learns; then it is the one that `place` gives."""
+    cache = TargetCache()
+    assert cache(pair()) == place([RingNode("a"), RingNode("b")], 2)
+    seen = outlook("a", "b", "c", newcomers=(Node("c", 1),))
+    changes = plan(pair(), seen, cache)
+    assert kinds(changes) == [Admit, Enrol]
+    record = applied(pair(), changes)
+
+    assert cache.look(record) is None
+    assert cache.look(pair()) is not None, "what is known stays so meanwhile"
+    steps = 1
+    while not cache.step():
+        steps += 1
+        assert plan(record, outlook("a", "b", "c"), cache) == []
+    assert steps > 5
+    assert not cache.busy
+    assert kinds(plan(record, outlook("a", "b", "c"), cache)) == [Learn]
+    assert cache.look(record) == place([RingNode("a"), RingNode("b"), RingNode("c")], 2)
+
+
+def test_what_was_looked_for_last_is_worked_on() -> None:
+    """A ring that is over is not finished; asked for again it begins anew, and asking again and again loses nothing."""
+    cache = TargetCache()
+    one = found("cluster", Node("a", 1), 2)
+    assert cache.look(one) is None
+    assert cache.look(pair()) is None
+    while not cache.step():
+        assert cache.look(pair()) is None
+    assert cache.look(pair()) is not None
+    assert cache.look(one) is None
+    assert not cache.step()
 
 
 def test_the_dead_are_buried_at_once_and_replaced_later() -> None:
