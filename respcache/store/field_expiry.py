@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 FIELDS_GONE: Final = b"FIELDSGONE"
 """An effect of this name lets fields of the hash at a key be over that were due by a time, and takes out so many."""
 TAKEN_OUT: Final = 100
-SWEPT_OUT: Final = 1_000
-"""Overdue fields of hashes that are taken out at once, when a command comes upon them and by the sweep: a tenth of a
-millisecond and a millisecond of work. The others are only hidden until it is their turn."""
+"""Overdue fields of a hash that are taken out at once when a command comes upon them: a fifth of a millisecond of work.
+The others are only hidden until it is their turn."""
+SWEPT_OUT: Final = 250
+"""Overdue fields of hashes, and keys of a partition, that the sweep deletes from one look at the clock to the next."""
 
 
 def with_deadlines(partition: "Partition", key: bytes, found: Hash) -> VolatileHash:

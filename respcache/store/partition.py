@@ -6,12 +6,22 @@ command and a partition is what every command has in its hand.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
-from respcache.store.field_expiry import TAKEN_OUT, drain, expire_fields, is_drained, note_fields, seen, sweep_fields
+from respcache.store.field_expiry import (
+    SWEPT_OUT,
+    TAKEN_OUT,
+    drain,
+    expire_fields,
+    is_drained,
+    note_fields,
+    seen,
+    sweep_fields,
+)
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
 from respcache.store.texts import Readable, Text, overwritten, readable, whole
@@ -407,22 +417,24 @@ class Partition:
         return (key for key in self.values if deadlines.get(key, NEVER_UNIX_MS) > now and key not in over)
 
     def sweep(self) -> int:
-        """Delete all keys whose deadline has passed, and return how many; and fields of hashes, up to SWEPT_OUT.
+        """Delete keys whose deadline has passed, and return how many, up to SWEPT_OUT; and as many fields of hashes.
 
         Where some are left `due_unix_ms` is still not later than now.
         """
         now = self.ledger.now_unix_ms
         if self.due_unix_ms > now or not self.ledger.active_expiry or self.ledger.keeps_expired:
             return 0
-        over = [key for key, deadline in self.expires.items() if deadline <= now]
+        over = list(islice((key for key, deadline in self.expires.items() if deadline <= now), SWEPT_OUT))
         for key in over:
             self._forget(key)
+        self.ledger.expired_active += len(over)
+        if len(over) == SWEPT_OUT:
+            return SWEPT_OUT
         sweep_fields(self)
         self.due_unix_ms = NEVER_UNIX_MS
         for deadlines in (self.expires, self.volatile):
             if deadlines:
                 self.note_due(min(deadlines.values()))
-        self.ledger.expired_active += len(over)
         return len(over)
 
     def flush(self) -> None:

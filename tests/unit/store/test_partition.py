@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from respcache.store.field_expiry import SWEPT_OUT
 from respcache.store.keyspace import Store
 from respcache.store.partition import NEVER_UNIX_MS, Argv, Partition
 
@@ -117,6 +118,25 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
+
+
+def test_keys_that_are_due_at_once_go_a_few_at_a_time() -> None:
+    """A partition may hold a million of them: each sweep deletes so many, and the copies are told of each once."""
+    partition = _partition()
+    for number in range(2 * SWEPT_OUT + 1):
+        partition.put(b"%d" % number, b"v")
+        partition.expire_at(b"%d" % number, 2_000)
+    partition.put(b"lasts", b"v")
+    partition.expire_at(b"lasts", 3_000)
+    partition.take_effects(None)
+    partition.ledger.now_unix_ms = 2_000
+
+    assert (partition.sweep(), partition.sweep(), partition.due_unix_ms) == (SWEPT_OUT, SWEPT_OUT, 2_000)
+    assert (partition.sweep(), list(partition.values), partition.due_unix_ms) == (1, [b"lasts"], 3_000)
+    assert partition.sweep() == 0
+    told = partition.take_effects(None)
+    assert sorted(told) == sorted([b"DEL", b"%d" % number] for number in range(2 * SWEPT_OUT + 1))
+    assert partition.ledger.expired_active == 2 * SWEPT_OUT + 1
 
 
 def test_an_expired_key_is_gone_for_all_readers_and_the_copies_are_told_once() -> None:
