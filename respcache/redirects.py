@@ -41,6 +41,13 @@ class Redirects:
         self._stats.redirects += 1
         return Moved(slot_of(key), *self._client_address(owner))
 
+    def of_all(self, session: Session, keys: Sequence[bytes]) -> Moved | None:
+        """Send a client that knows the slots to the owner of all keys, if they lie in one slot; else serve it here."""
+        if not keys or not self.wanted_by(session):
+            return None
+        slot = slot_of(keys[0])
+        return self.of(session, keys[0]) if all(slot_of(key) == slot for key in keys) else None
+
     def check(self, session: Session, keys: Sequence[bytes]) -> None:
         """Send a client that knows the slots to the owner of all keys. Raises Moved or CrossSlot."""
         if not keys or not self.wanted_by(session):

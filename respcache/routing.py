@@ -135,6 +135,8 @@ class Router:
             return self._without_keys(session, row, argv)
         if row.awaits is not None and (row.awaits.only is None or row.awaits.only(argv)):
             return self._wait(session, row, argv, keys)
+        if keys and (moved := self.redirects.of_all(session, keys)) is not None:
+            return error(moved)
         if row.keys.names_keys:  # a script without keys runs here
             partitions = tuple(sorted({partition_of(key) for key in keys}))
         else:
