@@ -2,6 +2,7 @@
 
 import pytest
 
+from respcache.commands.session import Session
 from respcache.reply import Verbatim
 from unit.commands.front import Front
 
@@ -83,8 +84,9 @@ def test_all_filters_must_fit() -> None:
 def test_only_clients_of_an_age_are_killed() -> None:
     """MAXAGE spares who has been there for less than so many seconds."""
     front = Front()
-    client, old, young = front.client(), front.client(), front.client()
-    old.connected_unix_s -= 60
+    client, young = front.client(), front.client()
+    old = Session(front.host, client_id=7, address="a:7", local_address="b:1", now_unix_s=young.connected_unix_s - 60)
+    front.sessions.append(old)
     assert front.ask(client, b"CLIENT", b"KILL", b"MAXAGE", b"61") == 0
     assert front.ask(client, b"CLIENT", b"KILL", b"MAXAGE", b"30") == 1
     assert (old.killed, young.killed) == (True, False)
