@@ -57,7 +57,8 @@ def run(router: Router, errand: Errand, requests: Sequence[Request], answer: Ans
             answer(number, refusal)
         return
     table, version = router.table, errand.version
-    if version < table.changed and any(table.changed_since(version, partitions) for _, partitions, _ in requests):
+    moved = version < table.changed and any(table.changed_since(version, partitions) for _, partitions, _ in requests)
+    if moved or router.rests:
         for request in requests:
             _run_one(router, errand, request, answer)
     else:

@@ -1,6 +1,6 @@
 """A command on its way to where it can run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from respcache.commands.registry import Command
@@ -93,6 +93,10 @@ class Order(Pending):
         super().resolve(wire)
         if first and self.turns is not None:
             self.turns.ended()
+
+    def waits_its_turn(self, begin: Callable[[], None]) -> bool:
+        """Tell whether its client's earlier commands come first; `begin` is called once they are done."""
+        return self.turns is not None and self.turns.waits(begin)
 
     def leave(self, version: tuple[int, int]) -> None:
         """Go to another node, by the record of this version."""

@@ -78,6 +78,7 @@ class Router:
         """`timeout_s` bounds waits for owners, `backlog_max_bytes` what waits for copies; `clock` gives monotonic s."""
         self._name: Final = name
         self._store: Final = store
+        self.databases: Final = len(store)
         self._stats: Final = stats
         self.table: Final = table
         self._gate: Final = gate
@@ -141,8 +142,13 @@ class Router:
             partitions = tuple(sorted({partition_of(key) for key in keys}))
         else:
             partitions = self.redirects.scope(session, row)
+        steady = len(partitions) == 1 and row.merge is not Merge.NONE
+        if len(partitions) == 1 and self.table.primary[partitions[0]] not in {"", self._name}:
+            carried = self._search.carried(row, argv)  # its owner runs what the link brings, in that order
+            if carried is not None:
+                (row, argv), steady = carried, True
         reply = self._order(session, row, argv, partitions)
-        if isinstance(reply, Pending) and (row.merge is Merge.NONE or len(partitions) > 1):
+        if isinstance(reply, Pending) and not steady:
             session.barrier = reply  # one of its keys may have to wait, and others be served: they would be overtaken
         return reply
 
@@ -286,9 +292,9 @@ class Router:
         return order
 
     @property
-    def databases(self) -> int:
-        """How many databases there are."""
-        return len(self._store)
+    def rests(self) -> bool:
+        """Whether a script rests here, so others wait, and what stands behind them on the same keys."""
+        return self._scripts.strand.is_resting
 
     def owns_all(self) -> bool:
         """Tell whether this node is the primary of all partitions."""
@@ -306,11 +312,8 @@ class Router:
 
     def _in_turn(self, order: Order) -> None:
         """Dispatch what takes several steps, between which keys may move: behind the client's earlier commands."""
-        if not self._waits_its_turn(order):
+        if not order.waits_its_turn(lambda: self._dispatch(order)):
             self._dispatch(order)
-
-    def _waits_its_turn(self, order: Order) -> bool:
-        return order.turns is not None and order.turns.waits(lambda: self._dispatch(order))
 
     def _dispatch(self, order: Order) -> None:
         if order.wire is not None:
@@ -359,16 +362,18 @@ class Router:
         finally:
             readers.writer = before
 
-    def _run_for_writer(self, order: Order) -> None:
+    def _run_for_writer(self, order: Order) -> None:  # noqa: C901 # what may stand in the way, one after the other
         if self._search.begun(order):
             return
         self.tickets.offer_ready()
         if self._scripts.strand.is_resting and waits_for_script(order, self._locks):
             refusal = self._scripts.busy()
-            if refusal is None:
+            if refusal is not None:
+                order.fail(refusal)
+            elif order.row.on_script is None or self._backlog.add(order):  # what its client sent behind it waits, too
                 self._park(order)
             else:
-                order.fail(refusal)
+                self._reject("unacked", order, Congested())
             return
         if order.row.name in TICKETS:
             self._run_ticket(order)
@@ -492,6 +497,6 @@ class Router:
 
     def _transact(self, order: Order) -> None:
         """Run an order whose keys have several owners, all locked meanwhile, behind what its client sent before."""
-        if self._waits_its_turn(order) or self._search.begun(order):
+        if order.waits_its_turn(lambda: self._dispatch(order)) or self._search.begun(order):
             return
         self._transactions.begin(order)

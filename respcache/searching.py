@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from respcache.cluster.ownership.slots import EVERYWHERE
-from respcache.commands.registry import Command
+from respcache.commands.registry import Command, lookup
 from respcache.commands.stage import Scripts
 from respcache.commands.traits import BY_DIGEST
 from respcache.errors import CommandError
@@ -38,6 +38,20 @@ class Search:
         self._scripts: Final = scripts
         self._order: Final = order
         self._again: Final = again
+
+    def carried(self, row: Command, argv: Argv) -> tuple[Command, Argv] | None:
+        """Give a command as its owner can run it in one step, if it can: a script by its text, which has to confine it.
+
+        Then no later command of its client can overtake it, neither there nor elsewhere.
+        """
+        if row.on_script is None:
+            return (row, argv) if row.beyond is None else None
+        text = self._scripts.confined(row, argv)
+        if text is None or not row.by_digest:
+            return None if text is None else (row, argv)
+        plain = lookup(row.name.replace("SHA", "").encode())
+        assert plain is not None
+        return plain, [plain.name.encode(), text, *argv[2:]]
 
     def begun(self, order: Order) -> bool:
         """Ask the other nodes for the scripts that an order needs and that are not known here, if there are any."""

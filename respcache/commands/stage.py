@@ -39,7 +39,7 @@ DISTRUST_RUNS: Final = 100
 class Habit:
     """What is known of a script, or of a function, by how it has run on this node."""
 
-    __slots__ = ("_trust", "homely", "wanders")
+    __slots__ = ("_trust", "confined", "homely", "wanders")
 
     def __init__(self) -> None:
         self._trust = 0
@@ -47,6 +47,8 @@ class Habit:
         """Whether it has run to its end and named no keys but in partitions of those that it declares."""
         self.wanders = False
         """Whether it has named a key of another node that it does not declare."""
+        self.confined: bool | None = None
+        """Whether its text tells that it names no keys but those that it declares; None until somebody has asked."""
 
     @property
     def is_brief(self) -> bool:
@@ -105,6 +107,12 @@ class Scripts(Protocol):
 
     def habit(self, row: "Command", argv: Argv) -> Habit:
         """Give what is known of the script, or of the function, that a command runs. Raises CommandError."""
+
+    def confined(self, row: "Command", argv: Argv) -> bytes | None:
+        """Give the text of the script that a command runs, if it certainly comes to no keys but those that it declares.
+
+        None, too, where the script is not known, or is none.
+        """
 
     def begin(self, row: "Command", argv: Argv, work: Callable[[], T], hold: Hold) -> T:
         """Do work that runs a script, where it can rest if it may have to. Raises what the work does, and Rested."""

@@ -12,6 +12,7 @@ from respcache.errors import Busy, CommandError, OutOfMemory, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
 from respcache.reply import Reply
+from respcache.scripting.confined import is_confined
 from respcache.scripting.conversion import ScriptError
 from respcache.scripting.functions import Functions
 from respcache.scripting.library import Library, Script, Trait
@@ -157,6 +158,21 @@ class Interpreter:
         if script is None:
             raise NoScript
         return script.habit
+
+    def confined(self, row: Command, argv: Argv) -> bytes | None:
+        """Give the text of a known script that certainly comes to no keys but those that it declares; else None."""
+        if row.name.startswith("FCALL"):
+            return None
+        try:
+            script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
+        except CommandError:
+            return None
+        if script is None:
+            return None
+        habit = script.habit
+        if habit.confined is None:
+            habit.confined = is_confined(script.text)
+        return script.text if habit.confined else None
 
     def begin(self, row: Command, argv: Argv, work: Callable[[], T], hold: Hold) -> T:
         """Do work that runs one script: in the strand, or at once if that script was brief so far.

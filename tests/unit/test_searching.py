@@ -73,3 +73,43 @@ def test_scripts_are_loaded_and_forgotten_everywhere() -> None:
     assert street.ask(client, b"SCRIPT", b"FLUSH", node="b") == b"+OK\r\n"
     for node in street.nodes.values():
         assert node.scripts.text(DIGEST) is None
+
+
+def test_scripts_of_one_owner_are_sent_one_behind_the_other() -> None:
+    """Those that their text confines to their keys; an owner is told the text, so it need not ask for it."""
+    street = Street()
+    client = street.client()
+    assert street.ask(client, b"EVAL", TEXT, b"1", A) == bulk(A)
+    node = street.nodes["a"]
+    replies = node.batch(client, [b"EVALSHA", DIGEST, b"1", B], [b"EVAL", TEXT, b"1", B], [b"EVALSHA", DIGEST, b"1", C])
+    assert client.barrier is None
+    assert [question.order.argv[:2] for question in street.questions] == [[b"EVAL", TEXT]] * 3
+    street.settle()
+    assert [arrived(reply) for reply in replies] == [bulk(B), bulk(B), bulk(C)]
+    assert len(node.batch(client, [b"EVAL", b"return KEYS[1] .. KEYS[1]", b"1", B], [b"GET", B])) == 2
+    assert client.barrier is None
+
+
+def test_a_script_that_may_come_to_other_keys_holds_up_what_is_behind_it() -> None:
+    """Its owner may have to ask for them, and would run what came after it meanwhile."""
+    street = Street()
+    client = street.client()
+    anywhere = b"return redis.call('GET', ARGV[1])"
+    assert len(street.nodes["a"].batch(client, [b"EVAL", anywhere, b"1", B], [b"GET", B])) == 1
+    assert client.barrier is not None
+
+
+def test_what_comes_behind_a_script_that_waits_for_another_waits_for_it() -> None:
+    """A script that rests on a scratch store leaves partitions open, but no other script can run beside it."""
+    street = Street()
+    node, strand = street.nodes["b"], street.nodes["b"].scripts.strand
+    strand.is_resting = True
+    client = street.client()
+    write = b"return redis.call('SET', KEYS[1], 'v')"
+    replies = street.nodes["a"].batch(client, [b"EVAL", write, b"1", B], [b"GET", B], [b"GET", C])
+    street.settle()
+    assert [isinstance(reply, bytes) or reply.wire is not None for reply in replies] == [False, False, True]
+    strand.is_resting = False
+    node.router.routes_changed()
+    street.settle()
+    assert [arrived(reply) for reply in replies] == [b"+OK\r\n", bulk(b"v"), b"$-1\r\n"]

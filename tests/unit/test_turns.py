@@ -1,6 +1,7 @@
 """That a client's commands on a key take effect in the order in which they were sent, wherever the key goes."""
 
 from collections import defaultdict, deque
+from hashlib import sha1
 from random import Random
 from typing import Final
 
@@ -17,6 +18,11 @@ from unit.neighbours import NAMES, Question, Street, arrived, key_of
 KEYS: Final = tuple(key_of(name) for name in NAMES)
 BESIDE: Final = tuple(b"{%b}beside" % key for key in KEYS)
 """Other keys of the same partitions."""
+TEXT: Final = b"return redis.call('APPEND', KEYS[1], ARGV[1])"
+"""A script that comes to no key but the one that it declares."""
+DIGEST: Final = sha1(TEXT, usedforsecurity=False).hexdigest().encode()
+FAR: Final = b"return redis.call('APPEND', KEYS[1] .. '', ARGV[1])"
+"""One of which its text does not tell that."""
 LENGTH: Final = 40
 """Commands of one client; as long as any are left, keys move."""
 
@@ -120,11 +126,22 @@ class Reader:
             self.replies += self._node.batch(session, self._left.popleft())
 
 
-def written(rng: Random, keys: tuple[bytes, ...]) -> list[Argv]:
+def written(rng: Random, keys: tuple[bytes, ...], *, scripts: bool) -> list[Argv]:
     """Write what a client asks for: each reply depends on what came before."""
 
     def call() -> Argv:
         one, other = rng.sample(keys, 2)
+        if scripts and rng.random() < 0.5:
+            digit, twin = b"%d" % rng.randrange(10), b"{%b}twin" % one
+            return rng.choice(
+                [
+                    [b"EVAL", TEXT, b"1", one, digit],
+                    [b"EVALSHA", DIGEST, b"1", one, digit],
+                    [b"EVAL", FAR, b"1", one, digit],
+                    [b"RENAMENX", one, twin],
+                    [b"BITOP", b"NOT", twin, one],
+                ]
+            )
         return rng.choice(
             [
                 [b"APPEND", one, b"%d" % rng.randrange(10)],
@@ -147,10 +164,23 @@ def written(rng: Random, keys: tuple[bytes, ...]) -> list[Argv]:
 @settings(max_examples=150, deadline=None)
 def test_a_pipeline_is_answered_as_by_one_node_that_keeps_its_keys(seed: int) -> None:
     """Whatever moves or is locked meanwhile, and however late nodes hear of it, and of what they have asked."""
-    rng = Random(seed)
-    scripts = {"a": written(rng, KEYS), "b": written(rng, BESIDE)}
+    answered_as_by_one_node(Random(seed), scripts=False)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_so_are_scripts_and_commands_on_several_keys_of_one_partition(seed: int) -> None:
+    """Those that their owner runs in one step are sent one behind the other, like commands on one key."""
+    answered_as_by_one_node(Random(seed), scripts=True)
+
+
+def answered_as_by_one_node(rng: Random, *, scripts: bool) -> None:
+    """Have two clients ask, and compare."""
+    asked = {"a": written(rng, KEYS, scripts=scripts), "b": written(rng, BESIDE, scripts=scripts)}
     roads = Roads(rng)
-    readers = [Reader(roads, node, script) for node, script in scripts.items()]
+    if scripts:
+        roads.nodes[rng.choice(NAMES)].scripts.load(TEXT)
+    readers = [Reader(roads, node, script) for node, script in asked.items()]
     while not all(reader.done for reader in readers):
         match rng.randrange(4):
             case 0:
@@ -161,7 +191,9 @@ def test_a_pipeline_is_answered_as_by_one_node_that_keeps_its_keys(seed: int) ->
                 rng.choice(readers).read()
                 for node in roads.nodes.values():
                     node.router.sweep()
-    for reader, script in zip(readers, scripts.values(), strict=True):
+    for reader, script in zip(readers, asked.values(), strict=True):
         alone = Street(("a",))
+        if scripts:
+            alone.nodes["a"].scripts.load(TEXT)
         client = alone.client()
         assert [arrived(reply) for reply in reader.replies] == [alone.ask(client, *argv) for argv in script]
