@@ -54,9 +54,14 @@ class Oversize(ProtocolError):
     """A frame is announced that is larger than it may be."""
 
 
+def head(kind: int, body: bytes) -> bytes:
+    """Give what goes in front of a body."""
+    return len(body).to_bytes(4, "big") + bytes((kind,))
+
+
 def frame(kind: int, body: bytes) -> bytes:
     """Put the head in front of a body."""
-    return len(body).to_bytes(4, "big") + bytes((kind,)) + body
+    return head(kind, body) + body
 
 
 class FrameReader:

@@ -101,6 +101,8 @@ class Link(asyncio.Protocol):
         self._arrived: Final[deque[tuple[int, bytes]]] = deque()
         """Frames that wait for the loop's next turn."""
         self._out: list[bytes] = []
+        self._large = False
+        """Whether a part of it is large: then it is written part by part, not copied once more."""
         self._requests: list[Sent] = []
         """What is to go out with the next frame of asks, and what is the same for all of it:"""
         self._version = (0, 0)
@@ -215,7 +217,11 @@ class Link(asyncio.Protocol):
     def send(self, kind: int, body: bytes) -> None:
         """Send a frame at the end of this turn of the event loop."""
         self._wake()
-        self._out.append(frames.frame(kind, body))
+        if len(body) <= FRAME_BYTES:
+            self._out.append(frames.frame(kind, body))
+        else:
+            self._out += (frames.head(kind, body), body)
+            self._large = True
 
     def ask(self, order: Order, version: tuple[int, int], clock: Callable[[], float]) -> None:
         """Have an order run at the other end. Those of one turn that are alike go in one frame.
@@ -282,7 +288,9 @@ class Link(asyncio.Protocol):
         out, self._out = self._out, []
         if self.gone.is_set() or self._transport.is_closing():
             return
-        self._transport.write(self._wire.seal(b"".join(out)))
+        large, self._large = self._large, False
+        for part in out if large else (b"".join(out),):
+            self._transport.write(self._wire.seal(part))
         if self._transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
             log.warning("link to %s cut: it leaves too much unread", self.peer)
             self.cut()

@@ -38,7 +38,7 @@ class Cutter:
     fresh --next--> cutting --the words are over--> ended
     """
 
-    __slots__ = ("_at", "_bytes_max", "_word", "_words", "_words_max", "ended")
+    __slots__ = ("_at", "_bytes_max", "_weight", "_word", "_words", "_words_max", "ended")
 
     def __init__(
         self,
@@ -50,7 +50,8 @@ class Cutter:
     ) -> None:
         self._words: Final = _entry_words(value, deadline_unix_ms)
         self._bytes_max: Final = bytes_max
-        self._words_max: Final = words_max
+        self._weight: Final = form_of(value).weight
+        self._words_max: Final = max(1, words_max // self._weight)
         self._word: Readable = b""
         """The word that the last piece has begun."""
         self._at = 0
@@ -59,7 +60,7 @@ class Cutter:
         """Whether the last piece was cut."""
 
     def next(self) -> tuple[bytes, int]:
-        """Cut the next piece, and say how many words it has."""
+        """Cut the next piece, and say how many words it has, or is worth where its words are heavy."""
         words: list[bytes] = []
         room, unfinished = self._bytes_max, 0
         if self._at < len(self._word):
@@ -80,7 +81,7 @@ class Cutter:
                 break
             words.append(bytes(word))
             room -= len(word)
-        return pack_piece(unfinished, words), len(words)
+        return pack_piece(unfinished, words), len(words) * self._weight
 
 
 class Assembly:
@@ -176,9 +177,10 @@ def cut(value: Value, deadline_unix_ms: int | None) -> tuple[bytes, int] | Cutte
         size = len(value)
     else:
         size = count = 0
-        for word in form_of(value).words(value):
+        form = form_of(value)
+        for word in form.words(value):
             size += len(word)
-            count += 1
+            count += form.weight
             if size > PIECE_BYTES or count > PIECE_WORDS:
                 break
     if size > PIECE_BYTES or count > PIECE_WORDS:

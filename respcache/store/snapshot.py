@@ -40,6 +40,8 @@ class Form:
     """Adds some of the others to it, in order. Raises NotASnapshot."""
     step: int = 1
     """So many words belong together, after the first: `extend` gets no part of them."""
+    weight: int = 1
+    """A word is as much work to read as so many words of other kinds."""
 
 
 def dump(value: Value) -> bytes:
@@ -125,7 +127,14 @@ FORMS: Final = (
     Form(Set, 2, sets.words, sets.begin, sets.extend),
     Form(List, 3, lists.words, lists.begin, lists.extend),
     Form(SortedSet, 4, sorted_sets.words, sorted_sets.begin, sorted_sets.extend, step=2),
-    Form(Stream, 5, stream_snapshots.words, stream_snapshots.begin, stream_snapshots.extend),
+    Form(
+        Stream,
+        5,
+        stream_snapshots.words,
+        stream_snapshots.begin,
+        stream_snapshots.extend,
+        weight=stream_snapshots.WEIGHT,
+    ),
     Form(VolatileHash, 6, volatile_hashes.words, volatile_hashes.begin, volatile_hashes.extend, step=3),
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""

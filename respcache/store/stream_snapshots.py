@@ -19,6 +19,8 @@ GROUP: Final = b"g"
 DELIVERIES: Final = b"d"
 DELIVERIES_MAX: Final = 200
 """Deliveries in one word."""
+WEIGHT: Final = 100
+"""As many entries has a block by default (`stream-node-max-entries`), and each is read and packed again."""
 
 _Id: TypeAlias = tuple[int, int]
 _Head: TypeAlias = tuple[_Id, int, _Id]

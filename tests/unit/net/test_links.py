@@ -381,6 +381,29 @@ def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
     asyncio.run(main())
 
 
+def test_a_large_frame_keeps_its_place() -> None:
+    """It is written as it is, between what was sent before and after it in the same turn."""
+
+    async def main() -> None:
+        _, link, transport = incoming()
+        link.data_received(HELLO)
+        await asyncio.sleep(0)
+        transport.take()
+        bodies = [b"before", bytes(FRAME_BYTES), bytes(FRAME_BYTES + 1), b"after"]
+        for body in bodies:
+            link.send(frames.KEEPER, body)
+        await asyncio.sleep(0)
+        link.send(frames.KEEPER, b"later")
+        await asyncio.sleep(0)
+        reader = frames.FrameReader()
+        reader.body_max_bytes = frames.BODY_MAX_BYTES
+        arrived = reader.feed(transport.take())
+        assert [kind for kind, _ in arrived] == [frames.KEEPER] * 5
+        assert [body for _, body in arrived] == [*bodies, b"later"]
+
+    asyncio.run(main())
+
+
 def test_what_is_large_goes_in_several_frames() -> None:
     """Requests and answers alike, in order: no frame is larger than the limit by more than one of them."""
 

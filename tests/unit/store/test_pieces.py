@@ -8,8 +8,9 @@ from respcache.store.lists import of as list_of
 from respcache.store.packing import pack_piece
 from respcache.store.pieces import PIECE_BYTES, PIECE_WORDS, Assembly, Cutter, cut
 from respcache.store.sets import of as set_of
-from respcache.store.snapshot import NotASnapshot, dump_entry, load_entry, write_deadline
+from respcache.store.snapshot import NotASnapshot, dump_entry, form_of, load_entry, write_deadline
 from respcache.store.sorted_sets import SortedSet
+from respcache.store.streams import Stream
 from respcache.store.values import Value, encoding
 from unit.store.drawn import VALUES
 
@@ -57,11 +58,11 @@ def test_members_of_an_assembled_sorted_set_have_their_ranks(value: SortedSet, b
 
 @given(value=st.one_of(*VALUES.values()), bytes_max=st.integers(1, 200), words_max=st.integers(1, 30))
 def test_a_piece_keeps_within_its_limits(value: Value, bytes_max: int, words_max: int) -> None:
-    """It has so many words and so many bytes, and a few for their lengths."""
+    """It has so many words, or one that is worth as many, and so many bytes, and a few for their lengths."""
     cutter = Cutter(value, None, bytes_max=bytes_max, words_max=words_max)
     while not cutter.ended:
         piece, words = cutter.next()
-        assert words <= words_max
+        assert words <= max(words_max, form_of(value).weight)
         assert len(piece) <= bytes_max + 5 * words + 15
 
 
@@ -117,6 +118,23 @@ def test_what_is_no_value_is_refused(pieces: list[bytes]) -> None:
         assembly.feed(piece)
     with pytest.raises(NotASnapshot):
         assembly.done()
+
+
+def test_a_piece_of_a_stream_has_no_more_entries_than_words_of_others() -> None:
+    """A word of a stream is a block of a hundred entries: 200 of them fit into the bytes of a piece, and take 30 ms."""
+    stream = Stream()
+    for number in range(1, 20_001):
+        stream.append(number, [b"f", b"v"])
+    cutter, pieces = Cutter(stream, None), 0
+    assembly, held = Assembly(), 0
+    while not cutter.ended:
+        piece, _ = cutter.next()
+        assembly.feed(piece)
+        grown = len(assembly._grown or ())
+        assert grown - held <= PIECE_WORDS
+        held, pieces = grown, pieces + 1
+    assert dump_entry(*assembly.done()) == dump_entry(stream, None)
+    assert pieces >= 20
 
 
 def test_only_large_values_are_cut() -> None:
