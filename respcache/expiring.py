@@ -32,7 +32,7 @@ class Expiry:
         swept: Callable[[], None],
         soon: Callable[[Callable[[], None]], object],
     ) -> None:
-        """`swept` is told after each step: copies may have to be told of what went. `soon` calls back then."""
+        """`swept` is told after a step in which something went: copies have to be told. `soon` calls back then."""
         self._store: Final = store
         self._latency: Final = latency
         self._swept: Final = swept
@@ -60,7 +60,7 @@ class Expiry:
     def _step(self) -> None:
         """Delete for a while what has expired in the partitions that are served here."""
         started_ns = now_ns = perf_counter_ns()
-        ledger, left = self._store.ledger, self._left
+        ledger, left, swept = self._store.ledger, self._left, False
         ledger.now_unix_ms = now_unix_ms = int(time() * 1000)
         if not ledger.active_expiry or ledger.keeps_expired:
             left.clear()
@@ -70,10 +70,12 @@ class Expiry:
                 partition.sweep()
                 if partition.changed:
                     partition.ship(None)
+                    swept = True
             if not partition.serving or partition.due_unix_ms > now_unix_ms:
                 left.popleft()
             now_ns = perf_counter_ns()
         self._latency.record(EXPIRE_CYCLE, (now_ns - started_ns) // 1000, now_unix_ms // 1000)
-        self._swept()
+        if swept:
+            self._swept()
         if left:
             self._soon(self._step)

@@ -75,8 +75,11 @@ def demo(nodes: int, port: int, http_port: int, replica_count: int) -> None:
     """Start a cluster on this machine, a process a node, until Ctrl-C.
 
     A line is printed whenever a node joins, leaves or dies: start another one with
-    `respcache serve --join`, or stop one of these by its process number.
+    `respcache serve --join`, or stop one of these by its process number. Settings in the environment are not for
+    these nodes.
     """
+    if ignored := sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX)):
+        click.secho(f"ignored, for all nodes would want one port: {', '.join(ignored)}", fg="yellow", err=True)
     starts = [
         _arguments(port + place if port else 0, http_port + place if http_port else 0, replica_count)
         for place in range(nodes)

@@ -77,8 +77,9 @@ class Replicator:
         )
         self.messenger: Final = Messenger(exchange, tracking, self.links)
         self.drained: Final = asyncio.Event()
-        self._has_lapsed = False
         """Set when this node, having asked to leave, holds nothing any more."""
+        self._has_served = self._has_lapsed = False
+        """Whether it has ever been granted a lease, and has none since."""
         self.changed: Final = asyncio.Event()
         """Set with every new record; whoever waits for one clears it."""
         self.sharing: Sharing
@@ -287,11 +288,12 @@ class Replicator:
         self.messenger.tracking.rerouted()
 
     def _tell_lease(self, *, held: bool) -> None:
-        if not held:
+        if self._has_served and not held:  # else it has only just joined
             log.warning("this node reaches no majority of the voters: it serves nothing for now")
         elif self._has_lapsed:
             log.warning("this node reaches a majority of the voters again, and serves")
-        self._has_lapsed = not held
+        self._has_served |= held
+        self._has_lapsed = self._has_served and not held
 
     def told(self, news: News) -> None:
         """Write into the log what an operator may want to know."""
@@ -308,8 +310,8 @@ class Replicator:
                 level = logging.WARNING if orphaned else logging.DEBUG
                 log.log(
                     level,
-                    "dropped %d keys of %d partitions that others have, %d of them were written here "
-                    "while this node was cut off",
+                    "dropped %d keys of %d partitions that others have; of %d of them this node was the primary until "
+                    "it was cut off: what it wrote to them alone is lost",
                     keys,
                     len(partitions),
                     orphaned,

@@ -61,3 +61,11 @@ def test_a_round_goes_on_until_nothing_is_left_of_its_partitions() -> None:
             later.pop()()
     assert len(second.values[b"k"]) == 1
     assert second.due_unix_ms > mine.ledger.now_unix_ms
+
+
+def test_nobody_is_told_of_a_round_in_which_nothing_goes() -> None:
+    """An idle node would wake up twice as often."""
+    told: list[None] = []
+    expiry = Expiry(Store(), LatencyMonitor(), swept=lambda: told.append(None), soon=lambda _call: None)
+    expiry.round()
+    assert told == []

@@ -1,7 +1,13 @@
 """What the demo tells of its cluster."""
 
+import asyncio
+import sys
+
+import pytest
+from click.testing import CliRunner
+
 from respcache.cli.client import SeenNode
-from respcache.cli.demo import News, news
+from respcache.cli.demo import News, demo, news
 from respcache.cli.serve import Ready
 
 
@@ -36,3 +42,11 @@ def test_the_line_of_a_ready_node_reads_back() -> None:
         assert Ready.parse(f"{ready}\n") == ready
     assert Ready.parse("Error: no\n") is None
     assert Ready.parse("") is None
+
+
+def test_settings_that_are_not_for_the_demo_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would let all nodes want one port; nothing is ignored in silence."""
+    monkeypatch.setattr(sys.modules["respcache.cli.demo"], "_demo", lambda _starts: asyncio.sleep(0))
+    assert CliRunner().invoke(demo).stderr == ""
+    monkeypatch.setenv("RESPCACHE_SERVER__PORT", "7000")
+    assert "RESPCACHE_SERVER__PORT" in CliRunner().invoke(demo).stderr

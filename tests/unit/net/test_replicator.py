@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from respcache.cluster.effects import LeaseChanged
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
@@ -148,5 +149,25 @@ def test_orders_that_are_lost_at_the_end_are_nobodys() -> None:
         await replicator.close()
         replicator.lost(order)
         assert order.wire is None
+
+    alone(scenario)
+
+
+def test_a_node_warns_of_a_majority_that_it_has_had(caplog: pytest.LogCaptureFixture) -> None:
+    """Not while it joins, when nobody has granted it a lease yet."""
+
+    async def scenario(replicator: Replicator) -> None:
+        replicator._has_served = replicator._has_lapsed = False
+        said = []
+        for held in (False, True, False, True):
+            caplog.clear()
+            replicator.told(LeaseChanged(held))
+            said.append(caplog.messages)
+        assert said == [
+            [],
+            [],
+            ["this node reaches no majority of the voters: it serves nothing for now"],
+            ["this node reaches a majority of the voters again, and serves"],
+        ]
 
     alone(scenario)
