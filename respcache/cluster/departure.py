@@ -30,15 +30,18 @@ class Departure:
         """Whether there is something to review."""
         return self.asked and not self._drained
 
-    def review(self, record: Record | None, *, sole: bool) -> Retire | Drained | None:
-        """Find out whether anything is left here; return what to propose, or the end. `sole`: there are no heirs."""
+    def review(self, record: Record | None, *, sole: bool, heirs: bool = True) -> Retire | Drained | None:
+        """Find out whether anything is left here; return what to propose, or the end.
+
+        `sole`: this node decides, and there are no heirs. `heirs`: somebody stays, and can answer.
+        """
         if record is None or not record.has(self._me) or sole:
             self._drained = True
             return Drained()
         name = self._me[0]
         named = name in record.holders() or record.votes(self._me)
         self._parting &= not named
-        if self._retiring:
+        if self._retiring and (heirs or not self._parting):
             return None
         if self._parting:
             self._drained = True

@@ -450,9 +450,9 @@ class Keeper:
         """On the way out: get off the ring, and find out whether anything is left here."""
         if not self._departure.under_way:
             return
-        record = self._register.record
-        deciding = record is not None and self._register.leading and self.leased(now)
-        match self._departure.review(record, sole=deciding and self._peers.alone(now, record)):
+        record, peers = self._register.record, self._peers
+        sole = self._register.leading and self.leased(now) and peers.alone(now, record)
+        match self._departure.review(record, sole=sole, heirs=peers.heirs(now, record)):
             case Retire() as step:
                 self._propose(now, [step])
             case Drained() as end:

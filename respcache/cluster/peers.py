@@ -143,11 +143,22 @@ class Peers:
         suspects = (peer.node.life for peer in self._peers.values() if peer.suspect and peer.node is not None)
         return min((until for life in suspects if (until := self._granted_until(life)) > now), default=math.inf)
 
-    def alone(self, now: float, record: Record | None) -> bool:
-        """Tell whether there is nobody to hand anything over to, and not just nobody in reach."""
+    def heirs(self, now: float, record: Record | None) -> bool:
+        """Tell whether anybody is left on the ring who is not dead, this node apart."""
         present = self.present(now)
         ring = record.ring() if record is not None else ()
-        return all(node.name == self._me.name or node.name not in present for node in ring)
+        return any(node.name != self._me.name and node.name in present for node in ring)
+
+    def alone(self, now: float, record: Record | None) -> bool:
+        """Tell whether there is nobody to hand anything over to, and not just nobody in reach.
+
+        Of the voters a majority has to be here. A lease outlasts for a while those who granted it, or the belief that
+        they live, and whoever went by it alone would leave others behind who lack its vote, and can agree on nothing.
+        """
+        present = self.present(now)
+        voters = record.voters if record is not None else ()
+        here = sum(present.get(voter.name) == voter.run for voter in voters)
+        return here >= majority(len(voters)) and not self.heirs(now, record)
 
     def present(self, now: float) -> dict[str, int]:
         """Return the members that are not dead, this node included, but none of other clusters: name to run epoch.

@@ -46,6 +46,7 @@ class Storm:
     """How many there are at first."""
     nodes_max: int = NODES_MAX
     """Above which none is started."""
+    partitions: int = CONFIG.partitions
     writers: int = 8
     counters: int = 2
     registers: int = 2
@@ -235,7 +236,7 @@ def settle(world: World, clients: list[Client], after_s: float = AFTER_S) -> Non
 
 def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper) -> int:
     """Let a storm pass; return how many writes were acknowledged. Raises Violation."""
-    config = replace(CONFIG, replica_count=kind.replica_count)
+    config = replace(CONFIG, replica_count=kind.replica_count, partitions=kind.partitions)
     world = begin(seed, config, kind.nodes, keeper=keeper)
     world.nodes_max, world.pauses_s = kind.nodes_max, kind.pauses_s
     clients = clients_of(world, kind.writers, kind.counters, kind.registers)

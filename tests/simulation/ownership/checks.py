@@ -44,6 +44,9 @@ def unrest(world: World) -> str:
     idle = [sim.name for sim in live if not sim.keeper.leased(world.clock(sim))]
     if idle:
         return f"without a lease: {idle}"
+    crowded = [sim.name for sim in live if sim.keeper.holdings.surplus]
+    if crowded:
+        return f"not all that is no more theirs is deleted: {crowded}"
     busy = {sim.name: sim.keeper.figures(world.clock(sim)).pending_effects for sim in live}
     return f"effects pending: {busy}" if any(busy.values()) else ""
 

@@ -1,6 +1,7 @@
 """Nothing acknowledged is lost, whatever dies, joins, leaves, pauses or is cut off."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -49,11 +50,17 @@ def test_a_storm_that_once_did_harm(seed: int, replica_count: int, duration_s: f
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(0, id="a node that was left out and taken back within a lease did not ask for one")]
+    ("seed", "replica_count"),
+    [
+        pytest.param(0, 2, id="a node that was left out and taken back within a lease did not ask for one"),
+        pytest.param(276, 3, id="a leader left as the last one within a lease of one that it took for dead"),
+        pytest.param(10_516, 3, id="one of two voters left before the other knew that it was the only one now"),
+    ],
 )
-def test_a_storm_by_its_seed_that_once_did_harm(seed: int) -> None:
-    """Each found a fault when it was first met; what it does by now may be another thing."""
-    weather_of(seed)
+def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None:
+    """Faults come in quick succession."""
+    few = Storm(replica_count, 0.8, nodes_max=4, writers=4, counters=1, registers=1, after_s=0.2)
+    weather(seed, replace(few, lulls_s=(0.01, 0.1, 0.4), pauses_s=(0.05, 0.4, 1.2)))
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SAFE, Outcome.UNCERTAIN, Outcome.REFUSED])

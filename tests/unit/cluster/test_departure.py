@@ -73,6 +73,16 @@ def test_a_node_that_is_named_again_has_to_hand_over_again() -> None:
     assert leaving.review(record(standing=off, holder="b", voter="b"), sole=False) == Retire("a", 1)
 
 
+def test_who_is_named_nowhere_waits_for_nobody_where_all_leave() -> None:
+    """There is nobody to answer."""
+    leaving = Departure(A.life)
+    leaving.asked = True
+    nowhere = record(standing=Standing.LEAVING, holder="b", voter="b")
+    assert leaving.review(nowhere, sole=False) == Retire("a", 1)
+    assert leaving.review(nowhere, sole=False) is None
+    assert leaving.review(nowhere, sole=False, heirs=False) == Drained()
+
+
 def test_it_ends_where_there_is_nobody_to_hand_over_to() -> None:
     """Or no cluster that it belongs to."""
     for known, sole in ((record(), True), (None, False)):

@@ -68,6 +68,17 @@ def test_who_asked_for_a_lease_within_half_of_one_has_been_heard() -> None:
     assert those.heard(1.6) == {"b"}
 
 
+def test_nobody_is_alone_without_a_majority_of_the_voters() -> None:
+    """Another voter that is taken for dead may live, and could agree on nothing if this node left as the last one."""
+    record = Admit(OTHER).apply(found("cluster", ME, 2))
+    those = peers()
+    meet(those, OTHER, "cluster")
+    assert not those.alone(1.0, record)
+    those.down(1.0, "c", 3, left=False)
+    assert those.alone(1.0, record)
+    assert not those.alone(1.0, Enrol(OTHER.life).apply(record))
+
+
 def test_the_oldest_voter_left_goes_on_alone_where_every_side_may() -> None:
     """Once the others are dead, and not before; never where it takes a majority."""
     record = Enrol(OTHER.life).apply(Admit(OTHER).apply(found("cluster", ME, 2)))
