@@ -10,17 +10,7 @@ from respcache.cluster.keeper import Keeper
 from simulation.ownership.chaos import Storm, weather
 
 SMALL: Final = {
-    copies: Storm(
-        copies,
-        0.8,
-        nodes_max=4,
-        writers=4,
-        counters=1,
-        registers=1,
-        lulls_s=(0.01, 0.1, 0.4),
-        pauses_s=(0.05, 0.4, 1.2),
-        after_s=0.2,
-    )
+    copies: Storm(copies, 1.2, nodes_max=4, writers=4, counters=1, registers=1, pauses_s=(0.05, 0.4, 1.2), after_s=0.4)
     for copies in (2, 3)
 }
 """By the number of copies."""
