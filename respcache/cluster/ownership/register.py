@@ -25,18 +25,16 @@ from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, T
 from respcache.cluster.ownership.proposals import Proposals
 from respcache.cluster.ownership.proposer import Proposer, Round
 from respcache.cluster.ownership.record import (
-    SEATS,
-    VOTERS_MAX,
     Life,
     Node,
     Quorum,
     Record,
     Version,
-    Voter,
     found,
     next_term,
 )
 from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.cluster.ownership.voters import forced
 from respcache.cluster.ownership.wire import (
     Accept,
     Accepted,
@@ -61,10 +59,6 @@ BACK_OFF_S: Final = (0.02, 2.0)
 """After a refusal: the first pause, which doubles with every further one, and the longest."""
 QUEUE_MAX: Final = 10_000
 """Changes that wait for their round; others are ignored, and proposed again by their owners."""
-FORCED_SEATS: Final = 2**14
-"""Where a record goes on without a majority, seats are numbered from a random place in so many, so that the
-two sides of a split do not give the same ones."""
-
 First = Callable[[float, Record, Mapping[str, int]], Sequence[Change]]
 """From the time, the record and the live members to the changes that go before all others in a round.
 
@@ -136,24 +130,14 @@ class Register:
         """
         record = self.record
         assert record is not None
-        seats = record.seats + self._rng.randrange(1, FORCED_SEATS)
-        lives = [self._me, *(life for life in members if life != self._me)][:VOTERS_MAX]
-        voters = tuple(Voter(*life, (seats + index) % SEATS) for index, life in enumerate(lives))
-        term = next_term(max(self._acceptor.promised, record.version[0]), voters[0].seat)
-        forced = replace(
-            record,
-            version=(term, record.version[1] + 1),
-            parent=record.version,
-            voters=voters,
-            electors=voters,
-            seats=seats + len(voters),
-        )
+        lives = [self._me, *(life for life in members if life != self._me)]
+        changed = forced(record, lives, self._acceptor.promised, self._rng)
         self.decided["voters"] += 1
         self._abdicate()
-        self._learn(forced)
-        self._proposer.term = term
+        self._learn(changed)
+        self._proposer.term = changed.version[0]
         for name in self._linked:
-            self._tell(name, Chosen(forced.version, difference(record, forced)))
+            self._tell(name, Chosen(changed.version, difference(record, changed)))
         return self._review(now)
 
     def observe(self, now: float, live: Mapping[str, int], linked: Collection[str]) -> list[RegisterEffect]:

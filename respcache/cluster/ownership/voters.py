@@ -1,10 +1,28 @@
 """Who should vote on the record: as many members as make it safe, and no more than make it slow."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final
 
 from respcache.cluster.ownership.changes import Change, Dismiss, Enrol
-from respcache.cluster.ownership.record import PAIR, VOTERS_MAX, Node, Record, Standing, majority
+from respcache.cluster.ownership.record import (
+    PAIR,
+    SEATS,
+    VOTERS_MAX,
+    Life,
+    Node,
+    Record,
+    Standing,
+    Voter,
+    majority,
+    next_term,
+)
+
+FORCED_SEATS: Final = 2**14
+"""Where a record goes on without a majority, seats are numbered from a random place in so many, so that the
+two sides of a split do not give the same ones."""
 
 
 def wanted(members: int) -> int:
@@ -52,3 +70,18 @@ def _first(record: Record, eligible: list[Node]) -> Node:
     """Return the oldest of some members, of the zones with the fewest voters."""
     zones = Counter(record.nodes[voter.name].zone for voter in record.voters if voter.name in record.nodes)
     return min(eligible, key=lambda node: (zones[node.zone] if node.zone else 0, node.run, node.name))
+
+
+def forced(record: Record, lives: Sequence[Life], promised: int, rng: Random) -> Record:
+    """Return the record with the first of these lives as its only voters, in a term of the first one after `promised`."""
+    seats = record.seats + rng.randrange(1, FORCED_SEATS)
+    voters = tuple(Voter(*life, (seats + index) % SEATS) for index, life in enumerate(lives[:VOTERS_MAX]))
+    term = next_term(max(promised, record.version[0]), voters[0].seat)
+    return replace(
+        record,
+        version=(term, record.version[1] + 1),
+        parent=record.version,
+        voters=voters,
+        electors=voters,
+        seats=seats + len(voters),
+    )
