@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 from typing import Final
 
 from respcache.cluster.ownership.changes import Change, Proposal
+from respcache.cluster.ownership.record import Version
 
 RELAYED_MAX: Final = 10_000
 """Changes passed on at a time; further ones are ignored, and proposed again by their owners."""
@@ -12,13 +13,15 @@ RELAYED_MAX: Final = 10_000
 class Proposals:
     """Undecided changes by number. Numbers are given once."""
 
-    __slots__ = ("_changes", "_last", "_relayed")
+    __slots__ = ("_awaited", "_changes", "_last", "_relayed")
 
     def __init__(self) -> None:
         self._changes: dict[int, Change] = {}
         self._relayed: dict[tuple[str, int], int] = {}
         """By (peer, its number): the number here."""
         self._last = 0
+        self._awaited: dict[int, Version] = {}
+        """What is decided, by number, and the record in which that shows, which is not known here yet."""
 
     def __len__(self) -> int:
         """Count what is undecided."""
@@ -46,8 +49,21 @@ class Proposals:
             mine = self._relayed[peer, number] = self.add([change])[0]
         return mine
 
+    def await_record(self, number: int, version: Version) -> None:
+        """Note that a change is decided, by a version that is still to come."""
+        if number in self._changes:
+            self._awaited[number] = version
+
+    def known(self, version: Version) -> list[int]:
+        """Return what is decided up to a version, once."""
+        numbers = [number for number, awaited in self._awaited.items() if awaited <= version]
+        for number in numbers:
+            del self._awaited[number]
+        return numbers
+
     def decided(self, number: int) -> tuple[str, int] | None:
         """Forget a change; return whose it was and by which number: nobody's (None) if it is unknown, "" for us."""
+        self._awaited.pop(number, None)
         if self._changes.pop(number, None) is None:
             return None
         for asked, mine in self._relayed.items():
@@ -59,7 +75,9 @@ class Proposals:
     def forget(self, peers: Container[str]) -> None:
         """Pass on no more for peers that are gone; they will ask again if they return."""
         for asked in [asked for asked in self._relayed if asked[0] in peers]:
-            del self._changes[self._relayed.pop(asked)]
+            number = self._relayed.pop(asked)
+            del self._changes[number]
+            self._awaited.pop(number, None)
 
     def abdicate(self) -> None:
         """Forget what only a leader may ask for: its successor has its own view."""

@@ -195,7 +195,7 @@ class Register:
             case Fetch():
                 self._teach(peer, message.have)
             case Decided():
-                self._done(message.number)
+                self._on_decided(peer, message)
         return self._review(now)
 
     # As a voter
@@ -336,7 +336,10 @@ class Register:
 
     def _answer(self, proposers: list[tuple[str, int]]) -> None:
         for peer, number in proposers:
-            self._done(number) if peer == self._name else self._tell(peer, Decided(number))
+            if peer == self._name:
+                self._done(number)
+            else:
+                self._tell(peer, Decided(number, version_of(self.record)))
 
     def _step_down(self, now: float, *, refused: bool) -> None:
         """Propose no more. Changes that only a leader may ask for are its successor's business."""
@@ -380,6 +383,8 @@ class Register:
             self._abdicate()
         leap = record.parent != version_of(old)
         self._effects.append(Learned(old, record, leap))
+        for number in self._proposals.known(record.version):
+            self._done(number)
         if leap and record.splits:  # a change may be meant for what another side had made of the record
             for number in self._proposals.numbers():
                 self._done(number)
@@ -409,12 +414,23 @@ class Register:
             if number is not None:
                 self._forward(number)
 
+    def _on_decided(self, peer: str, message: Decided) -> None:
+        """Take an answer in, or let it wait for the record that it is about, which it may have overtaken.
+
+        By the record known here the change would seem void: a primary would do without a copy that counts by now.
+        """
+        if message.version <= version_of(self.record):
+            self._done(message.number)
+        else:
+            self._proposals.await_record(message.number, message.version)
+            self._tell(peer, Fetch(version_of(self.record)))
+
     def _done(self, number: int) -> None:
         decided = self._proposals.decided(number)
         if decided is None:
             return
         if decided[0]:
-            self._tell(decided[0], Decided(decided[1]))
+            self._tell(decided[0], Decided(decided[1], version_of(self.record)))
         else:
             self._effects.append(Done(number))
 

@@ -73,7 +73,7 @@ def _first(record: Record, eligible: list[Node]) -> Node:
 
 
 def forced(record: Record, lives: Sequence[Life], promised: int, rng: Random) -> Record:
-    """Return the record with the first of these lives as its only voters, in a term of the first one after `promised`."""
+    """Return the record with the first of some lives as its only voters, in a term after the one `promised`."""
     seats = record.seats + rng.randrange(1, FORCED_SEATS)
     voters = tuple(Voter(*life, (seats + index) % SEATS) for index, life in enumerate(lives[:VOTERS_MAX]))
     term = next_term(max(promised, record.version[0]), voters[0].seat)

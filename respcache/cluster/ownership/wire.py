@@ -126,9 +126,13 @@ class Propose(msgspec.Struct, frozen=True, array_like=True, tag=18):
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True, tag=19):
-    """The change with this number was applied, or found void, and the record it led to is committed."""
+    """The change with this number was applied, or found void, and the record it led to is committed.
+
+    The answer counts where that version of the record, or a later one, is known, and not before.
+    """
 
     number: Number
+    version: _Version = NOTHING
 
 
 class Renew(msgspec.Struct, frozen=True, array_like=True, tag=21):

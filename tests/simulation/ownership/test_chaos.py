@@ -38,6 +38,7 @@ def test_a_storm_loses_nothing_acknowledged(some: Sequence[int]) -> None:
         pytest.param(104, 2, 2.0, 3, id="a node that was cut off took itself for the last one and left"),
         pytest.param(117, 3, 2.0, 3, id="a node that had been stopped while joining founded another cluster"),
         pytest.param(326, 2, 3.0, 3, id="a copy refused effects after it had been said to be in sync"),
+        pytest.param(550, 2, 1.5, 4, id="a primary was told that a copy counts before the record that said so"),
         pytest.param(100_288, 2, 1.5, 4, id="a leader with nothing to propose did not see that another had led"),
         pytest.param(
             100_690, 2, 1.5, 4, id="a node asked for the record while it was taken for dead, and had no answer"

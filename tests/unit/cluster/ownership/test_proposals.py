@@ -22,6 +22,20 @@ def test_own_changes_have_numbers_of_their_own() -> None:
     assert proposals[3] is RETIRE
 
 
+def test_what_is_decided_waits_for_the_record_that_shows_it() -> None:
+    """It is given once, when that version or a later one is known; what nobody asked for is not."""
+    proposals = Proposals()
+    proposals.add([RETIRE, RETIRE])
+    proposals.await_record(1, (1, 5))
+    proposals.await_record(2, (1, 7))
+    proposals.await_record(3, (1, 1))
+    assert proposals.known((1, 4)) == []
+    assert proposals.known((1, 6)) == [1]
+    assert proposals.known((1, 6)) == []
+    proposals.decided(2)
+    assert proposals.known((1, 9)) == []
+
+
 def test_a_peers_change_is_taken_in_once() -> None:
     """However often it asks; when it is decided the peer is told by the number that it gave."""
     proposals = Proposals()

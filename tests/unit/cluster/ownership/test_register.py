@@ -15,11 +15,13 @@ from respcache.cluster.ownership.wire import (
     Accept,
     Accepted,
     Chosen,
+    Decided,
     Fetch,
     Prepare,
     Promised,
     Refused,
     RegisterMessage,
+    difference,
 )
 
 PARTITIONS = 4
@@ -376,3 +378,24 @@ def test_no_two_members_ever_know_different_records_of_one_version(data: st.Data
             assert effect.old is None or effect.old.version < effect.record.version
     assert len(group.versions()) == 1
     assert len(group.leaders()) == 1
+
+
+def test_an_answer_that_overtakes_its_record_waits_for_it() -> None:
+    """Nobody is told that a change is decided before the record shows what became of it."""
+    group = Group("a", "b", "c")
+    register, known = group.registers["b"], group.record("b")
+    (number,), _ = register.propose(0.0, [Retire("c", 3)])
+    newer = replace(known, version=(known.version[0], known.version[1] + 1), parent=known.version)
+    effects = register.receive(0.0, "a", Decided(number, newer.version))
+    assert effects == [Tell("a", Fetch(known.version))]
+    effects = register.receive(0.0, "a", Chosen(newer.version, difference(None, newer)))
+    assert effects == [Learned(known, newer, leap=False), Done(number)]
+
+
+def test_an_answer_by_a_record_that_is_known_counts_at_once() -> None:
+    """As does one that names no version: older nodes give none."""
+    group = Group("a", "b", "c")
+    register = group.registers["b"]
+    for version in (group.record("b").version, (0, 0)):
+        (number,), _ = register.propose(0.0, [Retire("c", 3)])
+        assert register.receive(0.0, "a", Decided(number, version)) == [Done(number)]

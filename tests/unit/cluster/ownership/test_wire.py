@@ -83,6 +83,7 @@ MESSAGES: list[Message] = [
         )
     ),
     Decided(1),
+    Decided(1, (2, 3)),
 ]
 
 
