@@ -276,11 +276,11 @@ def _add(partition: Partition, key: bytes, score: float, member: bytes) -> int:
     found = partition.aggregate(key, SortedSet)
     if found is None:
         found = _made(partition, key)
-    if found.score(member) == score:
-        return 0
-    new = found.set(member, score)
-    partition.grown(len(found))
-    return int(new)
+    outcome = found.put(member, score, partition.ledger.limits)
+    if outcome >= 0:
+        partition.grown(len(found))
+        return outcome
+    return 0
 
 
 def _made(partition: Partition, key: bytes) -> SortedSet:

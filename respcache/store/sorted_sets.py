@@ -37,25 +37,30 @@ class SortedSet(Aggregate):
 
     def set(self, member: bytes, score: float, limits: Limits = DEFAULT) -> bool:
         """Give a member a score; whether the member is new."""
+        return self.put(member, score, limits) > 0
+
+    def put(self, member: bytes, score: float, limits: Limits) -> int:
+        """Give a member a score; 1 if the member is new, 0 if it had another one, -1 if it had that one."""
         table = self.table
-        old = table.get(member)
-        if (
-            old is None
-            and table.compact
-            and (len(table.names) >= limits.zset_entries or len(member) > limits.zset_value_bytes)
-        ):
-            table.compact = False
+        position = table.position(member)
+        if position >= 0:
+            old = table.values[position]
+            if old == score:
+                return -1
+            if table.compact:
+                score += 0.0  # a listpack has no -0
+            self.ranking.remove(old, member)
+            self.ranking.add(score, member)
+            table.values[position] = score
+            return 0
         if table.compact:
-            score += 0.0  # a listpack has no -0
-        if old is not None:
-            if old != score:
-                self.ranking.remove(old, member)
-                self.ranking.add(score, member)
-                table.set(member, score)
-            return False
-        table.set(member, score)
+            if len(table.names) >= limits.zset_entries or len(member) > limits.zset_value_bytes:
+                table.compact = False
+            else:
+                score += 0.0
+        table.add(member, score)
         self.ranking.add(score, member)
-        return True
+        return 1
 
     def remove(self, member: bytes) -> bool:
         """Take a member out; False if there is none."""

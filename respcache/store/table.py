@@ -62,12 +62,20 @@ class Table(Generic[V]):
         if position >= 0:
             self.values[position] = value
             return False
+        self.add(name, value)
+        return True
+
+    def position(self, name: bytes) -> int:
+        """Tell where a name is in `names`; -1 if it is not there."""
+        return self._where(name).get(name, -1)
+
+    def add(self, name: bytes, value: V) -> None:
+        """Give a value to a name that is not there."""
         self._where(name)[name] = len(self.names)
         self.names.append(name)
         self.values.append(value)
         if len(self.names) == SPLIT and self._shards is None:
             self._split()
-        return True
 
     def remove(self, name: bytes) -> bool:
         """Take a name out; False if there is none."""

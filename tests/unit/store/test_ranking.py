@@ -1,13 +1,13 @@
 """Entries by rank against a sorted list."""
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.store.ranking import RUN, Entry, Ranking
+from respcache.store.ranking import LATE_MAX, RUN, Entry, Ranking
 
 ENTRIES = st.tuples(st.sampled_from([0.0, 1.0, -1.5, float("inf"), float("-inf")]), st.binary(max_size=2))
 
@@ -63,3 +63,24 @@ def test_the_order_of_insertion_does_not_matter() -> None:
         _check(ranking, entries)
         assert ranking.rank(float("inf")) == len(entries)
         assert ranking.slice(5, 4) == []
+
+
+@pytest.mark.parametrize("between", [1, LATE_MAX, LATE_MAX + 1, 5 * LATE_MAX])
+def test_ranks_are_right_however_much_has_changed_since_the_last_question(between: int) -> None:
+    """Entries come and go in many runs, and runs are split and vanish, before somebody asks."""
+    rng = Random(between)
+    expected = sorted((float(number % 50), b"%06d" % number) for number in range(8 * RUN))
+    ranking = Ranking(expected)
+    number = len(expected)
+    for _ in range(20):
+        for _ in range(between):
+            if rng.random() < 0.5 and expected:
+                ranking.remove(*expected.pop(rng.randrange(len(expected))))
+            else:
+                number += 1
+                entry = (float(rng.randrange(50)), b"%06d" % number)
+                insort(expected, entry)
+                ranking.add(*entry)
+        places = [0, len(expected) - 1, *(rng.randrange(len(expected)) for _ in range(10))]
+        assert [ranking.at(place) for place in places] == [expected[place] for place in places]
+        assert [ranking.rank(*expected[place]) for place in places] == places
