@@ -111,7 +111,7 @@ class Router:
             name,
             primary=table.primary,
             dispatch=self._dispatch,
-            again=self._park,
+            again=self._parked.add,
             answer=self.tickets.answer,
             clock=clock,
             call_at=call_at,
@@ -308,7 +308,7 @@ class Router:
         elif owner:
             self._ask(order, owner)
         else:
-            self._park(order)
+            self._parked.add(order)
 
     def _in_turn(self, order: Order) -> None:
         """Dispatch what takes several steps, between which keys may move: behind the client's earlier commands."""
@@ -332,7 +332,7 @@ class Router:
         elif len(owners) == 1:
             self._send(order, owners.pop())
         elif "" in owners:
-            self._park(order)
+            self._parked.add(order)
         elif order.once:
             order.refuse()
         else:
@@ -349,7 +349,7 @@ class Router:
         elif owned:
             self._run(order)
         elif self.table.behind(order.version):
-            self._park(order)
+            self._parked.add(order)
         else:
             order.refuse()
 
@@ -371,7 +371,7 @@ class Router:
             if refusal is not None:
                 order.fail(refusal)
             elif order.row.on_script is None or self._backlog.add(order):  # what its client sent behind it waits, too
-                self._park(order)
+                self._parked.add(order)
             else:
                 self._reject("unacked", order, Congested())
             return
@@ -385,11 +385,11 @@ class Router:
             return
         if order.row is LOCK:
             if not self._participant.lock(order):
-                self._park(order)
+                self._parked.add(order)
             self._peers.wake()  # what it has unlocked again, having found a watched key changed, may be about to move
             return
         if not self._locks.readable(order.partitions) or self._backlog.blocks(order):
-            self._park(order)
+            self._parked.add(order)
             return
         self._run_now(order)
 
@@ -414,7 +414,7 @@ class Router:
         if order.row is BLOCK and self._locks.scarce(order.partitions):
             self._reject("quorum", order, NoReplicas())
         elif not self.tickets.run(order):
-            self._park(order)
+            self._parked.add(order)
         elif self.tickets.has_unlocked:
             self._peers.wake()  # a partition that was locked may be about to move
             self.routes_changed()
@@ -422,7 +422,7 @@ class Router:
     def _commit(self, order: Order) -> None:
         logs = self._participant.commit(order)
         if logs is None:
-            self._park(order)
+            self._parked.add(order)
             return
         if not order.refused:
             order.follow(self.hold(OK.wire, logs) if logs else OK.wire)
@@ -447,7 +447,7 @@ class Router:
         elif order.row is COMMIT or not self._locks.congested(order.partitions):
             return True  # others wait for the locks that a commit ends
         elif self._backlog.add(order):
-            self._park(order)
+            self._parked.add(order)
         else:
             self._reject("unacked", order, Congested())
         return False
@@ -473,7 +473,7 @@ class Router:
             return
         if order.turns is not None:
             order.turns.displaced = order.returned = True
-        self._park(order)
+        self._parked.add(order)
 
     def _once_more(self, order: Order) -> None:
         """Try a transaction again: at once if it has found out about more keys, else when something has changed."""
@@ -482,10 +482,7 @@ class Router:
             reach.has_grown = False
             self._dispatch(order)
         else:
-            self._park(order)
-
-    def _park(self, order: Order) -> None:
-        self._parked.add(order)
+            self._parked.add(order)
 
     def _split(self, order: Order) -> None:
         """Run an order in parts, one for each owner; what cannot be split is transacted."""

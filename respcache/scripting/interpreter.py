@@ -17,6 +17,7 @@ from respcache.scripting.conversion import ScriptError
 from respcache.scripting.functions import Functions
 from respcache.scripting.library import Library, Script, Trait
 from respcache.scripting.machine import WANDERED, Ended, Failed, Machine, NotCompiled
+from respcache.scripting.refusals import NoScript, NotBusy, Unkillable
 from respcache.stats import Stats
 from respcache.store.partition import Argv
 from respcache.strand import Hold, Strand
@@ -44,36 +45,6 @@ LOAD_TIME_MS: Final = 500
 """How long a library may take to register its functions, as in Redis."""
 PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
 """These cannot be undone, and are not waited for: a script is told how many clients of its own node they reach."""
-
-
-class NoScript(CommandError):
-    """No script with this digest has been loaded or run, or it is forgotten; nothing was run."""
-
-    code = "NOSCRIPT"
-
-    def __init__(self) -> None:
-        super().__init__("No matching script. Please use EVAL.")
-
-
-class NotBusy(CommandError):
-    """There is no script to be ended."""
-
-    code = "NOTBUSY"
-
-    def __init__(self) -> None:
-        super().__init__("No scripts in execution right now.")
-
-
-class Unkillable(CommandError):
-    """The script that runs has written: it goes on."""
-
-    code = "UNKILLABLE"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Sorry the script already executed write commands against the dataset. You can either wait the script "
-            "termination or kill the server in a hard way using the SHUTDOWN NOSAVE command."
-        )
 
 
 class Interpreter:

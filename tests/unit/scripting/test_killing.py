@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from respcache.errors import Busy, CommandError
 from respcache.reply import OK
 from respcache.resp.encode import error
-from respcache.scripting.interpreter import NotBusy, Unkillable
 from respcache.scripting.killing import Kill, Killed, Killing
+from respcache.scripting.refusals import NotBusy, Unkillable
 
 REFUSALS: Final = (None, Unkillable(), Busy(function=True), NotBusy())
 """What can become of it on one node, by how much it says."""
