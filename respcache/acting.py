@@ -150,7 +150,8 @@ def _collect(store: Store, row: Command, argv: Argv, partitions: tuple[int, ...]
         for number in partitions:
             partition = keyspace.partitions[number]
             if partition.changed:
-                if row.merge is Merge.NONE and not partition.rewritten:  # only keys found expired are told
+                if row.merge is Merge.NONE and partition.has_copies and not partition.rewritten:
+                    # Only keys found expired are told.
                     for effect in _states(partition, keys):
                         partition.rewrite(effect)
                 partition.ship(None)

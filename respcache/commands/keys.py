@@ -236,10 +236,13 @@ def _rename(space: Keyspace, source: bytes, name: bytes, *, replace: bool) -> bo
         return False
     if not replace and space.at(name).value(name) is not None:
         return False
-    deadline = space.at(source).deadline(source)
-    space.at(source).detach(source)
+    partition = space.at(source)
+    deadline = partition.deadline(source)
+    partition.detach(source)
     _place(space, name, found, deadline)
-    space.at(source).happened(RENAMED_FROM, source)
+    if space.at(name) is partition:
+        partition.rewrite([b"RENAME", source, name])  # copies have the value, be it of a million elements
+    partition.happened(RENAMED_FROM, source)
     space.at(name).happened(RENAMED_TO, name)
     return True
 

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE
+from respcache.commands.replay import CommandCopies
 from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError, ProtocolError, UnknownCommand, UnknownSubcommand, WrongArity
 from respcache.executor import resolve
 from respcache.pending import Pending
 from respcache.resp.encode import request
+from respcache.store.keyspace import Store
 from unit.alone import Alone, NotedLog, received
 
 K, L = b"k", b"l"
@@ -216,6 +218,27 @@ def test_several_keys_have_their_results_for_effects() -> None:
     assert [argv[:2] for _, argv in of_l.effects] == [[b"ENTRY", L]]
     logs, _ = node.away.held[0]
     assert set(map(id, logs)) == {id(of_k), id(of_l)}
+
+
+def test_copies_rename_within_a_partition_themselves() -> None:
+    """They have the value, which need not be written for them; where there are no copies nothing is."""
+    node = Alone()
+    space = node.store.keyspace(0)
+    source, target = b"{k}1", b"{k}2"
+    space.at(source).put(source, b"v")
+    space.at(source).expire_at(source, 4_102_444_800_000)
+    number = partition_of(source)
+    assert node.executor.run(TABLE[b"RENAME"], [b"RENAME", source, target], space, 2, (number,)) == b"+OK\r\n"
+    (log,) = logged(node, source)
+    assert node.executor.run(TABLE[b"RENAME"], [b"RENAME", target, source], space, 2, (number,)) == b"+OK\r\n"
+    assert node.executor.run(TABLE[b"RENAMENX"], [b"RENAMENX", source, target], space, 2, (number,)) == b":1\r\n"
+    assert log.effects == [(0, [b"RENAME", target, source]), (0, [b"RENAME", source, target])]
+    copies = CommandCopies(Store())
+    copy = copies.store.keyspace(0).partitions[number]
+    copy.restore(target, b"v", 4_102_444_800_000)
+    for database, effect in log.effects:
+        copies.apply(number, database, effect)
+    assert (copy.values, copy.expires) == ({target: b"v"}, {target: 4_102_444_800_000})
 
 
 def test_a_part_of_a_database_is_all_that_a_part_of_a_command_sees() -> None:
