@@ -233,3 +233,10 @@ class Unblocked(CommandError):
 
     def __init__(self) -> None:
         super().__init__("client unblocked via CLIENT UNBLOCK")
+
+
+class InternalError(CommandError):
+    """A command has failed on a defect of this program; what it did before stays."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error")

@@ -324,7 +324,6 @@ class Executor:
         """Run a command on several keys at once if all their partitions are served here; else give None.
 
         Not one that may wait, or read other keys besides. A script has to be known, and its keys have one partition.
-        An order would cost as much as to set ten keys.
         """
         waits = row.awaits is not None or (row.on_script is not None and self._strand.is_resting)
         if waits or row.beyond is not None or not row.keys.names_keys:
@@ -333,7 +332,7 @@ class Executor:
         if not keys or (row.by_digest and self._scripts.text(argv[1]) is None):
             return None
         keyspace = self._store.keyspace(session.database)
-        numbers = {partition_of(key) for key in keys}
+        numbers = (partition_of(keys[0]),) if len(keys) == 1 else tuple(sorted({partition_of(key) for key in keys}))
         if row.on_script is not None and len(numbers) > 1:
             return None
         for number in numbers:
@@ -341,7 +340,7 @@ class Executor:
                 return None
         started = perf_counter_ns()
         try:
-            return self.run(row, argv, keyspace, session.protocol, tuple(sorted(numbers)))
+            return self.run(row, argv, keyspace, session.protocol, numbers)
         except Wandered:
             return None
         except Rested:
@@ -428,15 +427,16 @@ class Executor:
     def run(
         self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
     ) -> bytes | Pending:
-        """Run a command whose partitions are all served here, and no other ones concerned.
+        """Run a command whose partitions are all served here, and no other ones concerned; `Waits.wire` if it must wait.
 
-        If it has to wait, that is the reply (`Waits.wire`). Raises CommandError; or Wandered, and nothing is done;
-        or Rested.
+        Raises CommandError; or Wandered, and nothing is done; or Rested.
         """
         self._set_out()
         self._check_memory(row)
         if row.on_script is not None:
-            return self.runner.begin(row, argv, lambda: self._script(row, argv, keyspace, protocol, partitions))
+            if self._scripts.is_straight(row, argv):
+                return self._script(row, argv, keyspace, protocol, partitions)
+            return self._strand.run(lambda: self._script(row, argv, keyspace, protocol, partitions), self._router.alone)
         reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
         if isinstance(reply, Waits):
             return reply.wire

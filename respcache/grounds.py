@@ -56,7 +56,7 @@ class WholeDatabase(CommandError):
     """A script has asked for all keys of a database, of which its node has a part; nothing was done."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is about the keys of all nodes, and a script reaches those of one")
+        super().__init__(f"{name} is about the keys of all nodes, and a script reaches those of one node")
 
 
 class Undo:

@@ -1,7 +1,7 @@
 """Scripts, and SORT, run on the data of this node, alone or as part of a transaction; undone if they leave it."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from respcache.acting import act
 from respcache.cluster.ownership.slots import partition_of
@@ -16,8 +16,6 @@ from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log
 from respcache.strand import Hold
 from respcache.unit import Call
-
-T = TypeVar("T")
 
 
 class Runner:
@@ -45,10 +43,6 @@ class Runner:
         self._refused: Final = refused
         self.monitors: Monitors | None = None
         """Whoever is shown what scripts call, if anybody may be."""
-
-    def begin(self, row: Command, argv: Argv, work: Callable[[], T]) -> T:
-        """Do work that runs a script of this node's data, where it can rest if it may have to. Raises Rested, too."""
-        return self._scripts.begin(row, argv, work, self._hold)
 
     def run(self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]) -> tuple[Reply, list[Log]]:
         """Run a script whose keys have these partitions. Raises CommandError; or Wandered, and nothing is done."""

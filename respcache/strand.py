@@ -10,11 +10,16 @@ over to it and back takes a fifth of a short script, to make one for each piece 
                   resting: `run` has raised Rested, and the outcome is passed on when there is one (`then`)
 """
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
+from respcache.errors import CommandError, InternalError
+
 if TYPE_CHECKING:
     from greenlet import greenlet
+
+log: Final = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Outcome: TypeAlias = Callable[[], Any]
@@ -22,6 +27,10 @@ Outcome: TypeAlias = Callable[[], Any]
 
 RESTS: Final = object()
 FAILED: Final = object()
+
+
+class Detour(Exception):
+    """By raising it work says that it has to be done in another way."""
 
 
 class Rested(Exception):
@@ -125,6 +134,9 @@ class Strand:
             self._soon()
             return
         failure = self._taken() if outcome is FAILED else None
+        if failure is not None and not isinstance(failure, CommandError | Detour):  # nobody else would hear of it
+            log.error("a script that had rested failed on a defect of this program", exc_info=failure)
+            failure = InternalError()
         listener, self._then = self._then, None
         hold.end()
         if listener is not None:

@@ -3,64 +3,37 @@
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from respcache.errors import Busy
 from respcache.pending import Pending
 from respcache.reply import Reply
 from respcache.store.partition import Argv
-from respcache.strand import Hold, Strand
+from respcache.strand import Detour, Strand
 
 if TYPE_CHECKING:
     from respcache.commands.registry import Command
 
-T = TypeVar("T")
 
-
-class Wandered(Exception):
+class Wandered(Detour):
     """A script, or SORT, has come to a key of another node; what it has done is undone, or was never to last.
 
     It has to be run again with more keys at hand, see `reach`. No script sees this.
     """
 
 
-class Lasting(Exception):
-    """A script that was always brief is not so this time, and has written nothing yet; no script sees this."""
-
-
-BRIEF_NS: Final = 10_000_000
-"""What lasts no longer would not rest anyway."""
-BRIEF_RUNS: Final = 16
-"""So often has a script to end within that time until it is taken for a brief one,"""
-DISTRUST_RUNS: Final = 100
-"""and so much oftener once it has lasted longer."""
-
-
 class Habit:
     """What is known of a script, or of a function, by how it has run on this node."""
 
-    __slots__ = ("_trust", "confined", "homely", "wanders")
+    __slots__ = ("confined", "homely", "wanders")
 
     def __init__(self) -> None:
-        self._trust = 0
         self.homely = False
         """Whether it has run to its end and named no keys but in partitions of those that it declares."""
         self.wanders = False
         """Whether it has named a key of another node that it does not declare."""
         self.confined: bool | None = None
         """Whether its text tells that it names no keys but those that it declares; None until somebody has asked."""
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether it may be expected to end soon."""
-        return self._trust >= BRIEF_RUNS
-
-    def took(self, duration_ns: int) -> None:
-        """Note for how long it has run."""
-        if duration_ns > BRIEF_NS:
-            self._trust = -DISTRUST_RUNS
-        elif self._trust < BRIEF_RUNS:
-            self._trust += 1
 
 
 class Ground(Protocol):
@@ -114,8 +87,8 @@ class Scripts(Protocol):
         None, too, where the script is not known, or is none.
         """
 
-    def begin(self, row: "Command", argv: Argv, work: Callable[[], T], hold: Hold) -> T:
-        """Do work that runs a script, where it can rest if it may have to. Raises what the work does, and Rested."""
+    def is_straight(self, row: "Command", argv: Argv) -> bool:
+        """Tell whether a command runs a script that is over soon, and need not be run where it can rest."""
 
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises CommandError."""

@@ -44,9 +44,9 @@ SCRIPTS: Final = Section(
         ),
         counters(
             "scripts_ended_total",
-            "Scripts that were ended: by SCRIPT KILL or FUNCTION KILL, or because they took too much memory (see "
-            "lua-memory-max), or too much time where they cannot be killed (without the package greenlet).",
-            {"reason": "killed, memory, time"},
+            "Scripts that were ended: by SCRIPT KILL or FUNCTION KILL, or because they or their replies took too "
+            "much memory (see lua-memory-max), or too much time where they cannot be killed (without greenlet).",
+            {"reason": "killed, memory, reply, time"},
             lambda now: by(now.sources.scripts.ended),
         ),
     ),

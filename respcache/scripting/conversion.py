@@ -13,8 +13,8 @@ from respcache.errors import CommandError
 from respcache.reply import BigNumber, Digits, Members, Named, NullArray, Pairs, Reply, Status, Verbatim, Waits
 from respcache.resp.encode import float_text
 
-Converted: TypeAlias = tuple[Any, ...]
-"""What kind of answer it is (see `answered` in sandbox.lua), and the answer."""
+Converted: TypeAlias = Any
+"""A value as it is, or what kind of answer it is (see `answered` in sandbox.lua), and the answer."""
 
 FEW: Final = 1000
 """Elements that are handed over in one call; more go in a table."""
@@ -61,16 +61,16 @@ def to_lua(reply: Reply, protocol: int, tables: Tables) -> Converted:
     """Hand the reply of a command to Lua."""
     kind = type(reply)
     if kind is bytes or kind is int:
-        return (1, reply)
+        return reply
     if isinstance(reply, Status):
         return (2, reply.text)
     if isinstance(reply, CommandError):
         return (0, reply.line())
-    if kind is list and len(cast("list[Reply]", reply)) <= FEW:
+    if kind is list and 0 < len(cast("list[Reply]", reply)) <= FEW:
         return (3, *[_value(element, protocol, tables) for element in cast("list[Reply]", reply)])
     if isinstance(reply, Waits):  # a script does not wait
         reply = reply.instead
-    return (1, _value(reply, protocol, tables))
+    return _value(reply, protocol, tables)
 
 
 def _value(reply: Reply, protocol: int, tables: Tables) -> Any:  # noqa: C901, PLR0912 # one case for each type

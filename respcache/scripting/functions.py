@@ -47,6 +47,8 @@ class Function:
     traits: Trait
     body: object
     """A function of Lua."""
+    is_straight: bool
+    """Whether it has no loops; see `bytecode`."""
     habit: Habit
 
     @property
@@ -139,7 +141,7 @@ class Functions:
     def _registered(self, body: bytes) -> Sequence[Function]:
         machine = self._begin()
         try:
-            found = machine.load(machine.compile(body))
+            found = machine.load(machine.compile(body).chunk)
         except NotCompiled as reason:
             raise BadLibrary(f"Error compiling function: {reason}") from None
         except Failed as failure:
@@ -154,11 +156,11 @@ class Functions:
 
 
 def _function(registered: Registered) -> Function:
-    name, description, flags, body = registered
+    name, description, flags, body, is_straight = registered
     traits = Trait.NONE
     for flag in flags.lower().split(b",") if flags else ():
         traits |= TRAITS[flag]
-    return Function(name, description, traits, body, Habit())
+    return Function(name, description, traits, body, is_straight, Habit())
 
 
 def parted(code: bytes) -> tuple[bytes, bytes]:

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
-from typing import Final, TypeVar
+from typing import Final
 
 from respcache.commands.registry import Command, Flags, lookup
 from respcache.commands.session import Session
-from respcache.commands.stage import Ground, Habit, Lasting, Running, Wandered
+from respcache.commands.stage import Ground, Habit, Running, Wandered
 from respcache.errors import Busy, CommandError, OutOfMemory, UnknownSubcommand
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
@@ -15,14 +15,12 @@ from respcache.reply import Reply
 from respcache.scripting.confined import is_confined
 from respcache.scripting.conversion import ScriptError
 from respcache.scripting.functions import Functions
-from respcache.scripting.library import Library, Script, Trait
-from respcache.scripting.machine import WANDERED, Ended, Failed, Machine, NotCompiled
+from respcache.scripting.library import Compiled, Library, Script, Trait
+from respcache.scripting.machine import REPLY, WANDERED, Ended, Failed, Machine, NotCompiled
 from respcache.scripting.refusals import NoScript, NotBusy, Unkillable
 from respcache.stats import Stats
 from respcache.store.partition import Argv
-from respcache.strand import Hold, Strand
-
-T = TypeVar("T")
+from respcache.strand import Strand
 
 log: Final = logging.getLogger(__name__)
 
@@ -33,12 +31,9 @@ NEVER_NS: Final = 2**62
 TIME: Final = b"time"
 KILLED: Final = b"killed"
 LOST: Final = b"lost"
-LASTS: Final = b"lasts"
 """Why scripts are ended."""
 SLICE_NS: Final = 10 * NS_PER_MS
 """How long a script runs before others have a turn: the longest that a short command waits for a long script."""
-BRIEF_LIMIT_MS: Final = 5_000
-"""When a script is ended that was brief so far, has written, and cannot rest; whatever `lua-time-limit` is."""
 GUESSING_MS: Final = 100
 """How long a script may go on without some of its keys, to show which others it names."""
 LOAD_TIME_MS: Final = 500
@@ -62,7 +57,7 @@ class Interpreter:
     ) -> None:
         """`session` makes a session for commands that concern no key."""
         self.strand: Final = Strand()
-        """What scripts are to be run in: there they can rest. Outside of it they are ended after `time_limit_ms`."""
+        """What scripts with loops are to be run in, to rest there. Outside they are ended after `time_limit_ms`."""
         self._session: Final = session
         self._stats: Final = stats
         self._memory_max_bytes: Final = memory_max_bytes
@@ -75,13 +70,11 @@ class Interpreter:
         self.functions: Final = Functions(
             self._begin_load, forget=self._forget_functions, size_max_bytes=library_max_bytes
         )
-        self.ended: Final = {"killed": 0, "memory": 0, "time": 0}
+        self.ended: Final = {"killed": 0, "memory": 0, "reply": 0, "time": 0}
         """Scripts that were ended, by the reason."""
         self._look_ns = 0
         """When the running script is to rest, or to end, on the clock of `perf_counter_ns`."""
         self._run: _Run | None = None
-        self._expects_end = False
-        """Whether what runs is expected to end soon, and can be run again if it does not."""
         self._hurries = False
         """Whether a script that has been running for long, and has not written, is ended by itself."""
 
@@ -145,27 +138,20 @@ class Interpreter:
             habit.confined = is_confined(script.text)
         return script.text if habit.confined else None
 
-    def begin(self, row: Command, argv: Argv, work: Callable[[], T], hold: Hold) -> T:
-        """Do work that runs one script: in the strand, or at once if that script was brief so far.
+    def is_straight(self, row: Command, argv: Argv) -> bool:
+        """Tell whether a command runs a script without loops: it is over soon, and need not be run in the strand.
 
-        The way into the strand and back is a fifth of a short script. If a brief one takes long for once, and has
-        written nothing, it is stopped and begun anew in the strand; if it has written, it goes on without a rest.
+        The way into the strand and back is a fifth of a short script. What cannot be run at all ends at once.
         """
-        if self._is_brief(row, argv):
-            self._expects_end = True
-            try:
-                return work()
-            except Lasting:
-                pass
-            finally:
-                self._expects_end = False
-        return self.strand.run(work, hold)
-
-    def _is_brief(self, row: Command, argv: Argv) -> bool:
+        if not row.keys.names_keys:  # it runs none
+            return True
         try:
-            return self.habit(row, argv).is_brief
+            if row.name.startswith("FCALL"):
+                return self.functions.find(argv[1]).is_straight
+            script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
         except CommandError:
-            return False
+            return True
+        return script is None or script.compiled.is_straight
 
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises NoFunction."""
@@ -177,7 +163,7 @@ class Interpreter:
         """Run a function, like `evaluate`. Raises NoFunction."""
         found = self.functions.find(function)
         machine = self._function_lua()
-        run = _Run(found.name, found.habit, keys, arguments, ground, is_function=True)
+        run = _Run(found.name, keys, arguments, ground, is_function=True, is_straight=found.is_straight)
         return self._evaluate(machine, found.body, found.traits, run, reads=reads)
 
     def load(self, text: bytes) -> bytes:
@@ -213,7 +199,7 @@ class Interpreter:
         try:
             if row.on_session is not None:
                 return self._on_session(run, row, argv)
-            reply = run.ground.run(row, argv, run.session.database if run.session else run.ground.database)
+            reply = run.ground.run(row, argv, run.session.database if run.session else run.database)
         except CommandError as refusal:
             self._stats.failed[row.index] += 1
             self._stats.count_error(refusal.code)
@@ -249,11 +235,10 @@ class Interpreter:
         if run is None or now_ns >= run.guesses_until_ns:  # a library that is loaded, or just to find out about keys
             return TIME
         if not self.strand.rest():
-            if self._expects_end and not run.wrote:
-                return LASTS
-            limit_ms = BRIEF_LIMIT_MS if self._expects_end else self.time_limit_ms
-            ends_ns = self._look_ns = run.started_ns + limit_ms * NS_PER_MS
-            return TIME if now_ns >= ends_ns else None
+            ends_ns = run.started_ns + self.time_limit_ms * NS_PER_MS
+            self._look_ns = max(ends_ns, now_ns + SLICE_NS)
+            ends = now_ns >= ends_ns and not (run.is_straight and run.wrote)
+            return TIME if ends else None
         self._look_ns = perf_counter_ns() + SLICE_NS
         if run.ground.is_lost:
             return LOST
@@ -309,8 +294,9 @@ class Interpreter:
     def _evaluate_script(
         self, script: Script, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
-        run = _Run(script.digest, script.habit, keys, arguments, ground, is_function=False)
-        return self._evaluate(self._lua(), script.chunk, script.traits, run, reads=reads)
+        found = script.compiled
+        run = _Run(script.digest, keys, arguments, ground, is_function=False, is_straight=found.is_straight)
+        return self._evaluate(self._lua(), found.chunk, script.traits, run, reads=reads)
 
     def _evaluate(self, machine: Machine, chunk: object, traits: Trait | None, run: "_Run", *, reads: bool) -> Reply:
         if reads and traits is not None and Trait.NO_WRITES not in traits:
@@ -331,12 +317,9 @@ class Interpreter:
         except Ended as end:
             if run.guesses or end.reason == WANDERED.decode():
                 raise Wandered from None
-            if end.reason == LASTS.decode():
-                raise Lasting from None
             return self._cut_off(end, run.name, wrote=run.wrote)
         finally:
             self._run = None
-            run.habit.took(perf_counter_ns() - run.started_ns)
             if machine.fault is not None:
                 raise machine.fault
 
@@ -353,6 +336,8 @@ class Interpreter:
         limit = f"{self.time_limit_ms} ms (lua-time-limit)"
         if reason == "memory":
             limit = f"{self._memory_max_bytes} bytes (lua-memory-max)"
+        if reason == REPLY.decode():
+            limit = f"{self._memory_max_bytes} bytes (lua-memory-max) for its reply"
         state = "what it wrote before stays" if wrote else "it had written nothing"
         return ScriptError(f"ERR Script ended: it took more than {limit}; {state}".encode())
 
@@ -376,7 +361,7 @@ class Interpreter:
         kind = Kind.CHANNEL if row.name == "PUBLISH" else Kind.SHARD
         return session.host.exchange.reach(kind, argv[1])
 
-    def _compiled(self, text: bytes) -> object:
+    def _compiled(self, text: bytes) -> Compiled:
         try:
             return self._lua().compile(text)
         except NotCompiled as reason:
@@ -408,12 +393,13 @@ class _Run:
 
     __slots__ = (
         "arguments",
+        "database",
         "full",
         "ground",
         "guesses",
         "guesses_until_ns",
-        "habit",
         "is_function",
+        "is_straight",
         "keys",
         "name",
         "reads",
@@ -426,23 +412,25 @@ class _Run:
     def __init__(
         self,
         name: bytes,
-        habit: Habit,
         keys: Sequence[bytes],
         arguments: Sequence[bytes],
         ground: Ground,
         *,
         is_function: bool,
+        is_straight: bool,
     ) -> None:
         self.name: Final = name
         """Of the function; the digest of a script."""
-        self.habit: Final = habit
         self.keys: Final = keys
         self.arguments: Final = arguments
         self.started_ns: Final = perf_counter_ns()
         self.stop: bytes | None = None
         """Why it has to end, at its next turn."""
         self.is_function: Final = is_function
+        self.is_straight: Final = is_straight
+        """Whether it has no loops, and is not to be ended half-way."""
         self.ground: Final = ground
+        self.database: Final = ground.database
         self.reads = False
         self.full = False
         """Whether commands that may take memory are refused before anything was written."""

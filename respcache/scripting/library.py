@@ -35,13 +35,23 @@ class BadScript(CommandError):
 
 
 @dataclass(frozen=True, slots=True)
+class Compiled:
+    """What Lua has made of a text."""
+
+    chunk: object
+    """A function of Lua."""
+    is_straight: bool
+    """Whether it has no loops; see `bytecode`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """A script, ready to run."""
 
     text: bytes
     digest: bytes
     """SHA-1 of the text, 40 hexadecimal digits in small letters."""
-    chunk: object
+    compiled: Compiled
     """What Lua has made of the text."""
     traits: Trait | None
     """None where the text does not begin with `#!`: such scripts may do what any script may do."""
@@ -56,11 +66,13 @@ class Script:
 class Library:
     """Scripts, of which those that were not used for longest go when there is no room."""
 
-    def __init__(self, compile_: Callable[[bytes], object], *, size_max_bytes: int) -> None:
+    def __init__(self, compile_: Callable[[bytes], Compiled], *, size_max_bytes: int) -> None:
         """`compile_` makes of a text what Lua can run, or raises CommandError."""
         self._compile: Final = compile_
         self._by_text: Final[OrderedDict[bytes, Script]] = OrderedDict()
         self._by_digest: Final[dict[bytes, Script]] = {}
+        self._latest: Script | None = None
+        """The one that was used last, which most often is used again."""
         self.size_max_bytes = size_max_bytes
         self.size_bytes = 0
         self.evicted = 0
@@ -72,23 +84,30 @@ class Library:
 
     def of_text(self, text: bytes) -> Script:
         """Find a script, or take it in. Raises CommandError if it is none."""
+        latest = self._latest
+        if latest is not None and latest.text == text:
+            return latest
         script = self._by_text.get(text)
         if script is None:
-            return self._add(text)
-        self._by_text.move_to_end(text)
+            script = self._add(text)
+        else:
+            self._by_text.move_to_end(text)
+        self._latest = script
         return script
 
     def of_digest(self, digest: bytes) -> Script | None:
         """Find a script by its digest, in capitals or small letters."""
         script = self._by_digest.get(digest) or self._by_digest.get(digest.lower())
-        if script is not None:
+        if script is not None and script is not self._latest:
             self._by_text.move_to_end(script.text)
+            self._latest = script
         return script
 
     def clear(self) -> None:
         """Forget all."""
         self._by_text.clear()
         self._by_digest.clear()
+        self._latest = None
         self.size_bytes = 0
 
     def _add(self, text: bytes) -> Script:

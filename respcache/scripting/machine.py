@@ -12,15 +12,15 @@ import struct
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 from respcache.commands.stage import Wandered
 from respcache.errors import CommandError
 from respcache.reply import Reply
 from respcache.scripting import bits, packing
-from respcache.scripting.conversion import SCALAR, Converted, Tables, from_lua, to_lua, weight
-from respcache.scripting.library import TRAITS
-from respcache.scripting.tail_calls import without_tail_calls
+from respcache.scripting.bytecode import is_straight, without_tail_calls
+from respcache.scripting.conversion import ELEMENT_BYTES, SCALAR, Converted, Tables, from_lua, to_lua, weight
+from respcache.scripting.library import TRAITS, Compiled
 from respcache.version import REDIS_VERSION
 
 if TYPE_CHECKING:
@@ -42,8 +42,15 @@ USER_SCRIPT: Final = b"@user_script"
 """What Lua calls the text of a script in errors."""
 USER_FUNCTION: Final = b"@user_function"
 """What it calls that of a library."""
-Registered: TypeAlias = tuple[bytes, bytes | None, bytes, object]
-"""A function of a library: its name, its description, the names of its flags with commas between them, what is run."""
+REPLY: Final = b"reply"
+"""Why a script is ended whose reply is too large."""
+FAULT: Final = b"fault"
+"""Why a script is ended in the midst of which we fail."""
+REFUSED: Final = -1
+"""What the answer of a native function begins with that could not do its work; an error follows."""
+Native: TypeAlias = Callable[..., object]
+Registered: TypeAlias = tuple[bytes, bytes | None, bytes, object, bool]
+"""A function of a library: name, description, names of flags with commas between, body, whether it is straight."""
 
 
 class NoLua(CommandError):
@@ -116,6 +123,7 @@ class Machine:
         except ImportError:
             raise NoLua from None
         self._surroundings: Final = surroundings
+        self._perform: Final = surroundings.perform
         self._limit_bytes: Final = memory_max_bytes
         self._errors: Final[type[Exception]] = lua51.LuaError
         self._lua: Final[LuaRuntime] = lua51.LuaRuntime(
@@ -134,25 +142,32 @@ class Machine:
         self._tables: Final[Tables] = self._lua.table_from
         natives: dict[bytes, object] = {
             b"call": self._call,
-            b"tick": surroundings.look,
+            b"tick": self._tick,
+            b"version": REDIS_VERSION,
+            b"version_number": REDIS_VERSION_NUMBER,
+        }
+        safe: dict[bytes, Native] = {
             b"log": self._log,
-            b"sha1hex": lambda text: sha1(text, usedforsecurity=False).hexdigest().encode(),
+            b"sha1hex": _sha1hex,
             b"setresp": self._setresp,
             b"pack": packing.pack,
             b"unpack": packing.unpack,
             b"size": packing.size,
-            b"patched": without_tail_calls,
+            b"compiled": _compiled,
             b"known": self._known,
-            b"version": REDIS_VERSION,
-            b"version_number": REDIS_VERSION_NUMBER,
+            b"is_flag": _is_flag,
+            b"is_straight": is_straight,
+            b"pack_double": pack_double,
+            b"unpack_double": unpack_double,
         }
-        natives |= {f"bit_{name}".encode(): function for name, function in bits.LIBRARY.items()}
-        natives[b"functions"], natives[b"is_flag"] = functions or None, _is_flag
+        safe |= {f"bit_{name}".encode(): function for name, function in bits.LIBRARY.items()}
+        natives |= {name: self._guarded(function) for name, function in safe.items()}
+        natives[b"functions"] = functions or None
         self._name: Final = USER_FUNCTION if functions else USER_SCRIPT
         parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, HOOK_INSTRUCTIONS)
-        self._compile, self._run, self._run_long, self._load, install, null = parts
+        self._compile, self._run, self._run_long, self._load, install, safely, null = parts
         install(b"cjson", self._part("cjson.lua")(null))
-        install(b"cmsgpack", self._part("cmsgpack.lua")(pack_double, unpack_double))
+        install(b"cmsgpack", self._part("cmsgpack.lua")(safely(b"pack_double"), safely(b"unpack_double")))
         self._lua.execute(b"math.randomseed(%d) python = nil" % seed)
 
     @property
@@ -160,16 +175,17 @@ class Machine:
         """What Lua has allocated."""
         return int(self._lua.get_memory_used() or 0)
 
-    def compile(self, text: bytes) -> object:
+    def compile(self, text: bytes) -> Compiled:
         """Make a function of the text of a script, or of a library. Raises NotCompiled or NoRoom."""
         self._make_room(len(text))
         try:
             made = self._compile(text, self._name)
         except self._errors as reason:
             raise NotCompiled(str(reason)) from None
-        if isinstance(made, tuple):
-            raise NotCompiled(made[1].decode("utf-8", "surrogateescape"))
-        return made
+        chunk, told = made
+        if chunk is None:
+            raise NotCompiled(told.decode("utf-8", "surrogateescape"))
+        return Compiled(chunk, bool(told))
 
     def load(self, chunk: object) -> list[Registered]:
         """Let a library register its functions. Raises Failed or Ended."""
@@ -183,12 +199,20 @@ class Machine:
         if kind == b"error":
             raise Failed(told, b"", -1)
         flat = list(told.values())
-        return [(flat[at], flat[at + 1] or None, flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)]
+        return [
+            (flat[at], flat[at + 1] or None, flat[at + 2], flat[at + 3], flat[at + 4]) for at in range(0, len(flat), 5)
+        ]
 
     def run(self, chunk: object, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
         """Run a script to its end, and give its reply. Raises Failed, Ended or NoRoom."""
         self.protocol, self.fault = 2, None
-        self._make_room(weight([*keys, *arguments]))
+        size = ELEMENT_BYTES * (len(keys) + len(arguments))
+        for key in keys:
+            size += len(key)
+        for argument in arguments:
+            size += len(argument)
+        if size > LIGHT_BYTES:
+            self._make_room(size)
         try:
             if len(keys) + len(arguments) <= ARGUMENTS_AT_ONCE:
                 outcome = self._run(chunk, len(keys), *keys, *arguments)
@@ -196,12 +220,13 @@ class Machine:
                 outcome = self._run_long(chunk, self._tables(keys), self._tables(arguments))
         except self._errors:  # ended in the midst of our own preparations
             raise Ended("memory" if self.memory_bytes > self._limit_bytes else "time") from None
-        return self._reply(outcome if isinstance(outcome, tuple) else (outcome,))
+        kind = type(outcome)
+        if kind is int or kind is bytes or outcome is None:
+            return cast("Reply", outcome)
+        return self._reply(outcome) if kind is tuple else SCALAR[kind](outcome, self.protocol)
 
     def _reply(self, outcome: tuple[Any, ...]) -> Reply:
         kind, *found = outcome
-        if kind == b"plain":
-            return SCALAR[type(found[0])](found[0], self.protocol) if found else None
         if kind == b"list":
             return from_lua(found, self.protocol)
         if kind == b"long":
@@ -219,12 +244,12 @@ class Machine:
                 raise NoRoom
 
     def _call(self, *arguments: object) -> Converted:
-        """Run a command for a script: what kind of answer it is (see `answered` in sandbox.lua), and the answer."""
+        """Run a command for a script: give the answer, or what kind it is of (see `answered` in sandbox.lua) and it."""
         try:
             argv = _argv(arguments)
-            reply = self._surroundings.perform(argv)
+            reply = self._perform(argv)
             if type(reply) is int:
-                return (1, reply)
+                return reply
             size = weight(reply)
             if size > LIGHT_BYTES:
                 self._make_room(size)
@@ -240,6 +265,33 @@ class Machine:
         except Exception as fault:  # noqa: BLE001 # it must not unwind Lua's stack; `run` passes it on
             self.fault = fault
             return (0, b"ERR internal error")
+
+    def _tick(self) -> bytes | None:
+        """Have a look around in the midst of a script; tell why it has to end, if it has."""
+        try:
+            return self._surroundings.look()
+        except Exception as fault:  # noqa: BLE001 # as in `_call`
+            self.fault = fault
+            return FAULT
+
+    def _guarded(self, native: Native) -> Native:
+        """Make a function that may raise anything one that scripts can call, and that hands over no more than fits."""
+
+        def guarded(*arguments: object) -> object:
+            try:
+                answer = native(*arguments)
+                parts = answer if isinstance(answer, tuple) else (answer,)
+                size = sum([len(part) for part in parts if type(part) is bytes])
+                if size > LIGHT_BYTES:
+                    self._make_room(size)
+            except NoRoom:
+                return (REFUSED, b"ERR not enough memory")
+            except Exception as fault:  # noqa: BLE001 # as in `_call`
+                self.fault = fault
+                return (REFUSED, b"ERR internal error")
+            return answer
+
+        return guarded
 
     def _known(self, *arguments: object) -> bool | bytes:
         """Tell whether there is such a command; or what is wrong with the words."""
@@ -278,7 +330,7 @@ def unpack_double(digits: bytes) -> float:
     return number
 
 
-def _argv(arguments: Sequence[object]) -> list[bytes]:
+def _argv(arguments: tuple[object, ...]) -> list[bytes]:
     """Make a request of what a script has said. Raises CommandError."""
     if not arguments:
         raise CommandError("Please specify at least one argument for this redis lib call")
@@ -293,6 +345,15 @@ def _argv(arguments: Sequence[object]) -> list[bytes]:
         else:
             raise CommandError("Lua redis lib command arguments must be strings or integers")
     return argv
+
+
+def _sha1hex(text: bytes) -> bytes:
+    return sha1(text, usedforsecurity=False).hexdigest().encode()
+
+
+def _compiled(chunk: bytes) -> tuple[bytes, bool]:
+    """Give a compiled chunk its final form; tell whether it is straight."""
+    return without_tail_calls(chunk), is_straight(chunk)
 
 
 def _is_flag(name: bytes) -> bool:

@@ -95,7 +95,7 @@ def _pack(arguments: Sequence[object]) -> Outcome:
 def _unpack(arguments: Sequence[object]) -> Outcome:
     layout, found = _Layout(), list[object]()
     form, text = _text(arguments, 0), _text(arguments, 1)
-    position = int(_number(arguments, 2)) - 1 if len(arguments) > 2 and arguments[2] is not None else 0
+    position = _cast(_number(arguments, 2)) - 1 if len(arguments) > 2 and arguments[2] is not None else 0
     if position == -1:
         raise _Refused(3, "offset must be 1 or greater")
     for option, length in _options(form, layout):
@@ -111,7 +111,7 @@ def _unpack(arguments: Sequence[object]) -> Outcome:
             if not length:
                 if not found or isinstance(found[-1], bytes):
                     raise _Refused(False, "format 'c0' needs a previous size")
-                length = int(_number(found, -1))  # noqa: PLW2901 # nor here
+                length = _cast(_number(found, -1))  # noqa: PLW2901 # nor here
                 found.pop()
                 _require(text, position, length)
             found.append(text[position : position + length])
@@ -200,6 +200,11 @@ def _number(arguments: Sequence[object], at: int) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Refused(at + 1, f"number expected, got {_kind(value)}")
     return value
+
+
+def _cast(number: float) -> int:
+    """Cut the fraction off, as a cast in C does on x86."""
+    return int(number) if -(2.0**63) <= number < 2.0**63 else -(2**63)
 
 
 def _whole(number: float) -> int:

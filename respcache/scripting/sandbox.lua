@@ -15,11 +15,7 @@ return function(natives, limit_kb, hook_instructions)
   local ENDED = {err = "ERR the script was ended"}
   local ended = false -- why the script has to end; no script can catch that
 
-  local natives_call, natives_tick, natives_log, natives_sha1 =
-    natives("call"), natives("tick"), natives("log"), natives("sha1hex")
-  local natives_setresp, natives_pack, natives_unpack, natives_size =
-    natives("setresp"), natives("pack"), natives("unpack"), natives("size")
-  local natives_patched, natives_known, natives_is_flag = natives("patched"), natives("known"), natives("is_flag")
+  local natives_call, natives_tick = natives("call"), natives("tick")
 
   local function room()
     if gcinfo() > limit_kb then
@@ -34,6 +30,41 @@ return function(natives, limit_kb, hook_instructions)
     error("bad argument #" .. position .. " to '" .. name .. "' (" .. text .. ")", (level or 1) + 2)
   end
 
+  -- a function of Python that takes and gives values: one that fails gives REFUSED and an error
+
+  local REFUSED = -1
+
+  local function sound(first, ...)
+    if first == REFUSED then error({err = (...)}, 0) end
+    return first, ...
+  end
+
+  local function safely(name)
+    local native = natives(name)
+    return function(...)
+      room()
+      return sound(native(...))
+    end
+  end
+
+  local natives_log, natives_sha1, natives_setresp = safely("log"), safely("sha1hex"), safely("setresp")
+  local natives_pack, natives_unpack, natives_size = safely("pack"), safely("unpack"), safely("size")
+  local natives_compiled, natives_known, natives_is_flag = safely("compiled"), safely("known"), safely("is_flag")
+  local natives_is_straight = safely("is_straight")
+
+  -- what is handed over is copied, each time that it is named
+  local FEW = 8 -- values that are handed over unweighed
+
+  local function light(...)
+    local bytes, count = 0, select("#", ...)
+    local values = {...}
+    for at = 1, count do
+      local value = values[at]
+      if type(value) == "string" then bytes = bytes + #value end
+    end
+    if bytes > limit_kb * 1024 then error("not enough memory", 0) end
+  end
+
   -- time and memory: looked at every so many instructions, in every coroutine
 
   local function hook()
@@ -42,7 +73,10 @@ return function(natives, limit_kb, hook_instructions)
         collectgarbage()
         if gcinfo() > limit_kb then ended = "memory" end
       end
-      if not ended then ended = natives_tick() or false end
+      if not ended then
+        ended = "fault" -- should the call not come back
+        ended = natives_tick() or false
+      end
     end
     if ended then error(ENDED, 0) end
   end
@@ -231,6 +265,20 @@ return function(natives, limit_kb, hook_instructions)
     return collectgarbage(option, argument)
   end
 
+  -- Lua's own would go on for as long as it is told to, even if nothing comes of it
+  local rep = string.rep
+
+  function string.rep(...)
+    local given, text, count = select("#", ...), ...
+    if type(text) ~= "string" and type(text) ~= "number" then
+      bad_argument(1, "rep", "string expected, got " .. typename(given, text))
+    end
+    count = type(count) == "number" and count or type(count) == "string" and tonumber(count)
+    if not count then bad_argument(2, "rep", "number expected, got " .. typename(given - 1, (select(2, ...)))) end
+    if text == "" or count < 1 then return "" end
+    return (rep(text, count))
+  end
+
   local function copied(library)
     local copy = {}
     for name, value in pairs(library) do copy[name] = value end
@@ -238,6 +286,7 @@ return function(natives, limit_kb, hook_instructions)
   end
 
   local tables, insert = copied(table), table.insert
+  local MOVES_MAX = 2 ^ 23 -- elements that one call may move; the memory holds fewer
 
   function tables.insert(...)
     local target, count = ..., select("#", ...)
@@ -248,6 +297,9 @@ return function(natives, limit_kb, hook_instructions)
     if count ~= 2 and count ~= 3 then error("wrong number of arguments to 'insert'", 2) end
     if count == 3 and not tonumber((select(2, ...))) then
       bad_argument(2, "insert", "number expected, got " .. type((select(2, ...))))
+    end
+    if count == 3 and #target - tonumber((select(2, ...))) > MOVES_MAX then
+      bad_argument(2, "insert", "position out of bounds")
     end
     return insert(...)
   end
@@ -263,8 +315,7 @@ return function(natives, limit_kb, hook_instructions)
 
   -- redis.*
 
-  local function answered(raises, kind, first, ...)
-    if kind == 1 then return first end
+  local function different(raises, kind, first, ...)
     if kind == 2 then return {ok = first} end
     if kind == 3 then return {first, ...} end
     if kind == 0 then
@@ -279,6 +330,11 @@ return function(natives, limit_kb, hook_instructions)
     error(first, 0) -- of the machine itself: not enough memory
   end
 
+  local function answered(raises, answer, ...)
+    if select("#", ...) == 0 then return answer end -- most answers are just a value
+    return different(raises, answer, ...)
+  end
+
   local redis = {
     LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
     REPL_NONE = 0, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_ALL = 3,
@@ -286,12 +342,14 @@ return function(natives, limit_kb, hook_instructions)
   }
 
   function redis.call(...)
-    room()
+    if gcinfo() > limit_kb then room() end
+    if select("#", ...) > FEW then light(...) end
     return answered(true, natives_call(...))
   end
 
   function redis.pcall(...)
-    room()
+    if gcinfo() > limit_kb then room() end
+    if select("#", ...) > FEW then light(...) end
     return answered(false, natives_call(...))
   end
 
@@ -316,7 +374,6 @@ return function(natives, limit_kb, hook_instructions)
     if select("#", ...) ~= 1 then refused("wrong number of arguments") end
     local text = ...
     if type(text) == "number" then text = tostring(text) end
-    room()
     return natives_sha1(type(text) == "string" and text or "")
   end
 
@@ -324,13 +381,13 @@ return function(natives, limit_kb, hook_instructions)
     local level = ...
     if select("#", ...) < 2 then refused("redis.log() requires two arguments or more.") end
     if type(level) ~= "number" then refused("First argument must be a number (log level).") end
-    if level < 0 or level > 3 then refused("Invalid debug level.") end
+    level = level > 0 and math.floor(level) or math.ceil(level)
+    if not (level >= 0 and level <= 3) then refused("Invalid debug level.") end
     local words = {}
     for at = 2, select("#", ...) do
       local word = select(at, ...)
       if type(word) == "string" or type(word) == "number" then words[#words + 1] = word end
     end
-    room()
     natives_log(level, concat(words, " "))
   end
 
@@ -351,7 +408,7 @@ return function(natives, limit_kb, hook_instructions)
 
   function redis.acl_check_cmd(...)
     if select("#", ...) == 0 then refused("Please specify at least one argument for this redis lib call") end
-    room()
+    if select("#", ...) > FEW then light(...) end
     local known = natives_known(...)
     if type(known) == "string" then error({err = known}, 0) end
     if not known then refused("Invalid command passed to redis.acl_check_cmd()") end
@@ -438,6 +495,8 @@ return function(natives, limit_kb, hook_instructions)
     local at = #registered
     registered[at + 1], registered[at + 2] = name, description or false
     registered[at + 3], registered[at + 4] = flags or "", callback
+    local is_lua, chunk = pcall(dump, callback)
+    registered[at + 5] = is_lua and natives_is_straight(chunk)
   end
 
   local loading = setmetatable({
@@ -458,24 +517,21 @@ return function(natives, limit_kb, hook_instructions)
 
   base.struct = readonly({
     pack = function(...)
-      room()
+      if select("#", ...) > FEW then light(...) end
       return given("pack", natives_pack(...))
     end,
     unpack = function(...)
-      room()
       return given("unpack", natives_unpack(...))
     end,
     size = function(...)
-      room()
       return given("size", natives_size(...))
     end,
   })
 
   local bits = {}
   for name in string.gmatch("tobit tohex bnot band bor bxor lshift rshift arshift rol ror bswap", "%a+") do
-    local native = natives("bit_" .. name)
+    local native = safely("bit_" .. name)
     bits[name] = function(...)
-      room()
       return given(name, native(...))
     end
   end
@@ -505,15 +561,27 @@ return function(natives, limit_kb, hook_instructions)
   local DEPTH_MAX = 200
 
   local flatten
+  local VALUE_BYTES = 64
+  local left -- bytes that a reply may still take: each value is copied, however often it is named
+
+  local function weigh(bytes)
+    left = left - VALUE_BYTES - bytes
+    if left < 0 then
+      ended = "reply"
+      error(ENDED, 0)
+    end
+  end
 
   local function flatten_table(value, list, depth)
     local text = rawget(value, "err")
     if type(text) == "string" then
+      weigh(#text)
       list[#list + 1], list[#list + 2] = ERROR, text
       return
     end
     text = rawget(value, "ok")
     if type(text) == "string" then
+      weigh(#text)
       list[#list + 1], list[#list + 2] = STATUS, text
       return
     end
@@ -536,6 +604,7 @@ return function(natives, limit_kb, hook_instructions)
     end
     text = rawget(value, "big_number")
     if type(text) == "string" then
+      weigh(#text)
       list[#list + 1], list[#list + 2] = BIG, (string.gsub(text, "[\r\n]", " "))
       return
     end
@@ -543,6 +612,7 @@ return function(natives, limit_kb, hook_instructions)
     if type(verbatim) == "table" then
       local form, body = rawget(verbatim, "format"), rawget(verbatim, "string")
       if type(form) == "string" and type(body) == "string" then
+        weigh(#body)
         list[#list + 1], list[#list + 2] = VERBATIM, sub(form .. "   ", 1, 3) .. body
         return
       end
@@ -561,6 +631,7 @@ return function(natives, limit_kb, hook_instructions)
   function flatten(value, list, depth)
     local kind = type(value)
     local at = #list
+    weigh(kind == "string" and #value or 0)
     if kind == "string" then
       list[at + 1], list[at + 2] = STRING, value
     elseif kind == "number" then
@@ -578,6 +649,7 @@ return function(natives, limit_kb, hook_instructions)
 
   local function flattened(value)
     local list = {}
+    left = limit_kb * 1024
     flatten(value, list, 0)
     return list
   end
@@ -585,6 +657,7 @@ return function(natives, limit_kb, hook_instructions)
   local FEW = 200 -- values that a call may return at once
 
   local function outcome(ok, value)
+    if gcinfo() > limit_kb then collectgarbage() end -- the next script is handed its arguments without a look
     if ended then return "ended", ended, tostring(rawget(ENDED, "source") or ""), tostring(rawget(ENDED, "line") or -1) end
     if not ok then
       if type(value) ~= "table" then return "error", "ERR " .. tostring(value), "", -1 end
@@ -594,8 +667,8 @@ return function(natives, limit_kb, hook_instructions)
       return "error", known and tostring(text) or "ERR unknown error", tostring(source), tostring(line)
     end
     local kind = type(value)
-    if kind == "string" or kind == "number" or kind == "boolean" then return "plain", value end
-    if kind ~= "table" then return "plain" end
+    if kind == "string" or kind == "number" or kind == "boolean" then return value end
+    if kind ~= "table" then return nil end
     local fine, list = pcall(flattened, value)
     if ended then return "ended", ended end
     if not fine then return "error", "ERR " .. tostring(list), "", -1 end
@@ -671,13 +744,12 @@ return function(natives, limit_kb, hook_instructions)
     if sub(text, 1, 1) == "\27" then return nil, "attempt to load a precompiled chunk" end
     local chunk, reason = loadstring(text, name)
     if not chunk then return nil, reason end
-    room()
-    local patched = natives_patched(dump(chunk))
-    return setfenv(loadstring(patched), G)
+    local final, is_straight = natives_compiled(dump(chunk))
+    return setfenv(loadstring(final), G), is_straight
   end
 
   local function install(name, library) base[name] = readonly(library) end
 
-  if natives("functions") then return compile, call, call_long, load_library, install, null end
-  return compile, run, run_long, load_library, install, null
+  if natives("functions") then return compile, call, call_long, load_library, install, safely, null end
+  return compile, run, run_long, load_library, install, safely, null
 end

@@ -5,8 +5,6 @@ from typing import Final
 
 import pytest
 
-from respcache.commands.registry import TABLE
-from respcache.commands.stage import DISTRUST_RUNS, Habit
 from respcache.pending import Pending
 from respcache.resp.encode import encode
 from unit.neighbours import NAMES, Street, key_of
@@ -20,7 +18,6 @@ UNKILLABLE: Final = (
 )
 KILLED: Final = b"-ERR Script killed by user with SCRIPT KILL... script: "
 LONG: Final = b"while redis.call('GET', KEYS[1]) ~= 'stop' do end "
-EVAL: Final = TABLE[b"EVAL"]
 FOREVER: Final = b"pcall(function() while true do end end) return 1"
 
 
@@ -54,18 +51,6 @@ class Life:
         self.street.settle()
         self.pass_all()
         return reply.wire if isinstance(reply, Pending) else reply
-
-    def habit(self, text: bytes) -> Habit:
-        """Give what the owner of the first node's keys knows of a script."""
-        return self.street.nodes["a"].scripts.habit(EVAL, [b"EVAL", text])
-
-    def grow_used_to(self, text: bytes, key: bytes, *, node: str = "a") -> int:
-        """Run a script with the argument 0 until it is taken for a brief one; count the runs."""
-        for runs in range(1, 10 * DISTRUST_RUNS):  # for a busy machine may make it last
-            self.run(b"EVAL", text, b"1", key, b"0", node=node)
-            if self.habit(text).is_brief:
-                return runs
-        raise AssertionError("it never is")
 
     def turn(self) -> None:
         """Let scripts go on once."""
@@ -130,29 +115,17 @@ def test_one_that_has_written_goes_on() -> None:
     assert script.wire == b":1\r\n"
 
 
-@pytest.mark.parametrize("node", NAMES)
-def test_a_brief_script_that_lasts_for_once_is_begun_anew(node: str) -> None:
-    """It rests like any other then, and what it writes it writes once."""
-    life = Life()
-    text = b"for at = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])"
-    runs = life.grow_used_to(text, A, node=node)
-    script = life.ask(b"EVAL", text, b"1", A, b"3e6", node=node)
-    assert life.turns
-    life.pass_all()
-    assert script.wire == b":%d\r\n" % (runs + 1)
-    assert not life.habit(text).is_brief
-    assert life.run(b"EVAL", text, b"1", A, b"0", node=node) == b":%d\r\n" % (runs + 2)
-
-
-def test_a_brief_script_that_has_written_and_lasts_goes_on() -> None:
-    """Without a rest: what it wrote is not undone."""
+def test_a_script_that_has_written_rests_however_often_it_was_brief() -> None:
+    """It is not ended, nor does it hold up its node."""
     life = Life()
     text = b"redis.call('INCR', KEYS[1]) for at = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])"
-    runs = life.grow_used_to(text, A)
-    life.street.nodes["a"].scripts.time_limit_ms = 0  # when others are refused, not when it ends
-    assert life.reply(b"EVAL", text, b"1", A, b"3e6") == b":%d\r\n" % (2 * runs + 2)
-    assert not life.turns
-    assert not life.habit(text).is_brief
+    for _ in range(20):
+        life.run(b"EVAL", text, b"1", A, b"0")
+    script = life.ask(b"EVAL", text, b"1", A, b"3e6")
+    assert life.turns
+    assert life.reply(b"PING") == b"+PONG\r\n"
+    life.pass_all()
+    assert script.wire == b":42\r\n"
 
 
 def test_a_node_that_is_busy_takes_no_other_script() -> None:

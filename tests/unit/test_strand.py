@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from respcache.errors import CommandError, InternalError
 from respcache.strand import Rested, Strand
 
 
@@ -102,19 +103,42 @@ def test_an_error_gets_to_whoever_has_begun_it(rests: bool) -> None:  # noqa: FB
     def work() -> None:
         if rests:
             turns.strand.rest()
-        raise KeyError("lost")
+        raise CommandError("lost")
 
     def ended(outcome: Callable[[], object]) -> None:
-        with pytest.raises(KeyError, match="lost"):
+        with pytest.raises(CommandError, match="lost"):
             outcome()
         raised.append("later")
 
-    with pytest.raises(Rested if rests else KeyError):
+    with pytest.raises(Rested if rests else CommandError):
         turns.strand.run(work, turns.held)
     if rests:
         turns.strand.then(ended)
     turns.pass_all()
     assert raised == ["later"] * rests
+    assert turns.strand.run(lambda: 7, turns.held) == 7
+
+
+def test_a_defect_behind_a_rest_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever has begun the work is told that something is wrong, and other work can be done afterwards."""
+    turns = Turns()
+    heard: list[str] = []
+
+    def work() -> None:
+        turns.strand.rest()
+        raise KeyError("lost")
+
+    def ended(outcome: Callable[[], object]) -> None:
+        with pytest.raises(InternalError) as caught:
+            outcome()
+        heard.append(str(caught.value))
+
+    with pytest.raises(Rested):
+        turns.strand.run(work, turns.held)
+    turns.strand.then(ended)
+    turns.pass_all()
+    assert heard == ["internal error"]
+    assert "KeyError: 'lost'" in caplog.text
     assert turns.strand.run(lambda: 7, turns.held) == 7
 
 

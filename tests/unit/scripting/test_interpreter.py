@@ -62,7 +62,7 @@ def test_a_script_that_is_ended_says_whether_it_had_written(text: bytes, state: 
     assert isinstance(reply, CommandError)
     assert str(reply).startswith("ERR Script ended: it took more than 50 ms (lua-time-limit)")
     assert state in str(reply)
-    assert scripts.ended == {"killed": 0, "memory": 0, "time": 1}
+    assert scripts.ended == {"killed": 0, "memory": 0, "reply": 0, "time": 1}
     assert evaluate(scripts, b"return 1")[0] == 1
 
 

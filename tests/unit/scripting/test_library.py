@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.errors import CommandError
-from respcache.scripting.library import SCRIPT_BYTES, BadScript, Library, Trait, parted
+from respcache.scripting.library import SCRIPT_BYTES, BadScript, Compiled, Library, Trait, parted
 
 DIGEST = b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 
@@ -13,7 +13,12 @@ DIGEST = b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 def test_a_script_is_found_by_text_and_by_digest() -> None:
     """In capitals, too; it is compiled once."""
     compiled: list[bytes] = []
-    library = Library(compiled.append, size_max_bytes=10**6)
+
+    def compile_(text: bytes) -> Compiled:
+        compiled.append(text)
+        return Compiled(text, is_straight=True)
+
+    library = Library(compile_, size_max_bytes=10**6)
     script = library.of_text(b"return 1")
 
     assert script.digest == DIGEST
@@ -27,7 +32,7 @@ def test_a_script_is_found_by_text_and_by_digest() -> None:
 def test_what_is_no_script_is_not_kept() -> None:
     """The text is refused each time."""
 
-    def refuse(_text: bytes) -> object:
+    def refuse(_text: bytes) -> Compiled:
         raise CommandError("no Lua")
 
     library = Library(refuse, size_max_bytes=10**6)
@@ -40,7 +45,7 @@ def test_what_is_no_script_is_not_kept() -> None:
 @given(asked=st.lists(st.integers(min_value=0, max_value=9), max_size=60), room=st.integers(min_value=1, max_value=6))
 def test_those_not_used_for_longest_go(asked: list[int], room: int) -> None:
     """For any order of use, the library holds the scripts that were used last, as many as there is room for."""
-    library = Library(lambda text: text, size_max_bytes=room * (SCRIPT_BYTES + 1))
+    library = Library(lambda text: Compiled(text, is_straight=True), size_max_bytes=room * (SCRIPT_BYTES + 1))
     for number in asked:
         library.of_text(b"%d" % number)
     latest = list(dict.fromkeys(reversed(asked)))[:room]

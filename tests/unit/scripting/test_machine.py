@@ -2,9 +2,12 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from respcache.errors import CommandError
 from respcache.reply import OK, Reply
@@ -55,9 +58,21 @@ class Sandbox:
 
     def run(self, text: str, *arguments: bytes) -> Reply:
         """Run a script."""
-        chunk = self.machine.compile(text.encode())
+        chunk = self.machine.compile(text.encode()).chunk
         self.surroundings.ends_s = time.monotonic() + TIME_LIMIT_S
         return self.machine.run(chunk, [], list(arguments))
+
+
+class Failing(Surroundings):
+    """Surroundings with another way of looking."""
+
+    def __init__(self, look: Callable[[], bytes | None]) -> None:
+        super().__init__()
+        self._look: Final = look
+
+    def look(self) -> bytes | None:
+        """Look."""
+        return self._look()
 
 
 @pytest.fixture
@@ -235,7 +250,7 @@ def test_a_fault_of_our_own_does_not_unwind_lua(sandbox: Sandbox) -> None:
 
 def test_many_keys_and_arguments_are_handed_over(sandbox: Sandbox) -> None:
     """More than fit into a call, and as many bytes as there is room for."""
-    chunk = sandbox.machine.compile(b"return {#KEYS, #ARGV, KEYS[1], ARGV[#ARGV]}")
+    chunk = sandbox.machine.compile(b"return {#KEYS, #ARGV, KEYS[1], ARGV[#ARGV]}").chunk
     sandbox.surroundings.ends_s = time.monotonic() + 60
     keys, arguments = [b"k%d" % number for number in range(9000)], [b"%d" % number for number in range(9000)]
     assert sandbox.machine.run(chunk, keys, arguments) == [9000, 9000, b"k0", b"8999"]
@@ -285,3 +300,113 @@ def test_a_number_that_is_none_is_no_option_of_cjson() -> None:
     with pytest.raises(Failed, match="expected integer between"):
         sandbox.run("return cjson.encode_number_precision(0/0)")
     assert sandbox.run("return cjson.encode(1)") == b"1"
+
+
+ODD: Final = (
+    *(
+        "",
+        "nil",
+        "true",
+        "0/0",
+        "1/0",
+        "-1/0",
+        "2^53",
+        "2^63",
+        "-2^63",
+        "1e308",
+        "1.5",
+        "-1",
+        "0",
+        "''",
+        "'x'",
+        "'\\0'",
+    ),
+    *("'i99999999999'", "'c2147483647'", "'>d c0'", "'f c0'", "'!16'", "('b'):rep(9000)", "('x'):rep(70000)", "'0x10'"),
+    *("{}", "function() end", "redis", "coroutine.create(function() end)", "cjson.null", "unpack({1, 2, 3}, 1, 9)"),
+)
+NATIVES: Final = (
+    *("redis.call", "redis.pcall", "redis.log", "redis.sha1hex", "redis.setresp", "redis.acl_check_cmd", "loadstring"),
+    *("redis.error_reply", "redis.status_reply", "struct.pack", "struct.unpack", "struct.size", "string.rep"),
+    *("cmsgpack.pack", "cmsgpack.unpack", "cjson.encode", "cjson.decode", "bit.tobit", "bit.tohex", "bit.band"),
+    *("bit.lshift", "bit.arshift", "bit.rol", "bit.bswap", "bit.bnot"),
+)
+
+
+SHARED: Final = Sandbox()
+
+
+@pytest.mark.parametrize("native", NATIVES)
+@settings(max_examples=25, deadline=None)
+@given(arguments=st.lists(st.sampled_from(ODD), max_size=3))
+def test_whatever_a_function_is_given_scripts_see_no_object_of_python(native: str, arguments: list[str]) -> None:
+    """An error is a text or a table, no fault of ours is behind it, and it is no error of Python's in disguise."""
+    if "" in arguments:
+        arguments = []
+    text = f"local ok, e = pcall({', '.join([native, *arguments])}) return {{type(e), ok and '' or tostring(e)}}"
+    found = SHARED.run(text)
+    assert SHARED.machine.fault is None
+    assert isinstance(found, list)
+    assert isinstance(found[1], bytes)
+    assert found[0] != b"userdata" or native in {"cjson.decode", "cmsgpack.unpack"}
+    assert not found[1].startswith((b"ERR internal", b"Traceback"))
+    assert not any(name in found[1] for name in (b"TypeError", b"ValueError", b"OverflowError", b"struct.error"))
+
+
+def test_what_looks_around_and_fails_ends_the_script(sandbox: Sandbox) -> None:
+    """No `pcall` of the script gets around it, and whoever ran it finds the fault."""
+
+    def look() -> bytes | None:
+        raise ZeroDivisionError
+
+    machine = Machine(Failing(look), memory_max_bytes=MEMORY_MAX_BYTES, seed=1)
+    chunk = machine.compile(b"while true do pcall(function() while true do end end) end").chunk
+    with pytest.raises(Ended, match="fault"):
+        machine.run(chunk, [], [])
+    assert isinstance(machine.fault, ZeroDivisionError)
+    assert sandbox.run("return 1") == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "local s, t = ('x'):rep(1e6), {} for i = 1, 150 do t[i] = s end return t",
+        "local s, t = ('x'):rep(1e6), {} for i = 1, 150 do t[i] = {ok = s} end return t",
+    ],
+)
+def test_each_time_that_a_value_is_named_in_a_reply_counts(sandbox: Sandbox, script: str) -> None:
+    """For that is how often it is copied."""
+    with pytest.raises(Ended, match="reply"):
+        sandbox.run(script)
+    assert sandbox.run("return {('x'):rep(1e6), ('x'):rep(1e6)}") == [b"x" * 10**6] * 2
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "local s, t = ('x'):rep(1e6), {} for i = 1, 150 do t[i] = s end return redis.call('ok', unpack(t))",
+        "local s, t = ('x'):rep(1e6), {} for i = 1, 150 do t[i] = s end return struct.pack(('s'):rep(150), unpack(t))",
+    ],
+)
+def test_each_time_that_a_value_is_named_in_a_call_counts(sandbox: Sandbox, script: str) -> None:
+    """As in replies."""
+    with pytest.raises(Failed, match="not enough memory"):
+        sandbox.run(script)
+
+
+@pytest.mark.parametrize("count", ["2^31 - 1", "2^53", "'2147483647'"])
+def test_nothing_is_repeated_in_no_time(sandbox: Sandbox, count: str) -> None:
+    """The hook would not see it."""
+    began = time.thread_time()
+    assert sandbox.run(f"return string.rep('', {count}) .. (''):rep({count})") == b""
+    assert time.thread_time() - began < 1.0
+
+
+def test_a_value_goes_to_no_place_far_before_a_table(sandbox: Sandbox) -> None:
+    """Lua would move nothing for minutes."""
+    with pytest.raises(Failed, match="position out of bounds"):
+        sandbox.run("table.insert({}, -2^31, 1)")
+    assert sandbox.run("local t = {1, 2} table.insert(t, 2, 7) table.insert(t, 0, 9) return {t[0], t[2], t[3]}") == [
+        9,
+        1,
+        7,
+    ]
