@@ -42,6 +42,11 @@ def keeper_config(config: Config) -> KeeperConfig:
     )
 
 
+def lease_ms(config: Config) -> int:
+    """Tell for how long a node may serve without hearing from a majority of the voters."""
+    return round(1000 * (config.cluster.lease_s or LEASE_S[config.cluster.environment]))
+
+
 def gossip_profile(config: Config) -> GossipConfig:
     """Put the numbers of the failure detector together. Raises ConfigError where they do not go together."""
     environment = config.cluster.environment

@@ -51,8 +51,9 @@ from respcache.memory import Memory
 from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.multi import Multi
 from respcache.net import keys, scripts, seeds, sockets
+from respcache.net.agreement import difference, warn_of_differences
 from respcache.net.announcer import Announcer
-from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
+from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config, lease_ms
 from respcache.net.membership import Membership
 from respcache.net.messages import Greeting
 from respcache.net.monitor import Monitor
@@ -166,6 +167,8 @@ class Runtime:
                 version=__version__,
                 databases=server.databases,
                 guarded=bool(server.requirepass),
+                lease_ms=lease_ms(config),
+                asynchronous=cluster.replication == "async",
             ),
             profile=profile,
             rng=rng,
@@ -454,23 +457,14 @@ class Runtime:
 
     def _compare(self, member: Member) -> None:
         """Notice settings of another node that should be those of this one. The newcomer goes if they must be."""
-        server, theirs = self.settings.config.server, member.meta
-        if theirs.databases not in {0, server.databases}:
-            told = (
-                f"databases = {server.databases}, but {theirs.databases} on {member.name}: "
-                "all nodes of a cluster must have as many"
-            )
-            if self.keeper.joined:
-                log.error("%s", told)
-            elif self.refusal is None:
-                self.refusal = ConfigError(told)
-                self.replicator.changed.set()
-        if theirs.guarded != bool(server.requirepass):
-            log.warning(
-                "%s lets clients in %s a password, this node %s: all nodes give access to all keys",
-                member.name,
-                *(("with", "without") if theirs.guarded else ("without", "with")),
-            )
+        config = self.settings.config
+        told = difference(config, member)
+        if told is not None and self.keeper.joined:
+            log.error("%s", told)
+        elif told is not None and self.refusal is None:
+            self.refusal = ConfigError(told)
+            self.replicator.changed.set()
+        warn_of_differences(config, member)
 
     def _housekeep(self) -> None:
         """Do the background work of one round: expiry, idle clients, deadlines, rates."""

@@ -150,6 +150,16 @@ async def test_a_node_with_other_databases_is_kept_out() -> None:
         assert await first.get("key") == b"value"
 
 
+async def test_a_node_with_other_leases_is_kept_out() -> None:
+    """It would serve for longer than the voters believe; nothing happens to the cluster."""
+    async with Cluster(lease_s=2.0) as cluster:
+        first = await cluster.add_member()
+        with pytest.raises(ConfigError, match=f"leases of 4.5 s .* but of 2 s on {first.name}: all nodes"):
+            await cluster.add_member(lease_s=4.5)
+        await first.set("key", "value")
+        assert await first.get("key") == b"value"
+
+
 async def test_a_node_takes_over_what_the_cluster_has_agreed_on(caplog: pytest.LogCaptureFixture) -> None:
     """Its own number of copies does not count, and is not shown; ports and name are shown as they became."""
     async with Cluster() as cluster:

@@ -60,6 +60,10 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Databases that SELECT reaches, which must be as many on all nodes; 0 where nothing is said of it."""
     guarded: bool = False
     """Whether clients have to give a password."""
+    lease_ms: Annotated[int, msgspec.Meta(ge=0, le=2**32)] = 0
+    """For how long it may serve on a lease, which must be the same on all nodes; 0 where nothing is said of it."""
+    asynchronous: bool = False
+    """Whether it answers writes before its copies have them."""
 
 
 @dataclass(frozen=True, slots=True)
