@@ -22,7 +22,7 @@ from respcache.admission import (
     show,
     show_behind,
 )
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import partitions_of
 from respcache.commands.registry import TABLE, Command, lookup
 from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts, Wandered
@@ -332,12 +332,10 @@ class Executor:
         if not keys or (row.by_digest and self._scripts.text(argv[1]) is None):
             return None
         keyspace = self._store.keyspace(session.database)
-        numbers = (partition_of(keys[0]),) if len(keys) == 1 else tuple(sorted({partition_of(key) for key in keys}))
-        if row.on_script is not None and len(numbers) > 1:
+        numbers = partitions_of(keys)
+        serving = [keyspace.partitions[number].serving for number in numbers]
+        if False in serving or (row.on_script is not None and len(numbers) > 1):
             return None
-        for number in numbers:
-            if not keyspace.partitions[number].serving:
-                return None
         started = perf_counter_ns()
         try:
             return self.run(row, argv, keyspace, session.protocol, numbers)
@@ -427,7 +425,7 @@ class Executor:
     def run(
         self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
     ) -> bytes | Pending:
-        """Run a command whose partitions are all served here, and no other ones concerned; `Waits.wire` if it must wait.
+        """Run a command whose partitions are all served here, and no other ones concerned; `Waits.wire` if it waits.
 
         Raises CommandError; or Wandered, and nothing is done; or Rested.
         """

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Final
 
 from respcache.commands.registry import Command, Flags, lookup
@@ -37,7 +37,7 @@ SLICE_NS: Final = 10 * NS_PER_MS
 GUESSING_MS: Final = 100
 """How long a script may go on without some of its keys, to show which others it names."""
 LOAD_TIME_MS: Final = 500
-"""How long a library may take to register its functions, as in Redis."""
+"""CPU time that a library may take to register its functions; in Redis it is time on the wall."""
 PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
 """These cannot be undone, and are not waited for: a script is told how many clients of its own node they reach."""
 
@@ -74,6 +74,8 @@ class Interpreter:
         """Scripts that were ended, by the reason."""
         self._look_ns = 0
         """When the running script is to rest, or to end, on the clock of `perf_counter_ns`."""
+        self._load_ends_ns = 0
+        """When a library that is loaded has taken too long, on the clock of `thread_time_ns`."""
         self._run: _Run | None = None
         self._hurries = False
         """Whether a script that has been running for long, and has not written, is ended by itself."""
@@ -232,7 +234,11 @@ class Interpreter:
 
     def _late(self, now_ns: int) -> bytes | None:
         run = self._run
-        if run is None or now_ns >= run.guesses_until_ns:  # a library that is loaded, or just to find out about keys
+        if run is None:  # a library that is loaded
+            left_ns = self._load_ends_ns - thread_time_ns()
+            self._look_ns = now_ns + left_ns
+            return TIME if left_ns <= 0 else None
+        if now_ns >= run.guesses_until_ns:  # just to find out about keys
             return TIME
         if not self.strand.rest():
             ends_ns = run.started_ns + self.time_limit_ms * NS_PER_MS
@@ -370,6 +376,7 @@ class Interpreter:
     def _begin_load(self) -> Machine:
         """Give the Lua for functions, with the time that a library may take to load beginning now."""
         self._look_ns = perf_counter_ns() + LOAD_TIME_MS * NS_PER_MS
+        self._load_ends_ns = thread_time_ns() + LOAD_TIME_MS * NS_PER_MS
         return self._function_lua()
 
     def _forget_functions(self) -> None:

@@ -7,6 +7,7 @@ keeps the table that CLUSTER SLOTS sends small.
 """
 
 from binascii import crc_hqx
+from collections.abc import Sequence
 from typing import Final
 
 SLOTS: Final = 16_384
@@ -38,6 +39,13 @@ def slot_of(key: bytes) -> int:
 def partition_of(key: bytes) -> int:
     """Return the partition of a key, 0 to 1,023: that of its slot."""
     return crc_hqx(_tag_of(key) if OPENING in key else key, 0) >> 4 & 1_023
+
+
+def partitions_of(keys: Sequence[bytes]) -> tuple[int, ...]:
+    """List the partitions of keys, each once and in order."""
+    if len(keys) == 1:  # most often; a set would take a twentieth of a short script
+        return (partition_of(keys[0]),)
+    return tuple(sorted({partition_of(key) for key in keys}))
 
 
 def _tag_of(key: bytes) -> bytes:

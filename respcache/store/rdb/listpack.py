@@ -20,6 +20,9 @@ from respcache.store.rdb.wrong import BadFormat
 HEADER_BYTES: Final = 6
 END: Final = 0xFF
 COUNT_UNKNOWN: Final = 0xFFFF
+ENTRIES_MAX: Final = 1 << 20
+"""Of what is packed into one string and does not say how many it has: 100 KB of LZF can stand for 20 million of them,
+which takes 1.3 GB and seconds to find out. Redis keeps some hundreds in one unless it is told to keep more."""
 INT64_TEXT_MAX: Final = 20
 SHORT_MAX: Final = 64
 MEDIUM_MAX: Final = 4096
@@ -36,9 +39,13 @@ def unpacked(blob: bytes) -> list[bytes]:
     size = len(blob)
     if size <= HEADER_BYTES or int.from_bytes(blob[:4], "little") != size:
         raise BadFormat("a listpack of another length than it says")
+    announced = int.from_bytes(blob[4:HEADER_BYTES], "little")
+    most = ENTRIES_MAX if announced == COUNT_UNKNOWN else announced
     found: list[bytes] = []
     at, last = HEADER_BYTES, size - 1
     while at < last:
+        if len(found) == most:
+            raise BadFormat("a listpack of more entries than it says, or than are read")
         start = at
         head = blob[at]
         if head < 0x80:
@@ -57,7 +64,6 @@ def unpacked(blob: bytes) -> list[bytes]:
             raise BadFormat("an entry of another length than is written behind it")
         else:
             at += 1
-    announced = int.from_bytes(blob[4:HEADER_BYTES], "little")
     if at != last or blob[last] != END or announced not in {len(found), COUNT_UNKNOWN}:
         raise BadFormat("a listpack of other entries than it says")
     return found

@@ -17,6 +17,7 @@ from itertools import pairwise
 from sys import byteorder
 from typing import Final
 
+from respcache.store.rdb.listpack import ENTRIES_MAX
 from respcache.store.rdb.wrong import BadFormat
 
 HEADER_BYTES: Final = 10
@@ -36,15 +37,18 @@ def unpacked(blob: bytes) -> list[bytes]:
     size = len(blob)
     if size <= HEADER_BYTES or int.from_bytes(blob[:4], "little") != size:
         raise BadFormat("a ziplist of another length than it says")
+    announced = int.from_bytes(blob[8:HEADER_BYTES], "little")
+    most = ENTRIES_MAX if announced == COUNT_UNKNOWN else announced
     found: list[bytes] = []
     at, last = HEADER_BYTES, size - 1
     while at < last:
+        if len(found) == most:
+            raise BadFormat("a ziplist of more entries than it says, or than are read")
         at += 5 if blob[at] == LONG else 1
         if at >= last:
             raise BadFormat("a ziplist that is cut off")
         entry, at = _entry(blob, at, last)
         found.append(entry)
-    announced = int.from_bytes(blob[8:HEADER_BYTES], "little")
     if at != last or blob[last] != END or announced not in {len(found), COUNT_UNKNOWN}:
         raise BadFormat("a ziplist of other entries than it says")
     return found
@@ -82,6 +86,8 @@ def unmapped(blob: bytes) -> list[bytes]:
         name, at = _piece(blob, at, last, unused=0)
         value, at = _piece(blob, at, last, unused=1)
         found += (name, value)
+        if len(found) > ENTRIES_MAX:
+            raise BadFormat("a zipmap of more entries than are read")
     if at != last or blob[last] != END or (blob[0] < LONG and blob[0] != len(found) // 2):
         raise BadFormat("a zipmap of another length than it says")
     return found
@@ -106,7 +112,7 @@ def _piece(blob: bytes, at: int, last: int, *, unused: int) -> tuple[bytes, int]
 def integers(blob: bytes) -> list[bytes]:
     """List the members of an intset as texts. Raises BadFormat."""
     width, count = int.from_bytes(blob[:4], "little"), int.from_bytes(blob[4:INTSET_HEADER_BYTES], "little")
-    if width not in CODES or not count or len(blob) != INTSET_HEADER_BYTES + width * count:
+    if width not in CODES or not 0 < count <= ENTRIES_MAX or len(blob) != INTSET_HEADER_BYTES + width * count:
         raise BadFormat("no intset")
     numbers = array(CODES[width])
     numbers.frombytes(blob[INTSET_HEADER_BYTES:])

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.cluster.ownership.slots import PARTITIONS, SLOTS, SLOTS_PER_PARTITION, partition_of, slot_of
+from respcache.cluster.ownership.slots import (
+    PARTITIONS,
+    SLOTS,
+    SLOTS_PER_PARTITION,
+    partition_of,
+    partitions_of,
+    slot_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,9 @@ def test_a_partition_is_sixteen_neighbouring_slots(key: bytes) -> None:
 def test_keys_reach_every_partition() -> None:
     """Ordinary keys leave no partition empty."""
     assert {partition_of(b"key:%d" % number) for number in range(20_000)} == set(range(PARTITIONS))
+
+
+@given(keys=st.lists(st.binary(max_size=8), max_size=8))
+def test_the_partitions_of_keys_come_each_once_and_in_order(keys: list[bytes]) -> None:
+    """One key or several: nobody locks a partition twice, or in another order than others."""
+    assert list(partitions_of(keys)) == sorted({partition_of(key) for key in keys})

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 
 from respcache.store.limits import DEFAULT, Limits
 from respcache.store.lists import List
-from respcache.store.rdb import wire
+from respcache.store.rdb import listpack, wire, ziplist
 from respcache.store.rdb.crc64 import crc64
-from respcache.store.rdb.listpack import packed
+from respcache.store.rdb.listpack import ENTRIES_MAX, packed
 from respcache.store.rdb.payload import FOOTER_BYTES, dump, load
 from respcache.store.rdb.streams import read_stream
 from respcache.store.rdb.wrong import BadFormat, WrongFooter
@@ -201,3 +202,19 @@ def test_names_of_a_stream_that_repeat_are_counted() -> None:
 def test_a_string_that_is_changed_in_place_is_dumped_as_any_other() -> None:
     """Its reader sees no difference."""
     assert dump(Text(bytearray(b"x" * 20_000)), DEFAULT) == dump(b"x" * 20_000, DEFAULT)
+
+
+@pytest.mark.parametrize("announced", [1, 1000, 0xFFFF])
+@pytest.mark.parametrize(
+    ("unpack", "entry", "head"), [(listpack.unpacked, b"\x01\x01", b""), (ziplist.unpacked, b"\x02\xf2", b"\0\0\0\0")]
+)
+def test_no_more_entries_are_read_than_are_announced_or_kept_packed(
+    unpack: Callable[[bytes], list[bytes]], entry: bytes, head: bytes, announced: int
+) -> None:
+    """However many there are: a few bytes of LZF could stand for as many as fill the memory."""
+    entries = head + announced.to_bytes(2, "little") + entry * (3 * ENTRIES_MAX) + b"\xff"
+    blob = (4 + len(entries)).to_bytes(4, "little") + entries
+    began = time.thread_time()
+    with pytest.raises(BadFormat, match="than are read"):
+        unpack(blob)
+    assert time.thread_time() - began < 5.0
