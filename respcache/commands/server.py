@@ -1,5 +1,6 @@
 """Commands on the node itself: its clock, its role, its users, its memory, its end."""
 
+from hashlib import sha256
 from typing import Final
 
 from respcache.cluster.ownership.slots import SLOTS
@@ -11,7 +12,7 @@ from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.pending import Never, Pending
-from respcache.reply import OK, Reply, Verbatim
+from respcache.reply import OK, Members, Reply, Verbatim
 from respcache.store.partition import Argv
 from respcache.version import REDIS_VERSION, __version__
 
@@ -120,6 +121,37 @@ def acl_users(session: Session, argv: Argv) -> Reply:
     """List the names of the users: there is one."""
     del session, argv
     return [DEFAULT_USER]
+
+
+@command("ACL|LIST", arity=2, flags=_OPERATOR, since="6.0.0")
+def acl_list(session: Session, argv: Argv) -> Reply:
+    """Describe the users, each by the rules that make it: there is one, who may do everything."""
+    del argv
+    digest = _password_digest(session)
+    secret = b"#" + digest if digest else b"nopass"
+    return [b"user %b on %b ~* &* +@all" % (DEFAULT_USER, secret)]
+
+
+@command("ACL|GETUSER", arity=3, flags=_OPERATOR, since="6.0.0")
+def acl_getuser(session: Session, argv: Argv) -> Reply:
+    """Describe what a user may do; null if there is no such user."""
+    if argv[2] != DEFAULT_USER:
+        return None
+    digest = _password_digest(session)
+    return {
+        b"flags": Members([b"on"] if digest else [b"on", b"nopass"]),
+        b"passwords": [digest] if digest else [],
+        b"commands": b"+@all",
+        b"keys": b"~*",
+        b"channels": b"&*",
+        b"selectors": [],
+    }
+
+
+def _password_digest(session: Session) -> bytes:
+    """Digest the password as Redis shows it, in hexadecimal digits of SHA-256; empty without a password."""
+    password = session.host.config.server.requirepass.encode("utf-8", "surrogateescape")
+    return sha256(password).hexdigest().encode() if password else b""
 
 
 @command("ACL|CAT", arity=-2, flags=_USER, since="6.0.0")

@@ -64,6 +64,19 @@ def test_categories_hold_the_commands_of_their_rows() -> None:
     assert {b"ping", b"client|id", b"command|docs"} <= set(map(bytes, members))  # type: ignore[arg-type] # all are bytes
 
 
+def test_the_password_of_the_default_user_is_shown_by_its_digest() -> None:
+    """As a redis-server with the same password shows it."""
+    front = Front()
+    client = front.client()
+    assert front.ask(client, b"ACL", b"LIST") == [b"user default on nopass ~* &* +@all"]
+    front.ask(client, b"CONFIG", b"SET", b"requirepass", b"secret")
+    digest = b"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+    assert front.ask(client, b"ACL", b"LIST") == [b"user default on #" + digest + b" ~* &* +@all"]
+    shown = front.ask(client, b"ACL", b"GETUSER", b"default")
+    assert isinstance(shown, dict)
+    assert (shown[b"flags"], shown[b"passwords"]) == ([b"on"], [digest])
+
+
 def test_lolwut_names_the_version_and_the_nodes() -> None:
     """The line that clients look for is the last one."""
     front = Front()
