@@ -411,7 +411,7 @@ class Router:
 
     def _run_ticket(self, order: Order) -> None:
         """Run an order about a command that waits for a key of this node."""
-        if order.row is BLOCK and self._locks.scarce(order.partitions):
+        if self.tickets.lacks_copies(order):
             self._reject("quorum", order, NoReplicas())
         elif not self.tickets.run(order):
             self._parked.add(order)

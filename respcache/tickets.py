@@ -17,7 +17,7 @@ from typing import Final
 
 from respcache.blocking import Verdict, Waiter
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import Command
+from respcache.commands.registry import Command, lookup
 from respcache.errors import CommandError
 from respcache.executor import Executor, resolve
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
@@ -28,6 +28,9 @@ from respcache.resp.encode import bulk
 from respcache.store.copies import StoredKey
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv
+
+COMMAND_AT: Final = 4
+"""Where the command stands among the words of a BLOCK."""
 
 
 class MalformedTicket(CommandError):
@@ -164,6 +167,13 @@ class Tickets:
             self._take(ticket, order)
         return True
 
+    def lacks_copies(self, order: Order) -> bool:
+        """Tell whether an order has a command wait, or run, that writes where too few copies are in sync for it."""
+        if order.row is not BLOCK or not self._locks.scarce(order.partitions):
+            return False
+        row = lookup(order.argv[COMMAND_AT]) if len(order.argv) > COMMAND_AT else None
+        return row is None or row.writes
+
     def _block(self, order: Order) -> None:
         """Run `BLOCK ticket mode waited_ms argv...`: the command, unless it is only to wait. Raises CommandError.
 
@@ -227,7 +237,8 @@ class Tickets:
         elif awaits.gone is None:
             return Verdict.PASSED
         numbers = waiter.partitions(key)
-        if self._locks.scarce(numbers) or self._locks.congested(numbers) or not self._locks.lock(waiter.name, numbers):
+        limited = waiter.row.writes and (self._locks.scarce(numbers) or self._locks.congested(numbers))
+        if limited or not self._locks.lock(waiter.name, numbers):
             return Verdict.LATER
         waiter.called, waiter.locked = key, numbers
         if waiter.turn is not None:
@@ -246,7 +257,7 @@ class Tickets:
             ticket.turn, ticket.locked = None, ()
             order.resolve(Waits(0, instead=None).wire)
             return
-        if self._locks.scarce(numbers):
+        if ticket.row.writes and self._locks.scarce(numbers):
             self._again(ticket, order, Waits(0, instead=None).wire)
             return
         argv, space = ticket.to_run(key), self._store.keyspace(ticket.database)

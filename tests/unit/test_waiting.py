@@ -327,6 +327,24 @@ def test_too_few_copies_refuse_the_command_but_not_the_wait(town: Town, name: st
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_reads_wait_and_are_answered_though_copies_are_scarce(town: Town, name: str) -> None:
+    """XREAD asks for nothing to be kept; XREADGROUP does."""
+    locks = town.nodes["a"].locks
+    town.ask(town.client(), b"XADD", A, b"1-0", b"f", b"v")
+    locks.ration(frozenset({partition_of(A)}))
+    read = town.ask(town.client(name), b"XREAD", b"BLOCK", b"0", b"STREAMS", A, b"0", node=name)
+    assert read.startswith(b"*1\r\n")
+    group = (b"XREADGROUP", b"GROUP", b"g", b"c", b"BLOCK", b"0", b"STREAMS", A, b">")
+    assert town.ask(town.client(name), *group, node=name).startswith(b"-NOREPLICAS")
+    _, reply = town.blocked(name, b"XREAD", b"BLOCK", b"0", b"STREAMS", A, b"$")
+    locks.ration(frozenset())
+    town.ask(town.client(), b"XADD", A, b"2-0", b"f", b"v")
+    locks.ration(frozenset({partition_of(A)}))
+    town.settle()
+    assert (reply.wire or b"").startswith(b"*1\r\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_freeze_that_comes_to_nothing_is_not_noticed(town: Town, name: str) -> None:
     """The partition was to move and does not; meanwhile nothing can be taken, nor keep it from moving."""
     owner, number = town.nodes["a"], partition_of(A)
