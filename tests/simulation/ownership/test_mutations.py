@@ -19,7 +19,7 @@ from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
 from respcache.cluster.replication.wire import Item
-from simulation.ownership.chaos import CONFIG, Storm, begin, between, clients_of, settle, weather
+from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
 from simulation.ownership.clients import primary_of
 from simulation.ownership.outcome import Violation
 
@@ -119,21 +119,6 @@ class ServesUnfenced(Keeper):
         self._holdings.fencing = WaitsForNobody(config.lease_s)
 
 
-class Nobody(set[tuple[int, str]]):
-    """A set that stays empty."""
-
-    def add(self, element: tuple[int, str]) -> None:
-        """Forget it."""
-
-
-class ForgetsWhomItVouchedFor(Keeper):
-    """Does without a copy that refuses effects, though the record may count it by now: this node has asked for that."""
-
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._holdings._vouched = Nobody()
-
-
 class CountsOnTooMuch(Keeper):
     """As a holder, takes leases for longer than voters do: a margin of the wrong sign."""
 
@@ -223,14 +208,6 @@ def cut_off(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
-def vouched(seed: int, keeper: type[Keeper], replica_count: int) -> None:
-    """A storm: a copy is said to be in sync, takes over, and refuses what its former primary then sends.
-
-    All of it happens within 12 ms, before that primary hears of anything.
-    """
-    weather(44 + seed, Storm(replica_count, 2.0), keeper=keeper)
-
-
 def for_each_seed(scenario: Scenario, keeper: type[Keeper], replica_count: int) -> None:
     """Run a scenario with a few seeds."""
     for seed in range(SEEDS):
@@ -247,7 +224,6 @@ SCENARIOS = pytest.mark.parametrize(
         (frozen, ServesWithoutALease, 2),
         (overlooked, ServesUnfenced, 2),
         (cut_off, CountsOnTooMuch, 2),
-        (vouched, ForgetsWhomItVouchedFor, 2),
     ],
 )
 
