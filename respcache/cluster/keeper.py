@@ -75,7 +75,7 @@ class Keeper:
         """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
         self._config, self._rng, self._placement = config, rng, TargetCache()
         self._tenure = Tenure(me.life, config.lease_s, lambda peer, message: self._send(peer, encode(message)))
-        self._peers = Peers(me, config, self._tenure.grants.until)
+        self._peers = Peers(me, config, self._tenure.grants.until, self._tenure.asked_s)
         self._register = Register(
             me.life,
             rng,

@@ -32,9 +32,19 @@ class Peer:
 class Peers:
     """All other nodes, as membership and links show them."""
 
-    def __init__(self, me: Node, config: KeeperConfig, granted_until: Callable[[Life], float]) -> None:
-        """`granted_until` tells when the last lease ends that this node has granted to a life."""
-        self._me, self._config, self._granted_until = me, config, granted_until
+    def __init__(
+        self,
+        me: Node,
+        config: KeeperConfig,
+        granted_until: Callable[[Life], float],
+        answered_s: Callable[[Life], float],
+    ) -> None:
+        """`granted_until` tells when the last lease ends that this node has granted to a life.
+
+        `answered_s` tells when a life was last asked something, as a voter, that it has answered.
+        """
+        self._me, self._config = me, config
+        self._granted_until, self._answered_s = granted_until, answered_s
         self._peers: dict[str, Peer] = {}
         self._record: Record | None = None
         self._unseen_since: dict[Life, float] = {}
@@ -132,10 +142,19 @@ class Peers:
         }
 
     def heard(self, now: float) -> frozenset[str]:
-        """Return those that have asked this node for a lease within half the length of one, itself included."""
-        recent_s = now + self._config.lease_s / 2
+        """Return those that lived within half the length of a lease, this node included.
+
+        Voters have answered a question of then. Others have asked for a lease; they may have done so earlier, and died,
+        if this node was stopped meanwhile, and what they sent was waiting for it.
+        """
+        voters = () if self._record is None else [voter.life for voter in self._record.voters]
+        lease_s = self._config.lease_s
+
+        def lived_s(life: Life) -> float:
+            return self._answered_s(life) if life in voters else self._granted_until(life) - lease_s
+
         linked = [(name, self._peers[name].node) for name in self.linked(now)]
-        names = [name for name, node in linked if node is not None and self._granted_until(node.life) >= recent_s]
+        names = [name for name, node in linked if node is not None and lived_s(node.life) >= now - lease_s / 2]
         return frozenset((*names, self._me.name))
 
     def lapse_due(self, now: float) -> float:

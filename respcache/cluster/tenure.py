@@ -60,6 +60,10 @@ class Tenure:
                 self._say(voter.name, Renew(number, record.version))
         self._renew_at = math.inf if alone else now + self._length_s / RENEWALS
 
+    def asked_s(self, voter: Life) -> float:
+        """Return when a voter lived for certain: it was asked for a lease then, and has answered."""
+        return self.lease.asked_s(voter)
+
     def linked(self, now: float, peer: str) -> None:
         """Ask a voter that has just come into reach, where its vote is needed."""
         if self._record is not None and not self.held and any(voter.name == peer for voter in self._record.voters):

@@ -93,6 +93,14 @@ class Lease:
                 granted.until_s = max(granted.until_s, granted.pending.popleft()[0])
         self._reckon()
 
+    def asked_s(self, voter: Life) -> float:
+        """Return when a voter was asked, the last time that it has answered since; long ago if it never has."""
+        granted = self._granted.get(voter)
+        if granted is None:
+            return -math.inf
+        pending_s = granted.pending[-1][0] if granted.pending else -math.inf
+        return max(granted.until_s, pending_s) - self._length_s * (1 - DRIFT)
+
     def void(self) -> None:
         """Forget all that was granted and asked for: the clock has stood still, nobody knows for how long."""
         self._asked.clear()

@@ -55,6 +55,7 @@ def test_a_storm_that_once_did_harm(seed: int, replica_count: int, duration_s: f
     [
         pytest.param(0, 2, id="a node that was left out and taken back within a lease did not ask for one"),
         pytest.param(276, 3, id="a leader left as the last one within a lease of one that it took for dead"),
+        pytest.param(1_860, 2, id="a leader that had been stopped counted on a voter that had died meanwhile"),
         pytest.param(10_516, 3, id="one of two voters left before the other knew that it was the only one now"),
     ],
 )

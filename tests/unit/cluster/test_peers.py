@@ -13,7 +13,13 @@ from respcache.cluster.wire import Hello
 ME, OTHER = Node("b", 2), Node("c", 3)
 
 
-def peers(*, seeded: bool = True, expect: int = 1, granted_until: Callable[[Life], float] | None = None) -> Peers:
+def peers(
+    *,
+    seeded: bool = True,
+    expect: int = 1,
+    granted_until: Callable[[Life], float] | None = None,
+    answered_s: Callable[[Life], float] | None = None,
+) -> Peers:
     """Return the peers of b."""
     return Peers(
         ME,
@@ -21,6 +27,7 @@ def peers(*, seeded: bool = True, expect: int = 1, granted_until: Callable[[Life
             seeded=seeded, expect=expect, settle_s=1.0, unseen_after_s=10.0, rebuild_delay_s=15.0, lease_s=1.0
         ),
         granted_until or (lambda _: -math.inf),
+        answered_s or (lambda _: -math.inf),
     )
 
 
@@ -77,6 +84,17 @@ def test_nobody_is_alone_without_a_majority_of_the_voters() -> None:
     those.down(1.0, "c", 3, left=False)
     assert those.alone(1.0, record)
     assert not those.alone(1.0, Enrol(OTHER.life).apply(record))
+
+
+def test_a_voter_is_heard_when_it_answers() -> None:
+    """What it asked may have been waiting for this node while it was stopped, and the voter may be dead."""
+    record = Enrol(OTHER.life).apply(Admit(OTHER).apply(found("cluster", ME, 2)))
+    those = peers(granted_until=lambda _: 11.0, answered_s=lambda _: 8.0)
+    meet(those, OTHER, "cluster")
+    assert those.heard(10.0) == {"b", "c"}
+    those.study(10.0, record)
+    assert those.heard(8.5) == {"b", "c"}
+    assert those.heard(10.0) == {"b"}
 
 
 def test_the_oldest_voter_left_goes_on_alone_where_every_side_may() -> None:

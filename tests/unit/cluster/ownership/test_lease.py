@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,19 @@ def test_a_majority_makes_a_lease_from_the_moment_of_asking() -> None:
     assert held_by(A).until_s == -math.inf
     assert held_by(A, C).until_s == 10.0 + LENGTH_S * (1 - DRIFT)
     assert held_by(A, A).until_s == -math.inf
+
+
+def test_an_answer_shows_that_its_voter_lived_when_it_was_asked() -> None:
+    """Whether or not the grant counts, and however late the answer is."""
+    lease = held_by(B)
+    assert lease.asked_s(B) == pytest.approx(10.0)
+    assert lease.asked_s(C) == -math.inf
+    late = lease.ask(11.0)
+    lease.ask(12.0)
+    lease.granted(B, late, (1, 7))
+    assert lease.asked_s(B) == pytest.approx(11.0)
+    lease.void()
+    assert lease.asked_s(B) == -math.inf
 
 
 def test_the_only_voter_needs_nobody() -> None:
