@@ -116,6 +116,16 @@ class Speed(msgspec.Struct, frozen=True):
     """Microseconds of CPU time, by server: redis-server first, then one node, then three."""
 
 
+class Throughput(msgspec.Struct, frozen=True):
+    """How many commands a second three nodes with two copies answer on two cores, which they share with the load."""
+
+    command: str
+    depth: int
+    per_s: float
+    olric_per_s: float
+    """What Olric does."""
+
+
 class Speeds(msgspec.Struct, frozen=True):
     """All that was measured of speed and memory."""
 
@@ -128,6 +138,8 @@ class Speeds(msgspec.Struct, frozen=True):
     speeds: list[Speed]
     memory_bytes: dict[str, float]
     """Per key, by server, as above."""
+    throughput: list[Throughput] = []
+    """None where it was not measured."""
 
 
 def speed_table(figures: Speeds) -> str:
@@ -149,8 +161,29 @@ def speed_table(figures: Speeds) -> str:
         f"Measured on {figures.measured}, {figures.build}, beside redis-server {figures.redis};",
         f"{_rounds(figures.rounds)}. A million 64-byte values take {one / redis:.2f} times Redis' memory.",
         "",
+        *throughput_table(figures.throughput),
     ]
     return "\n".join(lines)
+
+
+def throughput_table(throughput: list[Throughput]) -> list[str]:
+    """Write how many commands a second a cluster answers, beside what Olric does; nothing if it was not measured."""
+    if not throughput:
+        return []
+    rows = [
+        f"| {one.command}, {'one by one' if one.depth == 1 else f'{one.depth} at once'} "
+        f"| {one.per_s:,.0f} | {one.olric_per_s:,.0f} |"
+        for one in throughput
+    ]
+    return [
+        "Commands a second of three nodes with two copies, by 50 clients of one node, all of them on two cores; for",
+        "orientation beside what Olric does in the same way:",
+        "",
+        "| | respcache | Olric |",
+        "|---|---|---|",
+        *rows,
+        "",
+    ]
 
 
 def _rounds(count: int) -> str:

@@ -3,8 +3,9 @@
 All servers stay up throughout and take turns within each round, so a noisy moment of the
 machine hits all of them alike; what is printed are medians over the rounds. One node is
 measured with a command of each family; SET, GET and a script deeper too, and on three
-nodes with two copies. With `--write` the figures go to docs/speed.json, of which
-docs/generate.py makes the tables in the README.
+nodes with two copies. How many commands a second such a cluster answers if it has both cores,
+and shares them with the load, is measured besides: Olric was, in the same way. With `--write` the
+figures go to docs/speed.json, of which docs/generate.py makes the tables in the README.
 
 Needs redis-benchmark on PATH besides what `servers` needs.
 """
@@ -36,6 +37,7 @@ from bench.servers import (
     CLIENT_CORE,
     HOST,
     REFERENCE,
+    SERVER_CORE,
     VALUE_BYTES,
     Target,
     build,
@@ -61,6 +63,8 @@ KEYS: Final = 100_000
 MEMORY_KEYS: Final = 1_000_000
 ONE: Final = "respcache, 1 node"
 THREE: Final = "respcache, 3 nodes, 2 copies"
+OLRIC_PER_S: Final = {("SET", 1): 14_700, ("GET", 1): 14_900, ("SET", 16): 16_400, ("GET", 16): 16_500}
+"""What Olric answered with three nodes, two copies and 50 clients, all on the same two cores; for orientation."""
 FIGURES: Final = Path(__file__).parents[2] / "docs" / "speed.json"
 
 
@@ -96,6 +100,16 @@ class Speed(msgspec.Struct, frozen=True):
     """Microseconds of CPU time per command, by server; of a cluster, of all its nodes."""
 
 
+class Throughput(msgspec.Struct, frozen=True):
+    """How many commands a second three nodes with two copies answer on two cores, which they share with the load."""
+
+    command: str
+    depth: int
+    per_s: float
+    olric_per_s: float
+    """What Olric does."""
+
+
 class Kept(msgspec.Struct, frozen=True):
     """All that is kept."""
 
@@ -108,6 +122,7 @@ class Kept(msgspec.Struct, frozen=True):
     speeds: list[Speed]
     memory_bytes: dict[str, float]
     """Per key, by server."""
+    throughput: list[Throughput]
 
 
 def main() -> None:
@@ -136,6 +151,13 @@ def main() -> None:
     for case in cases:
         for line in _table(case, targets, rounds):
             sys.stdout.write(f"{line}\n")
+    throughput = [] if options.quick else _throughput(cases, rounds=len(rounds))
+    if throughput:
+        sys.stdout.write(f"\n{THREE}, on two cores that they share with the load\n")
+    for speed in throughput:
+        against = speed.per_s / speed.olric_per_s
+        name = f"{speed.command}, pipeline depth {speed.depth}"
+        sys.stdout.write(f"  {name:30} {speed.per_s:10,.0f} /s {against:8.1f} x Olric's\n")
     if memory:
         sys.stdout.write(f"\nmemory per key, {MEMORY_KEYS:,} values of {VALUE_BYTES} bytes, from resident set sizes\n")
         for name, bytes_per_key in memory.items():
@@ -143,7 +165,7 @@ def main() -> None:
             sys.stdout.write(f"  {name:30} {bytes_per_key:8.0f} bytes {against:8.2f} x\n")
     sys.stdout.write(f"\n{len(rounds)} rounds, {time.monotonic() - began:.0f} s\n")
     if options.write:
-        _write(cases, rounds, memory)
+        _write(cases, rounds, memory, throughput)
 
 
 def _options() -> argparse.Namespace:
@@ -207,7 +229,30 @@ def _cpu_us(rounds: Sequence[Round], name: str, case: Case) -> float:
     return statistics.median(figures[name, case].cpu_us for figures in rounds)
 
 
-def _write(cases: Sequence[Case], rounds: Sequence[Round], memory: dict[str, float]) -> None:
+def _throughput(cases: Sequence[Case], *, rounds: int) -> list[Throughput]:
+    """Measure a cluster that has both cores: on one it shows what commands cost, not how many it can take."""
+    compared = [case for case in cases if (case.family.name, case.depth) in OLRIC_PER_S]
+    if not compared:
+        return []
+    with respcache(THREE, nodes=3, copies=2, spread=True) as target:
+        fill(target, KEYS)
+        measured = [[_benchmark_spread(target, case) for case in compared] for _ in range(rounds)]
+    return [
+        Throughput(
+            case.family.name, case.depth, round(statistics.median(found)), OLRIC_PER_S[case.family.name, case.depth]
+        )
+        for case, found in zip(compared, zip(*measured, strict=True), strict=True)
+    ]
+
+
+def _benchmark_spread(target: Target, case: Case) -> float:
+    cores = f"{SERVER_CORE},{CLIENT_CORE}"
+    return _benchmark(target, case.family.words, requests=REQUESTS[case.depth], depth=case.depth, cores=cores)
+
+
+def _write(
+    cases: Sequence[Case], rounds: Sequence[Round], memory: dict[str, float], throughput: list[Throughput]
+) -> None:
     speeds = [
         Speed(
             case.family.name,
@@ -219,7 +264,13 @@ def _write(cases: Sequence[Case], rounds: Sequence[Round], memory: dict[str, flo
     ]
     day = dt.datetime.now(tz=dt.UTC).date().isoformat()
     kept = Kept(
-        day, build(), redis_version(), len(rounds), speeds, {name: round(each) for name, each in memory.items()}
+        day,
+        build(),
+        redis_version(),
+        len(rounds),
+        speeds,
+        {name: round(each) for name, each in memory.items()},
+        throughput,
     )
     FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
@@ -235,11 +286,13 @@ def _load(target: Target, case: Case, share: float) -> Figures:
     return Figures(cpu_us=(target.cpu_s() - before_s) / requests * 1e6, per_s=per_s)
 
 
-def _benchmark(target: Target, words: Sequence[str], *, requests: int, depth: int) -> float:
+def _benchmark(
+    target: Target, words: Sequence[str], *, requests: int, depth: int, cores: str = str(CLIENT_CORE)
+) -> float:
     """Have redis-benchmark send a command so often; give how many a second were answered."""
     done = subprocess.run(
         [
-            *("taskset", "-c", str(CLIENT_CORE), "redis-benchmark", "-h", HOST, "-p", str(target.port), "--csv"),
+            *("taskset", "-c", cores, "redis-benchmark", "-h", HOST, "-p", str(target.port), "--csv"),
             *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-r", str(KEYS), *words),
         ],
         check=True,

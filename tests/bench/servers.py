@@ -116,8 +116,8 @@ def redis() -> Iterator[Target]:
 
 
 @contextmanager
-def respcache(name: str, *, nodes: int, copies: int) -> Iterator[Target]:
-    """Run nodes of one cluster, each a process."""
+def respcache(name: str, *, nodes: int, copies: int, spread: bool = False) -> Iterator[Target]:
+    """Run nodes of one cluster, each a process; all on one core, or spread over those that there are."""
     program = str(Path(sys.executable).with_name("respcache"))
     options = [f"--bind={HOST}", "--port=0", "--http-port=0", f"--replica-count={copies}", "--loglevel=warning"]
     pids: list[int] = []
@@ -125,7 +125,9 @@ def respcache(name: str, *, nodes: int, copies: int) -> Iterator[Target]:
     with ExitStack() as stack:
         for _ in range(nodes):
             join = [f"--join={ready[0]['resp']}"] if ready else []
-            process = stack.enter_context(_process([program, "serve", *options, "--environment=lan", *join]))
+            process = stack.enter_context(
+                _process([program, "serve", *options, "--environment=lan", *join], spread=spread)
+            )
             pids.append(process.pid)
             ready.append(_ready(process))
         for node in ready:
@@ -135,9 +137,10 @@ def respcache(name: str, *, nodes: int, copies: int) -> Iterator[Target]:
 
 
 @contextmanager
-def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a server on its core, and end it afterwards."""
-    pinned = ["taskset", "-c", str(SERVER_CORE), *command]
+def _process(command: Sequence[str], *, spread: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """Run a server, on its core unless told otherwise, and end it afterwards."""
+    cores = f"{SERVER_CORE},{CLIENT_CORE}" if spread else str(SERVER_CORE)
+    pinned = ["taskset", "-c", cores, *command]
     with subprocess.Popen(pinned, stdout=subprocess.PIPE, cwd="/", text=True) as process:
         try:
             yield process
