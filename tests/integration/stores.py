@@ -1,11 +1,15 @@
 """Looks into the stores of nodes, past everything that could hide a missing copy."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.node import Node
 from respcache.store.partition import Partition
 from respcache.store.values import Value
+
+TARGETS: Final = TargetCache()
+"""Kept, for it takes milliseconds to find one, on the loop of the nodes that are looked at."""
 
 
 def partition(node: Node, key: bytes, database: int = 0) -> Partition:
@@ -39,7 +43,7 @@ def settled(nodes: Sequence[Node]) -> bool:
         record = node._runtime.keeper._register.record
         if record is None:
             return False
-        for entry, wanted in zip(record.entries, TargetCache()(record), strict=True):
+        for entry, wanted in zip(record.entries, TARGETS(record), strict=True):
             if entry.learners or set(entry.in_sync) != set(wanted) or entry.primary != wanted[0]:
                 return False
     return True
