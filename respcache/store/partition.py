@@ -6,7 +6,6 @@ command and a partition is what every command has in its hand.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from respcache.errors import WrongType
@@ -417,14 +416,16 @@ class Partition:
         return (key for key in self.values if deadlines.get(key, NEVER_UNIX_MS) > now and key not in over)
 
     def sweep(self) -> int:
-        """Delete keys whose deadline has passed, and return how many, up to SWEPT_OUT; and as many fields of hashes.
-
-        Where some are left `due_unix_ms` is still not later than now.
-        """
+        """Delete what is over, up to SWEPT_OUT keys and fields; return how many keys. What is left is still due."""
         now = self.ledger.now_unix_ms
         if self.due_unix_ms > now or not self.ledger.active_expiry or self.ledger.keeps_expired:
             return 0
-        over = list(islice((key for key, deadline in self.expires.items() if deadline <= now), SWEPT_OUT))
+        over: list[bytes] = []
+        for key, deadline in self.expires.items():  # compiled, a generator would be a list of all of them
+            if deadline <= now:
+                over.append(key)
+            if len(over) == SWEPT_OUT:
+                break
         for key in over:
             self._forget(key)
         self.ledger.expired_active += len(over)
