@@ -8,6 +8,7 @@ from typing import Final
 from respcache.commands.cluster import is_local
 from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session, Silence
+from respcache.commands.stage import Scripts
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory
 from respcache.pending import Muted, Pending
@@ -94,6 +95,19 @@ def check_memory(session: Session, row: Command) -> None:
         raise OutOfMemory
 
 
+def check_script(session: Session, row: Command, scripts: Scripts) -> None:
+    """Refuse what no script stands in the way of, and Redis refuses all the same, while one has been running for long.
+
+    By PING clients find out. Commands on keys are for the owners of the keys to refuse, or not; but what cannot be run
+    is not to be queued either. Raises Busy.
+    """
+    if Flags.ALLOW_BUSY in row.flags or (row.on_session is None and session.queue is None):
+        return
+    refusal = scripts.busy()
+    if refusal is not None:
+        raise refusal
+
+
 def queue(session: Session, row: Command, argv: Argv) -> bool:
     """Queue a command of a client that has said MULTI; False for those that are run at once all the same.
 
@@ -127,7 +141,7 @@ def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandErro
     """Take note of a refusal in front of the handler: it spoils the transaction; EXEC ends with it."""
     if argv[0].upper() == b"EXEC":
         session.end_queue()
-        return ExecAborted(str(refusal))
+        return ExecAborted(str(refusal) if refusal.code == CommandError.code else refusal.line().decode())
     if session.queue is not None:
         session.queue.spoil()
     return refusal

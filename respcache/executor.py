@@ -9,13 +9,14 @@ tenth of a whole command: 40 to 60 ns of about 500. Everything else leaves the l
 from binascii import crc_hqx
 from collections.abc import Sequence
 from time import perf_counter_ns, time
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from respcache.acting import act, noted, on_key
 from respcache.admission import (
     check_memory,
     check_protected,
     check_restrictions,
+    check_script,
     muted,
     queue,
     rejected,
@@ -33,12 +34,13 @@ from respcache.pending import Pending, Resting
 from respcache.reply import OK, QUEUED, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
+from respcache.routes import Router
 from respcache.running import Runner, with_beyond
 from respcache.slow import SlowCommands
 from respcache.stats import DURATION_BUCKETS, Stats
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
-from respcache.strand import Hold, Outcome, Rested
+from respcache.strand import Outcome, Rested
 from respcache.unit import Call
 
 Out: TypeAlias = list[bytes | Pending]
@@ -53,32 +55,6 @@ BATCH_REPLIES_BYTES: Final = 1024 * 1024
 
 Request: TypeAlias = tuple[int, list[int], Argv]
 """What a peer asks for: the number that the answer is to have, the partitions, argv."""
-
-
-class Router(Protocol):
-    """Where commands go that cannot run here at once."""
-
-    def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
-        """Run a command on one key whose partition this node does not serve now."""
-
-    def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
-        """Run a command on several keys, or on a whole database."""
-
-    def lapsed(self) -> None:
-        """Serve nothing more: the lease of this node has ended."""
-
-    @property
-    def alone(self) -> Hold:
-        """What stands still for scripts on the data of this node, while they rest."""
-
-    def owns_all(self) -> bool:
-        """Tell whether this node is the primary of all partitions."""
-
-    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
-        """Keep a reply until the effects in `logs` are safe."""
-
-    def hold_all(self, replies: Out, logs: list[Log]) -> None:
-        """Keep all replies until the effects in `logs` are safe."""
 
 
 class Executor:
@@ -258,7 +234,7 @@ class Executor:
             row = resolve(argv)
             self._check_client(session, row)
             if session.restricted:
-                if session.host.pause.holds(session, row):
+                if session.host.pause.holds(session, row, argv):
                     queued = True
                     return session.host.pause.postpone(session, argv)
                 queued = queue(session, row, argv)
@@ -275,9 +251,16 @@ class Executor:
             if row is None:
                 self._stats.unknown_calls += 1
             elif not queued and type(session.barrier) is not Resting:  # it counts when it is run, or has ended
-                self._note(session, row, argv, 1, perf_counter_ns() - started)
+                self._worked(session, row, argv, perf_counter_ns() - started)
             if session.restricted:
                 self._witnessed(session, row, argv, ran=admitted and not queued)
+
+    def _worked(self, session: Session, row: Command, argv: Argv, elapsed_ns: int) -> None:
+        """Count one command; one that waits for a key when that has its reply."""
+        if row.awaits is not None and session.blocked is not None:
+            session.uncounted = lambda: self._note(session, row, argv, 1, elapsed_ns)
+        else:
+            self._note(session, row, argv, 1, elapsed_ns)
 
     def _check_client(self, session: Session, row: Command) -> None:
         """See to it that a client may use, or queue, a command now. Raises CommandError."""
@@ -287,6 +270,8 @@ class Executor:
             check_restrictions(session, row)
             if self._ledger.full:
                 check_memory(session, row)
+        if self._strand.is_resting:
+            check_script(session, row, self._scripts)
 
     def _witnessed(self, session: Session, row: Command | None, argv: Argv, *, ran: bool) -> None:
         """Do what is to be done behind a command because of who watches, or is told of changes."""

@@ -10,8 +10,8 @@ from respcache.latency import EXPIRE_CYCLE, LatencyMonitor
 from respcache.store.keyspace import Store
 from respcache.store.partition import Partition
 
-SWEEP_PARTITIONS: Final = 64
-"""Partitions of each database looked through in a round."""
+SWEEP_PARTITIONS: Final = 128
+"""Partitions of each database looked through in a round: all of them within 0.8 s, at 10 rounds a second."""
 STEP_NS: Final = 2_000_000
 """How long that lasts, or little longer, before other work gets its turn."""
 

@@ -34,7 +34,7 @@ from respcache.reply import NULL_ARRAY, OK
 from respcache.resp.encode import array_head, encode, error
 from respcache.routing import Router
 from respcache.store.copies import StoredKey
-from respcache.transaction import unpacked
+from respcache.transaction import BUSY, unpacked
 from respcache.unit import Call, Unit
 
 Stage: TypeAlias = list[int]
@@ -164,7 +164,7 @@ class _Run:
         elif self._ran:
             self._done(stage, [wire] * len(stage))
         else:
-            self._end(wire)
+            self._end(error(ExecAborted(wire[1:-2].decode())) if wire.startswith(BUSY) else wire)
 
     def _done(self, stage: Stage, wires: list[bytes]) -> None:
         self._ran = True

@@ -109,14 +109,14 @@ class Pauses:
                     one.session.barrier = one  # the connection goes on when it has this reply, and not before
                 one.follow(reply)
 
-    def holds(self, session: Session, row: Command) -> bool:
+    def holds(self, session: Session, row: Command, argv: Argv) -> bool:
         """Tell whether a command is to be held up: any, or one that may change something."""
         if self._timer is None:
             return False
-        if not self._writes_only or _may_change(row):
+        if not self._writes_only or _may_change(session, row, argv):
             return True
         queue = session.queue
-        return row.name == "EXEC" and queue is not None and any(_may_change(queued) for queued, _ in queue.calls)
+        return row.name == "EXEC" and queue is not None and any(_may_change(session, *call) for call in queue.calls)
 
     def postpone(self, session: Session, argv: Argv) -> Pending:
         """Hold a command up, and those behind it; their number is that of the clients."""
@@ -131,8 +131,10 @@ class Pauses:
             session.restrict()
 
 
-def _may_change(row: Command) -> bool:
+def _may_change(session: Session, row: Command, argv: Argv) -> bool:
     """Tell whether a command may have an effect elsewhere; Redis does not show that flag of some of them."""
+    if row.on_script is not None and row.writes:
+        return not session.host.catalogue.only_reads(row, argv)
     return row.writes or Flags.MAY_REPLICATE in row.flags or row.name in REPLICATED
 
 

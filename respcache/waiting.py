@@ -188,7 +188,11 @@ class Wait(Order):
         self._desk.waits.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
-        self._session.blocked = None
+        session = self._session
+        session.blocked = None
+        count, session.uncounted = session.uncounted, None
+        if count is not None:
+            count()
         super().resolve(wire)
 
     # -- from the client's side ---------------------------------------------------------

@@ -56,6 +56,7 @@ LAYERS: Final = {
     "internal": "what nodes ask of each other and no client can",
     "pausing": "commands held up for a while",
     "executor": "the one path that every command takes",
+    "routes": "the ways that commands take which cannot run here at once",
     "memory": "the limit of a node's memory, kept",
     "running": "scripts run on the data of this node",
     "grounds": "what commands of a script work on",

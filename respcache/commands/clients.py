@@ -11,6 +11,7 @@ from respcache.commands.session import Session, Silence
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
 from respcache.pubsub.audience import Kind
 from respcache.reply import OK, Reply, Verbatim
+from respcache.resp.encode import request
 from respcache.store.partition import Argv
 
 OWN: Final = Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
@@ -117,8 +118,7 @@ def client_unpause(session: Session, argv: Argv) -> Reply:
 @command("CLIENT|INFO", arity=2, flags=OWN, since="6.2.0")
 def client_info(session: Session, argv: Argv) -> Reply:
     """Describe this connection in a line."""
-    del argv
-    return Verbatim(describe([session], _now_unix_s(session)))
+    return Verbatim(describe([session], _now_unix_s(session), asking=session, argv=argv))
 
 
 @command("CLIENT|LIST", arity=-2, flags=_OTHERS, since="2.4.0")
@@ -135,7 +135,7 @@ def client_list(session: Session, argv: Argv) -> Reply:
                 listed = [other for other in listed if other.client_id in wanted]
             case _:
                 raise SyntaxRefused
-    return Verbatim(describe(listed, _now_unix_s(session)))
+    return Verbatim(describe(listed, _now_unix_s(session), asking=session, argv=argv))
 
 
 @command("CLIENT|KILL", arity=-3, flags=_OTHERS, since="2.4.0")
@@ -189,12 +189,16 @@ class _Filter:
         )
 
 
-def describe(sessions: Iterable[Session], now_unix_s: int) -> bytes:
-    """Write a line for each client, with Redis' fields as far as they mean something here."""
-    return b"".join(_line(session, now_unix_s) for session in sessions)
+def describe(sessions: Iterable[Session], now_unix_s: int, *, asking: Session, argv: Argv) -> bytes:
+    """Write a line for each client, with Redis' fields as far as they mean something here.
+
+    The client that is `asking` has its request in its buffer; those of the others are run when they are complete.
+    """
+    asked_bytes = len(request(argv))
+    return b"".join(_line(session, now_unix_s, asked_bytes if session is asking else 0) for session in sessions)
 
 
-def _line(session: Session, now_unix_s: int) -> bytes:
+def _line(session: Session, now_unix_s: int, buffered_bytes: int) -> bytes:
     tracker = session.tracker
     marks = (
         ("O", session.monitors),
@@ -223,7 +227,7 @@ def _line(session: Session, now_unix_s: int) -> bytes:
         "psub": patterns,
         "ssub": sharded,
         "multi": -1 if session.queue is None else len(session.queue.calls),
-        "qbuf": 0,
+        "qbuf": buffered_bytes,
         "qbuf-free": 0,
         "argv-mem": 0,
         "multi-mem": 0,

@@ -241,8 +241,11 @@ def debug_quicklist_packed_threshold(space: Keyspace, argv: Argv) -> Reply:
 @keys_command("DEBUG|RELOAD", arity=-2, flags=_DEBUG | Flags.WRITE, since=_SINCE, keys=NO_KEYS, merge=Merge.OK)
 def debug_reload(space: Keyspace, argv: Argv) -> Reply:
     """Write all values in Redis' own format, and read them again in their place; nothing goes to disk."""
-    if not {word.upper() for word in argv[2:]} <= {b"MERGE", b"NOFLUSH", b"NOSAVE"}:
+    words = {word.upper() for word in argv[2:]}
+    if not words <= {b"MERGE", b"NOFLUSH", b"NOSAVE"}:
         raise CommandError("DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+    if b"NOFLUSH" in words and b"MERGE" not in words:  # what is there already is in the way of what is read
+        raise CommandError("Error trying to load the RDB dump, check server logs")
     for database in space.databases():
         for partition in database.served():
             for key in list(partition.live_keys()):

@@ -29,14 +29,14 @@ ENGINE: Final = b"LUA"
 def fcall(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Call a function."""
     keys, arguments = _called(scripts, argv)
-    return scripts.call(argv[1], ground, keys, arguments, reads=False)
+    return scripts.call(argv, ground, keys, arguments, reads=False)
 
 
 @script_command("FCALL_RO", arity=-3, flags=_CALLS | Flags.READONLY, since="7.0.0", keys=COUNTED_SECOND)
 def fcall_ro(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Call a function that only reads."""
     keys, arguments = _called(scripts, argv)
-    return scripts.call(argv[1], ground, keys, arguments, reads=True)
+    return scripts.call(argv, ground, keys, arguments, reads=True)
 
 
 def _called(scripts: Scripts, argv: Argv) -> tuple[Argv, Argv]:

@@ -217,7 +217,7 @@ class Pause(Protocol):
     def end(self) -> None:
         """Run what was held up."""
 
-    def holds(self, session: "Session", row: "Command") -> bool:
+    def holds(self, session: "Session", row: "Command", argv: Argv) -> bool:
         """Tell whether a command is to be held up."""
 
     def postpone(self, session: "Session", argv: Argv) -> Pending:
@@ -308,6 +308,7 @@ class Session:
         "tracker",
         "transmit",
         "turns",
+        "uncounted",
         "unread_bytes",
         "watched",
     )
@@ -342,6 +343,7 @@ class Session:
         they could overtake it at one of them while it waits for another."""
         self.blocked: Blocked | None = None
         """Its command that may have to wait for a key, or for copies; the connection goes on reading meanwhile."""
+        self.uncounted: Callable[[], None] | None = None  # counts a command that waits for a key, when it has its reply
         self.queue: Queue | None = None
         """The commands since MULTI; None outside of a transaction."""
         self.watched: dict[tuple[int, bytes], bytes] = {}
@@ -366,8 +368,7 @@ class Session:
         self.unread_bytes = 0
         """Replies that the client has not read yet; the connection keeps it up to date."""
         self.monitors = False  # whether it is shown every command
-        self.subscribed = 0
-        """Channels and patterns that it is subscribed to; see `Exchange`."""
+        self.subscribed = 0  # to so many channels and patterns; see `Exchange`
         self.tracker: Tracker | None = None
         """How it wants to hear of changed keys, if it does."""
         self.transmit: Callable[[bytes], None] | None = None

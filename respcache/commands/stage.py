@@ -94,9 +94,9 @@ class Scripts(Protocol):
         """See to it that there is a function of this name. Raises CommandError."""
 
     def call(
-        self, function: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
+        self, argv: Argv, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
-        """Run a function of a library, like `evaluate`."""
+        """Run the function of a library that a command calls, like `evaluate`."""
 
     def load(self, text: bytes) -> bytes:
         """Take a script in, and give its digest. Raises CommandError."""
@@ -207,6 +207,9 @@ class Catalogue(Protocol):
 
     def figures(self) -> ScriptFigures:
         """Count."""
+
+    def only_reads(self, row: "Command", argv: Argv) -> bool:
+        """Tell whether a command runs a script, or a function, that says of itself that it does not write."""
 
     def running_function(self) -> Running | None:
         """Give the function that is running on this node, if one is. Raises Busy if it is a script."""

@@ -2,6 +2,15 @@
 
 from typing import Final
 
+NOT_FOR_SCRIPTS: Final = frozenset(
+    {
+        *(b"BGREWRITEAOF", b"BGSAVE", b"FAILOVER", b"PSYNC", b"REPLCONF", b"SAVE", b"SYNC"),
+        *(b"ACL DELUSER", b"ACL DRYRUN", b"ACL GENPASS", b"ACL GETUSER", b"ACL LIST", b"ACL LOAD", b"ACL LOG"),
+        *(b"ACL SAVE", b"ACL SETUSER", b"CLUSTER RESET", b"MODULE LOAD", b"MODULE LOADEX", b"MODULE UNLOAD"),
+    }
+)
+"""Commands of Redis that there are not here, and that it refuses to scripts by a reply of its own."""
+
 ABOUT_KEYS: Final = frozenset(
     {
         "EXISTS",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from respcache.commands.registry import Command
 from respcache.commands.stage import LibraryView, Policy, Running, ScriptFigures
 from respcache.errors import Busy, CommandError
 from respcache.pending import Pending
@@ -12,6 +13,7 @@ from respcache.scripting.functions import BadLibrary, Loaded, TooMuch
 from respcache.scripting.interpreter import Interpreter
 from respcache.scripting.payload import dumped, loaded
 from respcache.scripting.sharing import Sharing
+from respcache.store.partition import Argv
 
 
 class Catalogue:
@@ -85,6 +87,10 @@ class Catalogue:
             script_memory_bytes=self._scripts.memory_bytes,
             function_memory_bytes=self._scripts.functions_memory_bytes,
         )
+
+    def only_reads(self, row: Command, argv: Argv) -> bool:
+        """Tell whether a command runs a script, or a function, that says of itself that it does not write."""
+        return self._scripts.only_reads(row, argv)
 
     def running_function(self) -> Running | None:
         """Give the function that is running on this node, if one is. Raises Busy if it is a script."""

@@ -1,13 +1,13 @@
 """The libraries of functions of a node: FUNCTION LOAD and its kin, without what other nodes have to do with it."""
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from respcache.commands.stage import Habit
-from respcache.errors import CommandError, echoed
+from respcache.errors import CommandError, ProtocolError, echoed
+from respcache.resp.inline import words
 from respcache.scripting.library import TRAITS, Trait
 from respcache.scripting.machine import Ended, Failed, Machine, NotCompiled, Registered
 
@@ -172,8 +172,8 @@ def parted(code: bytes) -> tuple[bytes, bytes]:
         raise BadLibrary("Missing library metadata")
     line, newline, body = code.partition(b"\n")
     try:
-        engine, *options = shlex.split(line.decode("latin-1")) if newline else [""]
-    except ValueError:
+        engine, *options = [word.decode("latin-1") for word in words(line)] if newline else [""]
+    except ProtocolError:
         engine, options = "", []
     if not engine:
         raise BadLibrary("Invalid library metadata")

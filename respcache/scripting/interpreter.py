@@ -5,18 +5,19 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns, thread_time_ns
 from typing import Final
 
-from respcache.commands.registry import Command, Flags, lookup
+from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Habit, Running, Wandered
-from respcache.errors import Busy, CommandError, OutOfMemory, UnknownSubcommand
+from respcache.errors import Busy, CommandError, OutOfMemory, echoed
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
 from respcache.reply import Reply
 from respcache.scripting.confined import is_confined
 from respcache.scripting.conversion import ScriptError
-from respcache.scripting.functions import Functions
+from respcache.scripting.functions import Function, Functions
 from respcache.scripting.library import Compiled, Library, Script, Trait
 from respcache.scripting.machine import REPLY, WANDERED, Ended, Failed, Machine, NotCompiled
+from respcache.scripting.naming import is_known, named
 from respcache.scripting.refusals import NoScript, NotBusy, Unkillable
 from respcache.stats import Stats
 from respcache.store.partition import Argv
@@ -118,27 +119,35 @@ class Interpreter:
 
     def habit(self, row: Command, argv: Argv) -> Habit:
         """Give what is known of the script, or of the function, that a command runs. Raises CommandError."""
-        if row.name.startswith("FCALL"):
-            return self.functions.find(argv[1]).habit
-        script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
-        if script is None:
-            raise NoScript
-        return script.habit
+        return self._called(row, argv).habit
 
     def confined(self, row: Command, argv: Argv) -> bytes | None:
         """Give the text of a known script that certainly comes to no keys but those that it declares; else None."""
-        if row.name.startswith("FCALL"):
-            return None
         try:
-            script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
+            script = self._called(row, argv)
         except CommandError:
             return None
-        if script is None:
+        if isinstance(script, Function):
             return None
-        habit = script.habit
-        if habit.confined is None:
-            habit.confined = is_confined(script.text)
-        return script.text if habit.confined else None
+        if script.habit.confined is None:
+            script.habit.confined = is_confined(script.text)
+        return script.text if script.habit.confined else None
+
+    def only_reads(self, row: Command, argv: Argv) -> bool:
+        """Tell whether a command runs a script, or a function, that says of itself that it does not write."""
+        try:
+            traits = self._called(row, argv).traits
+        except CommandError:
+            return False
+        return traits is not None and Trait.NO_WRITES in traits
+
+    def _called(self, row: Command, argv: Argv) -> Script | Function:
+        if row.name.startswith("FCALL"):
+            return self.functions.find(argv[1])
+        script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
+        if script is None:
+            raise NoScript
+        return script
 
     def is_straight(self, row: Command, argv: Argv) -> bool:
         """Tell whether a command runs a script without loops: it is over soon, and need not be run in the strand.
@@ -160,12 +169,12 @@ class Interpreter:
         self.functions.find(function)
 
     def call(
-        self, function: bytes, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
+        self, argv: Argv, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
-        """Run a function, like `evaluate`. Raises NoFunction."""
-        found = self.functions.find(function)
+        """Run the function that a command calls, like `evaluate`. Raises NoFunction."""
+        found = self.functions.find(argv[1])
         machine = self._function_lua()
-        run = _Run(found.name, keys, arguments, ground, is_function=True, is_straight=found.is_straight)
+        run = _Run(found.name, keys, arguments, ground, is_straight=found.is_straight, call=argv)
         return self._evaluate(machine, found.body, found.traits, run, reads=reads)
 
     def load(self, text: bytes) -> bytes:
@@ -188,9 +197,11 @@ class Interpreter:
         """Run a command for the script. Raises CommandError."""
         run = self._run
         assert run is not None
-        row = _row(argv)
+        row = named(argv)
         if row.no_script:
             raise CommandError("This Redis command is not allowed from script")
+        if row.awaits is not None and row.awaits.only is not None and row.awaits.only(argv):
+            raise CommandError(f"{echoed(argv[0])} command is not allowed with BLOCK option from scripts")
         if run.reads and (row.writes or Flags.PUBSUB in row.flags):  # as Redis, which might replicate them
             raise CommandError("Write commands are not allowed from read-only scripts.")
         if run.full and row.denies_oom and not run.wrote:  # once it has written it cannot stop half-way
@@ -217,10 +228,7 @@ class Interpreter:
 
     def knows(self, argv: Argv) -> bool:
         """Tell whether there is such a command, or subcommand."""
-        row = lookup(argv[0])
-        if row is None or not row.subcommands or len(argv) == 1:
-            return row is not None
-        return argv[1].upper() in row.subcommands
+        return is_known(argv)
 
     def log(self, level: int, text: bytes) -> None:
         """Write to the log of the node."""
@@ -274,9 +282,9 @@ class Interpreter:
         run = self._run
         if run is None or not self.strand.is_resting:
             return None
-        if not run.is_function:
+        if run.call is None:
             raise Busy(function=False)
-        return Running(run.name, run.argv, (perf_counter_ns() - run.started_ns) // NS_PER_MS)
+        return Running(run.name, run.call, (perf_counter_ns() - run.started_ns) // NS_PER_MS)
 
     def kill(self, *, function: bool) -> None:
         """End the script that rests, or the function. Raises NotBusy, Unkillable, or Busy if it is the other."""
@@ -301,7 +309,7 @@ class Interpreter:
         self, script: Script, ground: Ground, keys: Sequence[bytes], arguments: Sequence[bytes], *, reads: bool
     ) -> Reply:
         found = script.compiled
-        run = _Run(script.digest, keys, arguments, ground, is_function=False, is_straight=found.is_straight)
+        run = _Run(script.digest, keys, arguments, ground, is_straight=found.is_straight)
         return self._evaluate(self._lua(), found.chunk, script.traits, run, reads=reads)
 
     def _evaluate(self, machine: Machine, chunk: object, traits: Trait | None, run: "_Run", *, reads: bool) -> Reply:
@@ -400,12 +408,12 @@ class _Run:
 
     __slots__ = (
         "arguments",
+        "call",
         "database",
         "full",
         "ground",
         "guesses",
         "guesses_until_ns",
-        "is_function",
         "is_straight",
         "keys",
         "name",
@@ -423,9 +431,10 @@ class _Run:
         arguments: Sequence[bytes],
         ground: Ground,
         *,
-        is_function: bool,
         is_straight: bool,
+        call: Argv | None = None,
     ) -> None:
+        """`call` is the command that calls a function, as it was written."""
         self.name: Final = name
         """Of the function; the digest of a script."""
         self.keys: Final = keys
@@ -433,7 +442,7 @@ class _Run:
         self.started_ns: Final = perf_counter_ns()
         self.stop: bytes | None = None
         """Why it has to end, at its next turn."""
-        self.is_function: Final = is_function
+        self.call: Final = call
         self.is_straight: Final = is_straight
         """Whether it has no loops, and is not to be ended half-way."""
         self.ground: Final = ground
@@ -451,22 +460,6 @@ class _Run:
         """For commands that concern no key; SELECT leaves the database in it."""
 
     @property
-    def argv(self) -> Argv:
-        """The call of the function."""
-        call = b"FCALL_RO" if self.reads else b"FCALL"
-        return [call, self.name, b"%d" % len(self.keys), *self.keys, *self.arguments]
-
-
-def _row(argv: Argv) -> Command:
-    """Find the command that a script names. Raises CommandError in Redis' words for scripts."""
-    row = lookup(argv[0])
-    if row is None:
-        raise CommandError("Unknown Redis command called from script")
-    if row.subcommands and len(argv) > 1:
-        try:
-            row = row.member(argv)
-        except UnknownSubcommand:
-            raise CommandError("Unknown Redis command called from script") from None
-    if not row.argc_min <= len(argv) <= row.argc_max:
-        raise CommandError("Wrong number of args calling Redis command from script")
-    return row
+    def is_function(self) -> bool:
+        """Whether it is a function, and no script."""
+        return self.call is not None

@@ -142,6 +142,7 @@ class Machine:
         self._tables: Final[Tables] = self._lua.table_from
         natives: dict[bytes, object] = {
             b"call": self._call,
+            b"call_long": self._call_long,
             b"tick": self._tick,
             b"version": REDIS_VERSION,
             b"version_number": REDIS_VERSION_NUMBER,
@@ -265,6 +266,11 @@ class Machine:
         except Exception as fault:  # noqa: BLE001 # it must not unwind Lua's stack; `run` passes it on
             self.fault = fault
             return (0, b"ERR internal error")
+
+    def _call_long(self, count: int, words: Any) -> Converted:  # a table
+        """Run a command of so many words, like `_call`."""
+        arguments = list(words.values())
+        return self._call(*arguments, *[None] * (count - len(arguments)))  # those missing are nil, and refused
 
     def _tick(self) -> bytes | None:
         """Have a look around in the midst of a script; tell why it has to end, if it has."""

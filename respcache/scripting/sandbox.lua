@@ -15,7 +15,7 @@ return function(natives, limit_kb, hook_instructions)
   local ENDED = {err = "ERR the script was ended"}
   local ended = false -- why the script has to end; no script can catch that
 
-  local natives_call, natives_tick = natives("call"), natives("tick")
+  local natives_call, natives_call_long, natives_tick = natives("call"), natives("call_long"), natives("tick")
 
   local function room()
     if gcinfo() > limit_kb then
@@ -341,15 +341,24 @@ return function(natives, limit_kb, hook_instructions)
     REDIS_VERSION = natives("version"), REDIS_VERSION_NUM = natives("version_number"),
   }
 
+  local MANY = 200 -- words that a call into Python has room for on its stack; more go in a table
+
+  local function many(...)
+    light(...)
+    local count = select("#", ...)
+    if count > MANY then return natives_call_long(count, {...}) end
+    return natives_call(...)
+  end
+
   function redis.call(...)
     if gcinfo() > limit_kb then room() end
-    if select("#", ...) > FEW then light(...) end
+    if select("#", ...) > FEW then return answered(true, many(...)) end
     return answered(true, natives_call(...))
   end
 
   function redis.pcall(...)
     if gcinfo() > limit_kb then room() end
-    if select("#", ...) > FEW then light(...) end
+    if select("#", ...) > FEW then return answered(false, many(...)) end
     return answered(false, natives_call(...))
   end
 

@@ -79,14 +79,22 @@ class RawConnection:
 
     def run(self, calls: list[Argv]) -> list[Frame]:
         """Send calls as one pipeline, and give a reply for each."""
-        self._socket.sendall(b"".join(request(argv) for argv in calls))
+        self.send(b"".join(request(argv) for argv in calls))
+        return self.receive(len(calls))
+
+    def send(self, wire: bytes) -> None:
+        """Send something, and wait for nothing."""
+        self._socket.sendall(wire)
+
+    def receive(self, count: int) -> list[Frame]:
+        """Wait for so many replies, behind which there are no more."""
         frames: list[Frame] = []
         stream, position = b"", 0
-        while len(frames) < len(calls):
+        while len(frames) < count:
             frame = parse(stream, position) if position < len(stream) else None
             if frame is None:
                 more = self._socket.recv(READ_MAX_BYTES)
-                assert more, f"closed after {len(frames)} of {len(calls)} replies"
+                assert more, f"closed after {len(frames)} of {count} replies"
                 stream, position = stream[position:] + more, 0
                 continue
             position += len(frame.wire)

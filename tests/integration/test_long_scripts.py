@@ -42,7 +42,7 @@ async def refusal(redis: Redis, *words: object) -> str:
 
 
 async def test_a_node_goes_on_while_a_script_runs_for_long() -> None:
-    """It keeps what it owns, and answers what needs no keys; through any node the script is ended."""
+    """It keeps what it owns, and its clients have the keys of others; through any node the script is ended."""
     async with Cluster(nodes=3, environment="lan", lua_time_limit_ms=THRESHOLD_MS) as cluster:
         nodes = cluster.members()
         await until(lambda: settled(nodes), "every partition where it belongs", 30)
@@ -59,9 +59,15 @@ async def test_a_node_goes_on_while_a_script_runs_for_long() -> None:
             loop = asyncio.get_running_loop()
             ends_s = loop.time() + BUSY_S
             while loop.time() < ends_s:
-                assert await redis[at].ping()
+                assert (await refusal(redis[at], "PING")).startswith("BUSY ")
                 assert await redis[at].incr(elsewhere)
-                assert (await redis[at].execute_command("CLUSTER INFO"))["cluster_state"] == "ok"  # type: ignore[no-untyped-call] # redis-py leaves it so
+                assert (await one.execute_command("CLUSTER INFO"))["cluster_state"] == "ok"  # type: ignore[no-untyped-call] # redis-py leaves it so
+            assert await one.ping()
+            transaction = other.pipeline()
+            transaction.incr(elsewhere)
+            transaction.incr(KEY)
+            with pytest.raises(ResponseError, match="Transaction discarded because of: BUSY "):
+                await transaction.execute()
             assert await other.script_kill()
             with pytest.raises(ResponseError, match="Script killed by user with SCRIPT KILL"):
                 await script

@@ -1,5 +1,7 @@
 """CLIENT PAUSE: commands held up, and run afterwards in their order."""
 
+from hashlib import sha1
+
 import pytest
 
 from respcache.commands.session import Session
@@ -80,12 +82,34 @@ def test_writes_alone_can_be_held_up(paused: Paused) -> None:
     paused.run(other, b"SET key value")
     paused.run(third := paused.front.client(), b"CLIENT PAUSE 500 WRITE")
     assert paused.run(third, b"GET key") == b"$-1\r\n"
-    pause = paused.front.host.pause
-    assert pause.holds(third, resolve([b"PUBLISH", b"c", b"m"]))
-    assert pause.holds(other, resolve([b"EXEC"]))
-    assert not pause.holds(paused.client, resolve([b"EXEC"]))
+
+    def holds(session: Session, line: bytes) -> bool:
+        argv = line.split(b" ")
+        return paused.front.host.pause.holds(session, resolve(argv), argv)
+
+    assert holds(third, b"PUBLISH c m")
+    assert holds(third, b"EVAL return 0")
+    assert holds(third, b"EVALSHA unknown 0")
+    assert holds(third, b"FCALL unknown 0")
+    assert not holds(third, b"EVAL_RO return 0")
+    assert holds(other, b"EXEC")
+    assert not holds(paused.client, b"EXEC")
     assert paused.run(third, b"CLIENT UNPAUSE") == b"+OK\r\n"
-    assert not pause.holds(other, resolve([b"EXEC"]))
+    assert not holds(other, b"EXEC")
+
+
+def test_scripts_that_only_read_are_not_held_up_with_writes(paused: Paused) -> None:
+    """If they say so in their first line: what a script without one does is not known before."""
+    reads, writes = b"#!lua flags=no-writes\nreturn 1", b"#!lua\nreturn 1"
+    digest = sha1(reads, usedforsecurity=False).hexdigest().encode()
+    pause = paused.front.host.pause
+    pause.begin(500, writes_only=True)
+    eval_, evalsha = resolve([b"EVAL", reads, b"0"]), resolve([b"EVALSHA", digest, b"0"])
+    assert not pause.holds(paused.client, eval_, [b"EVAL", reads, b"0"])
+    assert not pause.holds(paused.client, evalsha, [b"EVALSHA", digest, b"0"])
+    assert pause.holds(paused.client, eval_, [b"EVAL", writes, b"0"])
+    pause.begin(500, writes_only=False)
+    assert pause.holds(paused.client, eval_, [b"EVAL", reads, b"0"])
 
 
 def test_the_last_word_counts(paused: Paused) -> None:

@@ -43,6 +43,14 @@ def test_the_list_shows_what_clients_told_of_themselves() -> None:
     assert lines(front.ask(client, b"CLIENT", b"INFO")) == [shown]
 
 
+def test_the_client_that_asks_has_its_request_in_its_buffer() -> None:
+    """26 bytes for CLIENT LIST, as in Redis; nobody else has anything there."""
+    front = Front()
+    client = front.client()
+    front.client()
+    assert [shown["qbuf"] for shown in lines(front.ask(client, b"client", b"list"))] == ["26", "0"]
+
+
 def test_the_list_can_be_narrowed() -> None:
     """By id, several of them, and by type: clients are normal, or subscribed."""
     front = Front()

@@ -1,0 +1,35 @@
+"""The ways that commands take which cannot run at once on the data of this node."""
+
+from typing import Protocol
+
+from respcache.commands.registry import Command
+from respcache.commands.session import Session
+from respcache.pending import Pending
+from respcache.store.partition import Argv, Log, Partition
+from respcache.strand import Hold
+
+
+class Router(Protocol):
+    """Where commands go that cannot run here at once."""
+
+    def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
+        """Run a command on one key whose partition this node does not serve now."""
+
+    def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
+        """Run a command on several keys, or on a whole database."""
+
+    def lapsed(self) -> None:
+        """Serve nothing more: the lease of this node has ended."""
+
+    @property
+    def alone(self) -> Hold:
+        """What stands still for scripts on the data of this node, while they rest."""
+
+    def owns_all(self) -> bool:
+        """Tell whether this node is the primary of all partitions."""
+
+    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+        """Keep a reply until the effects in `logs` are safe."""
+
+    def hold_all(self, replies: list[bytes | Pending], logs: list[Log]) -> None:
+        """Keep all replies until the effects in `logs` are safe."""
