@@ -251,8 +251,7 @@ class Interpreter:
         if not self.strand.rest():
             ends_ns = run.started_ns + self.time_limit_ms * NS_PER_MS
             self._look_ns = max(ends_ns, now_ns + SLICE_NS)
-            ends = now_ns >= ends_ns and not (run.is_straight and run.wrote)
-            return TIME if ends else None
+            return TIME if now_ns >= ends_ns and not (run.is_straight and run.wrote) else None
         self._look_ns = perf_counter_ns() + SLICE_NS
         if run.ground.is_lost:
             return LOST
