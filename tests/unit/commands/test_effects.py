@@ -29,14 +29,17 @@ State = list[dict[bytes, tuple[bytes, int | None]]]
 
 
 class OneCopy:
-    """A log with one other copy; the effects are taken from the partition itself."""
+    """A log with one other copy. It is told what exchanges databases; other effects are taken from the partition."""
 
     streams: Sequence[object] = ("copy",)
     clean = True
 
+    def __init__(self, number: int, effects: list[Effect]) -> None:
+        self._number, self._effects = number, effects
+
     def append(self, database: int, argv: Argv) -> None:
         """Take one effect."""
-        raise AssertionError(database, argv)
+        self._effects.append((self._number, database, argv))
 
 
 class Primary:
@@ -48,7 +51,7 @@ class Primary:
         self.database = 0
         self._used = used
         for number in used:
-            self.store.mark(number, serving=True, log=OneCopy())
+            self.store.mark(number, serving=True, log=OneCopy(number, self.effects))
 
     def call(self, argv: Argv, now_unix_ms: int) -> None:
         """Run one command, refused or not."""
