@@ -17,6 +17,7 @@ RespcacheError
     |-- OutOfMemory               not done: the owner of the key is full, and nothing there may be deleted
     |-- NoReplicas                not done, certainly: too few copies would have it
     |-- Unblocked                 nothing was done: another client has ended the wait
+    |-- InternalError             done in part, maybe: a defect of this program, which is logged
     `-- Uncertain                 done or not: nobody here can tell
 
 A CommandError changes nothing, unless its docstring says otherwise.

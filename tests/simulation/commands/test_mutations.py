@@ -18,6 +18,7 @@ from simulation.commands.node import CommandNode
 from simulation.commands.storms import Make, calm, weather
 from simulation.ownership.outcome import Violation
 
+SEED: Final = 5
 CALM_S: Final = 0.6
 """Long enough for each bug that needs no faults to show."""
 
@@ -35,15 +36,15 @@ CALM_S: Final = 0.6
 def test_a_planted_bug_is_caught_where_nothing_else_fails(bug: Make, says: str) -> None:
     """Nodes with the bug break a promise."""
     with pytest.raises(Violation, match=says):
-        calm(3, CALM_S, make=bug)
+        calm(SEED, CALM_S, make=bug)
 
 
 def test_without_the_bugs_all_is_well() -> None:
     """It is the bugs that are caught, and not the scenario."""
-    calm(3, CALM_S, make=CommandNode)
+    calm(SEED, CALM_S, make=CommandNode)
 
 
-@pytest.mark.parametrize("seed", [7])
+@pytest.mark.parametrize("seed", [20])
 def test_a_transaction_that_is_answered_too_early_is_caught(seed: int) -> None:
     """What was acknowledged is lost with its owner."""
     with pytest.raises(Violation):
