@@ -82,7 +82,7 @@ def check_protected(session: Session) -> None:
         raise CommandError(
             'DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a '
             "local connection, otherwise you need to set this option in the configuration file, and then restart the "
-            "server (respcache serve --enable-debug-command local)."
+            "server."
         )
 
 

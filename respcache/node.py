@@ -153,6 +153,12 @@ class Node:
         return len(runtime.keeper.holdings.surplus) + (0 if redundancy is None else redundancy.surplus)
 
     @property
+    def primaries_pending(self) -> int:
+        """How many partitions are to have another primary, as this node sees it; all, while it does not know where."""
+        health = self._running().keeper.health(asyncio.get_running_loop().time())
+        return 0 if health is None else health.rebalance.primaries_pending
+
+    @property
     def voters_spare(self) -> int:
         """How many voters in reach may die before nobody can decide on owners; negative if that is so already."""
         runtime = self._running()

@@ -162,7 +162,7 @@ class Cluster:
             spare = int(len(running) >= DECIDING)
             return all(
                 _sees(node, len(running))
-                and node.copies_missing == node.copies_surplus == 0
+                and node.copies_missing == node.copies_surplus == node.primaries_pending == 0
                 and node.voters_spare >= spare
                 for node in running
             )
@@ -326,6 +326,7 @@ def _view(index: int, node: "Node") -> str:
     )
     return (
         f"{index}: {node.name} sees {seen}; {node.copies_missing} copies missing, {node.copies_surplus} too many, "
+        f"{node.primaries_pending} primaries to move, "
         f"{node.voters_spare} voters to spare"
     )
 

@@ -46,6 +46,8 @@ REPLY: Final = b"reply"
 """Why a script is ended whose reply is too large."""
 FAULT: Final = b"fault"
 """Why a script is ended in the midst of which we fail."""
+RESULTS_MAX: Final = 7_900
+"""Values that a function of Python may give at once: Lua's stack has room for 8,000."""
 REFUSED: Final = -1
 """What the answer of a native function begins with that could not do its work; an error follows."""
 Native: TypeAlias = Callable[..., object]
@@ -287,6 +289,8 @@ class Machine:
             try:
                 answer = native(*arguments)
                 parts = answer if isinstance(answer, tuple) else (answer,)
+                if len(parts) > RESULTS_MAX:
+                    return (REFUSED, b"ERR stack overflow (too many results)")
                 size = sum([len(part) for part in parts if type(part) is bytes])
                 if size > LIGHT_BYTES:
                     self._make_room(size)

@@ -1,5 +1,7 @@
 """What payloads of DUMP mean."""
 
+from typing import Final
+
 from respcache.store.hashes import Hash
 from respcache.store.limits import DEFAULT
 from respcache.store.lists import List
@@ -8,6 +10,9 @@ from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import ID_MAX, Stream
 from respcache.store.values import encoding
+
+HASH: Final = 4
+"""The form of a hash table, which a hash has in Redis once it had a long value; small ones are packed when restored."""
 
 
 def meaning(payload: bytes | None) -> object:
@@ -18,7 +23,7 @@ def meaning(payload: bytes | None) -> object:
     match value:
         case List():
             return list(value)
-        case Hash() if value.table.compact:
+        case Hash() if value.table.compact and payload[0] != HASH:
             return encoding(value), list(value.table.items())
         case Hash():
             return encoding(value), dict(value.table.items())

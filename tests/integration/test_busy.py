@@ -15,6 +15,7 @@ pytestmark = pytest.mark.integration
 
 BLOCKED_S = 3.0
 """Long enough to be suspected several times over, and to be found dead."""
+LEASE_S = 2.0
 
 
 def spin(seconds: float) -> None:
@@ -27,13 +28,16 @@ def spin(seconds: float) -> None:
 @pytest.mark.parametrize("block", [time.sleep, spin])
 def test_a_blocked_event_loop_is_lag_and_not_death(block: Callable[[float], None]) -> None:
     """For 3 s a node answers no client; the others suspect nobody, and see how late it is."""
-    with LocalCluster(nodes=2, environment="lan") as others:
+    with LocalCluster(nodes=2, environment="lan", lease_s=LEASE_S) as others:
 
         async def main() -> None:
             config = Config(
                 server=ServerConfig(port=0),
                 cluster=ClusterConfig(
-                    name="busy", environment="lan", join=tuple("{}:{}".format(*a) for a in others.addresses)
+                    name="busy",
+                    environment="lan",
+                    lease_s=LEASE_S,
+                    join=tuple("{}:{}".format(*a) for a in others.addresses),
                 ),
                 http=HttpConfig(enabled=False),
             )
