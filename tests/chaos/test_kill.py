@@ -14,7 +14,7 @@ from chaos.judging import Judgement, Load, judged
 SEED = 4
 LIMITS_S = {"local": (0.7, 4.0), "lan": (1.5, 4.0)}
 """Outage of a kill by environment: median and longest."""
-CALM = 5_000
+CALM = 10_000
 """Writes before a kill: some seconds, so that the median second is one under full load."""
 TOLD = frozenset({"UNCERTAIN", "TRYAGAIN", "CLUSTERDOWN", "cut off", "ConnectionResetError", "BrokenPipeError"})
 """What clients may see of a kill, on a slow machine too: in doubt, certainly not done, or the end of a connection."""

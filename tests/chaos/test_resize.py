@@ -1,6 +1,6 @@
 """That a cluster grows and shrinks without losing a key, and copies no more than it has to."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ TTL_S = 36_000
 TTL_SLACK_S = 1_800
 SEED = 31
 STEPS = (3, 5, 3, 1)
+CALM = 7_000
+"""Writes after each change: some seconds, so that the median second is one under full load."""
 
 
 @dataclass(slots=True)
@@ -95,8 +97,11 @@ def shrink(fleet: Fleet, keys: Keys) -> tuple[float, float]:
     return copied(fleet) - before, needed
 
 
-def resize(fleet: Fleet, keys: Keys) -> tuple[float, float]:
-    """Go through all sizes, a node at a time, and delete keys meanwhile; return the copies made and needed."""
+def resize(fleet: Fleet, keys: Keys, changed: Callable[[], object] = lambda: None) -> tuple[float, float]:
+    """Go through all sizes, a node at a time, and delete keys meanwhile; return the copies made and needed.
+
+    `changed` is called after each change.
+    """
     made = needed = 0.0
     changes = 0
     for size in STEPS:
@@ -106,6 +111,7 @@ def resize(fleet: Fleet, keys: Keys) -> tuple[float, float]:
             made, needed = made + done, needed + least
             changes += 1
             keys.delete(fleet.running[changes % len(fleet.running)], range(changes * 10, keys.number, 200))
+            changed()
     return made, needed
 
 
@@ -145,7 +151,7 @@ def test_growing_and_shrinking_fails_no_command(tmp_path: Path) -> None:
     with fleet_of(1, tmp_path, "--environment=lan", "--shutdown-timeout=120") as fleet:
         keys.write(fleet.servers[0])
         with Load.running(fleet, tmp_path, seed=SEED) as load:
-            resize(fleet, keys)
+            resize(fleet, keys, lambda: load.go_on(CALM))
             judgement = judged(load.stop(), fleet)
         lost, returned, wrong = keys.faults(fleet.servers[0])
     figures = [
