@@ -93,6 +93,7 @@ class Cache:
 def cluster() -> Iterator[LocalCluster]:
     """Run three nodes for all tests of this module that break none."""
     with LocalCluster(nodes=3) as running:
+        running.wait_for_copies()  # keys that change hands are invalidated
         yield running
 
 
