@@ -21,7 +21,7 @@ from typing import Final
 from respcache.acting import check_pairs
 from respcache.attempts import Attempts
 from respcache.backlog import Backlog
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import partitions_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import Command, Merge
@@ -138,10 +138,8 @@ class Router:
             return self._wait(session, row, argv, keys)
         if keys and (moved := self.redirects.of_all(session, keys)) is not None:
             return error(moved)
-        if row.keys.names_keys:  # a script without keys runs here
-            partitions = tuple(sorted({partition_of(key) for key in keys}))
-        else:
-            partitions = self.redirects.scope(session, row)
+        # A script without keys runs here.
+        partitions = partitions_of(keys) if row.keys.names_keys else self.redirects.scope(session, row)
         steady = len(partitions) == 1 and row.merge is not Merge.NONE
         if len(partitions) == 1 and self.table.primary[partitions[0]] not in {"", self._name}:
             carried = self._search.carried(row, argv)  # its owner runs what the link brings, in that order

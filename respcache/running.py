@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from respcache.acting import act
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import partition_of, partitions_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts, Wandered
 from respcache.errors import CommandError
@@ -87,7 +87,7 @@ class Runner:
             row, argv = call.row, call.argv
             keyspace, own = self._store.keyspace(call.database), partitions
             if not row.key_at and not call.spans_database:
-                own = tuple(sorted({partition_of(key) for key in row.keys.of(argv)}))
+                own = partitions_of(row.keys.of(argv))
             try:
                 if row.on_script is not None:
                     ground = self.ground(keyspace, reached, undo)

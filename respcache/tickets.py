@@ -16,7 +16,7 @@ from time import time
 from typing import Final
 
 from respcache.blocking import Verdict, Waiter
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import partition_of, partitions_of
 from respcache.commands.registry import Command, lookup
 from respcache.errors import CommandError
 from respcache.executor import Executor, resolve
@@ -70,8 +70,7 @@ class Ticket(Waiter):
 
     def partitions(self, key: bytes) -> tuple[int, ...]:
         """List what is locked for it when it is called for a key."""
-        keys = [key] if self.whole else self.row.keys.of(self.to_run(key))
-        return tuple(sorted({partition_of(one) for one in keys}))
+        return partitions_of([key] if self.whole else self.row.keys.of(self.to_run(key)))
 
 
 class Tickets:

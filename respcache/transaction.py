@@ -35,7 +35,7 @@ from time import time
 from typing import Final
 
 from respcache.acting import answer, check_pairs
-from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
+from respcache.cluster.ownership.slots import EVERYWHERE, partition_of, partitions_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
@@ -350,7 +350,7 @@ class Transaction:
             self._order.resolve(wire)
 
     def _send(self, row: Command, words: list[bytes], step: list[StoredKey], owner: str = "") -> Order:
-        partitions = tuple(sorted({partition_of(key) for _, key in step}))
+        partitions = partitions_of([key for _, key in step])
         order = self._part(row, [self._name, *words], partitions, self._order.database, once=True)
         order.owner, order.writer = owner, self._order.writer
         self._dispatch(order)

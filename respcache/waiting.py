@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
 
-from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.ownership.slots import partition_of, partitions_of
 from respcache.commands.registry import Command, lookup
 from respcache.commands.session import Session
 from respcache.errors import Unblocked
@@ -114,7 +114,7 @@ class Wait(Order):
             argv,
             database=session.database,
             protocol=session.protocol,
-            partitions=_partitions(row.keys.of(argv)),
+            partitions=partitions_of(row.keys.of(argv)),
             deadline_s=began_s + desk.timeout_s,
             turns=session.turns,
         )
@@ -228,7 +228,7 @@ class Wait(Order):
     # -- asking the owners ----------------------------------------------------------------
 
     def _part(self, owner: str, argv: Argv, keys: list[bytes]) -> _Part:
-        return _Part(self._desk.ticket(), owner, argv, _partitions(keys))
+        return _Part(self._desk.ticket(), owner, argv, partitions_of(keys))
 
     def _ask(self, place: int, mode: bytes) -> None:
         """Have a part run, or wait.
@@ -308,7 +308,7 @@ class Wait(Order):
     def _concerned(self, part: _Part, key: bytes) -> tuple[int, ...]:
         """List the partitions that are locked for it when it is called for a key."""
         assert self.row.awaits is not None
-        return _partitions([key]) if self.row.awaits.of is None or self._has_to_transact(part) else self.partitions
+        return partitions_of([key]) if self.row.awaits.of is None or self._has_to_transact(part) else self.partitions
 
     def _has_to_transact(self, part: _Part) -> bool:
         """Tell whether it needs keys of other owners besides."""
@@ -371,7 +371,7 @@ class Wait(Order):
         row = lookup(argv[0])
         assert row is not None
         deadline_s = self._desk.clock() + self._desk.timeout_s
-        numbers = _partitions([key])
+        numbers = partitions_of([key])
         order = Order(row, argv, database=self.database, protocol=2, partitions=numbers, deadline_s=deadline_s)
         self._desk.dispatch(order)
 
@@ -411,7 +411,3 @@ def _texts(wire: bytes) -> list[bytes]:
     if wire.startswith(b"*"):
         return [text for element in elements(wire) for text in _texts(element)]
     return [wire[wire.index(b"\n") + 1 : -2] if wire.startswith(b"$") else wire[1:-2]]
-
-
-def _partitions(keys: Sequence[bytes]) -> tuple[int, ...]:
-    return tuple(sorted({partition_of(key) for key in keys}))

@@ -157,12 +157,10 @@ class Interpreter:
         if not row.keys.names_keys:  # it runs none
             return True
         try:
-            if row.name.startswith("FCALL"):
-                return self.functions.find(argv[1]).is_straight
-            script = self.library.of_digest(argv[1]) if row.by_digest else self.library.of_text(argv[1])
+            called = self._called(row, argv)
         except CommandError:
             return True
-        return script is None or script.compiled.is_straight
+        return called.is_straight if isinstance(called, Function) else called.compiled.is_straight
 
     def require(self, function: bytes) -> None:
         """See to it that there is a function of this name. Raises NoFunction."""

@@ -20,8 +20,8 @@ class Proposals:
         self._relayed: dict[tuple[str, int], int] = {}
         """By (peer, its number): the number here."""
         self._last = 0
-        self._awaited: dict[int, Version] = {}
-        """What is decided, by number, and the record in which that shows, which is not known here yet."""
+        self._awaited: dict[int, tuple[str, Version]] = {}
+        """What is decided, by number: who said so, and the record in which it shows, which is not known here yet."""
 
     def __len__(self) -> int:
         """Count what is undecided."""
@@ -49,14 +49,21 @@ class Proposals:
             mine = self._relayed[peer, number] = self.add([change])[0]
         return mine
 
-    def await_record(self, number: int, version: Version) -> None:
-        """Note that a change is decided, by a version that is still to come."""
-        if number in self._changes:
-            self._awaited[number] = version
+    def await_record(self, number: int, peer: str, version: Version) -> bool:
+        """Note that a change is decided, by a version that is still to come; tell whether to ask the peer for it.
+
+        Once is enough, however many changes were decided by that version.
+        """
+        if number not in self._changes:
+            return False
+        awaited = (peer, version)
+        is_news = awaited not in self._awaited.values()
+        self._awaited[number] = awaited
+        return is_news
 
     def known(self, version: Version) -> list[int]:
         """Return what is decided up to a version, once."""
-        numbers = [number for number, awaited in self._awaited.items() if awaited <= version]
+        numbers = [number for number, (_, awaited) in self._awaited.items() if awaited <= version]
         for number in numbers:
             del self._awaited[number]
         return numbers

@@ -421,8 +421,7 @@ class Register:
         """
         if message.version <= version_of(self.record):
             self._done(message.number)
-        else:
-            self._proposals.await_record(message.number, message.version)
+        elif self._proposals.await_record(message.number, peer, message.version):
             self._tell(peer, Fetch(version_of(self.record)))
 
     def _done(self, number: int) -> None:

@@ -26,14 +26,24 @@ def test_what_is_decided_waits_for_the_record_that_shows_it() -> None:
     """It is given once, when that version or a later one is known; what nobody asked for is not."""
     proposals = Proposals()
     proposals.add([RETIRE, RETIRE])
-    proposals.await_record(1, (1, 5))
-    proposals.await_record(2, (1, 7))
-    proposals.await_record(3, (1, 1))
+    assert proposals.await_record(1, "n2", (1, 5))
+    assert proposals.await_record(2, "n2", (1, 7))
+    assert not proposals.await_record(3, "n2", (1, 1))
     assert proposals.known((1, 4)) == []
     assert proposals.known((1, 6)) == [1]
     assert proposals.known((1, 6)) == []
     proposals.decided(2)
     assert proposals.known((1, 9)) == []
+
+
+def test_each_peer_is_asked_once_for_a_record() -> None:
+    """However many changes were decided by it: the answer is the whole record."""
+    proposals = Proposals()
+    proposals.add([RETIRE, RETIRE, RETIRE])
+    assert proposals.await_record(1, "n2", (1, 5))
+    assert not proposals.await_record(2, "n2", (1, 5))
+    assert proposals.await_record(3, "n3", (1, 5))
+    assert proposals.known((1, 5)) == [1, 2, 3]
 
 
 def test_a_peers_change_is_taken_in_once() -> None:
