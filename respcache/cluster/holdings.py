@@ -23,7 +23,7 @@ from respcache.cluster.effects import Dropped
 from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing
+from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing, handed_over
 from respcache.cluster.progress import Progress
 from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
@@ -96,8 +96,7 @@ class Holdings:
         self._lost_stream = False
         self._again: set[int] = set()
         """Partitions of which a learner refused a copy, to be copied again at `_again_at`."""
-        self._again_at = math.inf
-        self._unfence_at = math.inf
+        self._again_at = self._unfence_at = math.inf
 
     # The record
 
@@ -114,7 +113,8 @@ class Holdings:
         for partition in differing(old, record):
             entry, before = record.entries[partition], NOBODY if old is None else old.entries[partition]
             if old is not None and not leap and before.primary not in ("", self._name, entry.primary):  # it may serve
-                self.fencing.depose(now, partition, old.nodes[before.primary].life, record.version)
+                rival, willing = old.nodes[before.primary].life, handed_over(before, entry)
+                self.fencing.depose(now, partition, rival, record.version, willing=willing)
             if mine and entry.primary == self._name:
                 if leap and (before if known else NOBODY).revision != entry.revision:
                     self._start_copies_over(partition)

@@ -238,6 +238,16 @@ def differing(old: Record | None, new: Record) -> list[int]:
     ]
 
 
+def handed_over(before: Entry, after: Entry) -> bool:
+    """Tell whether one version made another node primary because the former one, which still is a copy, wanted it."""
+    return (
+        before.primary not in ("", after.primary)
+        and before.primary in after.in_sync
+        and before.born == after.born
+        and after.revision == before.revision + 1
+    )
+
+
 def broke(old: Record | None, new: Record, *, leap: bool) -> bool:
     """Tell whether a primary was replaced that has not handed over: then it is no copy in sync any more."""
     return old is not None and (
@@ -247,7 +257,7 @@ def broke(old: Record | None, new: Record, *, leap: bool) -> bool:
             and (
                 before.primary not in after.in_sync
                 or before.born != after.born
-                or (before.primary != after.primary and after.revision > before.revision + 1)
+                or (before.primary != after.primary and not handed_over(before, after))
             )
             for before, after in zip(old.entries, new.entries, strict=True)
             if before is not after

@@ -3,6 +3,10 @@
 A rival may not know yet that a record has deposed it, and serve by its lease. It is harmless as
 soon as it says that it knows, as soon as a majority of the voters says that what they granted it
 has ended, and in any case one lease after this node learned of the record (see `lease`).
+
+Who has missed records, or is new, knows no rivals by name, and waits for a lease, whatever the record
+says. But a primary that hands a partition over has served it, so it has waited for all rivals itself: whoever
+sees that need only know that this one has stopped.
 """
 
 import math
@@ -37,6 +41,8 @@ class Fencing:
         self._known: dict[Life, Version] = {}
         """The newest record that a rival says it goes by: of what that took from it, it serves nothing any more."""
         self._all_harmless_s = -math.inf
+        self._inherited: set[int] = set()
+        """Partitions that were handed over since the last leap: nobody is a rival whom this node has not seen."""
         self._voters: frozenset[Life] = frozenset()
         self._voters_changed: deque[float] = deque((-math.inf, -math.inf), maxlen=2)
         self.asking: set[Life] = set()
@@ -50,6 +56,7 @@ class Fencing:
             self._voters = voters
         if leap:
             self._all_harmless_s = now + self._wait_s
+            self._inherited.clear()
         over = [life for life, rival in self._rivals.items() if rival.harmless_s <= now]
         for life in over:
             del self._rivals[life]
@@ -61,8 +68,11 @@ class Fencing:
                 if not self._deposed[partition]:
                     del self._deposed[partition]
 
-    def depose(self, now: float, partition: int, life: Life, version: Version) -> None:
-        """Take note that a record has made somebody else the primary."""
+    def depose(self, now: float, partition: int, life: Life, version: Version, *, willing: bool = False) -> None:
+        """Take note that a record has made somebody else the primary; `willing`, if the former one has handed over."""
+        if willing:
+            self._inherited.add(partition)
+            self._deposed.pop(partition, None)
         rival = self._rivals.get(life)
         if rival is None or rival.version < version:
             self._rivals[life] = _Rival(version, now + self._wait_s)
@@ -104,7 +114,8 @@ class Fencing:
     def harmless_s(self, partition: int) -> float:
         """Return from when on nobody else can serve a partition."""
         untils = [self._rivals[life].harmless_s for life in self.rivals(partition) if life in self._rivals]
-        return max((self._all_harmless_s, *untils))
+        unseen_s = -math.inf if partition in self._inherited else self._all_harmless_s
+        return max((unseen_s, *untils))
 
     def _conclude(self, now: float, rival: _Rival) -> None:
         if self._voters_changed[0] > now - self._wait_s:

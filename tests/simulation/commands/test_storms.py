@@ -55,7 +55,13 @@ def test_a_storm_over_whole_nodes_that_once_did_harm(seed: int) -> None:
     weather(seed, DURATION_S)
 
 
-@pytest.mark.parametrize("seed", [pytest.param(3, id="a node kept the question of a client that waited no more")])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(3, id="a node kept the question of a client that waited no more"),
+        pytest.param(5026, id="a newcomer waited for a lease before it served what was handed over to it"),
+    ],
+)
 def test_calm_weather_that_once_did_harm(seed: int) -> None:
     """Each found a fault when it was first met; what it does by now may be another thing."""
     calm(seed, DURATION_S)

@@ -86,3 +86,23 @@ def test_after_a_leap_anybody_may_be_a_rival() -> None:
     fencing = Fencing(1.0)
     fencing.learn(10.0, trio(), leap=True)
     assert fencing.harmless_s(3) == 10.0 + WAIT_S
+
+
+def test_who_hands_over_has_waited_for_all_before_it() -> None:
+    """A newcomer that saw that need only hear that this one has stopped; other partitions still wait."""
+    fencing = Fencing(1.0)
+    fencing.learn(10.0, trio(), leap=True)
+    fencing.depose(10.1, 7, A, (1, 6))
+    fencing.depose(10.2, 7, B, (1, 7), willing=True)
+    assert fencing.rivals(7) == {B}
+    fencing.knows(10.3, B, (1, 7))
+    assert fencing.harmless_s(7) <= 10.3
+    assert fencing.harmless_s(8) == 10.0 + WAIT_S
+
+
+def test_what_was_handed_over_before_a_leap_may_have_been_taken_away_in_it() -> None:
+    """Nobody knows what was skipped."""
+    fencing = Fencing(1.0)
+    fencing.depose(10.0, 7, A, AT, willing=True)
+    fencing.learn(10.1, trio(), leap=True)
+    assert fencing.harmless_s(7) == 10.1 + WAIT_S
