@@ -85,6 +85,7 @@ class Node:
                 raise JoinTimeout(self._in_vain(runtime.search.tried, keyed=runtime.sealing is not None)) from None
             raise
         self._session = runtime.host.session("embedded", "embedded")
+        self._session.embedded = True
         self._session.protocol = 3
         self._session.authenticated = True
         self._session.restrict()

@@ -29,7 +29,9 @@ class Redirects:
 
     def wanted_by(self, session: Session) -> bool:
         """Tell whether a client is to find the owners of keys itself."""
-        return self._policy == "always" or (self._policy == "auto" and session.cluster_aware)
+        if self._policy == "always":
+            return not session.embedded
+        return self._policy == "auto" and session.cluster_aware
 
     def of(self, session: Session, key: bytes) -> Moved | None:
         """Send a client that knows the slots to the owner of a key, or of a sharded channel."""
@@ -60,6 +62,6 @@ class Redirects:
 
     def scope(self, session: Session, row: Command) -> tuple[int, ...]:
         """Tell which partitions a command on a whole database is about: all, or those of this node."""
-        if row.merge in ADDS_UP and (session.node_scope or self._policy == "always"):
+        if row.merge in ADDS_UP and (session.node_scope or (self._policy == "always" and not session.embedded)):
             return tuple(number for number in EVERYWHERE if self._table.primary[number] == self._name)
         return EVERYWHERE

@@ -285,6 +285,7 @@ class Session:
         "connected_unix_s",
         "database",
         "deny_blocking",
+        "embedded",
         "host",
         "interactive",
         "killed",
@@ -332,8 +333,8 @@ class Session:
         self.authenticated = not host.config.server.requirepass
         self.restricted = not self.authenticated or host.pause.is_on or host.monitors.is_on
         """Whether commands must be looked at one by one before they run; see `restrict`."""
-        self.cluster_aware = False
-        """Whether the client knows the slot table, and wants MOVED rather than relaying."""
+        self.cluster_aware = self.embedded = False
+        """Whether it knows the slot table, and wants MOVED; whether it is a program around its node: never MOVED."""
         self.node_scope = False
         """Whether DBSIZE, KEYS and SCAN are about this node alone: the client asks each node for its part."""
         self.interactive = False

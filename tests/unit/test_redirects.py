@@ -31,6 +31,16 @@ def test_only_clients_that_know_the_slots_are_sent_away(redirect: str, aware: bo
     assert street.nodes["a"].stats.forwards == (not moved)
 
 
+def test_the_program_around_a_node_is_sent_nowhere() -> None:
+    """It has no connection that could go elsewhere, so it sees all keys of the cluster whatever the setting says."""
+    street = Street(redirect="always")
+    program = street.client()
+    program.embedded = True
+    assert street.ask(program, b"MSET", A, b"1", B, b"2") == b"+OK\r\n"
+    assert street.ask(program, b"GET", B) == b"$1\r\n2\r\n"
+    assert street.ask(program, b"DBSIZE") == integer(2)
+
+
 @pytest.mark.parametrize(
     ("words", "redirect", "shares"),
     [
