@@ -78,8 +78,7 @@ from respcache.version import __version__
 log: Final = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 0.5
-"""How long a node that leaves waits for its last replies, and then goes on telling that it has left, at most."""
-FAREWELL_POLL_S: Final = 0.01
+"""How long a node that leaves waits for a word of silent clients, and then goes on telling of its leave, at most."""
 RESOLVE_S: Final = {"local": 0.5, "lan": 2.0, "wan": 10.0}
 """From one attempt to find the seeds to the next, by environment."""
 
@@ -320,6 +319,7 @@ class Runtime:
 
     async def leave(self, timeout_s: float) -> None:
         """Hand everything over, say good-bye, stop."""
+        until_s = self._loop.time() + timeout_s
         self.replicator.leave()
         try:
             async with asyncio.timeout(timeout_s):
@@ -328,11 +328,7 @@ class Runtime:
             self.handed_over = False
             log.warning("not everything was handed over within %s s", timeout_s)
         # Replies are still to come over links, which the others cut as soon as they hear of the leave.
-        self.server.wind_down()
-        give_up = self._loop.time() + FAREWELL_S
-        while self.server.is_awaited and self._loop.time() < give_up:  # noqa: ASYNC110 # sessions have no events
-            await asyncio.sleep(FAREWELL_POLL_S)
-        self.server.close()
+        await self.server.part(silent_s=FAREWELL_S, answered_s=until_s - self._loop.time())
         await self.membership.leave(FAREWELL_S)
         await self.close()
 

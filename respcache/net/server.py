@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from time import time
+from time import monotonic, time
 from typing import Final, cast
 
 from respcache.addresses import is_loopback
@@ -21,6 +21,8 @@ BACKLOG: Final = 511
 LINGER_S: Final = 0.001
 """How long a reply that is there may wait for those behind it, which other nodes are still to give: so they go to the
 client in one write, where replies to a pipeline through one of three nodes took two or three."""
+PART_POLL_S: Final = 0.01
+"""How often a node that leaves looks whether its clients have all been answered."""
 
 if sys.platform == "darwin":
     KEEPALIVE: Final = socket.TCP_KEEPALIVE
@@ -147,10 +149,30 @@ class Server:
         for connection in self._connections:
             connection.transport.set_protocol(Parting(connection))
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether a client may have something to come; not one that waits for the end of the node."""
+    async def part(self, *, silent_s: float, answered_s: float) -> None:
+        """Hang up on all clients, so that as few as possible are left in doubt about what they have sent.
+
+        Within `silent_s` on each behind its reply to what it sends next, then on those that have sent nothing. Who
+        waits for a reply by then still gets it, if it comes within `answered_s`, counted from the beginning as well:
+        commands wait for owners, for locks and for copies. Who waits for a key, or for the end of the node, is not
+        waited for.
+        """
+        began_s = monotonic()
+        self.wind_down()
+        while self._has_company() and monotonic() < began_s + silent_s:  # noqa: ASYNC110 # sessions have no events
+            await asyncio.sleep(PART_POLL_S)
+        self.close()
+        while self._owes_replies() and monotonic() < began_s + answered_s:  # noqa: ASYNC110 # nor have replies
+            await asyncio.sleep(PART_POLL_S)
+
+    def _has_company(self) -> bool:
         return any(not isinstance(session.barrier, Never) for session in self.sessions())
+
+    def _owes_replies(self) -> bool:
+        return any(
+            connection.waits and not connection.session.is_blocked and not isinstance(connection.session.barrier, Never)
+            for connection in self._connections
+        )
 
     def output_limit_bytes(self, session: Session) -> int:
         """Tell how much a client may leave unread: it depends on whether it is sent what it did not ask for."""

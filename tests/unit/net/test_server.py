@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -16,9 +17,9 @@ AWAY = request([b"MGET", b"k", b"l"])
 """A command whose reply comes later."""
 
 
-def server(config: ServerConfig | None = None) -> Server:
+def server(config: ServerConfig | None = None, node: Alone | None = None) -> Server:
     """Make a server that does not listen."""
-    node = Alone(Config(server=config or ServerConfig()))
+    node = node or Alone(Config(server=config or ServerConfig()))
     node.lose(b"l")
     return Server(
         node.host.config.server, node.executor, node.stats, node.host.session, soon=at_once, later=later_at_once
@@ -189,5 +190,53 @@ def test_a_client_of_a_leaving_node_is_hung_up_on_behind_a_reply() -> None:
         assert await silent.read() == b""
         for _, writer in ends:
             writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_leaving_node_waits_for_replies_and_not_for_idle_clients() -> None:
+    """What is under way is answered though it takes longer than a silent client is given; then both are hung up on."""
+
+    async def main() -> None:
+        node = Alone()
+        leaving = server(node=node)
+        bound = socket.create_server(("127.0.0.1", 0))
+        await leaving.listen(bound)
+        (silent, silent_writer), (busy, busy_writer) = [
+            await asyncio.open_connection(*bound.getsockname()) for _ in range(2)
+        ]
+        busy_writer.write(AWAY)
+        while not node.away.waiting:  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0)
+
+        parting = asyncio.create_task(leaving.part(silent_s=0.0, answered_s=60.0))
+        assert await silent.read() == b""
+        assert not parting.done()
+        node.away.waiting[0].resolve(b"*2\r\n$-1\r\n$-1\r\n")
+        assert await busy.read() == b"*2\r\n$-1\r\n$-1\r\n"
+        await asyncio.wait_for(parting, 10)
+        for writer in (silent_writer, busy_writer):
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_leaving_node_waits_for_replies_no_longer_than_it_may() -> None:
+    """A reply that does not come in time holds nobody up."""
+
+    async def main() -> None:
+        node = Alone()
+        leaving = server(node=node)
+        bound = socket.create_server(("127.0.0.1", 0))
+        await leaving.listen(bound)
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(AWAY)
+        while not node.away.waiting:  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0)
+        await asyncio.wait_for(leaving.part(silent_s=0.0, answered_s=0.01), 10)
+        leaving.abandon()
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
 
     asyncio.run(main())
