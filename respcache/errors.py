@@ -2,7 +2,7 @@
 
 RespcacheError
 |-- ConfigError (ValueError)      nothing was started
-|-- NodeClosed                    nothing was done
+|-- NodeClosed                    nothing was done, unless the node closed meanwhile: then that is not known
 |-- JoinTimeout                   the node stopped again
 |-- ReplyError                    an embedded node's answer to a command was an error
 |-- ProtocolError                 bytes that are no RESP: the connection ends
@@ -43,7 +43,10 @@ class ConfigError(RespcacheError, ValueError):
 
 
 class NodeClosed(RespcacheError):
-    """The node is not running (not yet, or no more); nothing was done."""
+    """The node is not running (not yet, or no more); nothing was done.
+
+    Of a command that was under way when the node closed nobody knows: it may have been sent to other nodes.
+    """
 
 
 class JoinTimeout(RespcacheError):

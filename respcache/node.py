@@ -50,6 +50,8 @@ class Node:
         self._runtime: Runtime | None = None
         self._session: Session | None = None
         self._closing: asyncio.Task[bool] | None = None
+        self._arrivals: Final[set[asyncio.Future[None]]] = set()
+        """What calls of `execute` wait for."""
 
     async def __aenter__(self) -> Self:
         """Start; see `start`."""
@@ -173,7 +175,8 @@ class Node:
         is refused: a client at `address` can do it, and `close()` does what SHUTDOWN would.
 
         Raises ReplyError with the error reply's text, NodeClosed if the node does not run, TypeError for an
-        argument that is neither bytes nor text nor a number: nothing is done then.
+        argument that is neither bytes nor text nor a number: nothing is done then. If the node closes before the
+        reply is there it is NodeClosed as well, and what was sent to other nodes may have been done.
         """
         runtime, session = self._running(), self._session
         if session is None or self.state not in {"serving", "draining"}:
@@ -188,7 +191,7 @@ class Node:
         reply = runtime.executor.alone(session, argv)
         session.barrier = None
         session.cluster_aware = session.node_scope = session.interactive = False  # whatever it has asked about
-        return _decoded(await _arrived(reply))
+        return _decoded(await self._arrived(reply))
 
     async def get(self, key: bytes | str) -> bytes | None:
         """Read a string; None if the key does not exist."""
@@ -233,7 +236,30 @@ class Node:
             await runtime.close()
         runtime.stats.garbage.unwatch()
         self.state = "left"
+        for arrival in self._arrivals:
+            if not arrival.done():
+                arrival.set_exception(NodeClosed("the node has closed before the reply was there"))
         return runtime.handed_over
+
+    async def _arrived(self, reply: bytes | Pending) -> bytes:
+        if not isinstance(reply, Pending):
+            return reply
+        arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def arrived() -> None:
+            if not arrival.done():
+                arrival.set_result(None)
+
+        reply.then(arrived)
+        self._arrivals.add(arrival)
+        try:
+            await arrival
+        except BaseException:  # whoever waited is gone, or the node is
+            reply.abandon()  # or an element would be taken for nobody
+            raise
+        finally:
+            self._arrivals.discard(arrival)
+        return reply.wire or b""
 
     def _running(self) -> Runtime:
         if self._runtime is None:
@@ -250,24 +276,6 @@ def _encoded(argument: Argument) -> bytes:
             f"an argument must be bytes, str, int or float, not {type(argument).__name__}: {argument!r:.80}"
         )
     return argument.encode() if isinstance(argument, str) else repr(argument).encode()
-
-
-async def _arrived(reply: bytes | Pending) -> bytes:
-    if not isinstance(reply, Pending):
-        return reply
-    arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def arrived() -> None:
-        if not arrival.done():
-            arrival.set_result(None)
-
-    reply.then(arrived)
-    try:
-        await arrival
-    except asyncio.CancelledError:
-        reply.abandon()  # or an element would be taken for nobody
-        raise
-    return reply.wire or b""
 
 
 def _decoded(wire: bytes) -> Answer:

@@ -227,6 +227,22 @@ def test_whoever_waits_for_a_reply_is_not_left_waiting() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("stop", [Node.close, Node.kill])
+def test_whoever_awaits_a_command_is_told_that_the_node_has_closed(stop: Callable[[Node], Awaitable[object]]) -> None:
+    """A call of `execute` that would wait for ever ends with the node."""
+
+    async def scenario(node: Node) -> None:
+        waiting = asyncio.create_task(node.execute("BLPOP", "k", 0))
+        while not node._arrivals:  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0)
+        await stop(node)
+        with pytest.raises(NodeClosed, match="before the reply"):
+            await asyncio.wait_for(waiting, 10)
+        assert not node._arrivals
+
+    run(scenario)
+
+
 def test_what_is_about_a_connection_needs_one() -> None:
     """`execute` refuses it, says what to do instead, and goes on as before for everybody who calls it."""
 
