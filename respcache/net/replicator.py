@@ -38,6 +38,9 @@ from respcache.tracking.tracking import Tracking
 
 log: Final = logging.getLogger(__name__)
 
+LAPSE_TOLD_S: Final = 0.5
+"""For how long a node has no lease until the log says so. The second voter of a cluster has to be asked once it is one,
+and on a busy machine that takes a tenth of a second: clients wait for so long, and an operator need not know."""
 SLEPT_S: Final = 0.05
 """How far the clock that runs while the machine sleeps may get ahead of the one that does not, until that counts."""
 
@@ -78,8 +81,10 @@ class Replicator:
         self.messenger: Final = Messenger(exchange, tracking, self.links)
         self.drained: Final = asyncio.Event()
         """Set when this node, having asked to leave, holds nothing any more."""
-        self._has_served = self._has_lapsed = False
-        """Whether it has ever been granted a lease, and has none since."""
+        self._has_served = self._has_warned = False
+        """Whether it has ever been granted a lease, and whether the log says that it has none since."""
+        self._lapse: asyncio.TimerHandle | None = None
+        """Goes off when it is time to say so."""
         self.changed: Final = asyncio.Event()
         """Set with every new record; whoever waits for one clears it."""
         self.sharing: Sharing
@@ -234,6 +239,8 @@ class Replicator:
     async def close(self) -> None:
         """Stop: no more is sent or taken in."""
         self.driver.close()
+        if self._lapse is not None:
+            self._lapse.cancel()
         await self.links.close()
 
     # -- the driver's side ----------------------------------------------------------------------
@@ -288,12 +295,21 @@ class Replicator:
         self.messenger.tracking.rerouted()
 
     def _tell_lease(self, *, held: bool) -> None:
-        if self._has_served and not held:  # else it has only just joined
-            log.warning("this node reaches no majority of the voters: it serves nothing for now")
-        elif self._has_lapsed:
+        if not held:
+            if self._has_served:  # else it has only just joined
+                self._lapse = self._loop.call_later(LAPSE_TOLD_S, self._warn_of_lapse)
+            return
+        self._has_served = True
+        if self._lapse is not None:
+            self._lapse.cancel()
+            self._lapse = None
+        if self._has_warned:
+            self._has_warned = False
             log.warning("this node reaches a majority of the voters again, and serves")
-        self._has_served |= held
-        self._has_lapsed = self._has_served and not held
+
+    def _warn_of_lapse(self) -> None:
+        self._lapse, self._has_warned = None, True
+        log.warning("this node reaches no majority of the voters: it serves nothing for now")
 
     def told(self, news: News) -> None:
         """Write into the log what an operator may want to know."""
@@ -325,7 +341,12 @@ class Replicator:
                     ", ".join(map(str, partitions)),
                 )
             case ForeignCluster(peer, cluster_id):
-                log.error("%s belongs to another cluster, %s; the two are not merged", peer, cluster_id)
+                log.error(
+                    "%s belongs to another cluster, %s; the two are not merged. A node gives up its own cluster only "
+                    "if it is started again with the address of another one (join)",
+                    peer,
+                    cluster_id,
+                )
             case _:
                 assert_never(news)
 
