@@ -29,6 +29,8 @@ LEVELS: Final = {
     "warning": logging.WARNING,
 }
 READY: Final = "ready"
+INCOMPLETE: Final = 3
+"""The exit status of a node that left keys behind: neither 1, of errors, nor 2, of wrong usage."""
 READ_BYTES: Final = 4096
 HUGE_PAGES_PERIOD_S: Final = 5.0
 """How often the node looks whether it has grown, and asks for huge pages."""
@@ -49,6 +51,8 @@ log: Final = logging.getLogger(__name__)
 def serve(config: Path | None, end_with_stdin: bool, **flags: str | None) -> None:  # noqa: FBT001 # click's calling
     """Run one node until SIGTERM or Ctrl-C; then it hands its keys over and leaves.
 
+    The exit status is 3 if it could not hand over everything within shutdown-timeout.
+
     Settings come from the file, from variables such as RESPCACHE_SERVER__PORT, and from
     these flags; the later outweigh the earlier. A SIZE is in bytes, or like 100mb and 1gb; a LIST
     has commas between its parts.
@@ -56,9 +60,11 @@ def serve(config: Path | None, end_with_stdin: bool, **flags: str | None) -> Non
     try:
         settings = load(file=config, environment=os.environ, flags=given(flags))
         logging.basicConfig(stream=sys.stderr, level=LEVELS[settings.server.loglevel], format=LOG_FORMAT)
-        _run(settings, end_with_stdin=end_with_stdin)
+        complete = _run(settings, end_with_stdin=end_with_stdin)
     except (ConfigError, JoinTimeout, OSError) as problem:
         raise click.ClickException(str(problem)) from problem
+    if not complete:
+        raise SystemExit(INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +89,18 @@ class Ready:
         return cls(**dict(place.split("=", 1) for place in places))
 
 
-def _run(settings: Config, *, end_with_stdin: bool) -> None:
+def _run(settings: Config, *, end_with_stdin: bool) -> bool:
+    """Run the node; return whether everything was handed over in the end."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     serving = _serve(settings, end_with_stdin=end_with_stdin)
     if sys.platform == "win32":
-        asyncio.run(serving)
-        return
+        return asyncio.run(serving)
     import uvloop  # noqa: PLC0415 # there is none on Windows
 
-    uvloop.run(serving)
+    return uvloop.run(serving)
 
 
-async def _serve(settings: Config, *, end_with_stdin: bool) -> None:
+async def _serve(settings: Config, *, end_with_stdin: bool) -> bool:
     node = Node(settings)
     loop = asyncio.get_running_loop()
 
@@ -108,7 +114,7 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> None:
     if end_with_stdin:
         threading.Thread(target=_await_end, args=(loop, node.stopping), daemon=True, name="standard-input").start()
     if not await _start(node):
-        return
+        return True
     collecting = Collecting()
     collecting.begin()
     try:
@@ -118,6 +124,7 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> None:
         complete = await node.close()
         collecting.end()
         log.info("left%s", "" if complete else "; not everything was handed over")
+    return complete
 
 
 async def _serve_until(stopping: asyncio.Event, huge_pages: HugePages | None) -> None:

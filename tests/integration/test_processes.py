@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from integration.clients import command, in_batches, page, until
 from integration.processes import Processes, ServerProcess, eventually
+from respcache.cli.serve import INCOMPLETE
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +93,16 @@ async def test_sigterm_hands_over_and_sigkill_loses_nothing(report: Callable[[st
         outage = await eventually(lambda: _served(third.redis, 3000), "the survivor serves every key")
         await _all_there(third.redis, 3000)
         report(f"all keys served {outage:.2f} s after the kill")
+
+
+async def test_a_node_that_cannot_hand_over_says_so() -> None:
+    """Its only peer is dead and one of two is no majority: it goes in time, with an exit status of its own."""
+    async with Processes() as processes:
+        first = await processes.add("--quorum=majority", "--shutdown-timeout=1")
+        second = await processes.add("--quorum=majority")
+        await processes.converge(2)
+        await second.stop(signal.SIGKILL)
+        assert await first.stop() == INCOMPLETE
 
 
 async def test_a_deadline_passes_everywhere() -> None:
