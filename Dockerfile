@@ -10,7 +10,7 @@ WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY respcache ./respcache
 RUN python -m venv /opt/respcache \
-    && /opt/respcache/bin/pip install --no-cache-dir .
+    && /opt/respcache/bin/pip install --no-cache-dir '.[lua]'
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/respcache /opt/respcache
