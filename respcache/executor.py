@@ -27,6 +27,7 @@ from respcache.cluster.ownership.slots import partitions_of
 from respcache.commands.registry import TABLE, Command, lookup
 from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts, Wandered
+from respcache.commands.tracker import Tracker
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, UnknownCommand, WrongArity
 from respcache.memory import Memory
@@ -283,12 +284,26 @@ class Executor:
     def _tracked(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command of a client that is told when keys change."""
         tracking, tracker = session.host.tracking, session.tracker
-        if tracker is not None:
-            tracking.before(session, tracker, row, argv)
+        assert tracker is not None  # that is why it is here
+        tracking.before(session, tracker, row, argv)
         try:
+            if row.on_script is not None:
+                return self._tracked_script(session, tracker, row, argv)
             return self._perform(session, row, argv)
         finally:
             tracking.after()
+
+    def _tracked_script(self, session: Session, tracker: Tracker, row: Command, argv: Argv) -> bytes | Pending:
+        """Run a script for such a client. One that does not end here and now counts as one that reads and writes."""
+        self.runner.declared = declared = session.host.tracking.declared(session, tracker, row, argv)
+        try:
+            reply = self._at_once(session, row, argv)
+        finally:
+            self.runner.declared = None
+        if reply is None or type(reply) is Resting:
+            declared.reads()
+            declared.writes()
+        return self._router.several(session, row, argv) if reply is None else reply
 
     def _perform(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         if row.on_session is not None:

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 from respcache.acting import act, answer, check_pairs, on_key
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.arguments import option
-from respcache.commands.registry import Command
+from respcache.commands.registry import Command, Flags
 from respcache.commands.replay import keys_named
-from respcache.commands.stage import Wandered
+from respcache.commands.stage import Declared, Wandered
 from respcache.errors import ClusterDown, CommandError
 from respcache.glob import matcher
 from respcache.monitors import SCRIPT, Monitors
@@ -142,6 +142,8 @@ class OnData:
         self._undo: Final = undo
         self._afterwards: list[Callable[[], object]] = []
         self._lapsed = False
+        self.declared: Declared | None = None
+        """Told when the script reads and writes, if its client caches what it reads."""
         self.database: Final = keyspace.number
         self.logs: Final[list[Log]] = []
         """Until when the reply of the script has to wait."""
@@ -161,6 +163,8 @@ class OnData:
             self._lease.end_lease()
             self._lapsed = True
             self._reached.clear()
+        if self.declared is not None:
+            self._tell(self.declared, row)
         monitors = self._monitors
         if monitors is not None and monitors.is_on:
             if self._undo is None:
@@ -185,6 +189,12 @@ class OnData:
         reply, unclean = act(row, argv, space, partitions)
         self.logs.extend(unclean)
         return reply
+
+    def _tell(self, declared: Declared, row: Command) -> None:
+        if row.writes:
+            declared.writes()
+        elif Flags.READONLY in row.flags:
+            declared.reads()
 
     @property
     def is_lost(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 from respcache.acting import act
 from respcache.cluster.ownership.slots import partition_of, partitions_of
 from respcache.commands.registry import Command
-from respcache.commands.stage import Scripts, Wandered
+from respcache.commands.stage import Declared, Scripts, Wandered
 from respcache.errors import CommandError
 from respcache.grounds import Lease, OnData, Undo
 from respcache.monitors import Monitors
@@ -41,6 +41,8 @@ class Runner:
         self._hold: Final = hold
         self._owns_all: Final = owns_all
         self._refused: Final = refused
+        self.declared: Declared | None = None
+        """Told when the next script reads and writes."""
         self.monitors: Monitors | None = None
         """Whoever is shown what scripts call, if anybody may be."""
 
@@ -48,6 +50,7 @@ class Runner:
         """Run a script whose keys have these partitions. Raises CommandError; or Wandered, and nothing is done."""
         undo = self.undo([(row, argv)])
         ground = self.ground(keyspace, set(partitions), undo)
+        ground.declared, self.declared = self.declared, None
         try:
             reply, logs = self.part(row, argv, ground)
         except Wandered:

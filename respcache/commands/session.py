@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
-from respcache.commands.stage import Catalogue
+from respcache.commands.stage import Catalogue, Declared
 from respcache.commands.tracker import Tracker
 from respcache.config import Config
 from respcache.errors import CommandError
@@ -169,7 +169,10 @@ class Tracked(Protocol):
         """Tell a client of nothing any more."""
 
     def before(self, session: "Session", tracker: Tracker, row: "Command", argv: Argv) -> None:
-        """Take note of a command of a tracked client that is about to be run."""
+        """Take note of a command of a tracked client that is about to be run; of a script see `declared`."""
+
+    def declared(self, session: "Session", tracker: Tracker, row: "Command", argv: Argv) -> Declared:
+        """Give what is to be told of a script of a tracked client: when it reads, and when it writes."""
 
     def after(self) -> None:
         """Take note that it has been run, or is under way."""

@@ -36,6 +36,16 @@ class Habit:
         """Whether its text tells that it names no keys but those that it declares; None until somebody has asked."""
 
 
+class Declared(Protocol):
+    """The keys that a script declares, for a client that is told when what it has read changes."""
+
+    def reads(self) -> None:
+        """Take note that the script is about to read something."""
+
+    def writes(self) -> None:
+        """Take note that it is about to write something."""
+
+
 class Ground(Protocol):
     """The keys that a script can reach."""
 

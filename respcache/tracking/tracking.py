@@ -130,20 +130,28 @@ class Tracking:
         self._interested(before)
 
     def before(self, session: Session, tracker: Tracker, row: Command, argv: Argv) -> None:
-        """Take note of what a client is about to read, and of who is about to write."""
+        """Take note of what a client is about to read, and of who is about to write; of a script see `declared`."""
         self.readers.writer = tracker.writer
-        if row.on_session is None:
+        if row.on_session is None and row.on_script is None:
             self._note(session, tracker, row, argv)
         elif row.name == "EXEC" and session.queue is not None:
             for queued, words in session.queue.calls:
                 self._note(session, tracker, queued, words)
+
+    def declared(self, session: Session, tracker: Tracker, row: Command, argv: Argv) -> "ScriptKeys":
+        """Give what is to be told of a script of a client's: when it reads, and when it writes."""
+        return ScriptKeys(
+            row.keys.of(argv),
+            remember=(lambda keys: self._remember(session, keys)) if tracker.remembers else None,
+            writes=(lambda key: self.clients.writes(session, key)) if tracker.noloop and row.writes else None,
+        )
 
     def after(self) -> None:
         """Take note that the client's command has been run."""
         self.readers.writer = None
 
     def _note(self, session: Session, tracker: Tracker, row: Command, argv: Argv) -> None:
-        """Take note of the keys of one command: a script may read all that it names."""
+        """Take note of the keys of one command: a script between MULTI and EXEC may read all that it names."""
         if row.on_session is not None or not (row.key_at or row.keys.names_keys):
             return
         keys = [argv[row.key_at]] if row.key_at else row.keys.of(argv)
@@ -353,6 +361,46 @@ class Tracking:
 
     def _say(self, name: str, message: Message) -> None:
         self._send(name, encode(message))
+
+
+class ScriptKeys:
+    """The keys that a script declares. A client has read them all once the script reads anything, as in Redis.
+
+    idle --reads--> remembered --writes--> may be changed --reads--> remembered anew
+      `----------------writes-----------------^
+    """
+
+    __slots__ = ("_keys", "_remember", "_was_read", "_was_written", "_writes")
+
+    def __init__(
+        self,
+        keys: list[bytes],
+        *,
+        remember: Callable[[list[bytes]], None] | None,
+        writes: Callable[[bytes], None] | None,
+    ) -> None:
+        """`remember` and `writes` are None where it does not matter that keys are read, or changed by the client."""
+        self._keys: Final = keys
+        self._remember: Final = remember
+        self._writes: Final = writes
+        self._was_read = False
+        """Whether it has read something, and written nothing since."""
+        self._was_written = False
+
+    def reads(self) -> None:
+        """Take note that the script is about to read something."""
+        if not self._was_read:
+            self._was_read, self._was_written = True, False
+            if self._remember is not None:
+                self._remember(self._keys)
+
+    def writes(self) -> None:
+        """Take note that it is about to write something."""
+        if not self._was_written:
+            self._was_read, self._was_written = False, True
+            if self._writes is not None:
+                for key in self._keys:
+                    self._writes(key)
 
 
 def _changes(reader: Reader) -> Iterable[Changed]:

@@ -220,6 +220,50 @@ REDIRECTED: Final = """
 2 SET a 10
 """
 
+SCRIPTED: Final = """
+0 FLUSHALL
+1 CLIENT TRACKING on
+2 MSET {t}1 1 {t}2 1
+1 EVAL redis.call('set','{t}3','bar') 2 {t}1 {t}2
+2 MSET {t}1 2 {t}2 2
+1 EVAL redis.call('get','{t}3') 2 {t}2 {t}1
+2 MSET {t}1 3 {t}2 3
+1 EVAL_RO redis.call('ping') 2 {t}1 {t}2
+2 MSET {t}1 4 {t}2 4
+1 EVAL_RO redis.call('get','{t}1') 2 {t}1 {t}2
+2 MSET {t}1 5 {t}2 5
+1 EVAL redis.call('get',KEYS[1]);redis.call('set',KEYS[1],1) 1 {t}1
+2 SET {t}1 6
+1 EVAL return 1
+1 EVAL return'x' 1 {t}1
+1 EVAL return{err='x'} 1 {t}1
+2 SET {t}1 9
+1 CLIENT TRACKING off
+1 CLIENT TRACKING on NOLOOP
+1 EVAL redis.call('set',KEYS[1],1) 1 {t}1
+2 SET {t}1 10
+1 GET {t}1
+1 EVAL redis.call('set',KEYS[1],1) 1 {t}1
+1 GET {t}1
+2 SET {t}1 11
+1 EVAL redis.call('get',KEYS[1]);redis.call('set',KEYS[1],1) 1 {t}1
+2 SET {t}1 12
+1 CLIENT TRACKING off
+1 CLIENT TRACKING on OPTIN
+1 EVAL redis.call('get',KEYS[1]) 1 {t}1
+2 SET {t}1 13
+1 CLIENT CACHING YES ; EVAL redis.call('get',KEYS[1]) 1 {t}1
+2 SET {t}1 14
+1 CLIENT TRACKING off
+"""
+SCRIPTED_HERE: Final = """
+1 CLIENT TRACKING on
+1 EVAL redis.call('set',KEYS[1],1);redis.call('get',KEYS[1]) 1 {t}1
+2 SET {t}1 7
+1 CLIENT TRACKING off
+"""
+"""What the node of the client knows of a script that it runs itself; of another it hears the one change alone."""
+
 
 class Table:
     """Clients of one server."""
@@ -333,6 +377,12 @@ def _steps(text: str) -> list[Step]:
 def test_a_written_conversation_goes_as_with_redis(oracle: Connect, ports: list[int]) -> None:
     """Every option in every form, what changes which key, and who hears of it."""
     _compare(oracle, ports, _steps(WRITTEN), nodes=len(ports))
+
+
+def test_keys_of_scripts_are_tracked_as_with_redis(oracle: Connect, ports: list[int]) -> None:
+    """All that a script declares, from when it reads anything; nothing of one that reads nothing."""
+    text = SCRIPTED if len(ports) > 1 else SCRIPTED.strip() + SCRIPTED_HERE
+    _compare(oracle, ports, _steps(text), nodes=len(ports))
 
 
 def test_messages_go_to_another_connection_as_with_redis(oracle: Connect, ports: list[int]) -> None:

@@ -11,7 +11,7 @@ from respcache.commands.tracker import Tracker
 from respcache.locking import Locks
 from respcache.pending import Pending
 from respcache.store.keyspace import Store
-from respcache.tracking.tracking import Tracking
+from respcache.tracking.tracking import ScriptKeys, Tracking
 from unit.commands.front import Front
 
 OWNER: Final = "a"
@@ -72,6 +72,14 @@ class House:
         if partition.changed:
             partition.ship(list(words))
         self.tracking.after()
+
+    def declared(self, client: "Client", *keys: bytes) -> ScriptKeys:
+        """Give what is told of a script of a client's that declares these keys."""
+        row = lookup(b"EVAL")
+        assert row is not None
+        assert client.session.tracker is not None
+        argv = [b"EVAL", b"", b"%d" % len(keys), *keys]
+        return self.tracking.declared(client.session, client.session.tracker, row, argv)
 
     def end_turn(self) -> None:
         """End a turn of the event loop."""

@@ -227,3 +227,42 @@ def test_what_is_no_message_is_refused(body: bytes) -> None:
     """The link is cut for it."""
     with pytest.raises(ProtocolError):
         decode(body)
+
+
+def test_keys_of_a_script_are_remembered_from_when_it_reads_anything() -> None:
+    """Of one that reads nothing none; and anew when it reads again behind its own change."""
+    houses = Houses()
+    client = houses.a.client()
+    declared = houses.a.declared(client, b"k", b"l")
+    declared.writes()
+    houses.a.write(b"SET", b"k", b"1")
+    houses.settle()
+    assert client.heard == b""
+    declared.reads()
+    declared.reads()
+    houses.a.write(b"SET", b"l", b"1")
+    houses.settle()
+    assert client.heard == told(b"l")
+    declared.writes()
+    declared.reads()
+    houses.a.write(b"SET", b"l", b"2")
+    houses.settle()
+    assert client.heard == told(b"l")
+
+
+def test_a_script_of_a_client_without_loops_is_not_told_of_its_own_change() -> None:
+    """Whether it has read the key before, itself or not; what others change is told."""
+    houses = Houses()
+    client = houses.a.client(Tracker(noloop=True))
+    client.read(b"k")
+    declared = houses.a.declared(client, b"k")
+    for calls in ((declared.writes,), (declared.reads, declared.writes)):
+        for call in calls:
+            call()
+        houses.a.write(b"SET", b"k", b"1", client=client)
+        houses.settle()
+        assert client.heard == b""
+    declared.reads()
+    houses.a.write(b"SET", b"k", b"2")
+    houses.settle()
+    assert client.heard == told(b"k")
