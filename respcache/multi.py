@@ -60,10 +60,11 @@ class Multi:
         """Run what a client has queued. Raises CommandError if that was refused as a whole."""
         queue, tokens = session.queue, session.watched
         session.end_queue()
-        if queue is None or queue.spoiled:
-            _show_exec(session)
+        assert queue is not None  # EXEC alone is refused before it comes here
+        if queue.spoiled:
+            _show_exec(session, queue.ended_by)
             raise ExecAborted
-        run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases))
+        run = _Run(self._router, self._executor, session, calls_of(queue, session, self._databases), queue.ended_by)
         if self._router.redirects.wanted_by(session):
             self._router.redirects.check(session, [key for call in run.calls for key in call.names])
         run.begin(tokens)
@@ -97,12 +98,15 @@ class Multi:
 class _Run:
     """One EXEC under way."""
 
-    def __init__(self, router: Router, executor: Executor, session: Session, calls: list[Call]) -> None:
+    def __init__(
+        self, router: Router, executor: Executor, session: Session, calls: list[Call], ended_by: bytes
+    ) -> None:
         self.reply: Final = Pending()
         self.calls: Final = calls
         self._router: Final = router
         self._executor: Final = executor
         self._session: Final = session
+        self._ended_by: Final = ended_by
         self._wires: Final[list[Pending]] = [Pending() for _ in calls]
         self._stages: list[Stage] = []
         self._whole = False
@@ -199,7 +203,7 @@ class _Run:
 
     def _end(self, wire: bytes) -> None:
         """Give the answer, and show the client's EXEC to those who watch: it comes behind what it has run."""
-        _show_exec(self._session)
+        _show_exec(self._session, self._ended_by)
         self.reply.resolve(wire)
 
 
@@ -258,8 +262,8 @@ def _in_order(session: Session, reply: Pending) -> Pending:
     return reply
 
 
-def _show_exec(session: Session) -> None:
-    session.host.monitors.show(session.address.encode(), session.database, [b"EXEC"])
+def _show_exec(session: Session, word: bytes) -> None:
+    session.host.monitors.show(session.address.encode(), session.database, [word])
 
 
 def _bulk_text(wire: bytes) -> bytes:

@@ -26,12 +26,14 @@ class QueueFull(CommandError):
 class Queue:
     """What EXEC will run, within a limit."""
 
-    __slots__ = ("_bytes", "_limit_bytes", "calls", "spoiled")
+    __slots__ = ("_bytes", "_limit_bytes", "calls", "ended_by", "spoiled")
 
     def __init__(self, limit_bytes: int) -> None:
         self.calls: list[tuple[Command, Argv]] = []
         self.spoiled = False
         """Whether a command was refused: then EXEC refuses the others."""
+        self.ended_by = b"EXEC"
+        """How the client has spelled it."""
         self._bytes = 0
         self._limit_bytes: Final = limit_bytes
 

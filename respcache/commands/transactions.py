@@ -37,9 +37,9 @@ def multi(session: Session, argv: Argv) -> Reply:
 @command("EXEC", arity=1, flags=_ANYTIME | Flags.SKIP_SLOWLOG | Flags.CONNECTION, since="1.2.0")
 def exec_(session: Session, argv: Argv) -> Answer:
     """Run the queued commands, unless a watched key has changed."""
-    del argv
     if session.queue is None:
         raise CommandError("EXEC without MULTI")
+    session.queue.ended_by = argv[0]
     return session.host.transact(session)
 
 

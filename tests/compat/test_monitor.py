@@ -27,13 +27,13 @@ LPUSH k 1
 MULTI
 SET a 1
 get a
-EXEC
+Exec
 MULTI
 INCR a
 DISCARD
 MULTI
 nonsense
-EXEC
+exec
 WATCH a
 SET a 2
 MULTI
