@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from respcache.cluster.ownership.record import Quorum, Record
 from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.cluster.replication.parts import FRAME_BYTES
 from respcache.errors import ConfigError
 
 
@@ -43,13 +44,16 @@ class KeeperConfig:
     """How long it takes to compare all copies in the cluster with their primaries, in the background; 0 for never."""
     copy_step_keys: int = 500
     """Keys of a copy in the making that are dumped in one go, about 1 ms of work."""
+    frame_bytes: int = FRAME_BYTES
+    """Effects of one turn that count for more bytes travel in parts, none of which is larger."""
     peer_unacked_bytes_max: int = 64 * 1024 * 1024
     """Bytes of effects waiting for one peer's acks above which writes that would add to them wait."""
     unacked_bytes_max: int = 256 * 1024 * 1024
     """The same for all peers together."""
 
     def __post_init__(self) -> None:
-        for name in ("replica_count", "expect", "copy_step_keys", "peer_unacked_bytes_max", "unacked_bytes_max"):
+        counts = ("replica_count", "expect", "copy_step_keys", "frame_bytes")
+        for name in (*counts, "peer_unacked_bytes_max", "unacked_bytes_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1")
         if self.min_in_sync < 0:

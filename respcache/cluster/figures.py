@@ -44,6 +44,7 @@ def figures_of(
         bytes_in_total=replica.bytes_in,
         pending_effects=sum(stream.items for stream in streams),
         pending_bytes=sum(stream.unacked_bytes for stream in streams),
+        arriving_bytes=replica.arriving_bytes,
         pressed=bool(holdings.congestion.partitions),
         lag_s=max(0.0, now - oldest),
         effects_out_total=replication.effects,

@@ -59,7 +59,7 @@ class Holdings:
     ) -> None:
         self._me, self._name, self._locked = me, me[0], locked
         self._config, self._storage, self._placement = config, storage, placement
-        self.replication = Replication()
+        self.replication = Replication(frame_bytes=config.frame_bytes)
         self.replica = Replica(storage)
         self.copying = Copying(storage, step_keys=config.copy_step_keys)
         self.congestion = Congestion(config.peer_unacked_bytes_max, config.unacked_bytes_max, self.copying.withheld)
@@ -217,7 +217,7 @@ class Holdings:
         self.fencing.knows(now, (stream.peer, stream.run), positions.version)
         findings = compare(self.takeovers, self.replica, stream.peer, positions.partitions)
         for tail in findings.tails.values():
-            stream.open += tail
+            self.replication.resend(stream, tail)
         for partition in findings.faulty:
             self._demote(partition, stream.peer)
         for partition, _, _ in positions.partitions:

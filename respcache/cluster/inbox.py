@@ -9,7 +9,7 @@ from respcache.cluster.ownership.record import Version
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.peers import Peers
 from respcache.cluster.replication.inbound import Inbound
-from respcache.cluster.replication.wire import Frame, Inquiry, Positions
+from respcache.cluster.replication.wire import Frame, Inquiry, Part, Positions
 from respcache.cluster.turns import Turns
 from respcache.cluster.wire import encode
 
@@ -35,8 +35,16 @@ class Inbox:
         self._catch_up: Final = catch_up
         self._turns: Final = Turns()
 
-    def put(self, peer: str, message: Frame | Inquiry, encoded: bytes) -> None:
-        """Take a message that goes by a record: at once, or when that record is here; in order either way."""
+    def put(self, peer: str, message: Frame | Part | Inquiry, encoded: bytes) -> None:
+        """Take a message that goes by a record: at once, or when that record is here; in order either way.
+
+        Raises DecodeError for a part of a frame that does not fit, and for a frame that lacks some.
+        """
+        if isinstance(message, Part):
+            self._replica.gather(self._inbound(peer), message, encoded)
+            return
+        if isinstance(message, Frame) and message.parts:
+            self._replica.check(self._inbound(peer), message)
         if self._turns.queue(peer, message, encoded, self._table.version):
             if self._turns.waiting(peer) == 1:
                 self._catch_up(peer, message.version)
@@ -63,6 +71,7 @@ class Inbox:
     def forget(self, peer: str) -> None:
         """Lose what waits of a peer: the link broke, and all of it will come again."""
         self._turns.forget(peer)
+        self._replica.unlinked(peer)
 
     def _take(self, peer: str, message: Frame | Inquiry, encoded: bytes) -> None:
         if isinstance(message, Frame):

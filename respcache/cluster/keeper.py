@@ -53,10 +53,10 @@ from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.peers import Peers
-from respcache.cluster.replication.log import Gate, Log
+from respcache.cluster.replication.log import Gate, Log, Stream
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.waits import Wait
-from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Positions
+from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Part, Positions
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
 from respcache.cluster.wire import Hello, decode, encode
@@ -225,12 +225,13 @@ class Keeper:
         if hello is None or self._peers.foreign(peer):
             return []
         match message:
-            case Frame():
+            case Frame() | Part():
                 self._inbox.put(peer, message, frame)
                 self._effects += self._inbox.news()
                 return self._take_effects()
             case Ack():
-                return self._on_ack(now, peer, message) if message.run == self.me.run else []
+                stream = self._holdings.replication.stream(peer, hello.run)
+                return self._on_ack(now, stream, message) if message.run == self.me.run else []
             case Inquiry():
                 self._inbox.put(peer, message, frame)
             case Positions():
@@ -313,16 +314,15 @@ class Keeper:
             return self._finish(now)
         return self._take_effects()
 
-    def _on_ack(self, now: float, peer: str, ack: Ack) -> list[Effect]:
+    def _on_ack(self, now: float, stream: Stream, ack: Ack) -> list[Effect]:
         holdings = self._holdings
-        hello = self._peers.hello(peer)
-        assert hello is not None
-        stream = holdings.replication.stream(peer, hello.run)
         if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
-            self._catch_up(peer, self.table.version)
+            self._catch_up(stream.peer, self.table.version)
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:
             self._effects.append(Resolved(tuple(opened)))
+        if stream.flying:
+            holdings.replication.go_on(now, stream, ack.arrived, self._send)
         if holdings.waits and (done := holdings.waits.look()):
             self._effects.append(Acknowledged(tuple(done)))
         if stream.stalled:

@@ -33,6 +33,8 @@ class KeeperFigures:
     bytes_in_total: int
     pending_effects: int
     pending_bytes: int
+    arriving_bytes: int
+    """Of frames that come in parts, and are not complete."""
     pressed: bool
     """Whether writes wait because copies have yet to confirm too many."""
     lag_s: float

@@ -6,7 +6,7 @@ import msgspec
 
 from respcache.cluster.ownership.record import Number
 from respcache.cluster.ownership.wire import DecodeError, LeaseMessage, RegisterMessage
-from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Positions
+from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Part, Positions
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=20):
@@ -24,7 +24,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The last of the receiver's frames that the sender has applied: send those after it again."""
 
 
-Message = Hello | Frame | Ack | Inquiry | Positions | Claim | RegisterMessage | LeaseMessage
+Message = Hello | Frame | Part | Ack | Inquiry | Positions | Claim | RegisterMessage | LeaseMessage
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Message)

@@ -340,6 +340,11 @@ REPLICATION: Final = Section(
             "Bytes of effects that copies have not acknowledged.",
             lambda now: now.keeper.pending_bytes,
         ),
+        gauge(
+            "replication_arriving_bytes",
+            "Bytes of large effects of which parts have come, and that are not complete.",
+            lambda now: now.keeper.arriving_bytes,
+        ),
         gauges(
             "replication_pending_bytes_max",
             "Bytes that copies may have yet to acknowledge before writes wait.",

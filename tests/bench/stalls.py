@@ -28,9 +28,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import count
 from typing import Any, Final
 
 import redis
+from redis.crc import key_slot
 
 from bench import stalls_page
 from bench.adoption import longest_ms
@@ -403,14 +405,24 @@ def moving(elements: int) -> Iterator[Stall]:
             yield Stall("hand-over", f"five such values, 100 MB: {name}", round(ms, 1), 0.0, what)
         for side in (first, second):
             assert side.client.execute_command("STRLEN", "{p}string") == STRING_BYTES
+        key = f"{{{owned(first)}}}other"
         for what, run in (
-            ("SET of 100 MB with a copy", lambda: in_time(lambda: first.client.set("{p}other", b"x" * STRING_BYTES))),
-            ("DEL of it", lambda: in_time(lambda: first.client.delete("{p}other"))),
+            ("SET of 100 MB with a copy", lambda: in_time(lambda: first.client.set(key, b"x" * STRING_BYTES))),
+            ("DEL of it", lambda: in_time(lambda: first.client.delete(key))),
         ):
             second.worst()
             yield stall(first, "hand-over", f"{what}: primary", run)
             ms, named = second.worst()
             yield Stall("hand-over", f"{what}: copy", round(ms, 1), 0.0, named)
+
+
+def owned(process: Process) -> int:
+    """Find a hash tag whose keys are at a node: half of them have moved."""
+    slots: set[int] = set()
+    for ends, row in process.client.execute_command("CLUSTER SLOTS").items():
+        if row["primary"][1] == process.port:
+            slots.update(range(ends[0], ends[1] + 1))
+    return next(tag for tag in count() if key_slot(b"%d" % tag) in slots)
 
 
 def in_time(run: Callable[[], object]) -> None:

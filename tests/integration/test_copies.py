@@ -51,6 +51,22 @@ async def test_every_kind_of_write_reaches_the_copy() -> None:
             assert deadlines[0] == deadlines[1], commands
 
 
+async def test_a_transaction_of_megabytes_lies_on_both_nodes() -> None:
+    """In parts or not, all of it has come to the copy when it is answered, and so has what is behind it."""
+    async with Cluster(nodes=2) as cluster, clients(cluster.members()) as redis:
+        await cluster.wait_for_copies()
+        for number, one in enumerate(redis):
+            values = {b"{%d}:%d" % (number, size): bytes([size % 256]) * size for size in (1, 3_000_000, 10, 700_000)}
+            async with one.pipeline(transaction=True) as calls:
+                for key, value in values.items():
+                    calls.set(key, value)
+                await calls.execute()
+            await one.append(b"{%d}:10" % number, b"more")
+            values[b"{%d}:10" % number] += b"more"
+            for key, value in values.items():
+                assert copies(cluster.members(), key) == [value] * 2
+
+
 async def test_three_writers_are_read_by_all_at_once() -> None:
     """A key written through each node; each is read, overwritten and deleted through every other one."""
     async with Cluster(nodes=3) as cluster, clients(cluster.members()) as redis:

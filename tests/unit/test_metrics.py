@@ -38,7 +38,7 @@ from unit.commands.front import Front
 from unit.tracking.houses import Houses
 
 REPOSITORY: Final = Path(__file__).parents[2]
-SERIES_MAX: Final = 345
+SERIES_MAX: Final = 346
 """Beside the two of each command that was ever called."""
 TEXT_MAX_BYTES: Final = 38 * 1024
 COMMAND_BYTES: Final = 130
@@ -64,6 +64,7 @@ FIGURES: Final = KeeperFigures(
     bytes_in_total=2000,
     pending_effects=5,
     pending_bytes=50,
+    arriving_bytes=60,
     pressed=False,
     lag_s=0.25,
     effects_out_total=100,
@@ -161,7 +162,7 @@ def codes(kind: type[CommandError]) -> Iterator[str]:
 
 
 def test_a_node_that_was_asked_for_everything_stays_small() -> None:
-    """With every command called and every error seen: below 345 series and 38 KiB, and two series a command."""
+    """With every command called and every error seen: below 346 series and 38 KiB, and two series a command."""
     sources = idle_node()
     for row in ROWS:
         sources.stats.calls[row.index] += 1

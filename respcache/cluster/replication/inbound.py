@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from respcache.cluster.replication.parts import Gathering
 from respcache.cluster.replication.wire import Item
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 class Inbound:
     """What arrives from one life of a peer."""
 
-    __slots__ = ("applied", "life", "refused", "unacked")
+    __slots__ = ("applied", "arrived", "gathered", "life", "refused", "unacked")
 
     def __init__(self, life: "Life") -> None:
         self.life = life
@@ -23,6 +24,15 @@ class Inbound:
         self.refused: dict[int, int] = {}
         """Partition to epoch of effects refused. Named in every ack, for an ack can be lost with its link,
         until the copy is made afresh."""
+        self.gathered: dict[int, Gathering] = {}
+        """Frames that come in parts, by number, the latest last, until they are applied."""
+        self.arrived = (0, 0)
+        """The last one of which a part has come over the present link, and how many have."""
+
+    @property
+    def gathered_bytes(self) -> int:
+        """What is held of those."""
+        return sum([gathering.bytes for gathering in self.gathered.values()])
 
 
 class Arriving:

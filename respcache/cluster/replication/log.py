@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from respcache.cluster.replication.parts import FRAME_BYTES, WORD_BYTES, Parts, size_of
 from respcache.cluster.replication.wire import Item, encode_frame
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 ACK_BUCKETS: Final = 32
 """Buckets of ack times: bucket i counts those below 2**i microseconds."""
+WINDOW_PARTS: Final = 16
+"""Parts of large frames that may be on their way to a peer: four megabytes, two milliseconds of one turn. What is
+under way stands in front of leases and new records, and whatever a slow link does not take piles up in this node."""
 
 
 class Stream:
@@ -30,8 +34,10 @@ class Stream:
 
     __slots__ = (
         "acked",
+        "backlog",
         "busy_since_s",
         "connected",
+        "flying",
         "items",
         "open",
         "peer",
@@ -47,8 +53,12 @@ class Stream:
         self.acked = 0
         """All frames up to this number have been applied by the peer."""
         self.open: list[Item] = []
-        self.unacked: deque[tuple[int, bytes, float, int]] = deque()
+        self.unacked: deque[tuple[int, bytes | Parts, float, int]] = deque()
         """(number, frame, when it was cut, items) of frames to send again should the link break."""
+        self.backlog: deque[tuple[int, bytes | Parts]] = deque()
+        """Frames that wait: a large one until its parts are through, others until those before them are."""
+        self.flying: deque[tuple[int, int]] = deque()
+        """(frame, part) of what went out of the backlog, and has not come to the peer as far as this node knows."""
         self.unacked_bytes = 0
         self.items = 0
         """Items in `unacked`."""
@@ -88,6 +98,10 @@ class Log:
     def append(self, database: int, argv: list[bytes]) -> None:
         """Send an effect to all copies with the next flush. `argv` must not be changed afterwards."""
         self.sequence = sequence = self.sequence + 1
+        size = WORD_BYTES * (1 + len(argv))
+        for word in argv:
+            size += len(word)
+        self.replication.open_bytes += size
         effect = (self.partition, self.epoch, sequence, database, argv)
         for stream in self.streams:
             stream.open.append(effect)
@@ -138,9 +152,13 @@ class Gate:
 class Replication:
     """All streams of this node, the numbering of frames, and the gates that wait for acks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, frame_bytes: int = FRAME_BYTES) -> None:
+        """Frames that count for more than `frame_bytes` travel in parts."""
+        self._frame_bytes: Final = frame_bytes
         self.number = 1
         """The number of the next frames."""
+        self.open_bytes = 0
+        """What has been put into open frames, each effect counted once: none is larger."""
         self.streams: dict[tuple[str, int], Stream] = {}
         self.gates: dict[Gate, None] = {}
         self.refused = False
@@ -189,24 +207,62 @@ class Replication:
         number, sent = self.number, False
         if self.withheld:
             return False
+        are_small, self.open_bytes = self.open_bytes <= self._frame_bytes, 0
         for stream in self.streams.values():
-            if not stream.open:
+            items = stream.open
+            if not items:
                 continue
-            frame = encode_frame(number, version, stream.open)
+            frame: bytes | Parts
+            if are_small or (size := size_of(items)) <= self._frame_bytes:
+                frame = encode_frame(number, version, items)
+            else:
+                frame = Parts(number, version, items, size, self._frame_bytes)
             if not stream.unacked:
                 stream.busy_since_s = now
-            stream.unacked.append((number, frame, now, len(stream.open)))
+            stream.unacked.append((number, frame, now, len(items)))
             stream.unacked_bytes += len(frame)
-            stream.items += len(stream.open)
+            stream.items += len(items)
             self.frames += 1
-            self.effects += len(stream.open)
+            self.effects += len(items)
             stream.open = []
             sent = True
             if stream.connected:
-                send(stream.peer, frame)
+                self._dispatch(stream, number, frame, send)
         if sent:
             self.number += 1
         return sent
+
+    def _dispatch(self, stream: Stream, number: int, frame: bytes | Parts, send: Callable[[str, bytes], None]) -> None:
+        """Send a frame behind those before it."""
+        if isinstance(frame, bytes) and not stream.backlog:
+            send(stream.peer, frame)
+        else:
+            stream.backlog.append((number, frame))
+            self._send_some(stream, send)
+
+    def _send_some(self, stream: Stream, send: Callable[[str, bytes], None]) -> None:
+        """Send as much of the backlog as may be on its way."""
+        backlog, flying = stream.backlog, stream.flying
+        while backlog and len(flying) < WINDOW_PARTS:
+            number, frame = backlog[0]
+            if isinstance(frame, bytes):
+                flying.append((number, 0))
+                backlog.popleft()
+                send(stream.peer, frame)
+            else:
+                flying.append((number, frame.cut))
+                send(stream.peer, frame.next())
+                if frame.ended:
+                    backlog.popleft()
+
+    def go_on(self, now: float, stream: Stream, arrived: tuple[int, int], send: Callable[[str, bytes], None]) -> None:
+        """After an ack: send more of large frames; so many parts of the frame `arrived` have come to the peer."""
+        flying = stream.flying
+        while flying and (flying[0][0] <= stream.acked or flying[0] < arrived):
+            flying.popleft()
+            stream.busy_since_s = now
+        if stream.connected:
+            self._send_some(stream, send)
 
     def ack(self, now: float, stream: Stream, number: int) -> list[Gate]:
         """Take note that a peer has applied all frames up to `number`; return the gates that this opens."""
@@ -238,9 +294,18 @@ class Replication:
     def resume(self, stream: Stream, applied: int, send: Callable[[str, bytes], None]) -> None:
         """On a new link: send again what comes after the last frame that the peer has applied."""
         stream.connected = True
+        stream.backlog.clear()
+        stream.flying.clear()
         for number, frame, _, _ in stream.unacked:
             if number > applied:
-                send(stream.peer, frame)
+                if isinstance(frame, Parts):
+                    frame.restart()
+                self._dispatch(stream, number, frame, send)
+
+    def resend(self, stream: Stream, effects: list[Item]) -> None:
+        """Have a copy told what it lacks, with the next frame."""
+        stream.open += effects
+        self.open_bytes += size_of(effects)
 
     def review(self) -> list[Gate]:
         """Open the gates whose last missing acks are no longer required. To be called when a log lost a stream."""
@@ -264,6 +329,8 @@ class Replication:
         What is on its way all the same does no harm: it is applied in order, or refused for what is missing.
         """
         stream.unacked.clear()
+        stream.backlog.clear()
+        stream.flying.clear()
         stream.unacked_bytes = stream.items = 0
 
     def forget(self, peer: str, run: int) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from respcache.cluster.ownership.record import Life
+from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.checking import equals
 from respcache.cluster.replication.inbound import Arriving, Copy, Inbound, apply_next
+from respcache.cluster.replication.parts import Gathering, gathered_again
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import (
     ABSENT,
@@ -23,6 +25,7 @@ from respcache.cluster.replication.wire import (
     Ack,
     Frame,
     Item,
+    Part,
     decode_items,
     encode_frame,
 )
@@ -30,6 +33,8 @@ from respcache.cluster.replication.wire import (
 TAIL_BYTES: Final = 8 * 1024 * 1024
 """Recent effects that a node keeps for copies that are behind when it becomes primary: several seconds of them,
 where milliseconds would do; a copy that is further behind is made afresh."""
+GATHERED_MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""What a peer may have this node hold of frames that are not complete: eight values of the largest size."""
 UNKNOWN: Final = -1
 """The position of a copy that is not whole."""
 
@@ -41,9 +46,9 @@ class Replica:
         self._storage = storage
         self.copies: dict[int, Copy] = {}
         self._inbound: dict[Life, Inbound] = {}
-        self._tail: deque[bytes] = deque()
-        """Frames as they came, the latest last. As objects their effects were 150,000, and the garbage collector
-        went through all of them every second or two, for a fifth of a second in which nothing else ran."""
+        self._tail: deque[bytes | list[bytes]] = deque()
+        """Frames as they came, or their parts, the latest last. As objects their effects were 150,000, and the garbage
+        collector went through all of them every second or two, for a fifth of a second in which nothing else ran."""
         self._tail_bytes = 0
         self.effects = 0
         """Items applied."""
@@ -93,13 +98,52 @@ class Replica:
         copy = self.copies.get(partition)
         return copy.sequence if copy is not None and copy.whole and copy.epoch == epoch else UNKNOWN
 
+    def gather(self, inbound: Inbound, part: Part, encoded: bytes) -> None:
+        """Keep a part of a frame until all of it is there. Raises DecodeError for one that does not fit."""
+        inbound.unacked = True
+        number = part.number
+        if number <= inbound.applied:
+            return
+        gathering = inbound.gathered.pop(number, None) if part.index else None
+        gathering = inbound.gathered[number] = gathering or Gathering(TAIL_BYTES)
+        gathering.add(part, encoded)
+        inbound.arrived = (number, gathering.parts)
+        if inbound.gathered_bytes > GATHERED_MAX_BYTES:
+            raise DecodeError(f"more than {GATHERED_MAX_BYTES} bytes of frames that do not end")
+
+    @property
+    def arriving_bytes(self) -> int:
+        """Count what is held of frames that are not complete."""
+        return sum(inbound.gathered_bytes for inbound in self._inbound.values())
+
+    def check(self, inbound: Inbound, frame: Frame) -> None:
+        """Raise DecodeError if parts of a frame are missing."""
+        if frame.parts and frame.number > inbound.applied:
+            gathering = inbound.gathered.get(frame.number)
+            if gathering is None or gathering.parts != frame.parts or not gathering.is_whole:
+                raise DecodeError(f"frame {frame.number} without all of its {frame.parts} parts")
+
+    def unlinked(self, name: str) -> None:
+        """Lose the parts of frames that a peer has sent: all of them will come again."""
+        for inbound in self._inbound.values():
+            if inbound.life[0] == name:
+                inbound.gathered.clear()
+                inbound.arrived = (0, 0)
+
     def receive(self, inbound: Inbound, frame: Frame, encoded: bytes) -> None:
         """Apply a frame, given as it came, too. One that has been applied before, on an earlier link, is only acked."""
         inbound.unacked = True
-        if frame.number <= inbound.applied:
+        gathering = inbound.gathered.get(frame.number) if frame.parts else None
+        if frame.number <= inbound.applied or (frame.parts and gathering is None):  # the latter: of a life that is over
             return
         inbound.applied = frame.number
         items, apply = frame.items, self._storage.apply
+        if gathering is not None:
+            items = gathering.items
+            if gathering.kept:
+                self._keep(gathering.kept)
+        if inbound.gathered:  # what is older was given up by its sender
+            inbound.gathered = {number: rest for number, rest in inbound.gathered.items() if number > frame.number}
         plain = True
         at = apply_next(items, 0, self.copies, inbound, apply)
         while at < len(items):
@@ -107,6 +151,8 @@ class Replica:
             self._receive_odd(inbound, items[at])
             at = apply_next(items, at + 1, self.copies, inbound, apply)
         self.effects += len(items)
+        if gathering is not None:
+            return
         if plain:
             self._keep(encoded)
         elif effects := [item for item in items if item[3] >= 0]:
@@ -117,7 +163,8 @@ class Replica:
         for inbound in self._inbound.values():
             if inbound.unacked:
                 inbound.unacked = False
-                yield inbound.life[0], Ack(inbound.life[1], inbound.applied, tuple(inbound.refused.items()))
+                refused = tuple(inbound.refused.items())
+                yield inbound.life[0], Ack(inbound.life[1], inbound.applied, refused, inbound.arrived)
 
     def tails(self, wanted: dict[int, int]) -> dict[int, list[Item]]:
         """Return the effects after a given sequence of each partition, up to where this node's copy is.
@@ -126,8 +173,8 @@ class Replica:
         """
         recent: dict[int, dict[int, Item]] = {partition: {} for partition in wanted}
         for frame in self._tail:
-            for item in decode_items(frame):
-                if item[0] in wanted and item[2] > wanted[item[0]]:
+            for item in decode_items(frame) if isinstance(frame, bytes) else gathered_again(frame):
+                if item[0] in wanted and item[2] > wanted[item[0]] and item[3] >= 0:
                     recent[item[0]][item[2]] = item  # a later one of the same sequence replaces one that was void
         tails = {}
         for partition, after in wanted.items():
@@ -210,11 +257,15 @@ class Replica:
         inbound.refused[partition] = epoch
         self.refusals += 1
 
-    def _keep(self, frame: bytes) -> None:
+    def _keep(self, frame: bytes | list[bytes]) -> None:
         self._tail.append(frame)
-        self._tail_bytes += len(frame)
+        self._tail_bytes += _size(frame)
         while self._tail_bytes > TAIL_BYTES:
-            self._tail_bytes -= len(self._tail.popleft())
+            self._tail_bytes -= _size(self._tail.popleft())
+
+
+def _size(frame: bytes | list[bytes]) -> int:
+    return len(frame) if isinstance(frame, bytes) else sum(map(len, frame))
 
 
 def _number(digits: bytes) -> int:

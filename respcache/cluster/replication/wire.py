@@ -32,6 +32,8 @@ LAST: Final = -8
 
 ITEMS_MAX: Final = 1_000_000
 ARGUMENTS_MAX: Final = 2_000_000
+WORD_MAX_BYTES: Final = 1024 * 1024 * 1024
+"""A value may have 512 MiB, and is written with its deadline and more."""
 
 _WireVersion = tuple[Number, Number]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -49,6 +51,22 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=0):
     version: _WireVersion
     """Of the record that the sender went by: a receiver that is behind has to catch up first."""
     items: _Items
+    parts: Number = 0
+    """So many parts of it came before; they have all the items then."""
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """A part of a frame that is too large for one message: see `parts`."""
+
+    number: Number
+    """Of the frame."""
+    index: Number
+    """Of the part in it, from 0."""
+    goes_on: bool
+    """Whether the words of the first item go on with the last one of the part before."""
+    unfinished: Annotated[int, msgspec.Meta(ge=0, le=WORD_MAX_BYTES)]
+    """How long the last word is, all in all, if more of it is to come; else 0."""
+    items: _Items
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -59,6 +77,8 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag=1):
     number: Number
     refused: Annotated[tuple[tuple[PartitionNumber, Number], ...], msgspec.Meta(max_length=4_096)] = ()
     """(partition, epoch of the effects)."""
+    arrived: tuple[Number, Number] = (0, 0)
+    """The last frame of which parts have come, and how many: so much is on its way no more, though not applied."""
 
 
 class Inquiry(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -87,11 +107,22 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _frames: Final = msgspec.msgpack.Decoder(Frame)
+_parts: Final = msgspec.msgpack.Decoder(Part)
 
 
-def encode_frame(number: int, version: Version, items: list[Item]) -> bytes:
-    """Encode the open frame of a stream."""
-    return _encoder.encode((0, number, version, items))
+def encode_frame(number: int, version: Version, items: list[Item], parts: int = 0) -> bytes:
+    """Encode a frame, or what comes behind so many parts of it."""
+    return _encoder.encode((0, number, version, items, parts) if parts else (0, number, version, items))
+
+
+def encode_part(number: int, index: int, goes_on: bool, unfinished: int, items: list[Item]) -> bytes:  # noqa: FBT001 # as on the wire
+    """Encode a part of a frame."""
+    return _encoder.encode((5, number, index, goes_on, unfinished, items))
+
+
+def decode_part(part: bytes) -> Part:
+    """Read a part again that has been decoded before."""
+    return _parts.decode(part)
 
 
 def decode_items(frame: bytes) -> list[Item]:

@@ -27,6 +27,7 @@ from simulation.commands.queues import Queues
 from simulation.ownership.chaos import CONFIG, REST_S, begin, may_leave, storm
 from simulation.ownership.checks import at_rest, check_copies, holder, unrest
 from simulation.ownership.clients import History
+from simulation.ownership.forecast import PART_BYTES
 from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.ownership.world import World
@@ -108,8 +109,10 @@ class Town:
 def town_of(
     seed: int, *, pressed: bool, replica_count: int, nodes: int, hangs_up: float, make: Make = CommandNode
 ) -> Town:
-    """Form a cluster and let clients move in."""
+    """Form a cluster and let clients move in. In every eighth all effects travel in parts."""
     config, limits = (PRESSED, PRESSED_LIMITS) if pressed else (SETTINGS, Limits())
+    if seed % 8 == 7:
+        config = replace(config, frame_bytes=PART_BYTES)
     world = begin(
         seed,
         replace(config, replica_count=replica_count),

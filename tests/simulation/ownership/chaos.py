@@ -56,6 +56,8 @@ class Storm:
     """For how long nodes are stopped: one of these, by chance."""
     after_s: float = AFTER_S
     """How long clients go on when all faults have ended."""
+    frame_bytes: int = CONFIG.frame_bytes
+    """Above which effects travel in parts."""
 
 
 def begin(
@@ -236,7 +238,7 @@ def settle(world: World, clients: list[Client], after_s: float = AFTER_S) -> Non
 
 def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper) -> int:
     """Let a storm pass; return how many writes were acknowledged. Raises Violation."""
-    config = replace(CONFIG, replica_count=kind.replica_count, partitions=kind.partitions)
+    config = replace(CONFIG, replica_count=kind.replica_count, partitions=kind.partitions, frame_bytes=kind.frame_bytes)
     world = begin(seed, config, kind.nodes, keeper=keeper)
     world.nodes_max, world.pauses_s = kind.nodes_max, kind.pauses_s
     clients = clients_of(world, kind.writers, kind.counters, kind.registers)

@@ -4,6 +4,7 @@ Most storms are small: they cost a quarter of a large one and find nearly as muc
 all tests. What takes more nodes, more clients or more time to come about is left to every tenth and every hundredth.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from respcache.cluster.keeper import Keeper
@@ -14,10 +15,18 @@ SMALL: Final = {
     for copies in (2, 3)
 }
 """By the number of copies."""
+PART_BYTES: Final = 40
+"""So little that every effect travels in several parts."""
 
 
 def storm_of(seed: int) -> Storm:
-    """Choose a storm, over two or three copies: small, or, by the last digits of its seed, large or huge."""
+    """Choose a storm: of any size, and in every fourth all effects are large."""
+    storm = _sized(seed)
+    return replace(storm, frame_bytes=PART_BYTES) if seed % 4 == 3 else storm
+
+
+def _sized(seed: int) -> Storm:
+    """Choose one over two or three copies: small, or, by the last digits of its seed, large or huge."""
     copies = 2 + (seed // 10 + seed) % 2
     if seed % 100 == 99:
         return Storm(copies, 2.0, nodes=7 + seed // 100 % 3, nodes_max=11)

@@ -32,7 +32,7 @@ from respcache.cluster.ownership.wire import (
     patched,
     version_of,
 )
-from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Positions
+from respcache.cluster.replication.wire import Ack, Frame, Inquiry, Part, Positions
 from respcache.cluster.wire import Hello, Message, decode, encode
 
 
@@ -54,7 +54,10 @@ FULL = difference(None, NEW)
 MESSAGES: list[Message] = [
     Hello(7, "cluster", (1, 2), 3, 4),
     Frame(9, (1, 2), [(5, 1, 8, 0, [b"SET", b"key", b"\x00\xff"])]),
+    Frame(9, (1, 2), [], 3),
+    Part(9, 2, goes_on=True, unfinished=100, items=[(5, 1, 8, 0, [b"SET", b"key", b"\x00\xff"])]),
     Ack(7, 9, ((5, 1),)),
+    Ack(7, 9, (), (10, 3)),
     Inquiry((1, 2), ((5, 1),)),
     Positions((1, 2), ((5, 1, -1),)),
     Prepare(3, (1, 2)),
