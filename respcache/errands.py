@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from respcache.commands.resolving import resolve
 from respcache.errors import CommandError
-from respcache.executor import Request, resolve
+from respcache.executor import Request
 from respcache.internal import INTERNAL
 from respcache.order import Order
 from respcache.resp.encode import error

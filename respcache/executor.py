@@ -8,6 +8,7 @@ tenth of a whole command: 40 to 60 ns of about 500. Everything else leaves the l
 
 from binascii import crc_hqx
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter_ns, time
 from typing import Final, TypeAlias
 
@@ -24,12 +25,13 @@ from respcache.admission import (
     show_behind,
 )
 from respcache.cluster.ownership.slots import partitions_of
-from respcache.commands.registry import TABLE, Command, lookup
+from respcache.commands.registry import TABLE, Command
+from respcache.commands.resolving import check_arity, row_of
 from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.tracker import Tracker
 from respcache.commands.transactions import ExecAborted
-from respcache.errors import CommandError, OutOfMemory, UnknownCommand, WrongArity
+from respcache.errors import CommandError, OutOfMemory
 from respcache.memory import Memory
 from respcache.pending import Pending, Resting
 from respcache.reply import OK, QUEUED, Waits
@@ -38,7 +40,7 @@ from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode
 from respcache.routes import Router
 from respcache.running import Runner, with_beyond
 from respcache.slow import SlowCommands
-from respcache.stats import DURATION_BUCKETS, Stats
+from respcache.stats import DURATION_BUCKETS, Stats, code_of
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log, Partition
 from respcache.strand import Outcome, Rested
@@ -69,9 +71,7 @@ class Executor:
         self._strand: Final = scripts.strand
         self._stats: Final = stats
         self._router: Final = router
-        self.runner: Final = Runner(
-            scripts, store, self, hold=router.alone, owns_all=router.owns_all, refused=self._refused
-        )
+        self.runner: Final = Runner(scripts, store, self, hold=router.alone, owns_all=router.owns_all)
         self.slow: Final = SlowCommands(stats)
         """Told of the commands that take long."""
         self.lease_ends_unix_ms = NEVER
@@ -229,10 +229,11 @@ class Executor:
         """Run one command, queue it, or hold it up; encode refusals."""
         started = perf_counter_ns()
         row: Command | None = None
-        admitted = queued = False
-        """Whether it got as far as its handler; whether that is put off."""
+        admitted = queued = is_rejected = False
+        """Whether it got as far as its handler; whether that is put off; whether nothing of it was run."""
         try:
-            row = resolve(argv)
+            row = row_of(argv)
+            check_arity(row, argv)
             self._check_client(session, row)
             if session.restricted:
                 if session.host.pause.holds(session, row, argv):
@@ -246,11 +247,13 @@ class Executor:
                 return QUEUED.wire
             return self._perform(session, row, argv) if session.tracker is None else self._tracked(session, row, argv)
         except CommandError as refusal:
-            self._refused(row, refusal)
+            is_rejected = self._refused(row, refusal, admitted=admitted)
             return error(refusal if admitted else rejected(session, argv, refusal))
         finally:
             if row is None:
                 self._stats.unknown_calls += 1
+            elif is_rejected:
+                self._stats.calls[row.index] += 1
             elif not queued and type(session.barrier) is not Resting:  # it counts when it is run, or has ended
                 self._worked(session, row, argv, perf_counter_ns() - started)
             if session.restricted:
@@ -338,7 +341,7 @@ class Executor:
             return None
         started = perf_counter_ns()
         try:
-            return self.run(row, argv, keyspace, session.protocol, numbers)
+            return self.run(row, argv, keyspace, session.protocol, numbers, at_once=True)
         except Wandered:
             return None
         except Rested:
@@ -353,6 +356,7 @@ class Executor:
             try:
                 reply.follow(outcome())
             except CommandError as refusal:
+                self._refused(row, refusal)
                 reply.resolve(error(refusal))
             except Wandered:
                 reply.follow(self._router.several(session, row, argv))
@@ -423,18 +427,27 @@ class Executor:
         return len(requests)
 
     def run(
-        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
+        self,
+        row: Command,
+        argv: Argv,
+        keyspace: Keyspace,
+        protocol: int,
+        partitions: tuple[int, ...],
+        *,
+        at_once: bool = False,
     ) -> bytes | Pending:
         """Run a command whose partitions are all served here, and no other ones concerned; `Waits.wire` if it waits.
 
+        The error in which a script ends is counted here if the client gets the answer `at_once`, else with its order.
         Raises CommandError; or Wandered, and nothing is done; or Rested.
         """
         self._set_out()
         self._check_memory(row)
         if row.on_script is not None:
             if self._scripts.is_straight(row, argv):
-                return self._script(row, argv, keyspace, protocol, partitions)
-            return self._strand.run(lambda: self._script(row, argv, keyspace, protocol, partitions), self._router.alone)
+                return self._script(row, argv, keyspace, protocol, partitions, at_once)
+            script = partial(self._script, row, argv, keyspace, protocol, partitions, at_once)
+            return self._strand.run(script, self._router.alone)
         reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
         if isinstance(reply, Waits):
             return reply.wire
@@ -442,9 +455,17 @@ class Executor:
         return self._router.hold(wire, logs) if logs else wire
 
     def _script(
-        self, row: Command, argv: Argv, keyspace: Keyspace, protocol: int, partitions: tuple[int, ...]
+        self,
+        row: Command,
+        argv: Argv,
+        keyspace: Keyspace,
+        protocol: int,
+        partitions: tuple[int, ...],
+        at_once: bool,  # noqa: FBT001 # as in `run`
     ) -> bytes | Pending:
         reply, logs = self.runner.run(row, argv, keyspace, partitions)
+        if at_once and isinstance(reply, CommandError):
+            self._refused(row, reply)
         wire = encode(reply, protocol)
         return self._router.hold(wire, logs) if logs else wire
 
@@ -460,14 +481,12 @@ class Executor:
             if place == len(calls) or calls[place].row is not call.row:  # a run of one command is noted as one
                 self._note(session, call.row, call.argv, run, elapsed_ns * run // len(calls))
                 run = 0
-            if wire.startswith(b"-"):
-                self._stats.count_error(wire[1:].partition(b" ")[0].decode("utf-8", "replace"))
-                self._stats.failed[call.row.index] += 1
+            self._stats.told(call.row.index, wire)
 
-    def _refused(self, row: Command | None, refusal: CommandError) -> None:
-        self._stats.count_error(refusal.code)
-        if row is not None:
-            self._stats.failed[row.index] += 1
+    def _refused(self, row: Command | None, refusal: CommandError, *, admitted: bool = True) -> bool:
+        """Count an error that a client is told; whether nothing of a command was run, and it counts as rejected."""
+        self._stats.count_error(refusal.code or code_of(refusal.line()))
+        return row is not None and self._stats.blame(row.index, refusal.code, admitted=admitted)  # scripts have run
 
     def _note(self, session: Session, row: Command, last: Argv, count: int, elapsed_ns: int) -> None:
         """Count a run of one command; each of them is taken to have lasted as long as the others."""
@@ -479,20 +498,3 @@ class Executor:
         stats.durations[index][bucket if bucket < DURATION_BUCKETS else -1] += count
         if each_us >= self.slow.bound_us >= 0:
             self.slow.note(session, row, last, count, each_us, self._ledger.now_unix_ms // 1000)
-
-
-def resolve(argv: Argv) -> Command:
-    """Find the row that a request names, down to the subcommand.
-
-    Raises UnknownCommand, UnknownSubcommand or WrongArity.
-    """
-    row = lookup(argv[0])
-    if row is None:
-        raise UnknownCommand(argv)
-    if not row.argc_min <= len(argv) <= row.argc_max:
-        raise WrongArity(row.name)
-    if row.subcommands and len(argv) > 1:
-        row = row.member(argv)
-        if not row.argc_min <= len(argv) <= row.argc_max:
-            raise WrongArity(row.name)
-    return row

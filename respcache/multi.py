@@ -22,6 +22,7 @@ from respcache.admission import show
 from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
 from respcache.commands.connection import hello_words, selected
 from respcache.commands.queue import ARGUMENT_BYTES, Queue
+from respcache.commands.registry import lookup
 from respcache.commands.session import Session
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError
@@ -37,6 +38,8 @@ from respcache.store.copies import StoredKey
 from respcache.transaction import BUSY, unpacked
 from respcache.unit import Call, Unit
 
+EXEC_ROW: Final = lookup(b"EXEC")
+"""What clients send; the row of the order that its unit becomes is another."""
 Stage: TypeAlias = list[int]
 """Places in the queue of the commands of one unit; or of one command on a whole database."""
 
@@ -203,6 +206,8 @@ class _Run:
 
     def _end(self, wire: bytes) -> None:
         """Give the answer, and show the client's EXEC to those who watch: it comes behind what it has run."""
+        assert EXEC_ROW is not None
+        self._session.host.stats.told(EXEC_ROW.index, wire)
         _show_exec(self._session, self._ended_by)
         self.reply.resolve(wire)
 

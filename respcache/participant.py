@@ -7,8 +7,8 @@ from time import time
 from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of
+from respcache.commands.resolving import resolve
 from respcache.errors import CommandError, OutOfMemory
-from respcache.executor import resolve
 from respcache.internal import COMMIT, UNITS
 from respcache.locking import Locks
 from respcache.order import Order

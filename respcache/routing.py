@@ -123,7 +123,9 @@ class Router:
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Run a command on one key whose partition this node does not serve now."""
         moved = self.redirects.of(session, argv[row.key_at])
-        return self._order(session, row, argv, (partition.number,)) if moved is None else error(moved)
+        if moved is not None:
+            return self._stats.told(row.index, error(moved))
+        return self._order(session, row, argv, (partition.number,))
 
     def several(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command on several keys, or on a whole database.
@@ -137,7 +139,7 @@ class Router:
         if row.awaits is not None and (row.awaits.only is None or row.awaits.only(argv)):
             return self._wait(session, row, argv, keys)
         if keys and (moved := self.redirects.of_all(session, keys)) is not None:
-            return error(moved)
+            return self._stats.told(row.index, error(moved))
         # A script without keys runs here.
         partitions = partitions_of(keys) if row.keys.names_keys else self.redirects.scope(session, row)
         steady = len(partitions) == 1 and row.merge is not Merge.NONE
@@ -157,7 +159,7 @@ class Router:
         self.redirects.check(session, keys)
         self._in_turn(wait := Wait(self._desk, session, row, argv))
         if wait.wire is not None:
-            return wait.wire
+            return self._stats.told(row.index, wait.wire)
         session.barrier = session.blocked = wait
         return wait
 
@@ -254,7 +256,7 @@ class Router:
         order = self.order(
             row, argv, partitions, database=session.database, protocol=session.protocol, turns=session.turns
         )
-        return order if order.wire is None else order.wire
+        return order if order.wire is None else self._stats.told(row.index, order.wire)
 
     def order(
         self,

@@ -29,18 +29,13 @@ class Runner:
         *,
         hold: Hold,
         owns_all: Callable[[], bool],
-        refused: Callable[[Command, CommandError], None],
     ) -> None:
-        """`hold` has what is locked for a script that rests.
-
-        `owns_all` tells whether this node has all keys; `refused` counts the errors in which scripts end.
-        """
+        """`hold` has what is locked for a script that rests; `owns_all` tells whether this node has all keys."""
         self._scripts: Final = scripts
         self._store: Final = store
         self._lease: Final = lease
         self._hold: Final = hold
         self._owns_all: Final = owns_all
-        self._refused: Final = refused
         self.declared: Declared | None = None
         """Told when the next script reads and writes."""
         self.monitors: Monitors | None = None
@@ -124,10 +119,7 @@ class Runner:
     def part(self, row: Command, argv: Argv, ground: OnData) -> tuple[Reply, list[Log]]:
         """Run a script that is a part of something. Raises CommandError or Wandered."""
         assert row.on_script is not None
-        reply = row.on_script(self._scripts, ground, argv)
-        if isinstance(reply, CommandError):
-            self._refused(row, reply)
-        return reply, ground.logs
+        return row.on_script(self._scripts, ground, argv), ground.logs
 
     def undo(self, calls: Sequence[tuple[Command, Argv]]) -> Undo | None:
         """Make an undo if any of these may come to keys of other nodes. Raises Wandered if one does.

@@ -4,6 +4,19 @@ from typing import Final
 
 from respcache.garbage import Garbage
 
+REJECTIONS: Final = frozenset(
+    {"BUSY", "CLUSTERDOWN", "CROSSSLOT", "LOADING", "MOVED", "NOAUTH", "NOREPLICAS", "OOM", "TRYAGAIN"}
+)
+"""Codes of errors that say that nothing of the command was run."""
+CODE_MAX: Final = 31
+"""Characters of a code; Redis' own limit. A longer first word of an error is taken for a part of its text."""
+CODES_MAX: Final = 128
+"""Different codes that are counted each for itself: scripts make up their own."""
+OTHER: Final = "OTHER"
+"""Stands for all codes beyond those."""
+_UNFIT: Final = str.maketrans("#:\r\n", "____")
+"""Characters that would end a line of INFO, or a name in it, and what Redis shows instead."""
+
 DURATION_BUCKETS: Final = 32
 """Buckets of a duration histogram: bucket i counts durations below 2**i microseconds."""
 
@@ -19,13 +32,13 @@ class Stats:
         self.durations: Final = [[0] * DURATION_BUCKETS for _ in range(commands)]
         """Histogram by Command.index."""
         self.rejected: Final = [0] * commands
-        """Calls refused before the handler ran."""
+        """Calls of which nothing was run."""
         self.failed: Final = [0] * commands
         """Calls that the handler answered with an error."""
         self.errors: Final[dict[str, int]] = {}
-        """Error replies by prefix (ERR, WRONGTYPE ...), a fixed set."""
+        """Error replies by code (ERR, WRONGTYPE ...), of which scripts may make up some; see CODES_MAX."""
         self.unknown_calls = 0
-        """Requests that named no command, or a wrong number of arguments."""
+        """Requests that named no command."""
         self.batches = 0
         self.slow_commands = 0
         self.input_bytes = 0
@@ -52,4 +65,31 @@ class Stats:
 
     def count_error(self, code: str) -> None:
         """Count one error reply."""
-        self.errors[code] = self.errors.get(code, 0) + 1
+        count = self.errors.get(code)
+        if count is None and len(self.errors) >= CODES_MAX:
+            code = OTHER
+            count = self.errors.get(code)
+        self.errors[code] = (count or 0) + 1
+
+    def blame(self, index: int, code: str, *, admitted: bool = True) -> bool:
+        """Count under a command, by Command.index, that a call has ended in an error; whether nothing of it was run.
+
+        It is for the caller to count the call itself, and the error.
+        """
+        is_rejected = not admitted or code in REJECTIONS
+        (self.rejected if is_rejected else self.failed)[index] += 1
+        return is_rejected
+
+    def told(self, index: int, wire: bytes) -> bytes:
+        """Count what a client is told of a command if that is an error; give it back."""
+        if wire.startswith(b"-"):
+            code = code_of(wire[1:])
+            self.count_error(code)
+            self.blame(index, code)
+        return wire
+
+
+def code_of(line: bytes) -> str:
+    """Read the code with which an error begins, its dash taken off: the first word, if it is short, else ERR."""
+    word, blank, _ = line[: CODE_MAX + 1].partition(b" ")
+    return word.decode("utf-8", "replace").translate(_UNFIT) if blank else "ERR"

@@ -18,8 +18,9 @@ from typing import Final
 from respcache.blocking import Verdict, Waiter
 from respcache.cluster.ownership.slots import partition_of, partitions_of
 from respcache.commands.registry import Command, lookup
+from respcache.commands.resolving import resolve
 from respcache.errors import CommandError
-from respcache.executor import Executor, resolve
+from respcache.executor import Executor
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.locking import Locks, node_of
 from respcache.order import Order

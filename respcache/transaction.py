@@ -37,11 +37,11 @@ from typing import Final
 from respcache.acting import answer, check_pairs
 from respcache.cluster.ownership.slots import EVERYWHERE, partition_of, partitions_of
 from respcache.commands.registry import Command
+from respcache.commands.resolving import resolve
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.transactions import ExecAborted
 from respcache.errors import CommandError, OutOfMemory, TryAgain, Uncertain
 from respcache.exchanging import Exchanges
-from respcache.executor import resolve
 from respcache.grounds import OnScratch
 from respcache.internal import COMMIT, LOCK, UNITS
 from respcache.merging import elements

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from respcache.errors import ProtocolError
 from respcache.executor import Out
+from respcache.order import Order
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder, WrongPort
 
@@ -253,7 +254,8 @@ class Connection:
                 if reply.wire is None:
                     reply.then(self._flush_soon)
                     break
-                ready.append(reply.wire)
+                wire = reply.wire
+                ready.append(self._stats.told(reply.row.index, wire) if isinstance(reply, Order) else wire)
             else:
                 ready.append(reply)
             queue.popleft()

@@ -8,7 +8,7 @@ from typing import Final
 from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Habit, Running, Wandered
-from respcache.errors import Busy, CommandError, OutOfMemory, echoed
+from respcache.errors import Busy, CommandError, OutOfMemory
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
 from respcache.reply import Reply
@@ -17,9 +17,9 @@ from respcache.scripting.conversion import ScriptError
 from respcache.scripting.functions import Function, Functions
 from respcache.scripting.library import Compiled, Library, Script, Trait
 from respcache.scripting.machine import REPLY, WANDERED, Ended, Failed, Machine, NotCompiled
-from respcache.scripting.naming import is_known, named
+from respcache.scripting.naming import check_allowed, is_known, named
 from respcache.scripting.refusals import NoScript, NotBusy, Unkillable
-from respcache.stats import Stats
+from respcache.stats import Stats, code_of
 from respcache.store.partition import Argv
 from respcache.strand import Strand
 
@@ -195,15 +195,20 @@ class Interpreter:
         """Run a command for the script. Raises CommandError."""
         run = self._run
         assert run is not None
-        row = named(argv)
-        if row.no_script:
-            raise CommandError("This Redis command is not allowed from script")
-        if row.awaits is not None and row.awaits.only is not None and row.awaits.only(argv):
-            raise CommandError(f"{echoed(argv[0])} command is not allowed with BLOCK option from scripts")
-        if run.reads and (row.writes or Flags.PUBSUB in row.flags):  # as Redis, which might replicate them
-            raise CommandError("Write commands are not allowed from read-only scripts.")
-        if run.full and row.denies_oom and not run.wrote:  # once it has written it cannot stop half-way
-            raise OutOfMemory
+        row: Command | None = None
+        try:
+            row = named(argv)
+            check_allowed(row, argv)
+            if run.reads and (row.writes or Flags.PUBSUB in row.flags):  # as Redis, which might replicate them
+                raise CommandError("Write commands are not allowed from read-only scripts.")  # noqa: TRY301 # one of several
+            if run.full and row.denies_oom and not run.wrote:  # once it has written it cannot stop half-way
+                raise OutOfMemory  # one of several
+        except CommandError as refusal:
+            self._note(run, refusal)
+            if row is not None:
+                self._stats.calls[row.index] += 1
+                self._stats.blame(row.index, refusal.code, admitted=False)
+            raise
         started = perf_counter_ns()
         if started >= self._look_ns and (reason := self._late(started)) is not None:
             raise Ended(reason.decode())
@@ -212,8 +217,8 @@ class Interpreter:
                 return self._on_session(run, row, argv)
             reply = run.ground.run(row, argv, run.session.database if run.session else run.database)
         except CommandError as refusal:
-            self._stats.failed[row.index] += 1
-            self._stats.count_error(refusal.code)
+            self._note(run, refusal)
+            self._stats.blame(row.index, refusal.code)
             raise
         finally:
             self._stats.calls[row.index] += 1
@@ -223,6 +228,15 @@ class Interpreter:
             run.guesses = True
             run.guesses_until_ns = perf_counter_ns() + GUESSING_MS * NS_PER_MS
         return reply
+
+    def _note(self, run: "_Run", refusal: CommandError | None, ended: Reply = None) -> None:
+        """Count the last error that a script was told, unless it has `ended` in that one, which is then its reply."""
+        last, run.refusal = run.refusal, refusal
+        if last is None:
+            return
+        line = last.line()
+        if not (isinstance(ended, ScriptError) and ended.line().startswith(line)):
+            self._stats.count_error(last.code or code_of(line))
 
     def knows(self, argv: Argv) -> bool:
         """Tell whether there is such a command, or subcommand."""
@@ -320,19 +334,22 @@ class Interpreter:
         run.full = is_full and not may_grow
         self._run = run
         self._look_ns = run.started_ns + SLICE_NS
+        reply: Reply = None
         try:
-            return machine.run(chunk, run.keys, run.arguments)
+            reply = machine.run(chunk, run.keys, run.arguments)
         except Failed as failure:
             where = b", on %b:%d." % (failure.source, failure.line)
-            return ScriptError(b"%b script: %b%b" % (failure.text, run.name, where if failure.source else b""))
+            reply = ScriptError(b"%b script: %b%b" % (failure.text, run.name, where if failure.source else b""))
         except Ended as end:
             if run.guesses or end.reason == WANDERED.decode():
                 raise Wandered from None
-            return self._cut_off(end, run.name, wrote=run.wrote)
+            reply = self._cut_off(end, run.name, wrote=run.wrote)
         finally:
             self._run = None
+            self._note(run, None, reply)
             if machine.fault is not None:
                 raise machine.fault
+        return reply
 
     def _cut_off(self, end: Ended, name: bytes, *, wrote: bool) -> ScriptError:
         reason = end.reason
@@ -415,6 +432,7 @@ class _Run:
         "keys",
         "name",
         "reads",
+        "refusal",
         "session",
         "started_ns",
         "stop",
@@ -453,6 +471,8 @@ class _Run:
         """When it has gone on so for long enough."""
         self.wrote = False
         """Whether a command that may write has been run."""
+        self.refusal: CommandError | None = None
+        """The last error that it was told, which is not counted yet."""
         self.session: Session | None = None
         """For commands that concern no key; SELECT leaves the database in it."""
 

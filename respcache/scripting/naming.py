@@ -2,7 +2,7 @@
 
 from respcache.commands.registry import Command, lookup
 from respcache.commands.traits import NOT_FOR_SCRIPTS
-from respcache.errors import CommandError, UnknownSubcommand
+from respcache.errors import CommandError, UnknownSubcommand, echoed
 from respcache.store.partition import Argv
 
 
@@ -15,7 +15,7 @@ def is_known(argv: Argv) -> bool:
 
 
 def named(argv: Argv) -> Command:
-    """Find the command that a script names. Raises CommandError in Redis' words for scripts."""
+    """Find the command that a script names, whatever its arguments. Raises CommandError in Redis' words for scripts."""
     row = lookup(argv[0])
     if row is None:
         raise _unknown(argv)
@@ -24,9 +24,17 @@ def named(argv: Argv) -> Command:
             row = row.member(argv)
         except UnknownSubcommand:
             raise _unknown(argv) from None
+    return row
+
+
+def check_allowed(row: Command, argv: Argv) -> None:
+    """See to it that a script may give a command, whatever the script. Raises CommandError in Redis' words."""
     if not row.argc_min <= len(argv) <= row.argc_max:
         raise CommandError("Wrong number of args calling Redis command from script")
-    return row
+    if row.no_script:
+        raise CommandError("This Redis command is not allowed from script")
+    if row.awaits is not None and row.awaits.only is not None and row.awaits.only(argv):
+        raise CommandError(f"{echoed(argv[0])} command is not allowed with BLOCK option from scripts")
 
 
 def _unknown(argv: Argv) -> CommandError:

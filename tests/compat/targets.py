@@ -4,8 +4,8 @@ from typing import Final, Protocol
 
 from compat.wire import Frame, parse
 from respcache.commands import families  # noqa: F401 # it fills the table
+from respcache.commands.resolving import resolve
 from respcache.errors import CommandError
-from respcache.executor import resolve
 from respcache.reply import NULL_ARRAY, Waits
 from respcache.resp.encode import encode
 from respcache.store.keyspace import Store

@@ -4,8 +4,8 @@ from hashlib import sha1
 
 import pytest
 
+from respcache.commands.resolving import resolve
 from respcache.commands.session import Session
-from respcache.executor import resolve
 from respcache.pausing import Postponed
 from respcache.pending import Pending
 from unit.alone import Alone

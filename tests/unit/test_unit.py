@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.commands.registry import TABLE, Command
+from respcache.commands.resolving import resolve
 from respcache.errors import CommandError
-from respcache.executor import resolve
 from respcache.unit import Call, Unit, read_unit
 
 ARGVS = st.one_of(

@@ -10,10 +10,10 @@ from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.topology import NodeView
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Answer
+from respcache.commands.resolving import resolve
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import CommandError
-from respcache.executor import resolve
 from respcache.host import NodeHost
 from respcache.multi import Multi
 from respcache.pausing import Pauses

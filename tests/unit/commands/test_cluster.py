@@ -10,9 +10,9 @@ from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.progress import Rebalance
 from respcache.cluster.sealing.rotation import Verb
 from respcache.commands.registry import Flags
+from respcache.commands.resolving import resolve
 from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError
-from respcache.executor import resolve
 from respcache.pending import Pending
 from respcache.reply import OK, Verbatim
 from unit.commands.front import Front, view
