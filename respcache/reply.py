@@ -98,7 +98,17 @@ class Waits:
 
 def waits_ms(wire: bytes) -> int | None:
     """Tell how long a command would wait at most, 0: for ever, that another node ran; None if it has a reply."""
-    return int(wire[len(WAITS_HEAD) : -2]) if wire.startswith(WAITS_HEAD) else None
+    return int(wire[len(WAITS_HEAD) : -2].partition(b" ")[0]) if wire.startswith(WAITS_HEAD) else None
+
+
+def waits_from(wire: bytes) -> list[bytes]:
+    """List the ids of a stream behind which a command waits, key by key, if its owner has said that it is these."""
+    return wire[len(WAITS_HEAD) : -2].split(b" ")[1:]
+
+
+def waiting_from(wire: bytes, ids: list[bytes]) -> bytes:
+    """Say in the wire of a Waits from which ids on the command waits."""
+    return b"%b %b\r\n" % (wire[:-2], b" ".join(ids))
 
 
 WAITS_HEAD: Final = b"+RESPCACHE.WAITS "

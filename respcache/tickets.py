@@ -24,7 +24,7 @@ from respcache.executor import Executor
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.locking import Locks, node_of
 from respcache.order import Order
-from respcache.reply import OK, Waits, waits_ms
+from respcache.reply import OK, Waits, waiting_from, waits_ms
 from respcache.resp.encode import bulk
 from respcache.store.copies import StoredKey
 from respcache.store.keyspace import Store
@@ -197,7 +197,8 @@ class Tickets:
                 return
             wire = reply
         if row.awaits.settled is not None:
-            argv = row.awaits.settled(self._store.keyspace(order.database), argv)
+            ids = row.awaits.settled(self._store.keyspace(order.database), argv)
+            argv, wire = [*argv[: -len(ids)], *ids], waiting_from(wire, ids)
         ticket = Ticket(order, row, argv, mode=mode, arrived_s=arrived_s)
         self._tickets[name] = ticket
         self._locks.room.wait(ticket)

@@ -19,7 +19,7 @@ from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.merging import elements
 from respcache.order import Order
 from respcache.pending import Timer
-from respcache.reply import NULL_ARRAY, waits_ms
+from respcache.reply import NULL_ARRAY, waits_from, waits_ms
 from respcache.resp.encode import encode, error
 from respcache.store.partition import Argv
 
@@ -249,6 +249,7 @@ class Wait(Order):
             self._done(asked)
             return
         self._limit(timeout_ms)
+        self._settle_ids(part, waits_from(asked.wire or b""))
         if self._verdict is None and not self._displaced:
             if place + 1 < len(self._parts):
                 self._ask(place + 1, mode)
@@ -256,6 +257,18 @@ class Wait(Order):
             for waiting in self._parts:
                 self._await_turn(waiting)
         self._settle()
+
+    def _settle_ids(self, part: _Part, ids: list[bytes]) -> None:
+        """Put what `$` has stood for at an owner in its place, lest it stand for something else at the next one."""
+        if not ids:
+            return
+        argv, mine = self.argv, set(self.row.keys.of(part.argv))
+        keys = self.row.keys.of(argv)
+        found = iter(ids)
+        settled = [
+            next(found, text) if key in mine else text for key, text in zip(keys, argv[-len(keys) :], strict=True)
+        ]
+        self.argv = [*argv[: -len(keys)], *settled]
 
     def _limit(self, timeout_ms: int) -> None:
         """Wait no longer than that, counted from the beginning; 0 is no limit, or what is known already."""

@@ -206,8 +206,8 @@ class Awaited:
     and all that its reply says behind the key. None where the reply is not the only place where it is."""
     only: Callable[[Argv], bool] | None = None
     """Tells whether the request is one that may wait; None where all are."""
-    settled: Callable[[Keyspace, Argv], Argv] | None = None
-    """Writes the command as it is to be run later, when it begins to wait."""
+    settled: Callable[[Keyspace, Argv], list[bytes]] | None = None
+    """Gives the ids with which a command that ends in ids is to be run later, when it begins to wait."""
     ready: Callable[[Keyspace, Argv], bool] | None = None
     """Tells whether a value of that kind is one that the command, with that key alone, need not wait with; None
     where any is. To call it for a value that it finds nothing in would be in vain again and again."""

@@ -98,14 +98,13 @@ def _may_wait(argv: Argv) -> bool:
     return False
 
 
-def _settled(space: Keyspace, argv: Argv) -> Argv:
+def _settled(space: Keyspace, argv: Argv) -> list[bytes]:
     """Say `$` and `+` as the ids that they stand for now: while it waits these would be others."""
     wish = _Wish(argv, grouped=False)
-    texts = [
+    return [
         id_text(_read_start(space, key, text)) if text.partition(b"\0")[0] in {b"$", b"+"} else text
         for key, text in zip(wish.keys, wish.texts, strict=True)
     ]
-    return [*argv[: wish.at], *wish.keys, *texts]
 
 
 def _has_entries(space: Keyspace, argv: Argv) -> bool:

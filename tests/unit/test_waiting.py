@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.commands.registry import Command
+from respcache.commands.registry import TABLE, Command
 from respcache.errors import CrossSlot, Moved
 from respcache.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.pending import Pending
-from respcache.reply import OK
+from respcache.reply import OK, Named
 from respcache.resp.encode import encode, integer
 from unit.alone import NotedLog
 from unit.neighbours import NAMES, TIMEOUT_S, Question, arrived
@@ -448,3 +448,18 @@ def test_tickets_that_are_not_known_are_refused(town: Town, row: Command) -> Non
     order = town.nodes["a"].router.order(row, [row.name.encode(), b"b:w1"], (partition_of(A),))
     assert order.refused == (row is not LEAVE)
     assert row is not LEAVE or order.wire == OK.wire
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_id_stands_for_is_settled_once(town: Town, name: str) -> None:
+    """`$` is the last entry when the command began to wait, though one is added while its key is on the move."""
+    for key in (A, B):
+        town.ask(town.client(), b"XADD", key, b"1-0", b"f", b"v")
+    _, reply = town.blocked(name, b"XREAD", b"BLOCK", b"0", b"STREAMS", A, B, b"$", b"$")
+    add, copy = TABLE[b"XADD"], town.nodes["c"].store.keyspace(0).at(A)
+    for number in (b"1-0", b"2-0"):
+        add.on_key(copy, [b"XADD", A, number, b"f", b"v"])
+    town.move(A, "c")
+    town.settle()
+    assert reply.wire == encode(Named([(A, [[b"2-0", [b"f", b"v"]]])]), 2)
+    assert town.idle()
