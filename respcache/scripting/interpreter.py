@@ -27,6 +27,8 @@ log: Final = logging.getLogger(__name__)
 
 LEVELS: Final = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
 """By the number that redis.log takes: debug, verbose, notice, warning."""
+LOG_MAX_BYTES: Final = 1024
+"""How much of what a script logs at a time is written down (Redis' LOG_MAX_LEN, for its own words)."""
 NS_PER_MS: Final = 1_000_000
 NEVER_NS: Final = 2**62
 TIME: Final = b"time"
@@ -243,8 +245,8 @@ class Interpreter:
         return is_known(argv)
 
     def log(self, level: int, text: bytes) -> None:
-        """Write to the log of the node."""
-        line = text.decode("utf-8", "backslashreplace").replace("\r", "\\r").replace("\n", "\\n")
+        """Write to the log of the node, in one line, and no more than its beginning."""
+        line = text[:LOG_MAX_BYTES].decode("utf-8", "backslashreplace").replace("\r", "\\r").replace("\n", "\\n")
         log.log(LEVELS[level], "script: %s", line)
 
     def look(self) -> bytes | None:

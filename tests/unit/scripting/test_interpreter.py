@@ -9,7 +9,7 @@ import pytest
 from respcache.commands.registry import Command
 from respcache.errors import CommandError
 from respcache.reply import OK, Reply
-from respcache.scripting.interpreter import Interpreter
+from respcache.scripting.interpreter import LOG_MAX_BYTES, Interpreter
 from respcache.scripting.machine import NoLua
 from respcache.store.partition import Argv
 from unit.commands.front import Front
@@ -95,12 +95,14 @@ def test_read_only_scripts_write_nothing() -> None:
 
 
 def test_scripts_write_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """With their level; whatever bytes."""
+    """With their level; whatever bytes, in one line, and of a long text the beginning."""
     with caplog.at_level(logging.DEBUG):
         evaluate(Front().scripts, b"redis.log(redis.LOG_WARNING, 'a', '\\255') redis.log(redis.LOG_DEBUG, 'b')")
+        evaluate(Front().scripts, b"redis.log(redis.LOG_WARNING, '\\n', string.rep('c', 5000))")
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "script: a \\xff"),
         ("DEBUG", "script: b"),
+        ("WARNING", "script: \\n " + "c" * (LOG_MAX_BYTES - 2)),
     ]
 
 
