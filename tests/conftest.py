@@ -1,13 +1,17 @@
-"""What may run side by side, where tests run on several cores: `pytest -n auto`."""
+"""What may run side by side, where tests run on several cores: `pytest -n auto`; no example has to be quick."""
 
 from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 HERE: Final = Path(__file__).parent
 GROUPS: Final = {"chaos": "sockets", "integration": "sockets", "compat": "redis"}
 """What waits for the clocks of real nodes, and what is compared with one real Redis, by directory."""
+
+settings.register_profile("respcache", deadline=None)  # a fifth of a second is soon over on a busy machine
+settings.load_profile("respcache")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
