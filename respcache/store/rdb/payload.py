@@ -42,7 +42,7 @@ def load(payload: bytes, limits: Limits) -> Value:
     if crc64(payload[:-8]) != int.from_bytes(payload[-8:], "little"):
         raise WrongFooter("the checksum is another one")
     reader = Reader(payload, end)
-    value = read(reader, limits)
+    value = read(reader, limits, is_valkey=version == VERSION_VALKEY)
     if not reader.is_empty:
         raise BadFormat("something behind the value")
     return value

@@ -41,7 +41,17 @@ STREAM_LISTPACKS_2: Final = 19
 SET_LISTPACK: Final = 20
 STREAM_LISTPACKS_3: Final = 21
 HASH_VOLATILE: Final = 22
-"""The forms by the byte in front (Redis' rdb.h); the last one is Valkey's RDB_TYPE_HASH_2."""
+HASH_TIMED_FIRST: Final = 22
+HASH_TIMED_LISTPACK_FIRST: Final = 23
+HASH_TIMED: Final = 24
+HASH_TIMED_LISTPACK: Final = 25
+"""The forms by the byte in front (Redis' rdb.h). 22 is Valkey's RDB_TYPE_HASH_2, and another one in Redis.
+
+The last four are Redis' hashes with lifetimes of fields (RDB_TYPE_HASH_METADATA, _LISTPACK_EX): candidates of 7.4
+wrote them without the earliest deadline in front (_PRE_GA).
+"""
+TIMED_LATEST_UNIX_MS: Final = 2**48 - 1
+"""The last deadline that a field can have in Redis (EB_EXPIRE_TIME_MAX)."""
 LASTS: Final = 2**64 - 1
 """In place of the deadline of a field that has none (-1)."""
 
@@ -61,15 +71,18 @@ _SETS: Final[dict[int, Unpack]] = {SET_INTSET: ziplist.integers, SET_LISTPACK: l
 _ZSETS: Final[dict[int, Unpack]] = {ZSET_ZIPLIST: ziplist.unpacked, ZSET_LISTPACK: listpack.unpacked}
 
 
-def read(reader: Reader, limits: Limits) -> Value:
-    """Read a value, small or not as Redis would have it with these limits. Raises BadFormat."""
+def read(reader: Reader, limits: Limits, *, is_valkey: bool) -> Value:
+    """Read a value, small or not as Redis would have it with these limits. Raises BadFormat.
+
+    `is_valkey` says whose form 22 is.
+    """
     form = reader.byte()
     if form == STRING:
         return reader.string()
     if form in {LIST, LIST_ZIPLIST, LIST_QUICKLIST, LIST_QUICKLIST_2}:
         return _list(reader, form)
-    if form in {HASH, HASH_VOLATILE}:
-        return _large_hash(reader, limits) if form == HASH else _volatile_hash(reader)
+    if form == HASH or HASH_VOLATILE <= form <= HASH_TIMED_LISTPACK:
+        return _hash(reader, limits, form, is_valkey=is_valkey)
     if form == SET:
         return _set(_strings(reader, reader.count()), limits)
     if form in {ZSET, ZSET_2}:
@@ -123,6 +136,46 @@ def _list(reader: Reader, form: int) -> List:
     if not found:
         raise BadFormat("an empty collection")
     return found
+
+
+def _hash(reader: Reader, limits: Limits, form: int, *, is_valkey: bool) -> Hash:
+    if form == HASH:
+        return _large_hash(reader, limits)
+    if is_valkey and form == HASH_VOLATILE:
+        return _volatile_hash(reader)
+    earliest = reader.number(8) if form >= HASH_TIMED else 1
+    if form in {HASH_TIMED_FIRST, HASH_TIMED}:
+        return _timed_hash(_timed_fields(reader, earliest))
+    words = _small(reader, listpack.unpacked, step=3)
+    return _timed_hash([(words[at], words[at + 1], _deadline(words[at + 2])) for at in range(0, len(words), 3)])
+
+
+def _timed_fields(reader: Reader, earliest_unix_ms: int) -> list[tuple[bytes, bytes, int]]:
+    """Read deadlines, fields and values; a deadline of 0 is none, another one counts from the earliest, which is 1."""
+    fields: list[tuple[bytes, bytes, int]] = []
+    for _ in range(reader.count()):
+        after = reader.length()
+        fields.append((reader.string(), reader.string(), after + earliest_unix_ms - 1 if after else 0))
+    return fields
+
+
+def _timed_hash(fields: list[tuple[bytes, bytes, int]]) -> VolatileHash:
+    """Make a hash of fields, values and deadlines; 0 is none."""
+    found = VolatileHash()
+    for name, value, _ in fields:
+        found.table.set(name, value)
+    if len(found) != len(fields):
+        raise BadFormat("a field twice")
+    if any(deadline > TIMED_LATEST_UNIX_MS for _, _, deadline in fields):
+        raise BadFormat("a deadline after all time")
+    found.load([(name, deadline) for name, _, deadline in fields if deadline])
+    return found
+
+
+def _deadline(text: bytes) -> int:
+    if not is_int64(text) or text.startswith(b"-"):
+        raise BadFormat("a deadline before all time, or none")
+    return int(text)
 
 
 def _large_hash(reader: Reader, limits: Limits) -> Hash:

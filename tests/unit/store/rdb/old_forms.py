@@ -1,8 +1,9 @@
-"""Forms that earlier versions of Redis wrote, written here to be read."""
+"""Forms that other versions of Redis write, earlier and later ones, written here to be read."""
 
 from collections.abc import Sequence
 
 from respcache.store.rdb.crc64 import crc64
+from respcache.store.rdb.listpack import packed
 
 
 def ziplist(words: Sequence[bytes]) -> bytes:
@@ -77,3 +78,32 @@ OLD: dict[str, bytes] = {
     "quicklist": payload(14, length(2) + string(ziplist(WORDS)) + string(ziplist(WORDS[:3]))),
 }
 """Payloads of values in forms that no version since 7.0 writes."""
+
+EARLIEST = 1_795_765_237_150
+"""The earliest deadline of a field, in Unix milliseconds."""
+
+
+def moment(unix_ms: int) -> bytes:
+    """Write a time by itself."""
+    return unix_ms.to_bytes(8, "little")
+
+
+_FIELDS = ((EARLIEST, b"a", b"v"), (0, b"b", b"12"), (EARLIEST + 1000, b"c", b""))
+_LISTPACK = string(packed([word for at, name, value in _FIELDS for word in (name, value, b"%d" % at)]))
+
+
+def _table(earliest: int) -> bytes:
+    """Write fields behind their deadlines, counted from the earliest as 1."""
+    return length(len(_FIELDS)) + b"".join(
+        b"\x81" + (at - earliest + 1 if at else 0).to_bytes(8, "big") + string(name) + string(value)
+        for at, name, value in _FIELDS
+    )
+
+
+TIMED: dict[str, bytes] = {
+    "a table of a candidate": payload(22, _table(1), 12),
+    "a listpack of a candidate": payload(23, _LISTPACK, 12),
+    "a table": payload(24, moment(EARLIEST) + _table(EARLIEST), 12),
+    "a listpack": payload(25, moment(EARLIEST) + _LISTPACK, 12),
+}
+"""Payloads of one hash, some of whose fields have a lifetime, as Redis 7.4 writes them."""

@@ -21,7 +21,7 @@ from respcache.store.texts import Text
 from respcache.store.values import Value, encoding
 from respcache.store.volatile_hashes import VolatileHash
 from unit.store.rdb.examples import value
-from unit.store.rdb.old_forms import OLD, WORDS, length, payload, string
+from unit.store.rdb.old_forms import EARLIEST, OLD, TIMED, WORDS, length, moment, payload, string
 
 SEEDS = st.integers(min_value=0, max_value=10**6)
 MUTATIONS = 2000
@@ -76,6 +76,35 @@ def test_wrong_lifetimes_of_fields_are_refused(wrong: bytes) -> None:
     text = b"\x16" + wrong + b"P\x00"
     with pytest.raises(BadFormat):
         load(text + crc64(text).to_bytes(8, "little"), DEFAULT)
+
+
+@pytest.mark.parametrize("form", TIMED)
+def test_lifetimes_of_fields_are_read_as_redis_writes_them(form: str) -> None:
+    """Relative to the earliest deadline or not, in one string or not; 0 stands for none."""
+    read = load(TIMED[form], DEFAULT)
+    assert isinstance(read, VolatileHash)
+    assert dict(read.items()) == {b"a": b"v", b"b": b"12", b"c": b""}
+    assert [read.deadline(field) for field in (b"a", b"b", b"c")] == [EARLIEST, None, EARLIEST + 1000]
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        pytest.param(24, moment(EARLIEST) + b"\x00", id="empty"),
+        pytest.param(24, moment(EARLIEST) + b"\x02\x00\x01a\x01v\x00\x01a\x01v", id="a field twice"),
+        pytest.param(24, moment(2**48 - 1) + b"\x01\x02\x01a\x01v", id="too late"),
+        pytest.param(24, moment(EARLIEST) + b"\x02\x00\x01a\x01v", id="cut off"),
+        pytest.param(22, b"\x01\x81" + (2**48).to_bytes(8, "big") + b"\x01a\x01v", id="too late by itself"),
+        pytest.param(25, moment(EARLIEST) + string(packed([b"a", b"v"])), id="half a field"),
+        pytest.param(25, moment(EARLIEST) + string(packed([b"a", b"v", b"x"])), id="no number"),
+        pytest.param(25, moment(EARLIEST) + string(packed([b"a", b"v", b"-1"])), id="too early"),
+        pytest.param(25, moment(EARLIEST) + string(packed([])), id="an empty listpack"),
+    ],
+)
+def test_wrong_lifetimes_in_the_forms_of_redis_are_refused(form: int, body: bytes) -> None:
+    """With a right checksum."""
+    with pytest.raises(BadFormat):
+        load(payload(form, body, 12), DEFAULT)
 
 
 @pytest.mark.parametrize("form", OLD)
