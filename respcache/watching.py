@@ -24,6 +24,8 @@ from respcache.store.swapping import SWAP, swapped
 
 WATCHED_MAX: Final = 100_000
 """Watched keys that a primary remembers; beyond it the oldest counts as changed."""
+DELETE: Final = b"DEL"
+"""The effect on a key that expires."""
 REMEMBERED_S: Final = 3600.0
 """How long a key that does not change is remembered after it was last watched; then it counts as changed."""
 
@@ -97,7 +99,8 @@ class Watches:
     def touched(self, number: int, database: int, argv: Argv) -> None:
         """Note an effect on a partition.
 
-        A flush does not change the keys that did not exist, to exchange databases those that exist in neither.
+        A flush does not change the keys that did not exist, to exchange databases those that exist in neither. That a
+        key is gone whose time was over before it was watched, or came to its place, is no change either.
         """
         if argv[0] == FLUSH:
             mine = [stored for stored in self._keys.get(number, ()) if stored[0] == database]
@@ -108,6 +111,8 @@ class Watches:
             changed = [stored for stored in mine if self._watched[stored].exists or self._settled(stored)]
         else:
             changed = [stored for stored in changed_keys(database, argv, len(self._store)) if stored in self._watched]
+            if argv[0] == DELETE:
+                changed = [stored for stored in changed if self._watched[stored].exists]
         for stored in set(changed):
             self._forget(stored)
 

@@ -267,7 +267,11 @@ class Tracking:
 
     @property
     def _interest(self) -> tuple[bool, frozenset[bytes]]:
-        return bool(self.clients.sessions), frozenset(self.clients.prefixes)
+        """Tell whether it matters that all keys are deleted, and which prefixes do.
+
+        It does as long as a key is remembered, be it for a client that is tracked no more: the owner forgets it then.
+        """
+        return bool(self.clients.sessions) or len(self.clients) > 0, frozenset(self.clients.prefixes)
 
     def _interested(self, before: tuple[bool, frozenset[bytes]]) -> None:
         """Tell all nodes what the clients here want to hear, if that has changed."""

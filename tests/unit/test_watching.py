@@ -9,6 +9,7 @@ from respcache.executor import Executor
 from respcache.locking import Locks
 from respcache.observing import ObservedLog
 from respcache.store.copies import StoredKey
+from respcache.store.swapping import swap
 from respcache.watching import REMEMBERED_S, WATCHED_MAX
 from unit.alone import NotedLog
 from unit.neighbours import Neighbour, Street
@@ -151,6 +152,18 @@ def test_a_key_that_expires_has_changed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(ledger, "now_unix_ms", ledger.now_unix_ms + 100_001)
     assert not owner.unchanged(token)
     assert owner.unchanged(owner.token())
+
+
+@pytest.mark.parametrize("watched", [0, 1])
+def test_a_key_whose_time_is_over_is_exchanged_for_none(watched: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing for nothing, whichever of the two databases it is watched in, and before or behind the exchange."""
+    owner = Owner()
+    owner.do("SET {t}k v PX 100000")
+    ledger = owner.node.store.ledger
+    monkeypatch.setattr(ledger, "now_unix_ms", ledger.now_unix_ms + 100_001)
+    token = {(watched, K): owner.locks.watches.token(watched, K, owner.street.now)}
+    swap(owner.node.store, (PARTITION,), 0, 1)
+    assert owner.unchanged(token)
 
 
 @pytest.mark.parametrize("hand_over", [lambda locks: locks.open(PARTITION, None), lambda locks: locks.close(PARTITION)])

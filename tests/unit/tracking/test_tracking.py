@@ -266,3 +266,24 @@ def test_a_script_of_a_client_without_loops_is_not_told_of_its_own_change() -> N
     houses.a.write(b"SET", b"k", b"2")
     houses.settle()
     assert client.heard == told(b"k")
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_key_that_was_read_again_behind_a_flush_is_told_of(name: str) -> None:
+    """Though nobody was tracked when it was flushed: the owner had forgotten that the node knows the key."""
+    houses = Houses()
+    house = houses.a if name == "a" else houses.b
+    client = house.client()
+    client.read(b"k")
+    houses.settle()
+    house.tracking.disable(client.session)
+    houses.settle()
+    houses.a.store.flushed()
+    houses.settle()
+    assert len(house.tracking.clients) == 0
+    again = house.client()
+    again.read(b"k")
+    houses.settle()
+    houses.a.write(b"SET", b"k", b"1")
+    houses.settle()
+    assert again.heard == told(b"k")
