@@ -7,6 +7,7 @@ from typing import Final
 
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.latency import EXPIRE_CYCLE, LatencyMonitor
+from respcache.store.key_expiry import is_behind
 from respcache.store.keyspace import Store
 from respcache.store.partition import Partition
 
@@ -71,7 +72,7 @@ class Expiry:
                 if partition.changed:
                     partition.ship(None)
                     swept = True
-            if not partition.serving or partition.due_unix_ms > now_unix_ms:
+            if not partition.serving or not is_behind(partition, now_unix_ms):
                 left.popleft()
             now_ns = perf_counter_ns()
         self._latency.record(EXPIRE_CYCLE, (now_ns - started_ns) // 1000, now_unix_ms // 1000)

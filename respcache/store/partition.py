@@ -12,15 +12,14 @@ from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
 from respcache.store.field_expiry import (
-    SWEPT_OUT,
     TAKEN_OUT,
     drain,
     expire_fields,
     is_drained,
     note_fields,
     seen,
-    sweep_fields,
 )
+from respcache.store.key_expiry import LARGE, Agenda, schedule, sweep_keys
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
 from respcache.store.texts import Readable, Text, overwritten, readable, whole
@@ -70,6 +69,7 @@ class Partition:
         "_effects",
         "_log",
         "_rewritten",
+        "agenda",
         "changed",
         "database",
         "due_unix_ms",
@@ -105,6 +105,8 @@ class Partition:
         """The log's streams. To ask the log for them with each write took a twentieth of a SET."""
         self.expires: dict[bytes, int] = {}
         """Deadlines in Unix milliseconds; most keys have none."""
+        self.agenda: Agenda | None = None
+        """The keys in `expires` by the time at which they are due, where there are many."""
         self.volatile: dict[bytes, int] = {}
         """Hashes with deadlines of fields, none of which is earlier than this."""
         self.marks: dict[bytes, object] = {}
@@ -214,7 +216,7 @@ class Partition:
         if not size:
             drain(self, key, value)
             del self.values[key]
-            self.expires.pop(key, None)
+            self.undate(key)
 
     def grown(self, size: int) -> None:
         """Note that a value was changed in place, and has so many elements now."""
@@ -233,7 +235,7 @@ class Partition:
 
     def undate(self, key: bytes) -> None:
         """Forget the deadlines of a key and of its fields."""
-        self.expires.pop(key, None)
+        self._lift_deadline(key)
         if self.volatile:
             self.volatile.pop(key, None)
 
@@ -318,7 +320,7 @@ class Partition:
 
     def persist(self, key: bytes) -> bool:
         """Take the deadline from a key; False if it has none."""
-        if self.value(key) is None or self.expires.pop(key, None) is None:
+        if self.value(key) is None or not self._lift_deadline(key):
             return False
         self.changed = True
         return True
@@ -417,26 +419,10 @@ class Partition:
 
     def sweep(self) -> int:
         """Delete what is over, up to SWEPT_OUT keys and fields; return how many keys. What is left is still due."""
-        now = self.ledger.now_unix_ms
-        if self.due_unix_ms > now or not self.ledger.active_expiry or self.ledger.keeps_expired:
+        ledger = self.ledger
+        if self.due_unix_ms > ledger.now_unix_ms or not ledger.active_expiry or ledger.keeps_expired:
             return 0
-        over: list[bytes] = []
-        for key, deadline in self.expires.items():  # compiled, a generator would be a list of all of them
-            if deadline <= now:
-                over.append(key)
-            if len(over) == SWEPT_OUT:
-                break
-        for key in over:
-            self._forget(key)
-        self.ledger.expired_active += len(over)
-        if len(over) == SWEPT_OUT:
-            return SWEPT_OUT
-        sweep_fields(self)
-        self.due_unix_ms = NEVER_UNIX_MS
-        for deadlines in (self.expires, self.volatile):
-            if deadlines:
-                self.note_due(min(deadlines.values()))
-        return len(over)
+        return sweep_keys(self)
 
     def flush(self) -> None:
         """Delete everything, here and on the copies."""
@@ -450,12 +436,25 @@ class Partition:
         for table in (self.values, self.expires, self.marks, self.volatile):
             self.ledger.rubbish.add_table(table)
         self.values, self.expires, self.marks, self.volatile, self.due_unix_ms = {}, {}, {}, {}, NEVER_UNIX_MS
+        if self.agenda is not None:
+            self.agenda.retire(self.ledger.rubbish)
+            self.agenda = None
         self.gain(-self.weight_bytes, -self.keys_weighed)
         return dropped
 
     def _set_deadline(self, key: bytes, deadline_unix_ms: int) -> None:
+        if self.agenda is not None or len(self.expires) >= LARGE:
+            schedule(self, key, deadline_unix_ms)
         self.expires[key] = deadline_unix_ms
         self.note_due(deadline_unix_ms)
+
+    def _lift_deadline(self, key: bytes) -> bool:
+        deadline = self.expires.pop(key, None)
+        if deadline is None:
+            return False
+        if self.agenda is not None:
+            self.agenda.discard(key, deadline)
+        return True
 
     def note_due(self, deadline_unix_ms: int) -> None:
         """Note that a deadline of a key or of a field is no later than this."""
@@ -468,7 +467,7 @@ class Partition:
         if deadline is None or deadline > now:
             return self.volatile.get(key, NEVER_UNIX_MS) <= now and expire_fields(self, key, TAKEN_OUT)
         if key in self.values:
-            self._forget(key)
+            self.forget(key)
             self.ledger.expired_lazy += 1
         return True
 
@@ -488,7 +487,8 @@ class Partition:
         if isinstance(value, VolatileHash):
             note_fields(self, key, value)
 
-    def _forget(self, key: bytes) -> None:
+    def forget(self, key: bytes) -> None:
+        """Delete a key that is over; the copies are told."""
         if self.heavy:
             self.retire(key)
         del self.values[key]

@@ -19,7 +19,7 @@ class Rubbish:
     __slots__ = ("_heap",)
 
     def __init__(self) -> None:
-        self._heap: Final[list[Aggregate | dict[bytes, Any]]] = []
+        self._heap: Final[list[Aggregate | dict[Any, Any]]] = []
 
     def __bool__(self) -> bool:
         return bool(self._heap)
@@ -33,8 +33,8 @@ class Rubbish:
         if isinstance(value, Aggregate) and len(value) > HUGE:
             self._heap.append(value)
 
-    def add_table(self, table: dict[bytes, Any]) -> None:
-        """Take in what many keys have held."""
+    def add_table(self, table: dict[Any, Any]) -> None:
+        """Take in what many keys have held, or tables of keys."""
         if table:
             self._heap.append(table)
 
@@ -53,13 +53,13 @@ class Rubbish:
                     heap.pop()
                 count -= freed
 
-    def _free_some(self, table: dict[bytes, Any], count: int) -> int:
+    def _free_some(self, table: dict[Any, Any], count: int) -> int:
         """Free some keys of a table, or come to one whose value has to be freed before; return what that was worth."""
         freed = 0
         while table and freed < count:
             _, value = table.popitem()
             freed += 1
-            if isinstance(value, Aggregate):
+            if isinstance(value, (Aggregate, dict)):
                 size = len(value)
                 if size > HUGE:
                     self._heap.append(value)
@@ -70,6 +70,6 @@ class Rubbish:
         return freed
 
 
-def _place(heap: list[Aggregate | dict[bytes, Any]], table: dict[bytes, Any]) -> int:
+def _place(heap: list[Aggregate | dict[Any, Any]], table: dict[Any, Any]) -> int:
     """Find a table, which is the last but for one value at most."""
     return len(heap) - 1 if heap[-1] is table else len(heap) - 2

@@ -23,6 +23,8 @@ HEADER_BYTES: Final = 48
 ROUNDING: Final = ~15
 COLLECTION_BYTES: Final = 96
 """Objects that an aggregate consists of, apart from what grows with its elements."""
+AGENDA_BYTES: Final = 70
+"""What an agenda takes for each key with a deadline."""
 DEADLINE_BYTES: Final = 32
 """An integer as large as a deadline."""
 SAMPLES: Final = 8
@@ -111,6 +113,8 @@ class Scale:
             partition.values = dict(partition.values)
         tables = getsizeof(partition.values) + getsizeof(partition.expires) + getsizeof(partition.marks)
         tables += DEADLINE_BYTES * (len(partition.expires) + len(partition.volatile)) + getsizeof(partition.volatile)
+        if partition.agenda is not None:
+            tables += AGENDA_BYTES * len(partition.expires)
         self._set(partition, tables + self._entries(partition, count))
 
     def _entries(self, partition: Partition, count: int) -> int:

@@ -55,6 +55,7 @@ def _exchange(store: Store, number: int, one: int, other: int) -> bool:
 def _exchange_contents(one: Partition, other: Partition) -> None:
     one.values, other.values = other.values, one.values
     one.expires, other.expires = other.expires, one.expires
+    one.agenda, other.agenda = other.agenda, one.agenda
     one.volatile, other.volatile = other.volatile, one.volatile
     one.marks, other.marks = other.marks, one.marks
     one.due_unix_ms, other.due_unix_ms = other.due_unix_ms, one.due_unix_ms

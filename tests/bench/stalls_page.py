@@ -30,8 +30,9 @@ NOTES: Final = (
     "",
     "Not in the tables: while `maxmemory` is exceeded by more than a 32nd, keys are deleted for up to 20 ms",
     "before a batch is run, because writes come in faster than keys go. A hash tag puts all its keys into one",
-    "partition: to list a million of them when a copy begins takes about 20 ms, and each look of the sweep for",
-    "those whose deadline has passed, if all have one, about 100 (interpreted).",
+    "partition: to list a million of them when a copy begins, or is compared, takes 10 to 20 ms, and `SCAN` sorts",
+    "all of them for each call. Python makes a table larger in one go: one of 350,000 keys, fields or members takes",
+    "24 ms to grow, one of 700,000 takes 55.",
 )
 """What is longer, and why, in words."""
 TURN_MAX_MS: Final = 5.0
