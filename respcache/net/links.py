@@ -12,14 +12,15 @@ import socket
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from time import perf_counter_ns
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from respcache.cluster.membership import Address
 from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames, messages
-from respcache.net.messages import Ask, Greeting, Reply, Sent
+from respcache.net.linked import Node
+from respcache.net.messages import Greeting, Reply, Sent
 from respcache.net.sealed import Wire, reason_of
 from respcache.order import Order
 
@@ -42,40 +43,6 @@ TURN_NS: Final = 2_000_000
 dozen of them, each with a thousand elements of a copy in the making."""
 
 log: Final = logging.getLogger(__name__)
-
-
-class Node(Protocol):
-    """Whoever owns the links and answers for what comes in over them."""
-
-    def link_up(self, name: str) -> None:
-        """A link stands; it takes the place of an earlier one to the same node."""
-
-    def link_down(self, name: str) -> None:
-        """The link is gone."""
-
-    def keeper_frame(self, name: str, body: bytes) -> None:
-        """A peer's keeper has sent a message. Raises ProtocolError."""
-
-    def pubsub_frame(self, name: str, body: bytes) -> None:
-        """A peer's exchange has sent a message. Raises ProtocolError."""
-
-    def tracking_frame(self, name: str, body: bytes) -> None:
-        """A peer has sent a message about keys that clients cache. Raises ProtocolError."""
-
-    def functions_frame(self, name: str, body: bytes) -> None:
-        """A peer has sent a message about functions. Raises ProtocolError."""
-
-    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
-        """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal."""
-
-    def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
-        """A peer has answered orders, some with a refusal."""
-
-    def lost(self, order: Order) -> None:
-        """The link broke before the answer came."""
-
-    def unreachable(self, name: str) -> None:
-        """A living node has refused a connection."""
 
 
 class Link(asyncio.Protocol):

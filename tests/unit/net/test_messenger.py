@@ -5,7 +5,8 @@ from typing import cast
 
 from respcache.config import Config, ServerConfig
 from respcache.net.connection import Connection
-from respcache.net.links import Links, Node
+from respcache.net.linked import Node
+from respcache.net.links import Links
 from respcache.net.messages import Greeting
 from respcache.net.messenger import Messenger
 from respcache.net.server import Server

@@ -1,0 +1,41 @@
+"""What links need of the node whose links they are."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from respcache.net.messages import Ask
+from respcache.order import Order
+
+
+class Node(Protocol):
+    """Whoever owns the links and answers for what comes in over them."""
+
+    def link_up(self, name: str) -> None:
+        """A link stands; it takes the place of an earlier one to the same node."""
+
+    def link_down(self, name: str) -> None:
+        """The link is gone."""
+
+    def keeper_frame(self, name: str, body: bytes) -> None:
+        """A peer's keeper has sent a message. Raises ProtocolError."""
+
+    def pubsub_frame(self, name: str, body: bytes) -> None:
+        """A peer's exchange has sent a message. Raises ProtocolError."""
+
+    def tracking_frame(self, name: str, body: bytes) -> None:
+        """A peer has sent a message about keys that clients cache. Raises ProtocolError."""
+
+    def functions_frame(self, name: str, body: bytes) -> None:
+        """A peer has sent a message about functions. Raises ProtocolError."""
+
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
+        """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal."""
+
+    def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
+        """A peer has answered orders, some with a refusal."""
+
+    def lost(self, order: Order) -> None:
+        """The link broke before the answer came."""
+
+    def unreachable(self, name: str) -> None:
+        """A living node has refused a connection."""
