@@ -28,12 +28,12 @@ class Part:
 Merger: TypeAlias = Callable[[Sequence[Part]], bytes]
 
 
-def merged(merge: Merge, parts: Sequence[Part]) -> bytes:
-    """Put the replies together."""
+def merged(merge: Merge, parts: Sequence[Part], *, dice: float = 0.0) -> bytes:
+    """Put the replies together. `dice` is to be another number each time: it chooses where one reply is as good."""
     for part in parts:
         if part.wire.startswith(b"-"):
             return part.wire
-    return _MERGERS[merge](parts)
+    return _any(parts, dice) if merge is Merge.ANY else _MERGERS[merge](parts)
 
 
 def parts_of(order: Order, owner_of: Sequence[str]) -> list[Order]:
@@ -48,7 +48,8 @@ def parts_of(order: Order, owner_of: Sequence[str]) -> list[Order]:
         nonlocal missing
         missing -= 1
         if not missing:
-            order.resolve(merged(order.row.merge, [Part(part.wire or b"", places) for part, places in parts]))
+            replies = [Part(part.wire or b"", places) for part, places in parts]
+            order.resolve(merged(order.row.merge, replies, dice=order.deadline_s))
 
     for part, _ in parts:
         part.then(arrived)
@@ -135,10 +136,10 @@ def _walk(parts: Sequence[Part]) -> bytes:
     return array_head(2) + bulk(b"%d" % following) + array_head(len(found)) + b"".join([bulk(key) for key in found])
 
 
-def _any(parts: Sequence[Part]) -> bytes:
-    """Choose one of the keys. Each node has thrown dice for its own, so the keys are the dice."""
+def _any(parts: Sequence[Part], dice: float) -> bytes:
+    """Choose one of the keys. Each node has thrown dice for its own, but one with a single key has nothing to throw."""
     keys = [part.wire for part in parts if part.wire.startswith(b"$") and not part.wire.startswith(b"$-1")]
-    return keys[crc32(b"".join(keys)) % len(keys)] if keys else parts[0].wire
+    return keys[crc32(b"%b%r" % (b"".join(keys), dice)) % len(keys)] if keys else parts[0].wire
 
 
 def _most(parts: Sequence[Part]) -> bytes:
@@ -165,7 +166,6 @@ _MERGERS: Final[dict[Merge, Merger]] = {
     Merge.OK: _ok,
     Merge.CONCAT: _concat,
     Merge.WALK: _walk,
-    Merge.ANY: _any,
     Merge.MOST: _most,
     Merge.XOR: _xor,
 }

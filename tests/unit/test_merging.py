@@ -73,6 +73,8 @@ def test_any_key_is_not_always_of_the_same_node() -> None:
     """The keys that the nodes have drawn decide."""
     drawn = {merged(Merge.ANY, [part(bulk(b"a%d" % at)), part(bulk(b"b%d" % at))])[4:5] for at in range(50)}
     assert drawn == {b"a", b"b"}
+    few = {merged(Merge.ANY, [part(bulk(b"a")), part(bulk(b"b"))], dice=1000.0 + at / 100) for at in range(50)}
+    assert few == {bulk(b"a"), bulk(b"b")}, "each has one key, and draws it always"
 
 
 @given(
