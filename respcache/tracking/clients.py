@@ -198,7 +198,7 @@ class Clients:
 
     def _tell(self, session: Session, tracker: Tracker, what: bytes) -> None:
         target = session if tracker.target is None else tracker.target
-        if target.transmit is None:
+        if target.transmit is None or target.closing:
             if tracker.redirect:
                 tracker.broken = True
                 if session.protocol == 3:

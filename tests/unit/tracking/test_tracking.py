@@ -5,7 +5,7 @@ import pytest
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.commands.tracker import Tracker
 from respcache.errors import ProtocolError
-from respcache.tracking.clients import TooManyPrefixes
+from respcache.tracking.clients import BROKEN, TooManyPrefixes
 from respcache.tracking.wire import Changed, decode, encode
 from unit.town import there
 from unit.tracking.houses import FLUSHED, Houses, told
@@ -287,3 +287,15 @@ def test_a_key_that_was_read_again_behind_a_flush_is_told_of(name: str) -> None:
     houses.a.write(b"SET", b"k", b"1")
     houses.settle()
     assert again.heard == told(b"k")
+
+
+def test_a_connection_that_is_about_to_close_is_told_nothing_for_others() -> None:
+    """It has said QUIT, and has its answer, though the socket is closed a moment later: the client hears of that."""
+    houses = Houses()
+    target = houses.a.client(Tracker())
+    client = houses.a.client(Tracker(redirect=target.session.client_id, target=target.session))
+    client.read(b"k")
+    target.session.closing = True
+    houses.a.write(b"SET", b"k", b"1")
+    houses.settle()
+    assert (client.heard, target.heard) == (BROKEN % target.session.client_id, b"")
