@@ -137,6 +137,14 @@ def show_behind(session: Session, row: Command, argv: Argv) -> None:
         show(session, row, argv, session.database)
 
 
+def witnessed(session: Session, row: Command | None, argv: Argv, *, ran: bool) -> None:
+    """Do what is to be done behind a command because of who watches, or is told of changes."""
+    if row is not None and ran:
+        show_behind(session, row, argv)
+    if session.tracker is not None and session.queue is None and not (row and row.name.startswith("CLIENT|")):
+        session.tracker.caching = False
+
+
 def rejected(session: Session, argv: Argv, refusal: CommandError) -> CommandError:
     """Take note of a refusal in front of the handler: it spoils the transaction; EXEC ends with it."""
     if argv[0].upper() == b"EXEC":

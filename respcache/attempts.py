@@ -7,8 +7,10 @@ run --> answered
 
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter_ns
 from typing import Final, TypeVar
 
+from respcache.commands.registry import TABLE, Command
 from respcache.commands.stage import Scripts, Wandered
 from respcache.errors import CommandError
 from respcache.executor import Executor
@@ -23,6 +25,8 @@ from respcache.strand import Rested
 from respcache.transaction import packed
 
 T = TypeVar("T")
+EXEC: Final = TABLE[b"EXEC"]
+"""What a unit counts as: it is in no slow log, as in Redis."""
 
 
 class Attempts:
@@ -56,23 +60,32 @@ class Attempts:
             unit = self._participant.unit(order)
             if unit is not None:
                 apply = partial(executor.apply, unit.calls, order.partitions)
-                self._attempt(order, apply, lambda found: self._answer_unit(order, *found))
+                self._attempt(order, EXEC, apply, lambda found: self._answer_unit(order, *found), perf_counter_ns())
             return
         space, partitions = self._store.keyspace(order.database), order.partitions
         run = partial(executor.run, order.row, order.argv, space, order.protocol, partitions)
-        self._attempt(order, run, order.follow)
+        self._attempt(order, order.row, run, order.follow, perf_counter_ns())
 
-    def _attempt(self, order: Order, run: Callable[[], T], answer: Callable[[T], None]) -> None:
+    def _attempt(
+        self, order: Order, row: Command, run: Callable[[], T], answer: Callable[[T], None], started_ns: int
+    ) -> None:
+        """Run an order, which began so long ago, as a command of this row; for a peer, see whether that is slow."""
         try:
             found = run()
         except CommandError as refusal:
+            self._seen(order, row, started_ns)
             order.fail(refusal)
         except Wandered:
             self._transact(order)
         except Rested:
-            self._scripts.strand.then(lambda outcome: self._attempt(order, outcome, answer))
+            self._scripts.strand.then(lambda outcome: self._attempt(order, row, outcome, answer, started_ns))
         else:
+            self._seen(order, row, started_ns)
             answer(found)
+
+    def _seen(self, order: Order, row: Command, started_ns: int) -> None:
+        if order.relayed:
+            self._executor().slow.relayed(row, order.argv, started_ns)
 
     def _answer_unit(self, order: Order, wires: list[bytes], logs: list[Log]) -> None:
         if order.relayed:

@@ -39,11 +39,11 @@ from respcache.cluster.replication.waits import WAITS_MAX, Wait
 from respcache.commands.arguments import integer
 from respcache.errands import Answer, Errand
 from respcache.errors import CommandError
-from respcache.executor import Request
 from respcache.locking import Locks
 from respcache.order import Order
 from respcache.pending import Timer
 from respcache.resp.encode import integer as encoded
+from respcache.routes import Request
 from respcache.routing import Router
 from respcache.store.partition import Log
 

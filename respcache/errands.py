@@ -11,10 +11,10 @@ from typing import Final, TypeAlias
 
 from respcache.commands.resolving import resolve
 from respcache.errors import CommandError
-from respcache.executor import Request
 from respcache.internal import INTERNAL
 from respcache.order import Order
 from respcache.resp.encode import error
+from respcache.routes import Request
 from respcache.routing import Router
 from respcache.store.partition import Log
 

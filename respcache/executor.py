@@ -22,7 +22,7 @@ from respcache.admission import (
     queue,
     rejected,
     show,
-    show_behind,
+    witnessed,
 )
 from respcache.cluster.ownership.slots import partitions_of
 from respcache.commands.registry import TABLE, Command
@@ -37,7 +37,7 @@ from respcache.pending import Pending, Resting
 from respcache.reply import OK, QUEUED, Waits
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import BULK_HEADS, HEADED_MAX, NULL_2, NULL_3, encode, error
-from respcache.routes import Router
+from respcache.routes import Request, Router
 from respcache.running import Runner, with_beyond
 from respcache.slow import SlowCommands
 from respcache.stats import DURATION_BUCKETS, Stats, code_of
@@ -54,10 +54,6 @@ NEVER: Final = 2**62 - 1
 """Later than any time on any clock; one more, and compiled code would compare objects instead of machine words."""
 BATCH_REPLIES_BYTES: Final = 1024 * 1024
 """Large replies above which a batch ends early: 60 KB of requests can ask for gigabytes."""
-
-
-Request: TypeAlias = tuple[int, list[int], Argv]
-"""What a peer asks for: the number that the answer is to have, the partitions, argv."""
 
 
 class Executor:
@@ -257,7 +253,7 @@ class Executor:
             elif not queued and type(session.barrier) is not Resting:  # it counts when it is run, or has ended
                 self._worked(session, row, argv, perf_counter_ns() - started)
             if session.restricted:
-                self._witnessed(session, row, argv, ran=admitted and not queued)
+                witnessed(session, row, argv, ran=admitted and not queued)
 
     def _worked(self, session: Session, row: Command, argv: Argv, elapsed_ns: int) -> None:
         """Count one command; one that waits for a key when that has its reply."""
@@ -276,13 +272,6 @@ class Executor:
                 check_memory(session, row)
         if self._strand.is_resting:
             check_script(session, row, self._scripts)
-
-    def _witnessed(self, session: Session, row: Command | None, argv: Argv, *, ran: bool) -> None:
-        """Do what is to be done behind a command because of who watches, or is told of changes."""
-        if row is not None and ran:
-            show_behind(session, row, argv)
-        if session.tracker is not None and session.queue is None and not (row and row.name.startswith("CLIENT|")):
-            session.tracker.caching = False
 
     def _tracked(self, session: Session, row: Command, argv: Argv) -> bytes | Pending:
         """Run a command of a client that is told when keys change."""
@@ -406,14 +395,22 @@ class Executor:
         if self._ledger.full:
             return start
         keyspace = self._store.keyspace(database)
-        for at in range(start, len(requests)):
+        run: Command | None = None
+        last: Argv = []
+        at, end, count, started = start, len(requests), 0, 0
+        while at < end:
             number, _, argv = requests[at]
             row = TABLE.get(argv[0])
             if row is None or row.key_at == 0 or not row.argc_min <= len(argv) <= row.argc_max:
-                return at
+                break
             partition = keyspace.at(argv[row.key_at])
             if not partition.serving:
-                return at
+                break
+            if row is not run:  # a run of one command is timed as one, as in `batch`
+                if run is not None:
+                    self.slow.relayed(run, last, started, count=count)
+                run, count, started = row, 0, perf_counter_ns()
+            last, count, at = argv, count + 1, at + 1
             try:
                 reply, log = on_key(row, argv, partition)
                 wire = encode(reply, protocol)
@@ -424,7 +421,9 @@ class Executor:
             else:
                 held.append((number, wire))
                 logs.append(log)
-        return len(requests)
+        if run is not None:
+            self.slow.relayed(run, last, started, count=count)
+        return at
 
     def run(
         self,

@@ -1,12 +1,15 @@
 """The ways that commands take which cannot run at once on the data of this node."""
 
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from respcache.commands.registry import Command
 from respcache.commands.session import Session
 from respcache.pending import Pending
 from respcache.store.partition import Argv, Log, Partition
 from respcache.strand import Hold
+
+Request: TypeAlias = tuple[int, list[int], Argv]
+"""What a peer asks for: the number that the answer is to have, the partitions, argv."""
 
 
 class Router(Protocol):

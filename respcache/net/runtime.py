@@ -238,7 +238,7 @@ class Runtime:
             self.store, self.host.latency, swept=self.replicator.driver.wake, soon=self._loop.call_soon
         )
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
-        self.executor.slow.configure(server, self.host.latency)
+        self.executor.slow.configure(server, self.host.latency, self.host.slowlog)
         self.executor.runner.monitors = self.host.monitors
         self.host.monitors.wake = self._flush_monitors
         self.router.executor = self.executor
@@ -394,7 +394,7 @@ class Runtime:
             self.notifier.choose(letters)
             self.exchange.choose(letters, int(time() * 1000))
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
-        self.executor.slow.configure(config.server, self.host.latency)
+        self.executor.slow.configure(config.server, self.host.latency, self.host.slowlog)
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
         self.scripts.size_max_bytes = config.server.lua_scripts_max_bytes
 

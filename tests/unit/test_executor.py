@@ -267,7 +267,7 @@ def test_slow_commands_are_remembered(slower_than_us: int, kept: int) -> None:
     """One entry for a run of equal commands, which count one by one; negative switches it off."""
     node = Alone()
     server = msgspec.structs.replace(node.host.config.server, slowlog_log_slower_than_us=slower_than_us)
-    node.executor.slow.configure(server, node.host.latency)
+    node.executor.slow.configure(server, node.host.latency, node.host.slowlog)
     node.run(node.front.client(), b"SET k 1", b"SET k 2", b"PING", b"GET k")
     assert len(node.host.slowlog) == kept
     assert node.stats.slow_commands == (4 if kept else 0)

@@ -239,7 +239,7 @@ def test_what_a_client_sends_behind_its_script_waits() -> None:
     life = Life("a")
     client = life.street.client()
     node = life.street.nodes["a"]
-    node.executor.slow.configure(client.host.config.server, client.host.latency)
+    node.executor.slow.configure(client.host.config.server, client.host.latency, client.host.slowlog)
     [reply] = node.batch(client, [b"EVAL", b"for at = 1, 3e6 do end return 1", b"1", A], [b"PING"])
     assert client.barrier is reply
     life.pass_all()
