@@ -170,10 +170,11 @@ class Driver:
         timeout_s: float,
         answer: Answer,
         writer: tuple[str, int] | None = None,
-    ) -> None:
+    ) -> int:
         """Run commands for a peer that goes by a version of the record, or tell it to look elsewhere.
 
-        `writer` is the client that they are of, if that does not want to hear of its own changes.
+        `writer` is the client that they are of, if that does not want to hear of its own changes. Returns how many of
+        the requests have been taken in; the others are to be handed in again once the peer has read the answers.
         """
         self.check_lease()
         if self.keeper.table.behind(version):
@@ -181,7 +182,7 @@ class Driver:
         errand = Errand(version, database, protocol, self._around.now_s() + timeout_s, writer)
         self._locks.readers.writer = writer
         try:
-            errands.run(self.router, errand, requests, answer)
+            return errands.run(self.router, errand, requests, answer)
         finally:
             self._locks.readers.writer = None
 

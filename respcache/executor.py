@@ -72,9 +72,8 @@ class Executor:
         """Told of the commands that take long."""
         self.lease_ends_unix_ms = NEVER
         self.lease_ends_ns = NEVER
-        """When this node may serve no longer, on the wall clock and on that of `perf_counter_ns`. A timer sees to it,
-        but a process that was stopped finds requests before its timers, and one clock stands still while the
-        machine sleeps, while the other can be set back."""
+        """When this node may serve no longer, on the wall clock, which can be set back, and on that of
+        `perf_counter_ns`, which may stand still with the machine: a stopped process finds requests before timers."""
 
     def batch(  # noqa: C901, PLR0912, PLR0915 # the hot loop: each call left out of it is a tenth of a command
         self, session: Session, requests: Decoder, out: Out
@@ -385,20 +384,21 @@ class Executor:
         done: list[tuple[int, bytes]],
         held: list[tuple[int, bytes]],
         logs: list[Log],
-    ) -> int:
-        """Run what a peer has asked for from `start` on, as long as it is commands on one key that is served here.
+        room: int,
+    ) -> tuple[int, int]:
+        """Run what a peer asks for from `start` on, while it is commands on one key served here, and there is room.
 
-        Returns the place of the first that is not. Number and reply of those before it go to `done`, or, where
-        effects have to be safe before, to `held`, and to `logs` what they wait for.
+        Returns the place of the first that was not run, and what is left of `room`, in bytes. Number and reply
+        go to `done`, or, where effects have to be safe first, to `held`, and their logs to `logs`.
         """
         self._set_out()
         if self._ledger.full:
-            return start
+            return start, room
         keyspace = self._store.keyspace(database)
         run: Command | None = None
         last: Argv = []
         at, end, count, started = start, len(requests), 0, 0
-        while at < end:
+        while at < end and room > 0:
             number, _, argv = requests[at]
             row = TABLE.get(argv[0])
             if row is None or row.key_at == 0 or not row.argc_min <= len(argv) <= row.argc_max:
@@ -421,9 +421,10 @@ class Executor:
             else:
                 held.append((number, wire))
                 logs.append(log)
+            room -= len(wire)
         if run is not None:
             self.slow.relayed(run, last, started, count=count)
-        return at
+        return at, room
 
     def run(
         self,

@@ -28,8 +28,12 @@ class Node(Protocol):
     def functions_frame(self, name: str, body: bytes) -> None:
         """A peer has sent a message about functions. Raises ProtocolError."""
 
-    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
-        """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal."""
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> int:
+        """A peer wants commands run; `reply(number, wire)` is to be called once for each, with None for a refusal.
+
+        Returns how many have been taken in, at least one: the others are to come again, when there is room for more
+        answers.
+        """
 
     def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
         """A peer has answered orders, some with a refusal."""

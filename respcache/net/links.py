@@ -19,6 +19,7 @@ from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames, messages
+from respcache.net.asks import Asks
 from respcache.net.linked import Node
 from respcache.net.messages import Greeting, Reply, Sent
 from respcache.net.sealed import Wire, reason_of
@@ -31,6 +32,9 @@ GREETING_TIMEOUT_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
+
+UNSENT_PAUSE_BYTES: Final = 16 * 1024 * 1024
+"""As much unread, and nothing more is run for the peer until it has read: more answers would only wait here."""
 
 SAME_TIME_S: Final = 0.01
 """Deadlines that are no further apart count as one, the first: each command reads the clock for its own."""
@@ -84,6 +88,7 @@ class Link(asyncio.Protocol):
         self._replies_bytes = 0
         self._waking = False
         self._asked: Final[dict[int, Order]] = {}
+        self._asks: Final = Asks(self._run_asked, links.soon)
         self._next = 0
         self._made = False
         self._patience: asyncio.TimerHandle
@@ -100,6 +105,7 @@ class Link(asyncio.Protocol):
         connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._transport.set_write_buffer_limits(high=UNSENT_PAUSE_BYTES)
         self._links.opened(self)
         self._patience = asyncio.get_running_loop().call_later(GREETING_TIMEOUT_S, self.cut)
         if self._dialled:
@@ -157,6 +163,17 @@ class Link(asyncio.Protocol):
         if not self._arrived and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def _run_asked(self, ask: messages.Ask) -> int:
+        return self._links.node.asked(self.peer, ask, self.reply)
+
+    def pause_writing(self) -> None:
+        """Run no more commands whose answers would wait here."""
+        self._asks.pause()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._asks.resume()
+
     def _reject(self, problem: ProtocolError) -> None:
         self._links.rejected[reason_of(problem)] += 1
         log.warning("link to %s cut: %s", self.peer or self._transport.get_extra_info("peername"), problem)
@@ -171,6 +188,7 @@ class Link(asyncio.Protocol):
         self._wire.ended(understood=bool(self.peer))
         asked = list(self._asked.values())
         self._asked.clear()
+        self._asks.clear()
         self._links.closed(self)
         self.gone.set()
         for order in asked:
@@ -303,7 +321,7 @@ class Link(asyncio.Protocol):
         elif kind == frames.FUNCTIONS:
             node.functions_frame(self.peer, body)
         elif kind == frames.ASK:
-            node.asked(self.peer, messages.decode_ask(body), self.reply)
+            self._asks.take(messages.decode_ask(body))
         elif kind == frames.ANSWER:
             replies = [(self._asked.pop(number, None), wire) for number, wire in messages.decode_answer(body)]
             node.answered([(order, wire) for order, wire in replies if order is not None])
@@ -400,6 +418,10 @@ class Links:
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call a function in the next turn of the event loop."""
+        asyncio.get_running_loop().call_soon(callback)
 
     def flush(self, link: Link) -> None:
         """Flush a link now, if anything is waiting to be sent over it."""

@@ -190,9 +190,9 @@ class Replicator:
         """Take what a peer says of functions and scripts. Raises ProtocolError."""
         self.sharing.receive(name, body)
 
-    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
-        """Run commands for a peer, or tell it to look elsewhere."""
-        self.driver.asked(
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> int:
+        """Run commands for a peer, or tell it to look elsewhere; return how many, the rest being for later."""
+        return self.driver.asked(
             name,
             ask.version,
             ask.requests,

@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 
 from integration.clients import clients, until
+from integration.stores import owner
+from respcache.net.links import UNSENT_PAUSE_BYTES
 from respcache.node import Node
 from respcache.resp.encode import request
 from respcache.testing import Cluster, Setting
@@ -55,6 +57,29 @@ async def test_a_burst_of_requests_with_large_replies_takes_little_memory() -> N
             for _ in range(400):
                 assert len(await reader.readexactly(one)) == one
                 assert _resident_bytes() - before < 100 * MIB
+        writer.close()
+
+
+async def test_a_burst_through_another_node_takes_little_memory_of_the_owner() -> None:
+    """150 MiB asked for in one breath: the owner makes replies as the other node reads them, and in order."""
+    async with Cluster(nodes=2) as cluster, clients(cluster.members()) as redis:
+        await redis[0].set("large", b"x" * MIB)
+        await cluster.wait_for_copies()  # and for primaries to be where they stay
+        holder = owner(cluster.members(), b"large")
+        (front,) = (node for node in cluster.members() if node is not holder)
+        assert holder._runtime is not None
+        reader, writer = await asyncio.open_connection(*front.address, limit=MIB)
+        writer.write(request([b"GET", b"large"]) * 150 + request([b"PING"]))
+        one = len(b"$1048576\r\n") + MIB + 2
+        most = 0
+        async with asyncio.timeout(60):
+            for _ in range(150):
+                assert len(await reader.readexactly(one)) == one
+                link = holder._runtime.replicator.links.link(front.name)
+                assert link is not None
+                most = max(most, link._transport.get_write_buffer_size())
+            assert await reader.readexactly(7) == b"+PONG\r\n"
+        assert most < UNSENT_PAUSE_BYTES + 4 * MIB
         writer.close()
 
 

@@ -8,6 +8,7 @@ from respcache import errands
 from respcache.cluster.ownership.slots import partition_of
 from respcache.cluster.replication.log import Gate
 from respcache.errands import Errand
+from respcache.executor import BATCH_REPLIES_BYTES
 from respcache.resp.encode import bulk, integer
 from respcache.store.partition import Argv
 from unit.alone import NotedLog
@@ -29,7 +30,7 @@ def run(node: Neighbour, *requests: Sequence[bytes], database: int = 0, version:
         (number, sorted({partition_of(key) for key in argv if key in {A, A2, B}} or {0}), list(argv))
         for number, argv in enumerate(requests)
     ]
-    errands.run(node.router, Errand(version, database, 2, 105.0), numbered, answer)
+    assert errands.run(node.router, Errand(version, database, 2, 105.0), numbered, answer) == len(numbered)
     return answers
 
 
@@ -55,6 +56,21 @@ def test_requests_are_run_in_the_order_in_which_they_were_sent() -> None:
         5: integer(7),
         6: b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
     }
+
+
+@pytest.mark.parametrize("name", [b"GET", b"MGET"])
+def test_answers_that_get_large_end_a_call_early(name: bytes) -> None:
+    """Behind the one with which they do, whether it is on one key or on several, and whether it has to wait or not."""
+    node = Street().nodes["a"]
+    run(node, [b"SET", A, b"v" * (BATCH_REPLIES_BYTES // 2 + 1)], [b"SET", A2, b"w"])
+    numbers: list[int] = []
+    requests = [(number, [partition_of(A)], [name, A]) for number in range(5)]
+    errand = Errand((1, 1), 0, 2, 105.0)
+    for ran in (2, 2, 1):
+        before = len(numbers)
+        left = requests[before:]
+        assert errands.run(node.router, errand, left, lambda number, _: numbers.append(number)) == ran
+        assert numbers == [0, 1, 2, 3, 4][: before + ran]
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ class CommandNode:
                 self.driver.receive(peer, body)
             case frames.ASK:
                 ask = messages.decode_ask(body)
-                self.driver.asked(
+                ran = self.driver.asked(
                     peer,
                     ask.version,
                     ask.requests,
@@ -290,6 +290,7 @@ class CommandNode:
                     timeout_s=ask.timeout_s,
                     answer=lambda number, wire: self._reply(link, number, wire),
                 )
+                assert ran == len(ask.requests), "values are small here"
                 self.driver.wake()
             case _:
                 answers = [(link.asked.pop(number), wire) for number, wire in messages.decode_answer(body)]

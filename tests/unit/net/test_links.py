@@ -83,12 +83,13 @@ class NotedNode:
         """Note it."""
         self._note("functions", name, body)
 
-    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> None:
+    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> int:
         """Answer, or hold one's tongue."""
         self._note("asked", name, *(argv[0] for _, _, argv in ask.requests))
         for number, _, argv in ask.requests:
             if argv[0] != b"SILENCE":
                 reply(number, argv[-1] if argv[0] != b"REFUSED" else None)
+        return len(ask.requests)
 
     def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
         """Note it."""
@@ -444,7 +445,8 @@ def slow() -> tuple[SlowNode, Link, NotedTransport]:
     node, transport = SlowNode("b"), NotedTransport()
     link = Link(node.links)
     link.connection_made(transport)
-    link.data_received(HELLO + b"".join(frames.frame(frames.KEEPER, b"%d" % number) for number in range(5)))
+    link.data_received(HELLO)
+    link.data_received(b"".join(frames.frame(frames.KEEPER, b"%d" % number) for number in range(5)))
     return node, link, transport
 
 
