@@ -236,13 +236,20 @@ class Driver:
     # -- from the keeper --------------------------------------------------------------------
 
     def perform(self, effects: Sequence[Effect]) -> None:
-        """Carry out what the keeper asks for, in order."""
+        """Carry out what the keeper asks for, in order.
+
+        But what this node serves no more is closed before any reply goes: what its client has sent behind it is run at
+        once, and a write to a partition that has moved would be acknowledged here, and be nowhere.
+        """
+        if _moves(effects):
+            self._mark()
         for effect in effects:
             match effect:
                 case Send(peer, frame):
                     self._around.send(peer, frame)
                 case RoutesChanged() | RecordChanged():
-                    self._take_routes()
+                    self._around.rerouted(self.keeper.table.primary)
+                    self.router.rerouted()
                 case LeaseChanged(held):
                     self._take_lease(held=held)
                     self._around.told(effect)
@@ -258,8 +265,8 @@ class Driver:
         self._arm()
         self.wake()
 
-    def _take_routes(self) -> None:
-        """Open and close partitions as the keeper says, then look again at the commands that wait."""
+    def _mark(self) -> None:
+        """Open and close partitions as the keeper says."""
         frozen = self.keeper.handovers
         for number, served in enumerate(self.keeper.serving):
             state = FROZEN if number in frozen else served
@@ -274,8 +281,6 @@ class Driver:
                 self._locks.close(number)
         self._locks.ration(self.keeper.holdings.scarce)
         self._locks.congest(self.keeper.holdings.congestion.partitions)
-        self._around.rerouted(self.keeper.table.primary)
-        self.router.rerouted()
 
     def _take_lease(self, *, held: bool) -> None:
         """Serve, or do not."""
@@ -317,3 +322,8 @@ class Driver:
         self._timer, self._timer_due = None, math.inf
         now_s = self._around.now_s()
         self.perform(self.keeper.suspended(now_s) if self._around.slept() else self.keeper.tick(now_s))
+
+
+def _moves(effects: Sequence[Effect]) -> bool:
+    """Tell whether partitions may have come or gone."""
+    return any(isinstance(effect, RoutesChanged | RecordChanged) for effect in effects)

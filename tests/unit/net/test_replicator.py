@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from respcache.cluster.effects import LeaseChanged
+from respcache.cluster.effects import LeaseChanged, Resolved, RoutesChanged
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
@@ -126,6 +126,29 @@ def test_a_peer_that_nobody_knows_has_no_address() -> None:
         assert port
         assert replicator.driver.gate([]) is None
         replicator.unreachable("z")
+
+    alone(scenario)
+
+
+def test_a_partition_that_has_moved_is_closed_before_replies_go() -> None:
+    """A client's next command is run when its reply goes: it finds nothing served that is another node's by then."""
+
+    async def scenario(replicator: Replicator) -> None:
+        keeper, driver = replicator.keeper, replicator.driver
+        log = keeper.serving[K_AT]
+        assert log is not None
+        log.attach([], [keeper.holdings.replication.stream("z", 1)])
+        log.append(0, [b"SET", K, b"v"])
+        partition = driver.router.executor._store.keyspace(0).partitions[K_AT]
+        served: list[bool] = []
+        assert driver.router.held.when_safe([log], lambda: served.append(partition.serving), or_in_doubt=True)
+        (gate,) = keeper.holdings.replication.gates
+        gate.committed = True
+        assert partition.serving
+
+        keeper.serving[K_AT] = None
+        driver.perform([Resolved((gate,)), RoutesChanged(keeper.table.version, (), (K_AT,))])
+        assert served == [False]
 
     alone(scenario)
 
