@@ -44,8 +44,8 @@ def test_without_the_bugs_all_is_well() -> None:
     calm(SEED, CALM_S, make=CommandNode)
 
 
-@pytest.mark.parametrize("seed", [20])
-def test_a_transaction_that_is_answered_too_early_is_caught(seed: int) -> None:
-    """What was acknowledged is lost with its owner."""
+def test_a_transaction_that_is_answered_too_early_is_caught() -> None:
+    """What was acknowledged is lost with its owner, in one of sixteen storms."""
     with pytest.raises(Violation):
-        weather(seed, 1.5, make=with_participant(TellsTooEarly))
+        for seed in range(3, 63):
+            weather(seed, 1.5, make=with_participant(TellsTooEarly))
