@@ -133,9 +133,9 @@ class Holdings:
         """Be the primary."""
         log, takeover = self.logs.get(partition), self.takeovers.get(partition)
         if log is not None and log.epoch == entry.epoch:
-            joining = self._joining[partition]
-            for name in joining.keys() - entry.learners:
-                del joining[name]
+            if joining := self._joining.get(partition):
+                for name in joining.keys() - entry.learners:
+                    del joining[name]
             for stream in self.copying.streams_of(partition):
                 if stream.peer not in entry.learners:
                     self.copying.cancel(partition, stream)
@@ -389,9 +389,9 @@ class Holdings:
 
     def _attach(self, log: Log) -> None:
         """Work out afresh which acks a partition needs: those of the copies in sync, and of those about to be."""
-        record = self._record
+        record, partition = self._record, log.partition
         assert record is not None
-        required = self._required.streams(record, record.entries[log.partition].in_sync, self._joining[log.partition])
+        required = self._required.streams(record, record.entries[partition].in_sync, self._joining.get(partition, ()))
         if log.required != required and not set(log.required) <= set(required):
             self._lost_stream = True
         log.attach(self.copying.receiving(log.partition), required)

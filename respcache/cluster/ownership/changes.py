@@ -235,21 +235,31 @@ class Bury(msgspec.Struct, frozen=True):
         """Take the dead out of every entry that has somebody else in sync."""
         dead = {name for name, run in self.dead if record.has((name, run))}
         edits: dict[int, Entry] = {}
+        left: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         for partition, entry in enumerate(record.entries):
-            if dead.isdisjoint(entry.holders):
+            before = (entry.in_sync, entry.learners)
+            after = left.get(before)
+            if after is None:  # few sets of nodes hold all partitions between them
+                after = left[before] = self._left(*before, dead)
+            if after == before:
                 continue
-            alive = tuple(name for name in entry.in_sync if name not in dead)
-            if self.heirs.isdisjoint(alive):
-                alive = entry.in_sync
-            learners = tuple(name for name in entry.learners if name not in dead)
-            if (alive, learners) == (entry.in_sync, entry.learners):
-                continue
-            bare = msgspec.structs.replace(entry, revision=entry.revision + 1, in_sync=alive, learners=learners)
-            if entry.primary and entry.primary not in alive:
+            alive, learners = after
+            epoch, revision, primary = entry.epoch, entry.revision + 1, entry.primary
+            if primary and primary not in alive:
                 heirs = [name for name in alive if name in self.heirs]
-                bare = _crowned(bare, next((name for name in self.preferred[partition] if name in heirs), heirs[0]))
-            edits[partition] = bare
+                primary = next((name for name in self.preferred[partition] if name in heirs), heirs[0])
+                epoch, revision = epoch + 1, revision + 1
+            edits[partition] = Entry(epoch, revision, entry.born, primary, alive, learners)
         return record.edited(edits)
+
+    def _left(
+        self, in_sync: tuple[str, ...], learners: tuple[str, ...], dead: set[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Take the dead out of the copies of a partition; those in sync stay if nobody could take over."""
+        alive = tuple(name for name in in_sync if name not in dead)
+        if self.heirs.isdisjoint(alive):
+            alive = in_sync
+        return alive, tuple(name for name in learners if name not in dead)
 
 
 class Enrol(msgspec.Struct, frozen=True):

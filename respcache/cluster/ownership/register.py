@@ -286,8 +286,7 @@ class Register:
             if changed is not record:
                 self.decided[change.kind] += 1
                 record = changed
-        proposers, self._queue = list(self._queue), {}
-        proposer = self._proposer
+        proposer, proposers, self._queue = self._proposer, list(self._queue), {}
         assert proposer.term is not None
         if record is self.record and base.version[0] == proposer.term:
             self._answer(proposers)
@@ -300,14 +299,16 @@ class Register:
             parent=base.version,
             electors=base.voters if certain else base.electors,
         )
-        changed_only = difference(base, record)
+        updates: dict[bool, Update] = {}
         for life, name in proposer.begin(record, proposers).audience.items():
             if life == self._me:
                 if self._acceptor.accept(record):
                     proposer.accepted(life, record.version)
                 continue
-            builds_on_it = proposer.holds.get(life) == base.version
-            self._tell(name, Accept(changed_only if builds_on_it else difference(None, record)))
+            whole = proposer.holds.get(life) != base.version
+            if whole not in updates:
+                updates[whole] = difference(None if whole else base, record)
+            self._tell(name, Accept(updates[whole]))
             proposer.holds[life] = record.version  # it says so if it lacks the base
 
     def _go_on(self, now: float) -> None:

@@ -146,11 +146,12 @@ class Copying:
 
     def streams_of(self, partition: int) -> list[Stream]:
         """Return the streams of the learners that a partition is being copied to."""
-        return list(self._jobs[partition])
+        return list(self._jobs.get(partition, ()))
 
     def receiving(self, partition: int) -> list[Stream]:
         """Return those of them for which the copy has begun: they get the effects."""
-        return [stream for stream, job in self._jobs[partition].items() if job.begun]
+        jobs = self._jobs.get(partition)
+        return [stream for stream, job in jobs.items() if job.begun] if jobs else []
 
     def touched(self, partition: int, database: int, argv: list[bytes]) -> None:
         """Queue again the keys of an effect on several keys, and one of whose value there are pieces out."""
