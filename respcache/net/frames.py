@@ -6,6 +6,7 @@ RESP request (somebody asks where to join; see `seeds`). Where nodes have keys i
 with a HAIL or an INQUIRY, and all frames are in sealed records (see `sealed`).
 """
 
+import io
 from typing import Final
 
 from respcache.errors import ProtocolError
@@ -50,6 +51,10 @@ GOSSIP_MAX_BYTES: Final = 8 * 1024 * 1024
 """The same, for a message of the membership protocol: the descriptions of 10,000 members."""
 
 
+LONG_BYTES: Final = 256 * 1024
+"""A body that is longer, and does not come at once, is written into the memory that it stays in, read by read."""
+
+
 class Oversize(ProtocolError):
     """A frame is announced that is larger than it may be."""
 
@@ -74,10 +79,23 @@ class FrameReader:
         """Bytes of it that are known to belong together: nothing is complete before they are there."""
         self.body_max_bytes = PREFACE_MAX_BYTES
         """Larger frames end the connection."""
+        self._long: io.BytesIO | None = None
+        """A long body that has begun."""
+        self._kind = self._missing = 0
+        """Its kind, and so many bytes of it are still to come."""
 
     def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
         """Take bytes in; return the frames (kind, body) that they complete. Raises ProtocolError."""
         buffer, received = self._buffer, chunk
+        if self._long is not None:
+            end = self._missing
+            self._long.write(received if len(received) <= end else received[:end])
+            self._missing = max(0, end - len(received))
+            if self._missing:
+                return []
+            body, self._long = self._long.getvalue(), None
+            rest = received[end:]
+            return [(self._kind, body), *self.feed(rest)] if rest else [(self._kind, body)]
         if buffer:
             buffer.extend(chunk)
             if len(buffer) < self._awaited_bytes:
@@ -92,6 +110,9 @@ class FrameReader:
                 raise Oversize(f"a frame of {length} bytes")
             end += length
             if end > len(received):
+                if length > LONG_BYTES:
+                    self._begin(received[position + 4], length, received[position + HEAD_BYTES :])
+                    return frames
                 break
             frames.append((received[position + 4], received[position + HEAD_BYTES : end]))
             position, end = end, end + HEAD_BYTES
@@ -99,3 +120,8 @@ class FrameReader:
             buffer.extend(received[position:])
             self._awaited_bytes = end - position
         return frames
+
+    def _begin(self, kind: int, length: int, beginning: bytes) -> None:
+        """Make room for a long body: memory that was never written to is not there, and none of it is copied again."""
+        self._long, self._kind = io.BytesIO(bytes(length)), kind
+        self._missing = length - self._long.write(beginning)

@@ -22,6 +22,7 @@ from respcache.net import frames, messages
 from respcache.net.asks import Asks
 from respcache.net.linked import Node
 from respcache.net.messages import Greeting, Reply, Sent
+from respcache.net.outgoing import Outgoing
 from respcache.net.sealed import Wire, reason_of
 from respcache.order import Order
 
@@ -71,6 +72,7 @@ class Link(asyncio.Protocol):
         self._greeted_it = False
         self._arrived: Final[deque[tuple[int, bytes]]] = deque()
         """Frames that wait for the loop's next turn."""
+        self._outgoing: Final = Outgoing(self._write, lambda call: asyncio.get_running_loop().call_soon(call))
         self._out: list[bytes] = []
         self._large = False
         """Whether a part of it is large: then it is written part by part, not copied once more."""
@@ -185,6 +187,7 @@ class Link(asyncio.Protocol):
         if self.gone.is_set():
             return  # it was abandoned before
         self._patience.cancel()
+        self._outgoing.clear()
         self._wire.ended(understood=bool(self.peer))
         asked = list(self._asked.values())
         self._asked.clear()
@@ -202,11 +205,7 @@ class Link(asyncio.Protocol):
     def send(self, kind: int, body: bytes) -> None:
         """Send a frame at the end of this turn of the event loop."""
         self._wake()
-        if len(body) <= FRAME_BYTES:
-            self._out.append(frames.frame(kind, body))
-        else:
-            self._out += (frames.head(kind, body), body)
-            self._large = True
+        self._frame(kind, body)
 
     def ask(self, order: Order, version: tuple[int, int], clock: Callable[[], float]) -> None:
         """Have an order run at the other end. Those of one turn that are alike go in one frame.
@@ -253,16 +252,23 @@ class Link(asyncio.Protocol):
             self._waking = True
             self._links.wake(self)
 
+    def _frame(self, kind: int, body: bytes) -> None:
+        if len(body) <= FRAME_BYTES:
+            self._out.append(frames.frame(kind, body))
+        else:
+            self._out += (frames.head(kind, body), body)
+            self._large = True
+
     def _frame_asks(self) -> None:
         if self._requests:
             requests, self._requests, self._requests_bytes = self._requests, [], 0
             writer = 0 if self._writer is None else self._writer[1]
             body = messages.encode_ask(self._version, self._database, self._protocol, self._timeout_s, requests, writer)
-            self._out.append(frames.frame(frames.ASK, body))
+            self._frame(frames.ASK, body)
 
     def _frame_replies(self) -> None:
         if self._replies:
-            self._out.append(frames.frame(frames.ANSWER, messages.encode_answer(self._replies)))
+            self._frame(frames.ANSWER, messages.encode_answer(self._replies))
             self._replies, self._replies_bytes = [], 0
 
     def flush(self) -> None:
@@ -275,10 +281,24 @@ class Link(asyncio.Protocol):
             return
         large, self._large = self._large, False
         for part in out if large else (b"".join(out),):
-            self._transport.write(self._wire.seal(part))
-        if self._transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
+            self._outgoing.put(part)
+        if self._transport.get_write_buffer_size() + self._outgoing.unsent_bytes > UNSENT_MAX_BYTES:
             log.warning("link to %s cut: it leaves too much unread", self.peer)
             self.cut()
+
+    def _write(self, piece: bytes) -> None:
+        if self.gone.is_set() or self._transport.is_closing():
+            self._outgoing.clear()
+        else:
+            self._transport.write(self._wire.seal(piece))
+
+    def pause_writing(self) -> None:
+        """Wait with what is large until the other end has taken what was written."""
+        self._outgoing.pause()
+
+    def resume_writing(self) -> None:
+        """Go on with it."""
+        self._outgoing.resume()
 
     def rekey(self) -> None:
         """Seal with the node's primary key from now on."""

@@ -3,12 +3,12 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.errors import ProtocolError
 from respcache.net import frames
-from respcache.net.frames import BODY_MAX_BYTES, HEAD_BYTES, PREFACE_MAX_BYTES, FrameReader
+from respcache.net.frames import BODY_MAX_BYTES, HEAD_BYTES, LONG_BYTES, PREFACE_MAX_BYTES, FrameReader
 
 FRAMES = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=40)), max_size=6)
 CUTS = st.lists(st.integers(0, 300), max_size=8)
@@ -29,6 +29,20 @@ def test_frames_arrive_however_the_stream_is_cut(sent: list[tuple[int, bytes]], 
     head = frames.frame(7, b"xy")
     assert reader.feed(head[:-1]) == []
     assert reader.feed(head[-1:]) == [(7, b"xy")]
+
+
+@given(st.lists(st.integers(0, 2 * LONG_BYTES), min_size=1, max_size=3), st.integers(1, LONG_BYTES))
+@settings(deadline=None, max_examples=50)
+def test_long_frames_arrive_however_the_stream_is_cut(lengths: list[int], step: int) -> None:
+    """Between others, and what is behind their ends; nothing of them is kept when they are there."""
+    reader = FrameReader()
+    reader.body_max_bytes = BODY_MAX_BYTES
+    sent = [(number, bytes([number]) * length) for number, length in enumerate(lengths)]
+    stream = b"".join(frames.frame(kind, body) for kind, body in [*sent, (9, b"end")])
+    step = max(step, len(stream) // 200)
+    arrived = [found for at in range(0, len(stream), step) for found in reader.feed(stream[at : at + step])]
+    assert arrived == [*sent, (9, b"end")]
+    assert (len(reader._buffer), reader._long) == (0, None)
 
 
 @given(st.binary(max_size=200), CUTS)

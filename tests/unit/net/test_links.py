@@ -382,6 +382,13 @@ def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
     asyncio.run(main())
 
 
+async def written(link: Link) -> None:
+    """Let turns pass until all that was sent is written."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert link._outgoing.unsent_bytes == 0
+
+
 def test_a_large_frame_keeps_its_place() -> None:
     """It is written as it is, between what was sent before and after it in the same turn."""
 
@@ -395,7 +402,7 @@ def test_a_large_frame_keeps_its_place() -> None:
             link.send(frames.KEEPER, body)
         await asyncio.sleep(0)
         link.send(frames.KEEPER, b"later")
-        await asyncio.sleep(0)
+        await written(link)
         reader = frames.FrameReader()
         reader.body_max_bytes = frames.BODY_MAX_BYTES
         arrived = reader.feed(transport.take())
@@ -415,7 +422,7 @@ def test_what_is_large_goes_in_several_frames() -> None:
         for number in range(count):
             link.ask(order(b"SET", b"k", value), (1, 2), lambda: 4.0)
             link.reply(number, value)
-        await asyncio.sleep(0)
+        await written(link)
         reader = frames.FrameReader()
         reader.body_max_bytes = frames.BODY_MAX_BYTES
         arrived = reader.feed(transport.take())
