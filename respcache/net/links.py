@@ -33,10 +33,8 @@ GREETING_TIMEOUT_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
-
 UNSENT_PAUSE_BYTES: Final = 16 * 1024 * 1024
 """As much unread, and nothing more is run for the peer until it has read: more answers would only wait here."""
-
 SAME_TIME_S: Final = 0.01
 """Deadlines that are no further apart count as one, the first: each command reads the clock for its own."""
 
@@ -72,7 +70,7 @@ class Link(asyncio.Protocol):
         self._greeted_it = False
         self._arrived: Final[deque[tuple[int, bytes]]] = deque()
         """Frames that wait for the loop's next turn."""
-        self._outgoing: Final = Outgoing(self._write, lambda call: asyncio.get_running_loop().call_soon(call))
+        self._outgoing: Final = Outgoing(self._write, links.soon)
         self._out: list[bytes] = []
         self._large = False
         """Whether a part of it is large: then it is written part by part, not copied once more."""
@@ -167,14 +165,6 @@ class Link(asyncio.Protocol):
 
     def _run_asked(self, ask: messages.Ask) -> int:
         return self._links.node.asked(self.peer, ask, self.reply)
-
-    def pause_writing(self) -> None:
-        """Run no more commands whose answers would wait here."""
-        self._asks.pause()
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        self._asks.resume()
 
     def _reject(self, problem: ProtocolError) -> None:
         self._links.rejected[reason_of(problem)] += 1
@@ -293,11 +283,13 @@ class Link(asyncio.Protocol):
             self._transport.write(self._wire.seal(piece))
 
     def pause_writing(self) -> None:
-        """Wait with what is large until the other end has taken what was written."""
+        """Wait until the other end has taken what was written: with what is large, and with commands to be answered."""
+        self._asks.pause()
         self._outgoing.pause()
 
     def resume_writing(self) -> None:
-        """Go on with it."""
+        """Go on. What is written may be too much again, so it comes last."""
+        self._asks.resume()
         self._outgoing.resume()
 
     def rekey(self) -> None:
