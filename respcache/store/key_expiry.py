@@ -69,7 +69,8 @@ class Agenda:
     def take(self, now_unix_ms: int, deadlines: Mapping[bytes, int]) -> list[bytes]:
         """Take out up to SWEPT_OUT keys that are over, the earliest; more may be left even if fewer are given."""
         self._sort(now_unix_ms, deadlines)
-        near, now, taken = self._near, now_unix_ms >> NEAR_BITS, list[bytes]()
+        near, now = self._near, now_unix_ms >> NEAR_BITS
+        taken: list[bytes] = []
         if min(near, default=_NEVER) > now:
             return taken
         for time in sorted([time for time in near if time <= now]):
