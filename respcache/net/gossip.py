@@ -38,6 +38,11 @@ class Traffic:
     streams_out: int = 0
 
 
+HUNG_POLL_S: Final = 0.1
+"""How often a node that hangs looks whether it still does."""
+HANGS: Final = "hangs, so this node says nothing to the others: they take over what it cannot serve"
+
+
 class Gossip(asyncio.DatagramProtocol):
     """The membership machine on a socket and an event loop, which should be its own (see `net.membership`)."""
 
@@ -47,16 +52,22 @@ class Gossip(asyncio.DatagramProtocol):
         on_turn: Callable[[list[Event]], None],
         *,
         lag_s: Callable[[float], float] = lambda _now: 0.0,
+        hangs: Callable[[float], bool] = lambda _now: False,
         sealing: Sealing | None = None,
     ) -> None:
         """`on_turn` is given the news, if any, after every input.
 
-        `lag_s` tells how late the node's own event loop is, in seconds: the others are told, too.
+        `lag_s` tells how late the node's own event loop is, in seconds: the others are told, too. While it `hangs`,
+        this machine stands still as well: it is no life to answer for a node that does nothing, and as long as the
+        others take it for alive nobody takes over what it should serve.
         Without `sealing`, everything is said in plain.
         """
         self.swim: Final = swim
         self._on_turn: Final = on_turn
         self._lag_s: Final = lag_s
+        self._hangs: Final = hangs
+        self._hung = False
+        """Whether the log says that it does."""
         self._sealing: Final = sealing
         self._transport: asyncio.DatagramTransport | None = None
         self._bound: socket.socket
@@ -84,6 +95,8 @@ class Gossip(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         """Hand a datagram to the machine, which refuses what is none of its own."""
         self.traffic.datagrams_in += len(data)
+        if self._is_hung():
+            return
         source, payload = (addr[0], addr[1]), data
         if self._sealing is not None:
             opened = self._sealing.datagrams.open(source, data)
@@ -100,7 +113,9 @@ class Gossip(asyncio.DatagramProtocol):
         del exc
 
     def stream(self, body: bytes) -> bytes:
-        """Answer a message that came over TCP."""
+        """Answer a message that came over TCP. Raises TimeoutError if the node hangs."""
+        if self._is_hung():
+            raise TimeoutError
         now = self._show()
         reply, effects = self.swim.stream(now, body)
         self.traffic.streams_in += len(body)
@@ -147,6 +162,15 @@ class Gossip(asyncio.DatagramProtocol):
         self.swim.set_lag(min(round(1000 * self._lag_s(now)), LAG_MAX_MS))
         return now
 
+    def _is_hung(self) -> bool:
+        now = self._loop.time()
+        self._lag_s(now)  # asks for a sign of life
+        hung = self._hangs(now)
+        if hung != self._hung:
+            self._hung = hung
+            log.warning("the event loop %s", HANGS if hung else "turns again: this node speaks to the others")
+        return hung
+
     def _send(self, address: Address, payload: bytes) -> None:
         sealed = [payload] if self._sealing is None else self._sealing.datagrams.seal(address, payload)
         for datagram in sealed:
@@ -190,6 +214,9 @@ class Gossip(asyncio.DatagramProtocol):
             self._timer = self._loop.call_at(due, self._tick, due)
 
     def _tick(self, due: float) -> None:
+        if self._is_hung():  # and finds later how late it is, and judges nobody
+            self._timer = self._loop.call_at(self._loop.time() + HUNG_POLL_S, self._tick, due)
+            return
         self._timer, self._timer_due = None, float("inf")
         if self._loop.time() > due + LATE_S:
             self._catch_up()

@@ -85,7 +85,7 @@ class Membership:
         self._thread: threading.Thread | None = None
         self._closed = False
         # On the thread, from here on.
-        self._gossip: Final = Gossip(swim, self._took_turn, lag_s=self._lag_s, sealing=sealing)
+        self._gossip: Final = Gossip(swim, self._took_turn, lag_s=self._lag_s, hangs=self._pulse.hangs, sealing=sealing)
         self._door: Final = Door(
             meeting_point=meeting_point(swim.me.address),
             gossip=self._gossip.stream,

@@ -3,6 +3,8 @@
 import math
 from typing import Final
 
+HUNG_S: Final = 5.0
+"""A loop that gives no sign of life for so long hangs: other work than one long command, or a pause of the machine."""
 PERIOD_S: Final = 0.5
 """From one beat to the next, at least: each wakes the other thread up."""
 
@@ -37,3 +39,7 @@ class Pulse:
     def lag_s(self, now: float) -> float:
         """Return the age of the beat that is under way, or else how long the last one took, if that is more."""
         return max(self._last_s, now - self._began_s) if self._under_way else self._last_s
+
+    def hangs(self, now: float) -> bool:
+        """Tell whether the loop hangs: the beat that is under way has had no answer for HUNG_S."""
+        return self._under_way and now >= self._began_s + HUNG_S

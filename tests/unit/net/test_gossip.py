@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from respcache.cluster.membership import LOCAL, Address, Event, Joined, Meta, Swim
+from respcache.cluster.membership import LOCAL, Address, Event, Joined, Meta, Recovered, Suspected, Swim
 from respcache.cluster.sealing.channel import Identity
 from respcache.cluster.sealing.keyring import Key, Keyring
 from respcache.cluster.sealing.sealing import Sealing
@@ -44,7 +44,8 @@ class Gossiper:
             epoch_unix_ms=1,
         )
         self.sealing: Final = None if sealing is None else sealing(Identity(name, 1))
-        self.gossip: Final = Gossip(self.swim, self._take, sealing=self.sealing)
+        self.hangs = False
+        self.gossip: Final = Gossip(self.swim, self._take, hangs=lambda _now: self.hangs, sealing=self.sealing)
         self._door: Final = Door(
             meeting_point=b"",
             gossip=self.gossip.stream,
@@ -96,6 +97,32 @@ def test_nodes_find_each_other_over_one_seed(sealing: Callable[[Identity], Seali
         await asyncio.gather(nodes[0].meets("b", "c"), nodes[1].meets("a", "c"), nodes[2].meets("a", "b"))
         for node in nodes:
             await node.close()
+
+    asyncio.run(main())
+
+
+def test_a_node_that_hangs_is_suspected_and_suspects_nobody() -> None:
+    """It is as if its process stood still; when it goes on it clears itself."""
+
+    async def main() -> None:
+        hung, other = Gossiper("a"), Gossiper("b")
+        await hung.open()
+        await other.open()
+        other.gossip.perform(other.swim.join(asyncio.get_running_loop().time(), [hung.address]))
+        await asyncio.gather(hung.meets("b"), other.meets("a"))
+        hung.hangs = True
+        async with asyncio.timeout(6 * TIMEOUT_S):
+            while not any(isinstance(event, Suspected) for event in other.events):  # noqa: ASYNC110 # found by time
+                await asyncio.sleep(0.01)
+        with pytest.raises(EOFError):
+            await exchange(hung.address, b"are you there")
+        assert {type(event) for event in hung.events} == {Joined}
+        hung.hangs = False
+        async with asyncio.timeout(6 * TIMEOUT_S):
+            while not isinstance(other.events[-1], Recovered | Joined):  # noqa: ASYNC110 # found by time as well
+                await asyncio.sleep(0.01)
+        await hung.close()
+        await other.close()
 
     asyncio.run(main())
 

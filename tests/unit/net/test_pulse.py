@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.net.pulse import PERIOD_S, Pulse
+from respcache.net.pulse import HUNG_S, PERIOD_S, Pulse
 
 
 def test_a_beat_that_nobody_answers_grows_old() -> None:
@@ -39,3 +39,14 @@ def test_beats_are_a_period_apart_however_often_one_is_wanted(steps: list[float]
             sent.append(now)
             pulse.answer(now)
     assert all(later - earlier >= PERIOD_S - 1e-9 for earlier, later in pairwise(sent))
+
+
+def test_a_loop_hangs_once_it_has_given_no_sign_of_life_for_long() -> None:
+    """Not while it merely is late, and not any more when it has answered, however late that was."""
+    pulse = Pulse()
+    assert not pulse.hangs(1e9)
+    pulse.beat(100.0)
+    assert not pulse.hangs(100.0 + HUNG_S - 0.1)
+    assert pulse.hangs(100.0 + HUNG_S)
+    pulse.answer(110.0)
+    assert not pulse.hangs(110.0)
