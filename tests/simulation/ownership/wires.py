@@ -4,7 +4,7 @@ What is sent into a cut stays under way, as TCP's segments do, and arrives late 
 ends before the link is given up. Each direction of a link can be cut alone.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,7 +29,10 @@ class Wires:
         self._arrivals: dict[tuple[str, str], float] = {}
         self.cuts: set[tuple[str, str]] = set()
         """Ways, from one name to another, on which nothing gets through."""
-        self._stalled: defaultdict[tuple[str, str], list[tuple[int, bytes]]] = defaultdict(list)
+        self._under_way: defaultdict[tuple[str, str], deque[bytes]] = defaultdict(deque)
+        """What was put on the links that stand, the first to arrive first."""
+        self._stalled: Counter[tuple[str, str]] = Counter()
+        """So many of these wait for a cut to end."""
 
     # Cuts
 
@@ -41,8 +44,8 @@ class Wires:
         """Let everything through again, what was held up first."""
         for way in ways:
             self.cuts.discard(way)
-            for generation, frame in self._stalled.pop(way, ()):
-                self._deliver(way, generation, frame)
+            for _ in range(self._stalled.pop(way, 0)):
+                self._travel(way, self._links[frozenset(way)])
 
     def heal(self) -> None:
         """Undo all cuts."""
@@ -72,6 +75,7 @@ class Wires:
             return
         for here, there in ((one, other), (other, one)):
             self._stalled.pop((here, there), None)
+            self._under_way.pop((here, there), None)
             sim = self._world.nodes[here]
             self._world.input(sim, partial(sim.life.link_down, there))
         self.link_later(one, other)
@@ -104,22 +108,25 @@ class Wires:
         if generation is None:
             return
         way = (sender.name, peer)
+        self._under_way[way].append(frame)
         if way in self.cuts:
-            self._stalled[way].append((generation, frame))
+            self._stalled[way] += 1
         else:
-            self._deliver(way, generation, frame)
+            self._travel(way, generation)
 
-    def _deliver(self, way: tuple[str, str], generation: int, frame: bytes) -> None:
+    def _travel(self, way: tuple[str, str], generation: int) -> None:
         world = self._world
         self._arrivals[way] = at = max(self._arrivals[way], world.now + world.rng.uniform(*LATENCY_S))
-        world.at(at, partial(self._arrive, way, generation, frame))
+        world.at(at, partial(self._arrive, way, generation))
 
-    def _arrive(self, way: tuple[str, str], generation: int, frame: bytes) -> None:
+    def _arrive(self, way: tuple[str, str], generation: int) -> None:
+        """Hand over what was sent first of all that is under way, which may have been held up by a cut before."""
         sender, receiver = way
         if self._links.get(frozenset(way)) != generation:
             return
         if way in self.cuts:
-            self._stalled[way].append((generation, frame))
+            self._stalled[way] += 1
             return
+        frame = self._under_way[way].popleft()
         sim = self._world.nodes[receiver]
         self._world.input(sim, partial(sim.life.receive, sender, frame))
