@@ -163,10 +163,18 @@ class Peers:
         return min((until for life in suspects if (until := self._granted_until(life)) > now), default=math.inf)
 
     def heirs(self, now: float, record: Record | None) -> bool:
-        """Tell whether anybody is left on the ring who is not dead, this node apart."""
+        """Tell whether anybody is left who stays and is not dead, this node apart.
+
+        Also who was off the ring for dead, and turns out to live: the vote that takes one off may be that one's own.
+        """
         present = self.present(now)
-        ring = record.ring() if record is not None else ()
-        return any(node.name != self._me.name and node.name in present for node in ring)
+        others = record.nodes.values() if record is not None else ()
+        return any(
+            node.name in present
+            and node.name != self._me.name
+            and (node.standing is Standing.MEMBER or (node.standing is Standing.GONE and self._knows(node)))
+            for node in others
+        )
 
     def alone(self, now: float, record: Record | None) -> bool:
         """Tell whether there is nobody to hand anything over to, and not just nobody in reach.

@@ -65,6 +65,11 @@ def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None
     weather(seed, replace(few, lulls_s=(0.01, 0.1, 0.4), pauses_s=(0.05, 0.4, 1.2)))
 
 
+def test_a_leader_that_leaves_waits_for_one_that_it_took_off_the_ring_by_that_ones_own_vote() -> None:
+    """Its storm, which found that, is one of those of all seeds; what it does by now may be another thing."""
+    weather_of(4_455)
+
+
 @pytest.mark.parametrize("outcome", [Outcome.SAFE, Outcome.UNCERTAIN, Outcome.REFUSED])
 def test_a_history_is_judged_by_what_clients_were_told(outcome: Outcome) -> None:
     """Two who are told the same sum are one too many; a lost increment counts only if it was acknowledged."""

@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.ownership.changes import Admit, Enrol
-from respcache.cluster.ownership.record import Life, Node, Quorum, found
+from respcache.cluster.ownership.record import Life, Node, Quorum, Standing, found
 from respcache.cluster.peers import Peers
 from respcache.cluster.wire import Hello
 
@@ -84,6 +86,17 @@ def test_nobody_is_alone_without_a_majority_of_the_voters() -> None:
     those.down(1.0, "c", 3, left=False)
     assert those.alone(1.0, record)
     assert not those.alone(1.0, Enrol(OTHER.life).apply(record))
+
+
+def test_who_was_off_the_ring_for_dead_and_lives_is_an_heir() -> None:
+    """It comes back, and needs the vote of whoever leaves until it votes alone; who leaves as well inherits nothing."""
+    record = Admit(OTHER).apply(found("cluster", ME, 2))
+    for standing, inherits in ((Standing.MEMBER, True), (Standing.LEAVING, False), (Standing.GONE, True)):
+        those, other = peers(), structs.replace(record.nodes["c"], standing=standing)
+        meet(those, OTHER, "cluster")
+        assert those.heirs(1.0, replace(record, nodes={**record.nodes, "c": other})) is inherits
+    those.down(2.0, "c", 3, left=False)
+    assert not those.heirs(2.0, replace(record, nodes={**record.nodes, "c": other}))
 
 
 def test_a_voter_is_heard_when_it_answers() -> None:
