@@ -33,8 +33,10 @@ GREETING_TIMEOUT_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
+
 UNSENT_PAUSE_BYTES: Final = 16 * 1024 * 1024
 """As much unread, and nothing more is run for the peer until it has read: more answers would only wait here."""
+
 SAME_TIME_S: Final = 0.01
 """Deadlines that are no further apart count as one, the first: each command reads the clock for its own."""
 
@@ -70,7 +72,6 @@ class Link(asyncio.Protocol):
         self._greeted_it = False
         self._arrived: Final[deque[tuple[int, bytes]]] = deque()
         """Frames that wait for the loop's next turn."""
-        self._outgoing: Final = Outgoing(self._write, links.soon)
         self._out: list[bytes] = []
         self._large = False
         """Whether a part of it is large: then it is written part by part, not copied once more."""
@@ -89,6 +90,7 @@ class Link(asyncio.Protocol):
         self._waking = False
         self._asked: Final[dict[int, Order]] = {}
         self._asks: Final = Asks(self._run_asked, links.soon)
+        self._outgoing: Final = Outgoing(self._write, links.soon, self._asks.resume)
         self._next = 0
         self._made = False
         self._patience: asyncio.TimerHandle
@@ -165,6 +167,15 @@ class Link(asyncio.Protocol):
 
     def _run_asked(self, ask: messages.Ask) -> int:
         return self._links.node.asked(self.peer, ask, self.reply)
+
+    def pause_writing(self) -> None:
+        """Run no more commands whose answers would wait here, and wait with what is large."""
+        self._outgoing.pause()
+        self._asks.pause()
+
+    def resume_writing(self) -> None:
+        """Go on: first with what is large, then with commands."""
+        self._outgoing.resume()
 
     def _reject(self, problem: ProtocolError) -> None:
         self._links.rejected[reason_of(problem)] += 1
@@ -243,11 +254,8 @@ class Link(asyncio.Protocol):
             self._links.wake(self)
 
     def _frame(self, kind: int, body: bytes) -> None:
-        if len(body) <= FRAME_BYTES:
-            self._out.append(frames.frame(kind, body))
-        else:
-            self._out += (frames.head(kind, body), body)
-            self._large = True
+        self._out += (frames.head(kind, body), body)
+        self._large |= len(body) > FRAME_BYTES
 
     def _frame_asks(self) -> None:
         if self._requests:
@@ -272,25 +280,16 @@ class Link(asyncio.Protocol):
         large, self._large = self._large, False
         for part in out if large else (b"".join(out),):
             self._outgoing.put(part)
-        if self._transport.get_write_buffer_size() + self._outgoing.unsent_bytes > UNSENT_MAX_BYTES:
+        waiting_bytes = self._outgoing.unsent_bytes
+        if waiting_bytes > UNSENT_PAUSE_BYTES:
+            self._asks.pause()
+        if self._transport.get_write_buffer_size() + waiting_bytes > UNSENT_MAX_BYTES:
             log.warning("link to %s cut: it leaves too much unread", self.peer)
             self.cut()
 
     def _write(self, piece: bytes) -> None:
-        if self.gone.is_set() or self._transport.is_closing():
-            self._outgoing.clear()
-        else:
+        if not self._transport.is_closing():
             self._transport.write(self._wire.seal(piece))
-
-    def pause_writing(self) -> None:
-        """Wait until the other end has taken what was written: with what is large, and with commands to be answered."""
-        self._asks.pause()
-        self._outgoing.pause()
-
-    def resume_writing(self) -> None:
-        """Go on. What is written may be too much again, so it comes last."""
-        self._asks.resume()
-        self._outgoing.resume()
 
     def rekey(self) -> None:
         """Seal with the node's primary key from now on."""

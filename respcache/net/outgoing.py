@@ -20,11 +20,20 @@ TURN_BYTES: Final = 4 * 1024 * 1024
 class Outgoing:
     """The parts that are not written yet. Nothing that comes later overtakes them."""
 
-    __slots__ = ("_at", "_parts", "_paused", "_soon", "_waking", "_write", "unsent_bytes")
+    __slots__ = ("_at", "_drained", "_parts", "_paused", "_soon", "_waking", "_write", "unsent_bytes")
 
-    def __init__(self, write: Callable[[bytes], None], soon: Callable[[Callable[[], None]], object]) -> None:
-        """`write` takes a piece; `soon` calls back in the next turn of the event loop."""
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        soon: Callable[[Callable[[], None]], object],
+        drained: Callable[[], None],
+    ) -> None:
+        """`write` takes a piece; `soon` calls back in the next turn of the event loop.
+
+        `drained` is told when there is room for more: after large parts, or a pause, and when all is written.
+        """
         self._write: Final = write
+        self._drained: Final = drained
         self._soon: Final = soon
         self._parts: Final[deque[bytes]] = deque()
         self._at = 0
@@ -40,7 +49,7 @@ class Outgoing:
         self._parts.append(part)
         self.unsent_bytes += len(part)
         if not self._waking:
-            self._go_on()
+            self._write_some()
 
     def pause(self) -> None:
         """Write no more of large parts for now; small ones with nothing before them are written all the same."""
@@ -58,8 +67,14 @@ class Outgoing:
         self._at = self.unsent_bytes = 0
 
     def _go_on(self) -> None:
-        """Write some pieces."""
-        self._waking, room, parts = False, TURN_BYTES, self._parts
+        self._waking = False
+        self._write_some()
+        if not self._parts and not self._paused:
+            self._drained()
+
+    def _write_some(self) -> None:
+        """Write some pieces, and go on with the others in the next turn."""
+        room, parts = TURN_BYTES, self._parts
         while parts and room > 0 and not self._paused:
             part = parts[0]
             piece = part[self._at : self._at + PIECE_BYTES]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.net import frames
-from respcache.net.links import FRAME_BYTES
+from respcache.net.links import FRAME_BYTES, UNSENT_PAUSE_BYTES
 from respcache.net.outgoing import PIECE_BYTES, TURN_BYTES, Outgoing
 from unit.net.test_links import HELLO, incoming, written
 
@@ -19,7 +19,13 @@ class Socket:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.soon: deque[Callable[[], None]] = deque()
-        self.outgoing = Outgoing(self.pieces.append, self.soon.append)
+        self.drained = 0
+        self.outgoing = Outgoing(self.pieces.append, self.soon.append, self.drain)
+
+    def drain(self) -> None:
+        """Hear that there is room for more."""
+        self.drained += 1
+        assert self.outgoing.unsent_bytes == 0
 
     def turn(self) -> int:
         """Let the next turn come; return how much was written in it."""
@@ -65,7 +71,8 @@ def test_a_turn_writes_so_much_and_no_more() -> None:
     socket = Socket()
     socket.outgoing.put(bytes(3 * TURN_BYTES))
     assert sum(map(len, socket.pieces)) == TURN_BYTES
-    assert [socket.turn(), socket.turn(), len(socket.soon)] == [TURN_BYTES, TURN_BYTES, 0]
+    assert [socket.turn(), socket.drained, socket.turn(), len(socket.soon)] == [TURN_BYTES, 0, TURN_BYTES, 0]
+    assert socket.drained == 1
 
 
 def test_nothing_large_is_written_while_the_transport_has_enough() -> None:
@@ -102,5 +109,20 @@ def test_what_is_large_waits_until_the_other_end_takes_it() -> None:
         link.cut()
         link.connection_lost(None)
         assert link._outgoing.unsent_bytes == 0
+
+    asyncio.run(main())
+
+
+def test_nothing_more_is_run_for_a_peer_while_long_answers_wait() -> None:
+    """Each turn could add one that is longer than what a turn writes; when all is written commands go on."""
+
+    async def main() -> None:
+        _, link, _ = incoming()
+        link.data_received(HELLO)
+        link.send(frames.KEEPER, bytes(UNSENT_PAUSE_BYTES + TURN_BYTES + 1))
+        await asyncio.sleep(0)
+        assert link._asks._full
+        await written(link)
+        assert not link._asks._full
 
     asyncio.run(main())
