@@ -38,7 +38,7 @@ class Inbox:
     def put(self, peer: str, message: Frame | Part | Inquiry, encoded: bytes) -> None:
         """Take a message that goes by a record: at once, or when that record is here; in order either way.
 
-        Raises DecodeError for a part of a frame that does not fit, and for a frame that lacks some.
+        Raises DecodeError for parts that do not fit, for a frame that lacks some, and where too many messages wait.
         """
         if isinstance(message, Part):
             self._replica.gather(self._inbound(peer), message, encoded)

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from respcache.cluster.ownership.record import Version
+from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.wire import Frame, Inquiry
 
 HELD_MAX: Final = 10_000
-"""Messages of a peer kept until the record that they refer to is here. Further ones are lost, which
-their sender finds out by a gap, and makes the copies afresh."""
+"""Messages of a peer kept until the record that they refer to is here. With one more the link is cut, and all of them
+come again over the next one: if it were only lost, an ack of what comes behind it would stand for it, too."""
 
 
 class Turns:
@@ -18,14 +19,18 @@ class Turns:
         self._held: dict[str, list[tuple[Frame | Inquiry, bytes]]] = {}
 
     def queue(self, peer: str, message: Frame | Inquiry, encoded: bytes, version: Version) -> bool:
-        """Hold a message if the record is not here yet, or others of the peer wait; return whether it waits."""
+        """Hold a message if the record is not here yet, or others of the peer wait; return whether it waits.
+
+        Raises DecodeError if too many wait already.
+        """
         held = self._held.get(peer)
         if held is None:
             if message.version <= version:
                 return False
             held = self._held[peer] = []
-        if len(held) < HELD_MAX:
-            held.append((message, encoded))
+        if len(held) >= HELD_MAX:
+            raise DecodeError(f"more than {HELD_MAX} messages that go by a record which is not here yet")
+        held.append((message, encoded))
         return True
 
     def waiting(self, peer: str) -> int:

@@ -78,10 +78,6 @@ class Replica:
                 return inbound.life[1], inbound.applied
         return 0, 0
 
-    def forget(self, life: Life) -> None:
-        """Give up the stream from a life that is over."""
-        self._inbound.pop(life, None)
-
     def follow(self, partition: int, epoch: int, source: Life | None) -> Copy:
         """Take the effects of a partition, in an epoch, from its primary alone."""
         copy = self.copies.get(partition)

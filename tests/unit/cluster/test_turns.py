@@ -1,8 +1,10 @@
 """Messages that go by a newer record wait for it, and nothing of a peer overtakes them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.wire import Frame
 from respcache.cluster.turns import HELD_MAX, Turns
 
@@ -49,10 +51,12 @@ def test_a_broken_link_loses_what_waits() -> None:
 
 
 def test_what_waits_is_bounded() -> None:
-    """Further messages are lost, and those behind them leave a gap that their sender hears of."""
+    """With one more the link has to go: were it only lost, an ack of the next would stand for it, too."""
     turns = Turns()
-    for number in range(HELD_MAX + 2):
+    for number in range(HELD_MAX):
         assert turns.queue("b", frame(number, 6), b"", (1, 5))
+    with pytest.raises(DecodeError, match="more than 10000 messages"):
+        turns.queue("b", frame(HELD_MAX, 6), b"", (1, 5))
     assert numbers(turns, "b", 6) == list(range(HELD_MAX))
 
 
