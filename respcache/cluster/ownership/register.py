@@ -83,8 +83,7 @@ class Register:
         self._linked: tuple[str, ...] = ()
         self._queue: dict[tuple[str, int], Change] = {}
         self._proposals = Proposals()
-        self._retry_at = math.inf
-        self._prepare_at = -math.inf
+        self._retry_at, self._prepare_at = math.inf, -math.inf
         self._refusals = 0
         self._leader: str | None = None
         self._effects: list[RegisterEffect] = []
@@ -146,6 +145,7 @@ class Register:
         gone = {name for name in self._linked if name not in linked or live.get(name) != self._live.get(name)}
         self._live, self._linked = dict(live), tuple(sorted(linked))
         self._proposals.forget(gone)
+        self._queue = {asked: change for asked, change in self._queue.items() if asked[0] not in gone}
         for name in fresh:
             self._remind(name)
         return self._review(now)
