@@ -204,7 +204,7 @@ class Interpreter:
             if run.reads and (row.writes or Flags.PUBSUB in row.flags):  # as Redis, which might replicate them
                 raise CommandError("Write commands are not allowed from read-only scripts.")  # noqa: TRY301 # one of several
             if run.full and row.denies_oom and not run.wrote:  # once it has written it cannot stop half-way
-                raise OutOfMemory  # one of several
+                raise OutOfMemory
         except CommandError as refusal:
             self._note(run, refusal)
             if row is not None:

@@ -98,7 +98,7 @@ class Log:
     def append(self, database: int, argv: list[bytes]) -> None:
         """Send an effect to all copies with the next flush. `argv` must not be changed afterwards."""
         self.sequence = sequence = self.sequence + 1
-        size = WORD_BYTES * (1 + len(argv))
+        size = WORD_BYTES * (1 + len(argv))  # as in `parts.size_of`, without a list around it
         for word in argv:
             size += len(word)
         self.replication.open_bytes += size

@@ -25,8 +25,6 @@ FRAME_BYTES: Final = 256 * 1024
 """Larger frames travel in parts, none of which is larger: half a millisecond of work at either end."""
 WORD_BYTES: Final = 32
 """What a word costs besides its own bytes: a part of short ones is to take no longer than others."""
-GATHERED_MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
-"""What a peer may have this node hold of frames that are not complete, and of one word: eight of the largest values."""
 
 
 def size_of(items: list[Item]) -> int:
@@ -164,8 +162,8 @@ class Gathering:
 
     def _begin(self, argv: list[bytes], length: int) -> None:
         """Make room for a word of which the beginning is the last that came. Raises DecodeError."""
-        if not argv or not len(argv[-1]) < length <= GATHERED_MAX_BYTES:
-            raise DecodeError(f"a word of {length} bytes that is no longer than its beginning, or too long")
+        if not argv or len(argv[-1]) >= length:
+            raise DecodeError("a word that is no longer than its beginning")
         # The buffer is the word, once it is full: neither is copied. Memory that was never written to is not there.
         self._long = io.BytesIO(bytes(length))
         self._missing = length - self._long.write(argv.pop())

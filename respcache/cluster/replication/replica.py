@@ -12,7 +12,7 @@ from respcache.cluster.ownership.record import Life
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.checking import equals
 from respcache.cluster.replication.inbound import Arriving, Copy, Inbound, apply_next
-from respcache.cluster.replication.parts import GATHERED_MAX_BYTES, Gathering, gathered_again
+from respcache.cluster.replication.parts import Gathering, gathered_again
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.wire import (
     ABSENT,
@@ -33,6 +33,8 @@ from respcache.cluster.replication.wire import (
 TAIL_BYTES: Final = 8 * 1024 * 1024
 """Recent effects that a node keeps for copies that are behind when it becomes primary: several seconds of them,
 where milliseconds would do; a copy that is further behind is made afresh."""
+GATHERED_MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""What a peer may have this node hold of frames that are not complete: eight values of the largest size."""
 UNKNOWN: Final = -1
 """The position of a copy that is not whole."""
 

@@ -12,7 +12,7 @@ from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.log import WINDOW_PARTS, Log, Replication
 from respcache.cluster.replication.parts import WORD_BYTES, Gathering, Parts, gathered_again, size_of
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.wire import Ack, Frame, Item, Part, decode_part
+from respcache.cluster.replication.wire import WORD_MAX_BYTES, Ack, Frame, Item, Part, decode_part, encode_part
 from respcache.cluster.wire import decode
 from simulation.ownership.store import ModelStore
 
@@ -106,7 +106,6 @@ def part(index: int, *words: bytes, goes_on: bool = False, unfinished: int = 0, 
         [part(0, b"x"), part(1, b"x", goes_on=True, sequence=2)],
         [part(0, b"ab", unfinished=2)],
         [part(0, unfinished=2)],
-        [part(0, b"ab", unfinished=1 << 62)],
         [part(0, b"ab", unfinished=3), part(1, b"c")],
         [part(0, b"ab", unfinished=3), part(1, b"cd", goes_on=True)],
         [part(0, b"ab", unfinished=3), part(1, goes_on=True)],
@@ -120,7 +119,6 @@ def part(index: int, *words: bytes, goes_on: bool = False, unfinished: int = 0, 
         "goes on with another",
         "no longer than its beginning",
         "no beginning",
-        "longer than anything is",
         "left unfinished",
         "too much",
         "too little",
@@ -135,6 +133,14 @@ def test_a_part_that_does_not_fit_is_refused(parts: list[Part]) -> None:
         gathering.add(each, b"")
     with pytest.raises(DecodeError):
         gathering.add(last, b"")
+
+
+def test_no_part_announces_a_longer_word_than_there_is() -> None:
+    """Memory is taken for all of it as soon as it begins."""
+    announced = encode_part(7, 0, False, WORD_MAX_BYTES, [(1, 1, 1, 0, [b"x"])])
+    assert decode_part(announced).unfinished == WORD_MAX_BYTES
+    with pytest.raises(DecodeError):
+        decode(encode_part(7, 0, False, WORD_MAX_BYTES + 1, [(1, 1, 1, 0, [b"x"])]))
 
 
 class Diary(ModelStore):
