@@ -65,7 +65,6 @@ from respcache.net.server import Server
 from respcache.net.views import node_id, node_views
 from respcache.notifying import Notifier
 from respcache.pausing import Pauses
-from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
 from respcache.routing import Router
@@ -181,7 +180,7 @@ class Runtime:
             sealing=self.sealing,
         )
         self.announcer: Final = Announcer(self.name, member=self.membership.member)
-        self.announcer.publish = self.announce
+        self.announcer.publish = self.exchange.announce
         self.tally: Final = Tally()
         self.search: Final = Search(
             joining,
@@ -381,10 +380,6 @@ class Runtime:
         """Count the connections on the cluster port that were cut, before and after they were links."""
         before, after = self.membership.rejected, self.replicator.links.rejected
         return {reason: before[reason] + after[reason] for reason in after}
-
-    def announce(self, channel: bytes, payload: bytes) -> None:
-        """Tell the clients of this node that listen to a channel, and no others."""
-        self.exchange.deliver(Kind.CHANNEL, channel, payload)
 
     def _take_settings(self, config: Config) -> None:
         self.server.configure(config.server)

@@ -121,10 +121,13 @@ class Audiences:
         audience = self.tables[kind].get(name)
         return 0 if audience is None else len(audience.subscribers)
 
-    def matching(self, channel: bytes, *, here: bool) -> Iterator[tuple[bytes, Audience]]:
-        """Go through the patterns that match a channel; with `here`, through those only that clients here listen to."""
+    def matching(self, channel: bytes, space: bytes = b"", *, here: bool) -> Iterator[tuple[bytes, Audience]]:
+        """Go through the patterns that match a channel and begin with `space`.
+
+        With `here`, through those only that clients here listen to.
+        """
         for pattern, audience in self.tables[Kind.PATTERN].items():
-            if here and not audience.subscribers:
+            if (here and not audience.subscribers) or not pattern.startswith(space):
                 continue
             assert audience.fits is not None
             if audience.fits(channel):

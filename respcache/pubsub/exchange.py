@@ -193,6 +193,14 @@ class Exchange:
         """Publish to this node's own clients only, and return how many subscriptions it was for."""
         return self._put_out(kind, channel, payload, None)
 
+    def announce(self, channel: bytes, payload: bytes) -> None:
+        """Publish what the node itself has to say to its own clients.
+
+        Of the patterns, those hear it that begin as the channel does, up to its first colon: whoever listens to `*`
+        means what applications publish, as with Redis, and would take this for a message of theirs.
+        """
+        self._put_out(Kind.CHANNEL, channel, payload, None, channel[: channel.index(b":") + 1])
+
     def choose(self, letters: str, now_unix_ms: int) -> None:
         """Have all nodes publish these keyspace events from now on."""
         self._take_choice((max(now_unix_ms, self.choice[0] + 1), letters))
@@ -284,8 +292,11 @@ class Exchange:
             peer.publish(kind, channel, payload, gathering)
             self._soil(name, peer)
 
-    def _put_out(self, kind: Kind, channel: bytes, payload: bytes, peers: set[str] | None) -> int:
-        """Put a message out to the clients of this node, count them, and note which peers have some."""
+    def _put_out(self, kind: Kind, channel: bytes, payload: bytes, peers: set[str] | None, space: bytes = b"") -> int:
+        """Put a message out to the clients of this node, count them, and note which peers have some.
+
+        Patterns have to begin with `space`.
+        """
         receivers = 0
         rest = bulk(channel) + bulk(payload)
         audience = self.audiences.tables[kind].get(channel)
@@ -295,7 +306,7 @@ class Exchange:
             if peers is not None:
                 peers |= audience.peers
         if kind is Kind.CHANNEL and self.audiences.tables[Kind.PATTERN]:
-            for pattern, listening in self.audiences.matching(channel, here=peers is None):
+            for pattern, listening in self.audiences.matching(channel, space, here=peers is None):
                 if listening.subscribers:
                     receivers += self._push(listening, PATTERN_HEAD + bulk(pattern) + rest)
                 if peers is not None:

@@ -130,6 +130,22 @@ def test_a_node_that_dies_is_not_published_to_any_more() -> None:
     assert not town["a"].audiences.tables[Kind.CHANNEL]
 
 
+def test_what_a_node_says_itself_is_for_those_who_name_its_channel() -> None:
+    """Or begin a pattern as its name does: to listen to all channels is to listen to those of applications."""
+    town = Town("a", "b")
+    by_name, by_pattern, to_all, elsewhere = Listener(), Listener(), Listener(), Listener()
+    town.subscribe("a", by_name, Kind.CHANNEL, b"own:ch")
+    town.subscribe("a", by_pattern, Kind.PATTERN, b"own:*")
+    town.subscribe("a", to_all, Kind.PATTERN, b"*", b"o*", b"*:ch", b"?wn:*")
+    town.subscribe("b", elsewhere, Kind.CHANNEL, b"own:ch")
+    town["a"].announce(b"own:ch", b"m")
+    town.settle()
+    assert by_name.take() == message(b"own:ch")
+    assert by_pattern.take() == b"*4\r\n$8\r\npmessage\r\n$5\r\nown:*\r\n$6\r\nown:ch\r\n$1\r\nm\r\n"
+    assert to_all.take() == elsewhere.take() == b""
+    assert town.publish("a", b"own:ch") == b":7\r\n"
+
+
 def test_a_clients_own_messages_come_before_its_reply() -> None:
     """As if they had been written at once: a RESP3 client that publishes to itself, and one that leaves."""
     exchange = Exchange()
