@@ -1,5 +1,6 @@
 """What may run side by side, where tests run on several cores: `pytest -n auto`; no example has to be quick."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,12 @@ GROUPS: Final = {"chaos": "sockets", "integration": "sockets", "compat": "redis"
 
 settings.register_profile("respcache", deadline=None)  # a fifth of a second is soon over on a busy machine
 settings.load_profile("respcache")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one worker more than cores with `-n auto`: the one that runs the tests on sockets mostly waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
