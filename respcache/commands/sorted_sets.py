@@ -22,6 +22,7 @@ _READS = Flags.READONLY | Flags.FAST
 _WRITES = Flags.WRITE | Flags.DENYOOM | Flags.FAST
 _POPS = Flags.WRITE | Flags.FAST
 
+LISTPACK_WHOLE_MAX: Final = 2.0**62
 ADD_OPTIONS: Final = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"))
 
 
@@ -176,17 +177,23 @@ def zscan(partition: Partition, argv: Argv) -> Reply:
     found = partition.read_aggregate(argv[1], SortedSet)
     if found is None:
         return ENDED
-    options, table = scan_options(argv, 3), found.table
+    options, table, text = scan_options(argv, 3), found.table, float_text
     following, positions = table.walk(start, options.count)
     entries = [(table.names[position], table.values[position]) for position in positions]
     if table.compact:
         entries = [(member, score) for score, member in found.ranking.slice(0, len(found) - 1)]
+        text = _packed
     matches = options.matches
     pairs: list[Reply] = []
     for member, score in entries:
         if matches is None or matches(member):
-            pairs += [member, float_text(score)]
+            pairs += [member, text(score)]
     return [b"%d" % following, pairs]
+
+
+def _packed(number: float) -> bytes:
+    """Write a score as Redis' listpack holds it: whole numbers as such, as far as its conversion goes."""
+    return b"%d" % int(number) if abs(number) <= LISTPACK_WHOLE_MAX and number.is_integer() else float_text(number)
 
 
 def _with_score(argv: Argv, command: str) -> bool:
