@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias, assert_never, cast
 
-from respcache import errands
 from respcache.cluster.effects import (
     Acknowledged,
     Differed,
@@ -37,14 +36,15 @@ from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.log import Log as PartitionLog
 from respcache.cluster.replication.waits import WAITS_MAX, Wait
 from respcache.commands.arguments import integer
-from respcache.errands import Answer, Errand
+from respcache.engine.routes import Request
 from respcache.errors import CommandError
-from respcache.locking import Locks
-from respcache.order import Order
 from respcache.pending import Timer
 from respcache.resp.encode import integer as encoded
-from respcache.routes import Request
-from respcache.routing import Router
+from respcache.routing import errands
+from respcache.routing.errands import Answer, Errand
+from respcache.routing.locking import Locks
+from respcache.routing.order import Order
+from respcache.routing.router import Router
 from respcache.store.partition import Log
 
 News: TypeAlias = LeaseChanged | Drained | Formed | Forced | Dropped | Recreated | Differed | ForeignCluster

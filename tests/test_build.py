@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import respcache
-from respcache import executor, routing
+from respcache.engine import executor
 from respcache.net import connection, links
+from respcache.routing import router
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 )
 def test_the_hot_path_is_compiled() -> None:
     """Where it can be compiled it was: a build that falls back does so quietly."""
-    for module in (executor, connection, routing, links):
+    for module in (executor, connection, router, links):
         assert str(module.__file__).endswith(".so"), module
 
 

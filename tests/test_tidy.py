@@ -30,42 +30,46 @@ LAYERS: Final = {
     "node": "what programs embed: a running node as an object",
     "net": "sockets, tasks and timers, and the parts of a node connected",
     "driving": "what the keeper of partitions wants, carried out",
-    "multi": "what clients queue between MULTI and EXEC, run",
-    "assurance": "how many copies have what a client wrote, asked of all owners",
-    "errands": "commands that other nodes ask this one to run",
-    "routing": "where a command runs that cannot run where it came in",
-    "attempts": "orders run where their keys are, and answered",
-    "searching": "scripts that another node knows, found",
-    "redirects": "clients that find the owners of keys themselves",
-    "standstill": "what stands still while a script rests",
-    "transaction": "commands on keys of several owners",
-    "exchanging": "two databases exchanged on several owners",
-    "participant": "commands on keys of several owners, where the keys are",
-    "waiting": "commands that wait for keys, where their clients are",
-    "tickets": "commands that wait for keys, where the keys are",
-    "merging": "the replies of the parts of a command made one",
-    "notifying": "what has happened to keys, told once it is certain",
-    "holding": "replies that wait until copies have their effects",
-    "locking": "which partitions a node serves right now",
-    "blocking": "who waits for which keys, and whose turn it is",
-    "observing": "hears of changes to keys",
-    "watching": "which keys somebody watches, and whether they have changed since",
-    "backlog": "writes that wait until copies have confirmed earlier ones",
-    "parking": "orders that no node can run for now",
-    "order": "one command under way to where it can run",
-    "internal": "what nodes ask of each other and no client can",
-    "pausing": "commands held up for a while",
-    "executor": "the one path that every command takes",
-    "routes": "the ways that commands take which cannot run here at once",
-    "memory": "the limit of a node's memory, kept",
-    "running": "scripts run on the data of this node",
-    "grounds": "what commands of a script work on",
-    "reach": "the keys that commands come to without naming them",
-    "acting": "a command run on partitions that are served here, and the copies told",
-    "slow": "notes the commands that took long",
-    "expiring": "deletes keys whose time is over, between commands",
-    "admission": "what clients may not do at once",
-    "unit": "commands that are run as one",
+    "transactions": "commands that are run as one, on keys of one owner or of several",
+    "transactions.multi": "what clients queue between MULTI and EXEC, run",
+    "routing": "commands on their way to the nodes that own their keys, and replies on their way back",
+    "routing.assurance": "how many copies have what a client wrote, asked of all owners",
+    "routing.errands": "commands that other nodes ask this one to run",
+    "routing.router": "where a command runs that cannot run where it came in",
+    "routing.attempts": "orders run where their keys are, and answered",
+    "routing.searching": "scripts that another node knows, found",
+    "routing.redirects": "clients that find the owners of keys themselves",
+    "transactions.standstill": "what stands still while a script rests",
+    "transactions.transaction": "commands on keys of several owners",
+    "transactions.exchanging": "two databases exchanged on several owners",
+    "transactions.participant": "commands on keys of several owners, where the keys are",
+    "waiting": "commands that wait for keys: where their clients are, and where the keys are",
+    "waiting.desk": "commands that wait for keys, where their clients are",
+    "waiting.tickets": "commands that wait for keys, where the keys are",
+    "routing.merging": "the replies of the parts of a command made one",
+    "routing.notifying": "what has happened to keys, told once it is certain",
+    "routing.holding": "replies that wait until copies have their effects",
+    "routing.locking": "which partitions a node serves right now",
+    "waiting.room": "who waits for which keys, and whose turn it is",
+    "routing.observing": "hears of changes to keys",
+    "transactions.watching": "which keys somebody watches, and whether they have changed since",
+    "routing.backlog": "writes that wait until copies have confirmed earlier ones",
+    "routing.parking": "orders that no node can run for now",
+    "routing.order": "one command under way to where it can run",
+    "routing.internal": "what nodes ask of each other and no client can",
+    "engine": "the one path that every command takes, on data that this node serves",
+    "engine.pausing": "commands held up for a while",
+    "engine.executor": "the one path that every command takes",
+    "engine.routes": "the ways that commands take which cannot run here at once",
+    "engine.memory": "the limit of a node's memory, kept",
+    "engine.running": "scripts run on the data of this node",
+    "engine.grounds": "what commands of a script work on",
+    "engine.reach": "the keys that commands come to without naming them",
+    "engine.acting": "a command run on partitions that are served here, and the copies told",
+    "engine.slow": "notes the commands that took long",
+    "engine.expiring": "deletes keys whose time is over, between commands",
+    "engine.admission": "what clients may not do at once",
+    "transactions.unit": "commands that are run as one",
     "metrics": "reads the figures of all below when it is scraped",
     "scripting": "Lua: how scripts are kept and run, and what they see",
     "host": "what commands may ask of their node",
@@ -95,6 +99,9 @@ LAYERS: Final = {
 }
 """The modules and packages of the package, top to bottom: each imports only from those below it."""
 
+LAYERED: Final = frozenset({"engine", "routing", "transactions", "waiting"})
+"""Packages that bring together what is about one thing, each module of them a layer of its own."""
+
 STANDS_ON: Final = {
     "cluster": {"errors"},
     "pubsub": {"errors", "glob", "pending", "resp.encode"},
@@ -117,7 +124,7 @@ LINES_MAX: Final = 500
 FUNCTION_LINES_MAX: Final = 60
 
 LONG_FUNCTIONS: Final = {
-    "respcache/executor.py Executor.batch": "a call costs a tenth of a command, so the hot loop makes few",
+    "respcache/engine/executor.py Executor.batch": "a call costs a tenth of a command, so the hot loop makes few",
     "respcache/net/runtime.py Runtime.__init__": "the list of parts, and what each is connected to; no decisions",
 }
 
@@ -192,7 +199,8 @@ def inner_imports(path: Path) -> Iterator[tuple[int, str]]:
 
 def layer(module: str) -> str:
     """Name the layer that a module is part of."""
-    return module.partition(".")[0]
+    first, _, rest = module.partition(".")
+    return f"{first}.{rest}" if rest and first in LAYERED else first
 
 
 def comments(path: Path) -> Iterator[tuple[int, str]]:

@@ -7,11 +7,11 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
+from respcache.engine.executor import Out
 from respcache.errors import ProtocolError
-from respcache.executor import Out
-from respcache.order import Order
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder, WrongPort
+from respcache.routing.order import Order
 
 if TYPE_CHECKING:
     from respcache.commands.session import Session

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from respcache.assurance import Assurance
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.membership import PROFILES, GossipConfig
 from respcache.cluster.ownership.record import Quorum
@@ -14,7 +13,8 @@ from respcache.config import Config
 from respcache.errors import ConfigError
 from respcache.host import NodeHost
 from respcache.net.replicator import Replicator
-from respcache.routing import Router
+from respcache.routing.assurance import Assurance
+from respcache.routing.router import Router
 
 LEASE_S: Final = {"local": 0.3, "lan": 1.0, "wan": 5.0}
 """How long a node may serve without hearing from a majority of the voters, by environment."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from respcache.net.messages import Ask
-from respcache.order import Order
+from respcache.routing.order import Order
 
 
 class Node(Protocol):

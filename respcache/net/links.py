@@ -24,7 +24,7 @@ from respcache.net.linked import Node
 from respcache.net.messages import Greeting, Reply, Sent
 from respcache.net.outgoing import Outgoing
 from respcache.net.sealed import Wire, reason_of
-from respcache.order import Order
+from respcache.routing.order import Order
 
 DIAL_TIMEOUT_S: Final = 2.0
 REDIAL_S: Final = 0.2

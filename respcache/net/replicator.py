@@ -23,16 +23,16 @@ from respcache.cluster.ownership.record import Node
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.driving import Driver, News
+from respcache.engine.executor import NEVER
 from respcache.errors import CommandError, ProtocolError
-from respcache.executor import NEVER
-from respcache.locking import Locks
 from respcache.net import frames
 from respcache.net.links import Links
 from respcache.net.membership import Membership
 from respcache.net.messages import Ask, Greeting
 from respcache.net.messenger import Messenger
-from respcache.order import Order
 from respcache.pubsub.exchange import Exchange
+from respcache.routing.locking import Locks
+from respcache.routing.order import Order
 from respcache.scripting.sharing import Sharing
 from respcache.tracking.tracking import Tracking
 

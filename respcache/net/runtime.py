@@ -42,14 +42,13 @@ from respcache.cluster.topology import NodeView
 from respcache.commands import families
 from respcache.commands.replay import CommandCopies
 from respcache.config import ClusterConfig, Config
+from respcache.engine.executor import Executor
+from respcache.engine.expiring import Expiry
+from respcache.engine.memory import Memory
+from respcache.engine.pausing import Pauses
 from respcache.errors import ConfigError
-from respcache.executor import Executor
-from respcache.expiring import Expiry
 from respcache.host import NodeHost
-from respcache.locking import Locks
-from respcache.memory import Memory
 from respcache.metrics import LoopLag, Readiness, Sources
-from respcache.multi import Multi
 from respcache.net import keys, scripts, seeds, sockets
 from respcache.net.agreement import difference, warn_of_differences
 from respcache.net.announcer import Announcer
@@ -63,15 +62,16 @@ from respcache.net.rotation import Rotation
 from respcache.net.search import Search
 from respcache.net.server import Server
 from respcache.net.views import node_id, node_views
-from respcache.notifying import Notifier
-from respcache.pausing import Pauses
 from respcache.pubsub.exchange import Exchange
 from respcache.rates import Totals
-from respcache.routing import Router
+from respcache.routing.locking import Locks
+from respcache.routing.notifying import Notifier
+from respcache.routing.router import Router
 from respcache.settings import LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
+from respcache.transactions.multi import Multi
 from respcache.version import __version__
 
 log: Final = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Final, cast
 from respcache.addresses import is_loopback
 from respcache.commands.session import Session
 from respcache.config import ServerConfig
-from respcache.executor import Executor
+from respcache.engine.executor import Executor
 from respcache.net.connection import Connection
 from respcache.pending import Never
 from respcache.stats import Stats

@@ -70,7 +70,7 @@ def check_machine(*programs: str) -> None:
 
 def build() -> str:
     """Say which respcache this is."""
-    executor = importlib.util.find_spec("respcache.executor")
+    executor = importlib.util.find_spec("respcache.engine.executor")
     if executor is None or executor.origin is None:
         sys.exit("respcache is not installed")
     kind = "interpreted" if executor.origin.endswith(".py") else "compiled"

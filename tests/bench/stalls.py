@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> None:
             )
             sys.stdout.flush()
     if "--write" in arguments:
-        compiled = importlib.util.find_spec("respcache.executor")
+        compiled = importlib.util.find_spec("respcache.engine.executor")
         kind = "compiled" if compiled is not None and str(compiled.origin).endswith(".so") else "interpreted"
         build = f"{kind}, Python {sys.version.split()[0]}"
         stalls_page.write(Stalls(f"{datetime.now(UTC):%Y-%m-%d}", build, elements, found))

@@ -54,7 +54,7 @@ def keep(scenario: str, figures: Sequence[Figure]) -> None:
 
 def build() -> str:
     """Tell whether the hot path is compiled."""
-    executor = importlib.util.find_spec("respcache.executor")
+    executor = importlib.util.find_spec("respcache.engine.executor")
     assert executor is not None
     assert executor.origin is not None
     return "interpreted" if executor.origin.endswith(".py") else "compiled"

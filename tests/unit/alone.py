@@ -6,8 +6,8 @@ from typing import Final
 from respcache.commands.registry import Command
 from respcache.commands.session import Session
 from respcache.config import Config
-from respcache.executor import Executor, Out
-from respcache.memory import Memory
+from respcache.engine.executor import Executor, Out
+from respcache.engine.memory import Memory
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import request

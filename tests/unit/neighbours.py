@@ -5,21 +5,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from respcache import errands
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
-from respcache.errands import Errand
-from respcache.executor import Executor, Out
-from respcache.locking import Locks
-from respcache.memory import Memory
-from respcache.multi import Multi
-from respcache.order import Order
+from respcache.engine.executor import Executor, Out
+from respcache.engine.memory import Memory
 from respcache.pending import Pending
-from respcache.routing import Router
+from respcache.routing import errands
+from respcache.routing.errands import Errand
+from respcache.routing.locking import Locks
+from respcache.routing.order import Order
+from respcache.routing.router import Router
 from respcache.scripting.catalogue import Catalogue
 from respcache.scripting.interpreter import Interpreter
 from respcache.scripting.sharing import Sharing
@@ -27,6 +26,7 @@ from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from respcache.transactions.multi import Multi
 from unit.alone import received
 from unit.commands.front import Alarm, Front
 

@@ -6,13 +6,13 @@ from typing import Final
 from respcache.cluster.config import KeeperConfig
 from respcache.commands.registry import lookup
 from respcache.errors import TryAgain
-from respcache.internal import BLOCK
-from respcache.order import Order
-from respcache.participant import Participant
 from respcache.resp.encode import error
+from respcache.routing.internal import BLOCK
+from respcache.routing.order import Order
 from respcache.store.lists import List
 from respcache.store.partition import Argv, Log
-from respcache.tickets import Ticket, Tickets
+from respcache.transactions.participant import Participant
+from respcache.waiting.tickets import Ticket, Tickets
 from simulation.commands.node import CommandNode, Limits, Link
 from simulation.commands.storms import Make
 from simulation.ownership.life import SimNode

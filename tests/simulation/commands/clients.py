@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from respcache.cluster.ownership.slots import partition_of
-from respcache.merging import elements
+from respcache.routing.merging import elements
 from respcache.store.lists import List
 from respcache.store.partition import Argv
 from respcache.store.values import Value

@@ -17,23 +17,23 @@ from respcache.commands.families import ROWS
 from respcache.commands.replay import CommandCopies
 from respcache.config import Config, ServerConfig
 from respcache.driving import Driver, News
-from respcache.executor import Executor, Out
-from respcache.locking import Locks
-from respcache.memory import Memory
-from respcache.multi import Multi
+from respcache.engine.executor import Executor, Out
+from respcache.engine.memory import Memory
 from respcache.net import frames, messages
 from respcache.net.messages import Reply, Sent
-from respcache.order import Order
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import request
-from respcache.routing import Router
+from respcache.routing.locking import Locks
+from respcache.routing.order import Order
+from respcache.routing.router import Router
 from respcache.scripting.interpreter import Interpreter
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
 from respcache.store.partition import Argv
 from respcache.store.values import Value
+from respcache.transactions.multi import Multi
 from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Violation
 from unit.commands.front import Front

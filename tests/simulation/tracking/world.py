@@ -13,7 +13,7 @@ from typing import Final
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.commands.registry import lookup
 from respcache.commands.tracker import Tracker
-from respcache.locking import Locks
+from respcache.routing.locking import Locks
 from respcache.store.keyspace import Store
 from respcache.tracking.tracking import Tracking
 from simulation.tracking.client import Client, Place

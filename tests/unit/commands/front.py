@@ -13,10 +13,9 @@ from respcache.commands.registry import Answer
 from respcache.commands.resolving import resolve
 from respcache.commands.session import Session
 from respcache.config import Config
+from respcache.engine.pausing import Pauses
 from respcache.errors import CommandError
 from respcache.host import NodeHost
-from respcache.multi import Multi
-from respcache.pausing import Pauses
 from respcache.pending import Pending
 from respcache.pubsub.exchange import Exchange
 from respcache.reply import Reply
@@ -31,6 +30,7 @@ from respcache.store.ledger import Ledger
 from respcache.store.partition import Argv
 from respcache.tracking.readers import Readers
 from respcache.tracking.tracking import Tracking
+from respcache.transactions.multi import Multi
 
 RUN_ID: Final = "a" * 40
 NOW_UNIX_MS: Final = 1_700_000_000_000

@@ -2,10 +2,10 @@
 
 import pytest
 
-from respcache.admission import AuthRequired, ListensOnly, check_restrictions
 from respcache.commands.resolving import resolve
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
+from respcache.engine.admission import AuthRequired, ListensOnly, check_restrictions
 from respcache.errors import CommandError, CrossSlot, Moved
 from unit.commands.front import Front
 

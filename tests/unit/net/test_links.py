@@ -15,7 +15,7 @@ from respcache.net.door import Door
 from respcache.net.links import FRAME_BYTES, REDIAL_S, TURN_NS, UNSENT_MAX_BYTES, Link, Links
 from respcache.net.messages import Ask, Greeting
 from respcache.net.sockets import bind_stream
-from respcache.order import Order
+from respcache.routing.order import Order
 from unit.net.transports import NotedTransport
 
 HOST: Final = "127.0.0.1"

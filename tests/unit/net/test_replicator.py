@@ -14,8 +14,8 @@ from respcache.errors import ProtocolError
 from respcache.net.messages import Ask
 from respcache.net.replicator import Replicator
 from respcache.net.runtime import Runtime
-from respcache.order import Order
 from respcache.resp.encode import bulk
+from respcache.routing.order import Order
 
 K = b"k"
 K_AT = partition_of(K)

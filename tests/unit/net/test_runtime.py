@@ -12,8 +12,8 @@ import pytest
 from respcache.cluster.membership import PROFILES
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.config import ClusterConfig, Config, GossipSettings, HttpConfig, ServerConfig
+from respcache.engine.expiring import SWEEP_PARTITIONS
 from respcache.errors import ConfigError
-from respcache.expiring import SWEEP_PARTITIONS
 from respcache.net.keeping import gossip_profile
 from respcache.net.runtime import Runtime
 from respcache.net.sockets import bind_stream

@@ -8,8 +8,8 @@ from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.commands.registry import lookup
 from respcache.commands.session import Session
 from respcache.commands.tracker import Tracker
-from respcache.locking import Locks
 from respcache.pending import Pending
+from respcache.routing.locking import Locks
 from respcache.store.keyspace import Store
 from respcache.tracking.tracking import ScriptKeys, Tracking
 from unit.commands.front import Front

@@ -1,0 +1,1 @@
+"""Commands on their way to the nodes that own their keys, and replies on their way back."""

@@ -1,0 +1,170 @@
+"""Replies that wait until the effects of their commands are safe, behind gates.
+
+    held --gate opens--------------------------------> sent
+      `-- this node is no primary any more ----------> as many errors: UNCERTAIN
+      `-- a time limit passes, and nothing is known --> the same
+
+Without the time limit a client would wait for as long as no majority agrees on new owners: its copies are
+silent, or gone, and nobody may take them off the record.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from respcache.cluster.replication.log import Gate
+from respcache.engine.executor import Out
+from respcache.errors import Uncertain
+from respcache.pending import Pending
+from respcache.resp.encode import error
+from respcache.store.partition import Log
+
+LOST: Final = Uncertain()
+SILENT: Final = Uncertain("Not all copies of the key confirmed the command in time")
+
+
+class Held:
+    """All replies of one node that wait."""
+
+    def __init__(
+        self, gate_of: Callable[[list[Log]], Gate | None], *, clock: Callable[[], float], timeout_s: float
+    ) -> None:
+        """`gate_of` gives what is to be waited for until the effects in some logs are safe; None if they are.
+
+        `clock` gives monotonic seconds, and nothing waits for much longer than `timeout_s`.
+        """
+        self._gate_of: Final = gate_of
+        self._clock: Final = clock
+        self._timeout_s: Final = timeout_s
+        self._behind: Final[dict[Gate, _Behind]] = {}
+
+    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+        """Keep a reply until the effects in `logs` are safe."""
+        replies: Out = [wire]
+        self.hold_all(replies, logs)
+        return replies[0]
+
+    def hold_all(self, replies: Out, logs: list[Log]) -> None:
+        """Keep a client's replies, in place: those that stand together become one."""
+        gate = self._gate_of(logs)
+        if gate is None:
+            return
+        kept: Out = []
+        run: list[bytes] = []
+        for reply in replies:
+            if type(reply) is bytes:
+                run.append(reply)
+                continue
+            if run:
+                kept.append(_Replies(run))
+                run = []
+            kept.append(reply)
+        if run:
+            kept.append(_Replies(run))
+        self._at(gate).held.extend(reply for reply in kept if isinstance(reply, _Replies))
+        replies[:] = kept
+
+    def hold_answers(
+        self, answers: list[tuple[int, bytes]], logs: list[Log], send: Callable[[int, bytes | None], None]
+    ) -> None:
+        """Keep answers to a peer, by number; `send` is called for each once they may go."""
+        gate = self._gate_of(logs)
+        if gate is None:
+            for number, wire in answers:
+                send(number, wire)
+            return
+        self._at(gate).held.append(_Answers(answers, send))
+
+    def when_safe(self, logs: list[Log], call: Callable[[], None], *, or_in_doubt: bool) -> bool:
+        """Tell whether the effects in `logs` are not safe yet: then `call` is called once they are.
+
+        If they can no longer become so, or nobody knows for too long, it is called with `or_in_doubt`, else never.
+        """
+        gate = self._gate_of(logs) if logs else None
+        if gate is None:
+            return False
+        self._at(gate).held.append(_Call(call, or_in_doubt=or_in_doubt))
+        return True
+
+    def _at(self, gate: Gate) -> "_Behind":
+        behind = self._behind.get(gate)
+        if behind is None:
+            behind = self._behind[gate] = _Behind(self._clock() + self._timeout_s)
+        return behind
+
+    def resolved(self, gates: Iterable[Gate]) -> None:
+        """Let the replies go whose effects are safe, or can no longer become so."""
+        for gate in gates:
+            behind = self._behind.pop(gate, None)
+            if behind is not None:
+                for held in behind.held:
+                    held.release(LOST if not gate.committed else None)
+
+    def sweep(self) -> None:
+        """Give up on what has waited for too long. To be called several times a second."""
+        now = self._clock()
+        late: list[Gate] = []
+        for gate, behind in self._behind.items():  # in the order of their deadlines
+            if behind.deadline_s > now:
+                break
+            late.append(gate)
+        for gate in late:
+            for held in self._behind.pop(gate).held:
+                held.release(SILENT)
+
+
+class _Behind:
+    """What waits for one gate."""
+
+    __slots__ = ("deadline_s", "held")
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s: Final = deadline_s
+        """That of the first; the others came within the same turn of the event loop, or little later."""
+        self.held: Final[list[_Replies | _Answers | _Call]] = []
+
+
+class _Replies(Pending):
+    """Finished replies of one client."""
+
+    __slots__ = ("_replies",)
+
+    def __init__(self, replies: list[bytes]) -> None:
+        super().__init__()
+        self._replies = replies
+
+    def release(self, doubt: Uncertain | None) -> None:
+        """Send the replies; or as many errors, if nobody can tell what became of the effects."""
+        if doubt is None:
+            self.resolve(b"".join(self._replies))
+        else:
+            self.resolve(error(doubt) * len(self._replies))
+
+
+class _Answers:
+    """Finished replies for one peer."""
+
+    __slots__ = ("_answers", "_send")
+
+    def __init__(self, answers: list[tuple[int, bytes]], send: Callable[[int, bytes | None], None]) -> None:
+        self._answers = answers
+        self._send = send
+
+    def release(self, doubt: Uncertain | None) -> None:
+        """Send the answers; or as many errors."""
+        for number, wire in self._answers:
+            self._send(number, wire if doubt is None else error(doubt))
+
+
+class _Call:
+    """Something that nobody has asked for."""
+
+    __slots__ = ("_call", "_or_in_doubt")
+
+    def __init__(self, call: Callable[[], None], *, or_in_doubt: bool) -> None:
+        self._call = call
+        self._or_in_doubt = or_in_doubt
+
+    def release(self, doubt: Uncertain | None) -> None:
+        """Call, if it is wanted with what became of the effects."""
+        if doubt is None or self._or_in_doubt:
+            self._call()

@@ -1,0 +1,1 @@
+"""Commands that are run as one, on keys of one owner or of several."""

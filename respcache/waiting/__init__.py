@@ -1,0 +1,1 @@
+"""Commands that wait for keys: where their clients are, and where the keys are."""

@@ -1,0 +1,126 @@
+"""Replies wait until the effects of their commands are safe, and never for much longer than commands may take."""
+
+from collections.abc import Sequence
+
+from respcache.cluster.replication.log import Gate
+from respcache.engine.executor import Out
+from respcache.pending import Pending
+from respcache.routing.holding import Held
+
+TIMEOUT_S = 5.0
+
+
+class Town:
+    """A clock, and gates that the test opens."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.gate: Gate | None = None
+        self.held = Held(lambda _: self.gate, clock=lambda: self.now_s, timeout_s=TIMEOUT_S)
+        self.sent: dict[int, bytes | None] = {}
+
+    def close(self) -> Gate:
+        """Have what is held from now on wait for a new gate."""
+        self.gate = Gate([], {})
+        return self.gate
+
+    def hold(self, replies: Sequence[bytes | Pending]) -> Out:
+        """Hold a client's replies."""
+        out: Out = list(replies)
+        self.held.hold_all(out, [])
+        return out
+
+    def resolve(self, gate: Gate, *, committed: bool) -> None:
+        """Open a gate, or let it be known that nobody can."""
+        gate.committed = committed
+        self.held.resolved([gate])
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        self.held.sweep()
+
+
+def wires(out: Out) -> list[bytes | None]:
+    """Give what has been answered, None where nothing was yet."""
+    return [reply.wire if isinstance(reply, Pending) else reply for reply in out]
+
+
+def test_what_is_safe_is_not_held() -> None:
+    """Without a gate replies and answers go at once."""
+    town = Town()
+    assert town.hold([b"+OK\r\n"]) == [b"+OK\r\n"]
+    town.held.hold_answers([(7, b":1\r\n")], [], town.sent.__setitem__)
+    assert town.sent == {7: b":1\r\n"}
+
+
+def test_replies_that_stand_together_wait_as_one() -> None:
+    """Behind one that was pending already they are another."""
+    town, pending = Town(), Pending()
+    gate = town.close()
+    out = town.hold([b"+OK\r\n", b":1\r\n", pending, b"$-1\r\n"])
+    assert wires(out) == [None, None, None]
+    town.resolve(gate, committed=True)
+    assert wires(out) == [b"+OK\r\n:1\r\n", None, b"$-1\r\n"]
+
+
+def test_a_gate_that_nobody_can_open_leaves_every_command_in_doubt() -> None:
+    """Each gets an error of its own: a client counts them."""
+    town = Town()
+    gate = town.close()
+    out = town.hold([b"+OK\r\n", b":1\r\n"])
+    town.held.hold_answers([(7, b":1\r\n")], [], town.sent.__setitem__)
+    town.resolve(gate, committed=False)
+    (wire,) = wires(out)
+    assert wire is not None
+    assert [line.split()[0] for line in wire.splitlines()] == [b"-UNCERTAIN"] * 2
+    assert (town.sent[7] or b"").startswith(b"-UNCERTAIN ")
+
+
+def test_nothing_waits_longer_than_the_time_limit() -> None:
+    """When it is over the client is told that nobody knows; what the gate says later is about nobody."""
+    town = Town()
+    first = town.close()
+    early = town.hold([b"+OK\r\n", b"+OK\r\n"])
+    town.wait(TIMEOUT_S / 2)
+    second = town.close()
+    late = town.hold([b":2\r\n"])
+    town.held.hold_answers([(7, b":3\r\n")], [], town.sent.__setitem__)
+    town.wait(TIMEOUT_S / 2)
+    (wire,) = wires(early)
+    assert wire == b"-UNCERTAIN Not all copies of the key confirmed the command in time\r\n" * 2
+    assert wires(late) == [None]
+    assert town.sent == {}
+    town.resolve(first, committed=True)
+    assert wires(early) == [wire]
+    town.resolve(second, committed=True)
+    assert wires(late) == [b":2\r\n"]
+    assert town.sent == {7: b":3\r\n"}
+    town.wait(TIMEOUT_S)
+    assert town.sent == {7: b":3\r\n"}
+
+
+def test_a_gate_that_was_given_up_may_be_waited_for_again() -> None:
+    """What comes to it later has the whole time."""
+    town = Town()
+    gate = town.close()
+    town.hold([b"+OK\r\n"])
+    town.wait(TIMEOUT_S)
+    out = town.hold([b":1\r\n"])
+    town.wait(TIMEOUT_S - 1.0)
+    assert wires(out) == [None]
+    town.resolve(gate, committed=True)
+    assert wires(out) == [b":1\r\n"]
+
+
+def test_what_nobody_has_asked_for_is_called_once_it_is_safe_and_in_doubt_only_if_wanted() -> None:
+    """Nothing is called of what is safe already, nor without any effects to wait for."""
+    town, called = Town(), list[str]()
+    log = object()
+    assert not town.held.when_safe([log], lambda: called.append("safe"), or_in_doubt=True)  # type: ignore[list-item] # only handed on
+    gate = town.close()
+    assert not town.held.when_safe([], lambda: called.append("none"), or_in_doubt=True)
+    for name, wanted in (("always", True), ("certain", False)):
+        assert town.held.when_safe([log], lambda name=name: called.append(name), or_in_doubt=wanted)  # type: ignore[list-item,misc] # the same
+    town.resolve(gate, committed=False)
+    assert called == ["always"]
