@@ -11,7 +11,7 @@ import msgspec
 
 from respcache.config import Config
 from respcache.errors import CommandError, ConfigError
-from respcache.options import BY_NAME, SECTIONS, Option
+from respcache.options import BY_NAME, Option
 from respcache.redis_conf import ALIASES, FACTS, TUNINGS
 
 CHANGEABLE: Final = frozenset(
@@ -51,6 +51,25 @@ CHANGEABLE: Final = frozenset(
 )
 """Options that a running node can take up; the others shape it when it starts."""
 
+SHARED: Final = frozenset(
+    {
+        "hash-max-listpack-entries",
+        "hash-max-listpack-value",
+        "hll-sparse-max-bytes",
+        "lfu-decay-time",
+        "lfu-log-factor",
+        "list-max-listpack-size",
+        "notify-keyspace-events",
+        "set-max-intset-entries",
+        "stream-node-max-bytes",
+        "stream-node-max-entries",
+        "zset-max-listpack-entries",
+        "zset-max-listpack-value",
+    }
+)
+"""Those that say how the data is kept and what is told of it, not how much a machine can bear: a client that sets one
+means all keys, wherever they are, so it holds for all nodes."""
+
 UNSHOWN: Final = frozenset({"keys"})
 """Fields that not even CONFIG GET shows: whoever may read settings need not be able to become a node."""
 HIDDEN: Final = "(hidden)"
@@ -84,9 +103,13 @@ class UnknownSetting(CommandError):
 class LiveSettings:
     """Holds the configuration in force; whoever keeps parts of it is told of a new one."""
 
-    def __init__(self, config: Config, on_change: Callable[[Config], None]) -> None:
+    def __init__(
+        self, config: Config, on_change: Callable[[Config], None], on_choice: Callable[[dict[str, str]], None]
+    ) -> None:
+        """`on_choice` is given what clients have set of SHARED, which other nodes are to `adopt`."""
         self.config = config
         self._on_change: Final = on_change
+        self._on_choice: Final = on_choice
         self._tuned: Final[dict[str, object]] = {}
         """Tunings that were set, which nobody goes by."""
 
@@ -126,26 +149,58 @@ class LiveSettings:
         for name in changes:
             if not any(name in names for names in (BY_NAME, FACTS, TUNINGS, ALIASES)):
                 raise UnknownSetting(name)
-        fields: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
+        changed: dict[Option, object] = {}
         tuned: dict[str, object] = {}
         for name, text in changes.items():
             main = ALIASES.get(name, name)
             if main in TUNINGS:
                 tuned[main] = _tuned(name, text)
             elif main in CHANGEABLE:
-                for option, value in _values(name, text):
-                    fields[option.section][option.field] = value
+                changed.update(_values(name, text))
             elif text != self.get(name):
                 raise Refused(name, "can't set immutable config")
         self._tuned.update(tuned)
-        sections = {
-            section: msgspec.structs.replace(getattr(self.config, section), **values)
-            for section, values in fields.items()
-            if values
+        if changed:
+            self._change(changed)
+        chosen = {
+            # what is text is passed on as it was set: as shown, KEA does not tell whether `n` was among the events
+            option.name: value if isinstance(value, str) else option.text(value)
+            for option, value in changed.items()
+            if option.name in SHARED
         }
-        if sections:
-            self.config = msgspec.structs.replace(self.config, **sections)
-            self._on_change(self.config)
+        if chosen:
+            self._on_choice(chosen)
+
+    def adopt(self, chosen: Mapping[str, str]) -> list[str]:
+        """Go by what was chosen through other nodes, and return the names whose values mean nothing here."""
+        changed: dict[Option, object] = {}
+        refused: list[str] = []
+        for name, text in chosen.items():
+            try:
+                changed.update(_values(name, text))
+            except Refused:
+                refused.append(name)
+        if changed:
+            self._change(changed)
+        return refused
+
+    def _change(self, values: Mapping[Option, object]) -> None:
+        fields: dict[str, dict[str, object]] = {}
+        for option, value in values.items():
+            fields.setdefault(option.section, {})[option.field] = value
+        self.config = msgspec.structs.replace(
+            self.config,
+            **{
+                section: msgspec.structs.replace(getattr(self.config, section), **changes)
+                for section, changes in fields.items()
+            },
+        )
+        self._on_change(self.config)
+
+
+def is_shared(name: str) -> bool:
+    """Tell whether a setting, by any of its names, holds for all nodes."""
+    return ALIASES.get(name, name) in SHARED
 
 
 def _tuned(name: str, text: str) -> object:

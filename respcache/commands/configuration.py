@@ -7,13 +7,12 @@ from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused
 from respcache.glob import matcher
 from respcache.reply import OK, Reply
-from respcache.settings import Refused
+from respcache.settings import Refused, is_shared
 from respcache.stats import Stats
 from respcache.store.partition import Argv
 
 _OPERATOR: Final = Flags.ADMIN | Flags.NOSCRIPT | Flags.LOADING | Flags.STALE
 
-EVENTS: Final = "notify-keyspace-events"
 GLOB: Final = frozenset(b"[*?")
 """Bytes that make a name a pattern."""
 
@@ -37,7 +36,7 @@ def config_get(session: Session, argv: Argv) -> Reply:
 
 @command("CONFIG|SET", arity=-4, flags=_OPERATOR, since="2.0.0")
 def config_set(session: Session, argv: Argv) -> Answer:
-    """Change settings, all of them or none; which keyspace events are published, on all nodes."""
+    """Change settings, all of them or none; those of how data is kept and of keyspace events on all nodes."""
     if len(argv) % 2:
         raise SyntaxRefused
     changes: dict[str, str] = {}
@@ -47,7 +46,7 @@ def config_set(session: Session, argv: Argv) -> Answer:
             raise Refused(name, "duplicate parameter")
         changes[name] = value.decode("utf-8", "surrogateescape")
     session.host.settings.set(changes)
-    return session.host.exchange.when_known(OK.wire) if EVENTS in changes else OK
+    return session.host.exchange.when_known(OK.wire) if any(map(is_shared, changes)) else OK
 
 
 @command("CONFIG|RESETSTAT", arity=2, flags=_OPERATOR, since="2.0.0")

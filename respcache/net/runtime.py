@@ -67,7 +67,7 @@ from respcache.rates import Totals
 from respcache.routing.locking import Locks
 from respcache.routing.notifying import Notifier
 from respcache.routing.router import Router
-from respcache.settings import LiveSettings
+from respcache.settings import SHARED, LiveSettings
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
@@ -111,7 +111,7 @@ class Runtime:
         self.sealing: Final = None if ring is None else _sealing(ring, Identity(self.name, run), cluster)
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
 
-        self.settings: Final = LiveSettings(config, self._take_settings)
+        self.settings: Final = LiveSettings(config, self._take_settings, self._spread_settings)
         self.settings.settle(
             {
                 "port": port,
@@ -122,7 +122,7 @@ class Runtime:
         )
         self.stats: Final = Stats(len(families.ROWS))
         self.store: Final = Store(server.databases, ledger=Ledger(rng))
-        self.exchange: Final = Exchange(run, memory_max_bytes=server.pubsub_memory_max_bytes)
+        self.exchange: Final = Exchange(run, memory_max_bytes=server.pubsub_memory_max_bytes, shared=SHARED)
         self.host: Final = NodeHost(
             settings=self.settings,
             stats=self.stats,
@@ -229,7 +229,7 @@ class Runtime:
             soon=self._loop.call_soon,
         )
         self.notifier.choose(server.notify_keyspace_events)
-        self.exchange.adopt = self._adopt_events
+        self.exchange.adopt = self._adopt_settings
         self.memory: Final = Memory(self.store, deleted=self.replicator.driver.wake, soon=self._loop.call_soon)
         self.memory.latency = self.host.latency
         self.memory.configure(server)
@@ -387,20 +387,25 @@ class Runtime:
         letters = config.server.notify_keyspace_events
         if letters != self.notifier.letters:
             self.notifier.choose(letters)
-            self.exchange.choose(letters, int(time() * 1000))
         self.exchange.memory_max_bytes = config.server.pubsub_memory_max_bytes
         self.executor.slow.configure(config.server, self.host.latency, self.host.slowlog)
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
         self.scripts.size_max_bytes = config.server.lua_scripts_max_bytes
 
-    def _adopt_events(self, letters: str) -> None:
-        """Publish the keyspace events that have been chosen through another node."""
-        try:
-            self.notifier.choose(letters)
-        except ValueError:  # a later version has more of them
-            log.warning("other nodes publish keyspace events that this one does not know: %s", letters)
-        else:
-            self.settings.settle({"notify-keyspace-events": letters})
+    def _spread_settings(self, chosen: dict[str, str]) -> None:
+        """Have other nodes go by what clients of this one have set."""
+        self.exchange.choose(chosen, int(time() * 1000))
+
+    def _adopt_settings(self, chosen: dict[str, str]) -> None:
+        """Go by what clients of other nodes have set."""
+        refused = self.settings.adopt(chosen)
+        for name, value in chosen.items():
+            if name in refused:  # a later version may allow more
+                log.warning(
+                    "%s = %r, as set on another node, means nothing to this one, which keeps its own", name, value
+                )
+            else:
+                log.info("%s = %s was set on another node", name, value)
 
     def _flush_monitors(self) -> None:
         self._loop.call_soon(self.host.monitors.flush)

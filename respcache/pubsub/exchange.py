@@ -25,9 +25,10 @@ from respcache.pubsub.audience import (
     Subscriber,
     size_of,
 )
+from respcache.pubsub.choices import Choices
 from respcache.pubsub.gathering import Gathering
 from respcache.pubsub.peer import Peer
-from respcache.pubsub.wire import NO_CHOICE, Asked, Choice, Counted, Heard, Name, Published, Told, decode, encode
+from respcache.pubsub.wire import Asked, Counted, Heard, Name, Published, Told, decode, encode
 from respcache.resp.encode import bulk, integer
 
 MEMORY_MAX_BYTES: Final = 256 * 1024 * 1024
@@ -66,17 +67,22 @@ Effect: TypeAlias = Push | Send
 class Exchange:
     """Publish and subscribe on one node. `flush` is due at the end of each turn in which `wake` was called."""
 
-    def __init__(self, run_unix_ms: int = 0, *, memory_max_bytes: int = MEMORY_MAX_BYTES) -> None:
-        """`run_unix_ms` is the start of this run of the node: what it tells is newer than what an earlier run told."""
+    def __init__(
+        self, run_unix_ms: int = 0, *, memory_max_bytes: int = MEMORY_MAX_BYTES, shared: frozenset[str] = frozenset()
+    ) -> None:
+        """`run_unix_ms` is the start of this run of the node: what it tells is newer than what an earlier run told.
+
+        `shared` are the settings that hold for all nodes.
+        """
         self.audiences: Final = Audiences()
         self.memory_max_bytes = memory_max_bytes
         """What names and subscriptions of clients of this node may take."""
         self.wake: Callable[[], None] = _asleep
         """Set by whoever flushes."""
-        self.choice: Choice = NO_CHOICE
-        """Which keyspace events all nodes are to publish, and since when."""
-        self.adopt: Callable[[str], None] = _indifferent
-        """Called when another node knows of a later choice; set by whoever publishes them."""
+        self.choices: Final = Choices(shared)
+        """Those settings, as far as clients have chosen them."""
+        self.adopt: Callable[[dict[str, str]], None] = _indifferent
+        """Called with what another node knows to have been chosen later; set by whoever goes by it."""
         self.published = 0
         """Messages published through this node."""
         self.delivered = 0
@@ -201,9 +207,10 @@ class Exchange:
         """
         self._put_out(Kind.CHANNEL, channel, payload, None, channel[: channel.index(b":") + 1])
 
-    def choose(self, letters: str, now_unix_ms: int) -> None:
-        """Have all nodes publish these keyspace events from now on."""
-        self._take_choice((max(now_unix_ms, self.choice[0] + 1), letters))
+    def choose(self, values: dict[str, str], now_unix_ms: int) -> None:
+        """Have all nodes go by these values of settings from now on."""
+        self.choices.choose(values, now_unix_ms)
+        self._tell_choices()
 
     def count(self, kind: Kind, names: list[bytes], finish: Callable[[list[int]], bytes]) -> Pending:
         """Count the clients in the cluster that listen to each name, and reply with what `finish` makes of that.
@@ -224,7 +231,7 @@ class Exchange:
         self.disconnect(name)
         peer = self._peers.setdefault(name, Peer())
         self._epoch += 1
-        peer.tell_choice(self.choice)
+        peer.tell_choices(self.choices.told())
         peer.connect(self._epoch, [(kind, known) for kind in Kind for known in self.audiences.here(kind)])
         self._soil(name, peer)
 
@@ -342,20 +349,22 @@ class Exchange:
         if peer.begins_anew(told):
             self._clear(name, peer)
         joined, gone = peer.hear(told)
-        if told.choice > self.choice:
-            self._take_choice(told.choice)
-            self.adopt(told.choice[1])
+        news = self.choices.hear(told.choices)
+        if news:
+            self._tell_choices()
+            self.adopt(news)
         for kind, known in joined:
             self.audiences.peer_joins(kind, known, name)
         for kind, known in gone:
             self.audiences.peer_quits(kind, known, name)
         self._soil(name, peer)
 
-    def _take_choice(self, choice: Choice) -> None:
-        self.choice = choice
+    def _tell_choices(self) -> None:
+        """Tell everybody, whoever it was heard from: links may be missing that others have."""
+        told = self.choices.told()
         for name, peer in self._peers.items():
             if peer.connected:
-                peer.tell_choice(choice)
+                peer.tell_choices(told)
                 self._soil(name, peer)
 
     def _clear(self, name: str, peer: Peer) -> None:
@@ -379,8 +388,8 @@ def _uncounted(_totals: list[int]) -> bytes:
     return b""
 
 
-def _indifferent(_letters: str) -> None:
-    """Publish no keyspace events in any case."""
+def _indifferent(_values: dict[str, str]) -> None:
+    """Go by no setting."""
 
 
 def _asleep() -> None:

@@ -14,7 +14,6 @@ from respcache.pubsub.wire import (
     ITEMS_BYTES,
     ITEMS_MAX,
     NAMES_MAX,
-    NO_CHOICE,
     Asked,
     Choice,
     Counted,
@@ -73,8 +72,8 @@ class Peer:
         self._epoch = 0
         self._number = -1
         """Of the last Told to it."""
-        self._choice: Choice = NO_CHOICE
-        self._choice_untold = False
+        self._choices: tuple[Choice, ...] | None = None
+        """Which settings hold for all nodes; None if it has been told."""
         self._changes: list[tuple[bool, Name]] = []
         """What it is to be told next: whether there are listeners now."""
         self._untold: list[Take] = []
@@ -119,18 +118,18 @@ class Peer:
         """Tell it that a name has got listeners here, or has none any more."""
         self._changes.append((joined, name))
 
-    def tell_choice(self, choice: Choice) -> None:
-        """Tell it which keyspace events are to be published."""
-        self._choice, self._choice_untold = choice, True
+    def tell_choices(self, choices: tuple[Choice, ...]) -> None:
+        """Tell it which settings hold for all nodes."""
+        self._choices = choices
 
     @property
     def settled(self) -> bool:
         """Whether it has heard all that there is to tell."""
-        return not self._changes and not self._choice_untold and not self._unheard
+        return not self._changes and self._choices is None and not self._unheard
 
     def when_settled(self, take: Take) -> None:
         """Call back once it has heard all that there is to tell now; it has not yet."""
-        if self._changes or self._choice_untold:
+        if self._changes or self._choices is not None:
             self._untold.append(take)
         else:
             self._unheard.append(_Waiting(self._number, 0, take))
@@ -241,13 +240,13 @@ class Peer:
             if len(batch[0]) + len(batch[1]) == NAMES_MAX or size_bytes > ITEMS_BYTES:
                 yield self._next(*batch)
                 batch, size_bytes = ([], []), 0
-        if batch[0] or batch[1] or self._choice_untold or self._number < 0:
+        if batch[0] or batch[1] or self._choices is not None or self._number < 0:
             yield self._next(*batch)
 
     def _next(self, joined: list[Name], gone: list[Name]) -> Told:
         self._number += 1
-        self._choice_untold = False
-        return Told(self._epoch, self._number, joined, gone, self._choice)
+        choices, self._choices = self._choices, None
+        return Told(self._epoch, self._number, joined, gone, choices or ())
 
     def _seal(self) -> None:
         """Close the batch of publications."""

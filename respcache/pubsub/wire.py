@@ -14,13 +14,16 @@ ITEMS_MAX: Final = 10_000
 """Publications in one message."""
 ITEMS_BYTES: Final = 1024 * 1024
 """Names or payloads in one message, but for the last one of them."""
+CHOICES_MAX: Final = 64
+"""Settings in one message; there are fewer that hold for all nodes."""
+CHOICE_TIME_MAX_UNIX_MS: Final = 2**62
+"""So late no clock is; further choices are told apart by their values."""
 
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name: TypeAlias = tuple[Kind, bytes]
-Choice: TypeAlias = tuple[Number, Annotated[str, msgspec.Meta(max_length=64)]]
-"""Which keyspace events all nodes are to publish, in letters, behind the time of the choice in Unix milliseconds. The
-greater of two holds."""
-NO_CHOICE: Final[Choice] = (0, "")
+Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
+Choice: TypeAlias = tuple[Word, Annotated[int, msgspec.Meta(ge=0, le=CHOICE_TIME_MAX_UNIX_MS)], Word]
+"""A setting that is to hold for all nodes: its name, when it was chosen, in Unix milliseconds, and its value."""
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -32,8 +35,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """0, 1, 2 ... within the epoch; 0 stands for: forget what I told before."""
     joined: Annotated[list[Name], msgspec.Meta(max_length=NAMES_MAX)]
     quit: Annotated[list[Name], msgspec.Meta(max_length=NAMES_MAX)]
-    choice: Choice = NO_CHOICE
-    """What the sender knows to have been chosen last."""
+    choices: Annotated[tuple[Choice, ...], msgspec.Meta(max_length=CHOICES_MAX)] = ()
+    """All that the sender knows to have been chosen, where there is news of that."""
 
 
 class Heard(msgspec.Struct, frozen=True, array_like=True, tag=1):

@@ -4,14 +4,15 @@ import pytest
 
 from respcache.config import ClusterConfig, Config
 from respcache.options import BY_NAME
+from respcache.pubsub.wire import CHOICES_MAX
 from respcache.redis_conf import ALIASES, FACTS, TUNINGS
-from respcache.settings import CHANGEABLE, HIDDEN, LiveSettings, Refused, UnknownSetting
+from respcache.settings import CHANGEABLE, HIDDEN, SHARED, LiveSettings, Refused, UnknownSetting
 
 
 def live() -> tuple[LiveSettings, list[Config]]:
     """Make settings, and the list of configurations that they announce."""
     announced: list[Config] = []
-    return LiveSettings(Config(), announced.append), announced
+    return LiveSettings(Config(), announced.append, lambda _chosen: None), announced
 
 
 def test_every_name_has_a_text() -> None:
@@ -86,6 +87,42 @@ def test_a_refused_change_leaves_all_as_it_was(changes: dict[str, str]) -> None:
     assert (settings.config, announced) == (Config(), [])
 
 
+def test_what_all_nodes_are_to_go_by_is_passed_on() -> None:
+    """By its main name, and nothing of a change that is refused, or that only this node goes by."""
+    chosen: list[dict[str, str]] = []
+    settings = LiveSettings(Config(), lambda _config: None, chosen.append)
+    settings.set({"timeout": "5"})
+    with pytest.raises(Refused):
+        settings.set({"hash-max-ziplist-entries": "7", "hz": "0"})
+    assert chosen == []
+    settings.set({"hash-max-ziplist-entries": "7", "hll-sparse-max-bytes": "1kb", "timeout": "6"})
+    settings.set({"notify-keyspace-events": "KEAn"})
+    assert chosen == [
+        {"hash-max-listpack-entries": "7", "hll-sparse-max-bytes": "1024"},
+        {"notify-keyspace-events": "KEAn"},
+    ]
+
+
+def test_what_is_adopted_from_other_nodes_is_not_told_again() -> None:
+    """It takes effect, but for what has no meaning here, whose names come back."""
+    announced: list[Config] = []
+    chosen: list[dict[str, str]] = []
+    settings = LiveSettings(Config(), announced.append, chosen.append)
+    assert settings.adopt({"lfu-log-factor": "many"}) == ["lfu-log-factor"]
+    assert announced == []
+    assert settings.adopt({"lfu-log-factor": "-1", "lfu-decay-time": "2"}) == ["lfu-log-factor"]
+    assert [settings.get(name) for name in ("lfu-log-factor", "lfu-decay-time")] == ["10", "2"]
+    assert ([config.server.lfu_decay_time_min for config in announced], chosen) == ([2], [])
+
+
+def test_every_setting_that_all_nodes_share_can_be_changed() -> None:
+    """Else a choice could not be made, nor adopted; and all of them fit into one message."""
+    assert SHARED <= CHANGEABLE
+    assert len(SHARED) <= CHOICES_MAX
+    settings, _ = live()
+    assert settings.adopt({name: settings.get(name) for name in SHARED}) == []
+
+
 def test_an_unknown_name_is_refused_first() -> None:
     """Before any value is looked at."""
     settings, _ = live()
@@ -116,7 +153,7 @@ def test_an_output_limit_that_would_not_hold_is_refused(text: str) -> None:
 
 def test_keys_are_shown_to_nobody() -> None:
     """Not even to who may read all settings: they would make him a node. Nor can they be set."""
-    settings = LiveSettings(Config(cluster=ClusterConfig(keys=("marlin",))), lambda _config: None)
+    settings = LiveSettings(Config(cluster=ClusterConfig(keys=("marlin",))), lambda _config: None, lambda _chosen: None)
     assert settings.get("cluster-keys") == HIDDEN
     with pytest.raises(Refused) as refusal:
         settings.set({"cluster-keys": "swordfish"})

@@ -1,4 +1,4 @@
-"""What nodes know of each other's clients is right again once the network is."""
+"""What nodes know of each other's clients, and which settings they share, is right again once the network is."""
 
 from respcache.pubsub.audience import Kind
 from simulation.pubsub.world import World
@@ -22,6 +22,21 @@ def test_all_nodes_know_who_listens_once_the_links_stand(seed: int) -> None:
                 if of_kind is kind
             }
             assert known == truth, f"{name} is wrong about {kind.name}"
+
+
+@each_seed(30)
+def test_all_nodes_go_by_the_same_settings_once_the_links_stand(seed: int) -> None:
+    """Whoever chose last, and whatever was lost on the way; those that have been started again, too."""
+    world = World(seed, nodes=2 + seed % 3)
+    world.storm(1500)
+    known = {choice for node in world.nodes.values() for choice in node.exchange.choices.told()}
+    last = {name: max(choice[1:] for choice in known if choice[0] == name) for name, *_ in known}
+    world.settle()
+
+    assert last
+    for node in world.nodes.values():
+        assert {name: (unix_ms, value) for name, unix_ms, value in node.exchange.choices.told()} == last
+        assert node.settings == {name: value for name, (_, value) in last.items()}
 
 
 @each_seed(20)

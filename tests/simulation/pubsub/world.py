@@ -12,6 +12,7 @@ from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange, Push, Send
 
 NAMES: Final = (b"a", b"b", b"a*", b"*")
+SETTINGS: Final = frozenset({"one", "other"})
 
 
 @dataclass(eq=False)
@@ -28,6 +29,8 @@ class Node:
 
     exchange: Exchange
     clients: list[Client] = field(default_factory=lambda: [Client(), Client(), Client()])
+    settings: dict[str, str] = field(default_factory=dict)
+    """What it goes by."""
 
     @property
     def names(self) -> set[tuple[Kind, bytes]]:
@@ -53,13 +56,16 @@ class World:
 
     def _boot(self) -> Node:
         self._runs += 1
-        return Node(Exchange(self._runs * 1000))
+        node = Node(Exchange(self._runs * 1000, shared=SETTINGS))
+        node.exchange.adopt = node.settings.update
+        return node
 
     def storm(self, steps: int) -> None:
         """Let that many things happen."""
         weights = {
             self._change: 80,
             self._publish: 60,
+            self._choose: 10,
             self._turn: 120,
             self._deliver: 100,
             self._relink: 20,
@@ -109,6 +115,13 @@ class World:
         reply = node.exchange.publish(Client(), kind, self._rng.choice((b"a", b"b", b"c")), b"m")
         if not isinstance(reply, int):
             self.replies.append((node, reply))
+
+    def _choose(self) -> None:
+        """Set something, by a clock that may be behind those of others."""
+        node = self.nodes[self._name()]
+        chosen = {self._rng.choice(sorted(SETTINGS)): str(self._rng.randrange(10))}
+        node.settings.update(chosen)
+        node.exchange.choose(chosen, self._rng.randrange(1000))
 
     def _turn(self) -> None:
         self._flush(self._name())

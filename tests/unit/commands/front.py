@@ -91,7 +91,7 @@ class Front:
         self.redundancy: Redundancy | None = None
         ledger = Ledger()
         self.host: Final = NodeHost(
-            settings=LiveSettings(config or Config(), lambda _config: None),
+            settings=LiveSettings(config or Config(), lambda _config: None, lambda _chosen: None),
             stats=Stats(len(ROWS)),
             store=Store(ledger=ledger),
             exchange=Exchange(),

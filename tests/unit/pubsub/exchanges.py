@@ -29,7 +29,7 @@ class Town:
 
     def __init__(self, *names: str, memory_max_bytes: int = 1 << 20) -> None:
         self.nodes: Final = {
-            name: Exchange(number * 1_000_000, memory_max_bytes=memory_max_bytes)
+            name: Exchange(number * 1_000_000, memory_max_bytes=memory_max_bytes, shared=frozenset({"events", "size"}))
             for number, name in enumerate(names, 1)
         }
         self.sent: Final[deque[tuple[str, str, bytes]]] = deque()

@@ -8,7 +8,7 @@ from respcache.errors import ProtocolError
 from respcache.glob import PatternTooLong
 from respcache.pubsub.audience import Kind
 from respcache.pubsub.exchange import Exchange, TooManySubscriptions
-from respcache.pubsub.wire import Counted, Published, Told, encode
+from respcache.pubsub.wire import CHOICE_TIME_MAX_UNIX_MS, Counted, Published, Told, decode, encode
 from unit.pubsub.exchanges import Listener, Town, message, there, wire_of
 
 PMESSAGE = b"*4\r\n$8\r\npmessage\r\n$2\r\nc*\r\n$2\r\nch\r\n$1\r\nm\r\n"
@@ -277,37 +277,80 @@ def test_what_nobody_counts_reaches_the_same_clients() -> None:
     assert town.traffic == [("a", "b", "Published"), ("b", "a", "Counted")]
 
 
-def test_the_last_choice_of_events_holds_everywhere() -> None:
+def adopting(town: Town) -> dict[str, dict[str, str]]:
+    """Have all nodes go by what others choose; give what each goes by of that."""
+    adopted: dict[str, dict[str, str]] = {name: {} for name in town.nodes}
+    for name, node in town.nodes.items():
+        node.adopt = adopted[name].update
+    return adopted
+
+
+def test_the_last_choice_of_a_setting_holds_everywhere() -> None:
     """Whoever made it, on nodes that were cut off meanwhile, too; and it is confirmed once all know of it."""
     town = Town("a", "b", "c")
-    adopted: dict[str, list[str]] = {name: [] for name in "abc"}
-    for name, node in town.nodes.items():
-        node.adopt = adopted[name].append
-    town["a"].choose("KEA", 1_000)
+    adopted = adopting(town)
+    town["a"].choose({"events": "KEA"}, 1_000)
     known = town["a"].when_known(b"+OK\r\n")
     assert not there(known)
     town.settle()
     assert there(known)
     town.cut("a", "c")
     town.cut("b", "c")
-    town["b"].choose("K$", 900)
-    town["c"].choose("Ex", 950)
+    town["b"].choose({"events": "K$"}, 900)
+    town["c"].choose({"events": "Ex", "size": "5"}, 950)
     town.settle()
-    assert adopted == {"a": ["K$"], "b": ["KEA"], "c": ["KEA"]}
+    assert adopted == {"a": {"events": "K$"}, "b": {"events": "KEA"}, "c": {"events": "KEA"}}
     town.link("a", "c")
     town.settle()
     town.link("b", "c")
     town.settle()
-    assert {node.choice[1] for node in town.nodes.values()} == {"K$"}
+    held = [("events", 1_001, "K$"), ("size", 950, "5")]
+    assert [sorted(node.choices.told()) for node in town.nodes.values()] == [held] * 3
+    assert adopted == {"a": {"events": "K$", "size": "5"}, "b": {"events": "KEA", "size": "5"}, "c": {"events": "K$"}}
 
 
 def test_a_choice_that_was_made_when_the_node_started_is_its_own() -> None:
     """Nodes whose files say different things do not overrule each other."""
     town = Town("a", "b")
-    adopted: list[str] = []
-    for node in town.nodes.values():
-        node.adopt = adopted.append
+    adopted = adopting(town)
     town.cut("a", "b")
     town.link("a", "b")
     town.settle()
-    assert adopted == []
+    assert adopted == {"a": {}, "b": {}}
+
+
+def test_what_was_chosen_is_told_once() -> None:
+    """Not again with every name that a client listens to."""
+    town = Town("a", "b")
+    town["a"].choose({"events": "KEA"}, 1_000)
+    town.settle()
+    town["a"].subscribe(Listener(), Kind.CHANNEL, b"ch")
+    town.turn()
+    (body,) = [body for sender, _, body in town.sent if sender == "a"]
+    assert decode(body) == Told(epoch_of(body), 2, [(Kind.CHANNEL, b"ch")], [])
+
+
+def epoch_of(body: bytes) -> int:
+    """Read of which link a message is."""
+    message = decode(body)
+    assert isinstance(message, Told)
+    return message.epoch
+
+
+def test_no_other_node_chooses_what_each_has_for_itself() -> None:
+    """A name that is not among the shared ones is passed over, so a node does not change another's password."""
+    town = Town("a", "b")
+    adopted = adopting(town)
+    town["a"].receive("b", encode(Told(1 << 40, 0, [], [], (("requirepass", 1, "x"), ("size", 1, "5")))))
+    assert adopted["a"] == {"size": "5"}
+    assert town["a"].choices.told() == (("size", 1, "5"),)
+
+
+def test_a_choice_at_the_end_of_time_can_be_followed_by_another() -> None:
+    """What is told of it stays within what others accept; the greater value holds."""
+    town = Town("a", "b")
+    adopted = adopting(town)
+    town["a"].receive("b", encode(Told(1 << 40, 0, [], [], (("size", CHOICE_TIME_MAX_UNIX_MS, "5"),))))
+    town["a"].choose({"size": "6"}, 1_000)
+    town.settle()
+    assert adopted["b"] == {"size": "6"}

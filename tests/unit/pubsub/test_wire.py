@@ -6,13 +6,28 @@ from hypothesis import strategies as st
 
 from respcache.errors import ProtocolError
 from respcache.pubsub.audience import Kind
-from respcache.pubsub.wire import Asked, Counted, Heard, Message, Published, Told, decode, encode
+from respcache.pubsub.wire import (
+    CHOICE_TIME_MAX_UNIX_MS,
+    CHOICES_MAX,
+    Asked,
+    Choice,
+    Counted,
+    Heard,
+    Message,
+    Published,
+    Told,
+    decode,
+    encode,
+)
 
 KINDS = st.sampled_from(Kind)
 NUMBERS = st.integers(0, 2**63 - 1)
 NAMES = st.lists(st.tuples(KINDS, st.binary(max_size=9)), max_size=4)
+CHOICES = st.lists(
+    st.tuples(st.text(max_size=64), st.integers(0, CHOICE_TIME_MAX_UNIX_MS), st.text(max_size=64)), max_size=4
+).map(tuple)
 MESSAGES = st.one_of(
-    st.builds(Told, NUMBERS, NUMBERS, NAMES, NAMES),
+    st.builds(Told, NUMBERS, NUMBERS, NAMES, NAMES, CHOICES),
     st.builds(Heard, NUMBERS, NUMBERS),
     st.builds(
         Published,
@@ -49,3 +64,19 @@ def test_what_is_no_message_is_refused(body: bytes) -> None:
     """With the error that cuts the link."""
     with pytest.raises(ProtocolError):
         decode(body)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        (("n" * 65, 1, "v"),),
+        (("n", 1, "v" * 65),),
+        (("n", -1, "v"),),
+        (("n", CHOICE_TIME_MAX_UNIX_MS + 1, "v"),),
+        (("n", 1, "v"),) * (CHOICES_MAX + 1),
+    ],
+)
+def test_choices_beyond_their_bounds_are_refused(choices: tuple[Choice, ...]) -> None:
+    """Long words, times that no clock shows, more settings than there are."""
+    with pytest.raises(ProtocolError):
+        decode(encode(Told(1, 0, [], [], choices)))
