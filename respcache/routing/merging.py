@@ -75,7 +75,7 @@ def _part(order: Order, partitions: tuple[int, ...]) -> tuple[Order, tuple[int, 
         deadline_s=order.deadline_s,
         turns=order.turns,
     )
-    part.writer = order.writer
+    part.writer, part.returned = order.writer, order.returned
     return part, places
 
 

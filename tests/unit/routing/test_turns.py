@@ -174,6 +174,27 @@ def test_so_are_scripts_and_commands_on_several_keys_of_one_partition(seed: int)
     answered_as_by_one_node(Random(seed), scripts=True)
 
 
+def test_parts_of_what_has_come_back_keep_its_place() -> None:
+    """Behind an earlier command that has come back, too, and found the key locked where that is now."""
+    roads = Roads(Random(0))
+    first, second = key_of("c"), key_of("c", 1)
+    here, number = roads.nodes["a"], partition_of(first)
+    roads.move(key_of("b"), "a")  # the record of those who have asked is to be an earlier one
+    replies = here.batch(roads.client(), [b"APPEND", first, b"x"], [b"DEL", first, second])
+    roads.move(first, "a")
+    assert here.locks.lock(b"b:1", (number,))
+    append, delete = (roads.questions.popleft() for _ in replies)
+    for question in (append, delete):
+        here.answered(question, None)
+    part = roads.questions.popleft()  # of DEL, the key that has not moved: under way
+    assert part.order.argv == [b"DEL", second]
+    here.locks.release((number,))
+    here.router.routes_changed()
+    here.answered(part, b":0\r\n")
+    here.router.sweep()
+    assert [arrived(reply) for reply in replies] == [b":1\r\n", b":1\r\n"]
+
+
 def answered_as_by_one_node(rng: Random, *, scripts: bool) -> None:
     """Have two clients ask, and compare."""
     asked = {"a": written(rng, KEYS, scripts=scripts), "b": written(rng, BESIDE, scripts=scripts)}
