@@ -1,6 +1,6 @@
 """A reply that is not there yet, and what may end the wait for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 
@@ -92,3 +92,18 @@ class Muted(Pending):
         """Forget who waits: the client is gone."""
         super().abandon()
         self._unwanted.abandon()
+
+
+def when_all(pendings: Sequence[Pending], listener: Callable[[], None]) -> None:
+    """Call `listener` once all are there."""
+    missing = len(pendings) + 1
+
+    def arrived() -> None:
+        nonlocal missing
+        missing -= 1
+        if not missing:
+            listener()
+
+    for pending in pendings:
+        pending.then(arrived)
+    arrived()

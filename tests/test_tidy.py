@@ -42,6 +42,7 @@ LAYERS: Final = {
     "transactions.standstill": "what stands still while a script rests",
     "transactions.transaction": "commands on keys of several owners",
     "transactions.exchanging": "two databases exchanged on several owners",
+    "transactions.claiming": "partitions of several owners, all locked for one command",
     "transactions.participant": "commands on keys of several owners, where the keys are",
     "waiting": "commands that wait for keys: where their clients are, and where the keys are",
     "waiting.desk": "commands that wait for keys, where their clients are",

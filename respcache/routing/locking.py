@@ -129,6 +129,16 @@ class Locks:
         self._mark(numbers)
         return True
 
+    def lock_lowest(self, transaction: bytes, numbers: Sequence[int]) -> Sequence[int]:
+        """Lock partitions up to the first that is not served now; return those that are locked."""
+        count = 0
+        if self.leased:
+            count = next((place for place, number in enumerate(numbers) if not self._free(number)), len(numbers))
+        locked = numbers[:count]
+        self._holders.update(dict.fromkeys(locked, transaction))
+        self._mark(locked)
+        return locked
+
     def seize(self) -> None:
         """Lock all that is free, for a script, and let nothing else get free."""
         free = [number for number in self._logs if self._free(number)]

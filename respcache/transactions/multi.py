@@ -4,7 +4,7 @@ The queued commands on keys are one *unit*. If all its keys have one owner it is
 on the data, in one turn of the event loop; else under locks (see `transaction`). Watched
 keys belong to the unit: their owners compare the states before anything is run.
 
-Commands on a whole database (KEYS, FLUSHALL) cannot be locked for. Where one node owns
+Commands on a whole database (KEYS, FLUSHALL) have no place on a scratch store. Where one node owns
 everything they are run in their place; else they cut the queue into several units, which
 are run one after the other, and others may come in between. Commands on the session or
 the node (SELECT, PUBLISH, CLIENT) are run where the client is, behind all units: nothing
@@ -14,7 +14,7 @@ of what they do has to do with keys.
               `-- a watched key has changed, or nothing could be run --> answered
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Final, TypeAlias
 
@@ -27,7 +27,7 @@ from respcache.commands.transactions import ExecAborted
 from respcache.engine.admission import show
 from respcache.engine.executor import Executor
 from respcache.errors import CommandError
-from respcache.pending import Pending
+from respcache.pending import Pending, when_all
 from respcache.reply import NULL_ARRAY, OK
 from respcache.resp.encode import array_head, encode, error
 from respcache.routing.internal import EXEC, EXEC_RO, WATCH
@@ -243,21 +243,6 @@ def stages_of(calls: Sequence[Call], *, whole: bool, watched: bool) -> list[Stag
         else:
             stages[-1].append(place)
     return [stage for number, stage in enumerate(stages) if stage or (watched and not number)]
-
-
-def when_all(pendings: Sequence[Pending], listener: Callable[[], None]) -> None:
-    """Call `listener` once all are there."""
-    missing = len(pendings) + 1
-
-    def arrived() -> None:
-        nonlocal missing
-        missing -= 1
-        if not missing:
-            listener()
-
-    for pending in pendings:
-        pending.then(arrived)
-    arrived()
 
 
 def _in_order(session: Session, reply: Pending) -> Pending:

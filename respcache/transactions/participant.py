@@ -3,6 +3,7 @@
 `transaction` has the other side, and what holds for both.
 """
 
+from collections.abc import Sequence
 from time import time
 from typing import Final
 
@@ -14,7 +15,7 @@ from respcache.resp.encode import bulk, encode
 from respcache.routing.internal import COMMIT, UNITS
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
-from respcache.store.copies import Copies, entry_effect
+from respcache.store.copies import Copies, StoredKey, entry_effect
 from respcache.store.events import Event
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
@@ -26,7 +27,7 @@ HAPPENED: Final = b"!"
 EXCHANGED: Final = b"="
 """Marks the first of two databases that a commit exchanges."""
 AT_ONCE: Final = b"!"
-"""In front of the count of a lock: it is granted at once, or refused."""
+"""In front of the count of a lock: it locks what it can, and does not wait."""
 CHANGED: Final = encode(NULL_ARRAY, 2)
 """Answers a unit, or a lock, if a watched key has changed; nothing was run."""
 
@@ -42,13 +43,15 @@ class Participant:
     def lock(self, order: Order) -> bool:
         """Run `LOCK transaction count (database key)*count (database key token)*`.
 
-        The count has a + in front where the commands may take memory, or an AT_ONCE.
-        The answer is the keys' entries; or null, and nothing is locked, if a token stands for
-        a state that has changed. False if it must wait.
+        The count has a + in front where the commands may take memory, and before that AT_ONCE if it is not to wait.
+        The answer is how many partitions are locked now, from the lowest on, and the entries of the keys in these:
+        all of them unless it is not to wait. Or null, and nothing is locked, if a token stands for a state that has
+        changed. False if it must wait.
         """
         try:
-            _, transaction, count, *words = order.argv
-            split = 2 * int(count.removeprefix(AT_ONCE))
+            _, transaction, how, *words = order.argv
+            count = how.removeprefix(AT_ONCE)
+            split = 2 * int(count)
             read = [(int(words[at]), words[at + 1]) for at in range(0, split, 2)]
             tokens = read_tokens(words[split:], len(self._store))
         except (ValueError, IndexError):
@@ -57,18 +60,26 @@ class Participant:
         if count.startswith(b"+") and self._store.ledger.full:
             order.fail(OutOfMemory())
             return True
-        if not self._locks.lock(transaction, order.partitions):
-            if not count.startswith(AT_ONCE):
-                return False
-            order.refuse()
-            return True
+        locked: Sequence[int] = order.partitions
+        if count is not how:
+            locked = self._locks.lock_lowest(transaction, order.partitions)
+        elif not self._locks.lock(transaction, order.partitions):
+            return False
         self._store.ledger.now_unix_ms = int(time() * 1000)
         if not self._locks.watches.unchanged(tokens):
-            self._locks.release(order.partitions)
+            self._locks.release(locked)
             order.resolve(CHANGED)
         else:
-            order.resolve(encode([self._copies.dump(partition_of(key), number, key) for number, key in read], 2))
+            order.resolve(encode([len(locked), *self._entries(read, frozenset(locked))], 2))
         return True
+
+    def _entries(self, keys: Sequence[StoredKey], partitions: frozenset[int]) -> list[bytes | None]:
+        """Write down what is under those of some keys that are in some partitions."""
+        return [
+            self._copies.dump(number, database, key)
+            for database, key in keys
+            if (number := partition_of(key)) in partitions
+        ]
 
     def watch(self, order: Order, now_s: float) -> None:
         """Run `WATCH key`: answer with a token of the key's state."""

@@ -3,18 +3,16 @@
 What is run is one command, or what a client has queued between MULTI and EXEC. The node
 that has the client runs the transaction:
 
-    lock the partitions at their primaries, in ascending order, compare the states of
-        watched keys, and read the keys
+    lock the partitions at their primaries (see `claiming`), compare the states of watched
+        keys, and read the keys
     run the handlers on a scratch store that holds just these keys
     write the changed keys back, which unlocks
 
 Nobody sees the keys in between: their partitions serve no other command while locked.
-There is no deadlock: everyone locks in ascending order, so whoever holds the highest of
-the wanted partitions waits for nobody, and every wait has a deadline. What was read is
-told once all owners have committed, who thereby say that their locks have held under a
-lease, and that copies have what was read. Until the first
-write goes out a failure changes nothing and the command is tried again. What a crash does
-after that:
+Nobody waits in a circle, for the reasons given in `claiming`. What was read is told once
+all owners have committed, who thereby say that their locks have held under a lease, and
+that copies have what was read. Until the first write goes out a failure changes nothing
+and the command is tried again. What a crash does after that:
 
     an owner dies before it has taken its writes, or before a copy has them: its keys are
         as before, those of the other owners are written; the client is told that the
@@ -29,12 +27,11 @@ copy in one frame. So all keys of one owner are written or none, unless it dies 
 frames to some of its copies sent and to others not.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Container, Sequence
 from time import time
 from typing import Final
 
-from respcache.cluster.ownership.slots import EVERYWHERE, partition_of, partitions_of
+from respcache.cluster.ownership.slots import EVERYWHERE, partition_of
 from respcache.commands.registry import Command
 from respcache.commands.resolving import resolve
 from respcache.commands.stage import Scripts, Wandered
@@ -43,6 +40,7 @@ from respcache.engine.acting import answer, check_pairs
 from respcache.engine.grounds import OnScratch
 from respcache.engine.reach import Reach
 from respcache.errors import CommandError, OutOfMemory, TryAgain, Uncertain
+from respcache.pending import when_all
 from respcache.reply import OK, Waits
 from respcache.resp.encode import encode, error
 from respcache.routing.internal import COMMIT, LOCK, UNITS
@@ -52,8 +50,9 @@ from respcache.store.copies import Copies, StoredKey
 from respcache.store.events import Happening
 from respcache.store.keyspace import Store
 from respcache.strand import Hold, Rested
+from respcache.transactions.claiming import Claim
 from respcache.transactions.exchanging import Exchanges
-from respcache.transactions.participant import CHANGED, HAPPENED, unit_of
+from respcache.transactions.participant import AT_ONCE, CHANGED, HAPPENED, unit_of
 from respcache.transactions.unit import Call, token_words
 
 KEYS: Final = b"KEYS"
@@ -117,7 +116,7 @@ class Transactions:
 class Transaction:
     """Commands on keys of several owners, on the node that has the client.
 
-    locking (one owner after the other) --> running --> committing --> answered
+    locking (all owners) --> running --> committing --> answered
        |-- refused --> releasing --> tried again   `-- owner lost --> uncertain
        |-- a watched key has changed --> releasing --> answered: null
     running -- reads keys that are not locked --> releasing --> begun anew, with these
@@ -162,34 +161,26 @@ class Transaction:
         self._listed: Final[dict[StoredKey, list[bytes]]] = {}
         """Keys by pattern, as all owners had them before anything was locked."""
         self._grounds: Final[list[OnScratch]] = []
-        locked = sorted(self._keys.union(self._unit.tokens), key=_partition)
-        self._steps: Final = [list(run) for _, run in groupby(locked, key=lambda stored: owner_of[_partition(stored)])]
-        """The keys in the order of locking; each step's have one owner."""
+        self._by_partition: Final[dict[int, list[StoredKey]]] = {}
+        """The keys that it reads, or that are watched, by partition."""
+        for stored in sorted(self._keys.union(self._unit.tokens), key=_partition):
+            self._by_partition.setdefault(_partition(stored), []).append(stored)
+        self._claim: Final = Claim(self, list(self._by_partition), owner_of)
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
         self._after: dict[StoredKey, bytes] = {}
         """The same, once the commands have run."""
         self._takes_memory: Final = any(call.row.denies_oom for call in self._unit.calls)
-        self._owners: Final[list[str]] = []
-        """Who has locked each step; that many are locked."""
 
     def begin(self) -> None:
         """List the keys that match what scripts ask for, then lock, then run the commands."""
         reach = self._order.reach
         patterns = [] if reach is None else sorted(reach.patterns)
         listings = [self._list(number, pattern) for number, pattern in patterns]
-        missing = len(listings)
-
-        def arrived() -> None:
-            nonlocal missing
-            missing -= 1
-            if missing <= 0:
-                self._take_listings(patterns, listings)
-
-        for listing in listings:
-            listing.then(arrived)
-        if not listings:
-            self._lock()
+        if listings:
+            when_all(listings, lambda: self._take_listings(patterns, listings))
+        else:
+            self._claim.ask()
 
     def _list(self, database: int, pattern: bytes) -> Order:
         listing = self._part(resolve([KEYS, pattern]), [pattern], EVERYWHERE, database, once=False)
@@ -203,41 +194,41 @@ class Transaction:
                 self._finish({}, None)
                 return
             self._listed[stored] = [element[element.index(b"\n") + 1 : -2] for element in elements(wire)]
-        self._lock()
+        self._claim.ask()
 
-    def _lock(self) -> None:
-        """Lock the next step's partitions; run the command when all are locked."""
-        if len(self._owners) == len(self._steps):
+    def lock(self, partitions: tuple[int, ...], *, at_once: bool) -> Order:
+        """Ask an owner to lock partitions, and for what it has under the keys."""
+        keys = self._keys_in(partitions)
+        tokens = {stored: self._unit.tokens[stored] for stored in keys if stored in self._unit.tokens}
+        read = [stored for stored in keys if stored in self._keys]
+        words = [word for number, key in read for word in (b"%d" % number, key)]
+        count = b"%b%b%d" % (AT_ONCE if at_once else b"", b"+" if self._takes_memory else b"", len(read))
+        return self._send(LOCK, [count, *words, *token_words(tokens)], partitions)
+
+    def unlock(self, partitions: tuple[int, ...], owner: str) -> Order:
+        """Commit nothing."""
+        return self._send(COMMIT, [], partitions, owner)
+
+    def took(self, lock: Order, partitions: Sequence[int]) -> None:
+        """Take the entries of keys."""
+        read = [stored for stored in self._keys_in(partitions) if stored in self._keys]
+        for stored, element in zip(read, elements(lock.wire or b"")[1:], strict=True):
+            self._before[stored] = b"" if element.startswith(b"$-1") else element[element.index(b"\n") + 1 : -2]
+
+    def claimed(self, refusal: Order | None) -> None:
+        """Run the commands, or say why not."""
+        if refusal is None:
             self._run()
             return
-        step = self._steps[len(self._owners)]
-        read = [stored for stored in step if stored in self._keys]
-        tokens = {stored: self._unit.tokens[stored] for stored in step if stored in self._unit.tokens}
-        words = [word for number, key in read for word in (b"%d" % number, key)]
-        count = b"+%d" if self._takes_memory else b"%d"
-        lock = self._send(LOCK, [count % len(read), *words, *token_words(tokens)], step)
-        lock.then(lambda: self._answered(lock, step))
-
-    def _answered(self, lock: Order, step: list[StoredKey]) -> None:
-        wire = lock.wire or b""
+        wire = refusal.wire or b""
         if wire.startswith(OUT_OF_MEMORY):
             in_unit = self._order.row in UNITS
             self._finish({}, error(ExecAborted(wire[1:-2].decode()) if in_unit else OutOfMemory()))
-            return
-        if wire.startswith(BUSY):
-            self._finish({}, wire)
-            return
-        if lock.refused or wire.startswith(b"-"):
-            self._finish({}, None)
-            return
-        if wire == CHANGED:
-            self._finish({}, CHANGED)
-            return
-        read = [stored for stored in step if stored in self._keys]
-        for stored, element in zip(read, elements(wire), strict=True):
-            self._before[stored] = b"" if element.startswith(b"$-1") else element[element.index(b"\n") + 1 : -2]
-        self._owners.append(lock.owner)
-        self._lock()
+        else:
+            self._finish({}, wire if wire.startswith(BUSY) or wire == CHANGED else None)
+
+    def _keys_in(self, partitions: Sequence[int]) -> list[StoredKey]:
+        return [stored for number in partitions for stored in self._by_partition[number]]
 
     def _run(self) -> None:
         """Run the commands; later if a script among them rests. While another one does, there is no scratch store."""
@@ -318,23 +309,13 @@ class Transaction:
     def _finish(self, changed: dict[StoredKey, bytes], wire: bytes | None) -> None:
         """Write and unlock everywhere. Without a reply the command is tried again afterwards."""
         commits: list[Order] = []
-        for owner, step in zip(self._owners, self._steps, strict=False):
-            written = [stored for stored in step if stored in changed]
+        for owner, partitions in self._claim.shares.items():
+            keys = self._keys_in(partitions)
+            written = [stored for stored in keys if stored in changed]
             words = [word for stored in written for word in (b"%d" % stored[0], stored[1], changed[stored])]
-            words += _event_words(self._happenings, step)
-            commits.append(self._send(COMMIT, words, step, owner))
-        missing = len(commits)
-
-        def arrived() -> None:
-            nonlocal missing
-            missing -= 1
-            if missing <= 0:
-                self._end(commits, wire, wrote=bool(changed))
-
-        for commit in commits:
-            commit.then(arrived)
-        if not commits:
-            arrived()
+            words += _event_words(self._happenings, set(keys))
+            commits.append(self._send(COMMIT, words, partitions, owner))
+        when_all(commits, lambda: self._end(commits, wire, wrote=bool(changed)))
 
     def _end(self, commits: list[Order], wire: bytes | None, *, wrote: bool) -> None:
         """Answer if everybody has committed, which says that all locks have held until now."""
@@ -349,8 +330,7 @@ class Transaction:
                 ground.ended()
             self._order.resolve(wire)
 
-    def _send(self, row: Command, words: list[bytes], step: list[StoredKey], owner: str = "") -> Order:
-        partitions = partitions_of([key for _, key in step])
+    def _send(self, row: Command, words: list[bytes], partitions: tuple[int, ...], owner: str = "") -> Order:
         order = self._part(row, [self._name, *words], partitions, self._order.database, once=True)
         order.owner, order.writer = owner, self._order.writer
         self._dispatch(order)
@@ -374,12 +354,12 @@ def unpacked(wire: bytes) -> list[bytes]:
     return [element[element.index(b"\n") + 1 : -2] for element in elements(wire)]
 
 
-def _event_words(happenings: Sequence[Happening], step: Sequence[StoredKey]) -> list[bytes]:
+def _event_words(happenings: Sequence[Happening], keys: Container[StoredKey]) -> list[bytes]:
     """Write down what has happened to some keys: `(!database key event)*`, an event being its class and its name."""
     return [
         word
         for happening in happenings
-        if (happening.database, happening.key) in step
+        if (happening.database, happening.key) in keys
         for word in (
             HAPPENED + b"%d" % happening.database,
             happening.key,

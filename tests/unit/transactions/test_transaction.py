@@ -351,13 +351,13 @@ def test_a_lock_that_is_malformed_locks_nothing(words: tuple[bytes, ...]) -> Non
 
 
 def test_a_lock_answers_with_the_entries_of_the_keys() -> None:
-    """Null for a key that is not there; a second transaction has to wait."""
+    """And how many partitions are locked; null is for a key that is not there; a second transaction has to wait."""
     store = Store()
     locks = Locks(store, run=b"n:1")
     locks.open(partition_of(B), None)
     participant = Participant(store, locks, Copies(store))
     first, second = lock_order(LOCK.name, b"a:1", b"1", b"0", B), lock_order(LOCK.name, b"c:1", b"1", b"0", B)
     assert participant.lock(first)
-    assert first.wire == b"*1\r\n$-1\r\n"
+    assert first.wire == b"*2\r\n:1\r\n$-1\r\n"
     assert not participant.lock(second)
     assert second.wire is None
