@@ -7,8 +7,9 @@ from respcache.commands.arguments import INT64_MIN, integer
 from respcache.errors import CommandError, NotAnInteger, echoed
 from respcache.reply import Reply
 from respcache.store.partition import Partition
+from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX
 from respcache.store.stream_groups import Group
-from respcache.store.streams import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Entry, Stream
+from respcache.store.streams import Entry, Stream
 
 ID_BYTES_MAX: Final = 127
 """Redis looks at no longer ones."""

@@ -10,8 +10,9 @@ from respcache.commands.stream_groups import SECOND, Malformed
 from respcache.errors import CommandError
 from respcache.reply import Reply, Status
 from respcache.store.partition import Argv, Partition
+from respcache.store.stream_blocks import ID_MAX
 from respcache.store.stream_groups import Consumer, Deliveries
-from respcache.store.streams import ID_MAX, UNKNOWN, Stream
+from respcache.store.streams import UNKNOWN, Stream
 
 FULL_COUNT: Final = 10
 """Entries and deliveries that XINFO STREAM FULL lists, unless told."""

@@ -10,8 +10,9 @@ from respcache.errors import CommandError, SyntaxRefused
 from respcache.reply import NULL_ARRAY, Named, Reply, Waits
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv
+from respcache.store.stream_blocks import ID_MAX
 from respcache.store.stream_groups import Consumer, Group
-from respcache.store.streams import ID_MAX, UNKNOWN, Stream
+from respcache.store.streams import UNKNOWN, Stream
 
 
 class _StreamGone(CommandError):

@@ -16,7 +16,8 @@ from respcache.errors import CommandError, SyntaxRefused, WrongArity
 from respcache.reply import NULL_ARRAY, OK, Reply
 from respcache.store.limits import Limits
 from respcache.store.partition import Argv, Partition
-from respcache.store.streams import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Stream
+from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX
+from respcache.store.streams import Stream
 
 _ADDS: Final = Flags.WRITE | Flags.DENYOOM | Flags.FAST
 BLOCKS_TRIMMED: Final = 100

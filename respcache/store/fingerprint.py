@@ -12,7 +12,8 @@ from respcache.store.hashes import Hash
 from respcache.store.lists import List
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
-from respcache.store.streams import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Stream
+from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX
+from respcache.store.streams import Stream
 from respcache.store.texts import Text
 from respcache.store.values import Value
 from respcache.store.volatile_hashes import VolatileHash

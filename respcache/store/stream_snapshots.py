@@ -11,8 +11,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 from respcache.store.packing import NotASnapshot
+from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, restored
 from respcache.store.stream_groups import Group
-from respcache.store.streams import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, UNKNOWN, Stream, restored
+from respcache.store.streams import UNKNOWN, Stream
 
 BLOCK: Final = b"b"
 GROUP: Final = b"g"

@@ -2,133 +2,45 @@
 
 An id is one integer here: milliseconds in the upper 64 bits, a sequence number in the lower. Entries stand in
 *blocks* of up to so many as `Limits` says, the last of which is open; the others are packed into one byte string
-each, as Redis packs its nodes, and are opened again when something is taken out of them. So an entry costs little
-more than its bytes, a range is found by bisection over the blocks, and nothing ever moves but a few dozen entries or
-one pointer a block.
+each, as Redis packs its nodes. An entry is taken out of a packed block by cutting the others out of the string, as
+they are. If another one follows from the same block that is opened, until it is the turn of the next: so one entry
+after the other costs little, and one here and one there leaves all blocks packed. So an entry takes
+little more than its bytes, a range is found by bisection over the blocks, and nothing ever moves but a few dozen
+entries or one pointer a block.
 """
 
 import sys
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-import msgspec
-
 from respcache.store.aggregate import Aggregate
-from respcache.store.limits import DEFAULT, STREAM_NODE_ENTRIES_MAX, Limits
-from respcache.store.packing import NotASnapshot
+from respcache.store.limits import DEFAULT, Limits
+from respcache.store.stream_blocks import Block, Fields, Run
 from respcache.store.stream_groups import Group
 
-SEQUENCE_BITS: Final = 64
-SEQUENCE_MAX: Final = 2**64 - 1
-ID_MAX: Final = 2**128 - 1
-ENTRY_BYTES: Final = 8
-"""What Redis adds to an entry, about: flags, two differences of ids, a length."""
-HEAD_BYTES: Final = 20
-"""What Redis has in front of a node's entries, about."""
 UNKNOWN: Final = -1
 """How many entries a group has read, where that cannot be told."""
 
-Fields = list[bytes]
-"""Names and values by turns."""
 Entry = tuple[int, Fields]
-Opened = tuple[list[int], list[Fields]]
-
-_ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(tuple[list[int], list[int], list[list[bytes]]])
-
-
-class Block:
-    """A run of entries."""
-
-    __slots__ = ("_blob", "_entries", "_ids", "appended", "count", "first", "last", "size_bytes")
-
-    def __init__(self) -> None:
-        self._ids: list[int] | None = []
-        self._entries: list[Fields] = []
-        self._blob = b""
-        self.first = 0
-        """The lowest id; ids of an empty block mean nothing."""
-        self.last = 0
-        self.count = 0
-        self.appended = 0
-        """Entries that it has ever had."""
-        self.size_bytes = HEAD_BYTES
-        """About what it would take in Redis."""
-
-    def append(self, number: int, fields: Fields, size_bytes: int) -> None:
-        """Add an entry behind the others; the block has not been packed."""
-        ids = self._ids
-        assert ids is not None
-        if not self.count:
-            self.first = number
-        ids.append(number)
-        self._entries.append(fields)
-        self.last = number
-        self.count += 1
-        self.appended += 1
-        self.size_bytes += size_bytes + ENTRY_BYTES + 2 * len(fields)
-
-    def pack(self) -> None:
-        """Make it small: nothing more will be added."""
-        if self._ids:
-            self._blob = self.blob()
-            self._ids, self._entries = None, []
-
-    @property
-    def packed(self) -> bool:
-        """Whether it has to be opened to be read."""
-        return self._ids is None
-
-    def blob(self) -> bytes:
-        """Write the entries, ids as differences to the first one's milliseconds."""
-        if self._ids is None:
-            return self._blob
-        base = self.first >> SEQUENCE_BITS
-        moments = [(number >> SEQUENCE_BITS) - base for number in self._ids]
-        return _ENCODER.encode((moments, [number & SEQUENCE_MAX for number in self._ids], self._entries))
-
-    def opened(self) -> Opened:
-        """Give ids and entries, to be read."""
-        if self._ids is not None:
-            return self._ids, self._entries
-        moments, sequences, entries = _DECODER.decode(self._blob)
-        base = self.first >> SEQUENCE_BITS
-        return [
-            (base + moment) << SEQUENCE_BITS | sequence for moment, sequence in zip(moments, sequences, strict=True)
-        ], entries
-
-    def cut(self, start: int, end: int) -> None:
-        """Take the entries between two positions out; not all of them."""
-        ids, entries = self.opened()
-        self._ids, self._entries, self._blob = ids, entries, b""
-        del ids[start:end]
-        del entries[start:end]
-        self.count = len(ids)
-        self.first, self.last = ids[0], ids[-1]
-
-    def copy(self) -> "Block":
-        """Give another one that is equal and shares nothing that changes."""
-        other = Block()
-        other._ids = None if self._ids is None else self._ids.copy()  # one of its own kind
-        other._entries = self._entries.copy()  # as above; fields are never changed
-        other._blob = self._blob  # as above
-        other.first, other.last, other.count = self.first, self.last, self.count
-        other.appended, other.size_bytes = self.appended, self.size_bytes
-        return other
-
-    def memory_bytes(self) -> int:
-        """Say how much memory it takes."""
-        if self._ids is None:
-            return sys.getsizeof(self._blob) + sys.getsizeof(self)
-        held = sum(sys.getsizeof(fields) + sum(map(sys.getsizeof, fields)) for fields in self._entries)
-        return held + sum(map(sys.getsizeof, self._ids)) + sys.getsizeof(self)
 
 
 class Stream(Aggregate):
     """Entries, and the groups of consumers that share them. It stays though it has no entries."""
 
-    __slots__ = ("_blocks", "_cached", "_opened", "_starts", "added", "deleted", "groups", "last", "length")
+    __slots__ = (
+        "_blocks",
+        "_cached",
+        "_loose",
+        "_opened",
+        "_starts",
+        "_touched",
+        "added",
+        "deleted",
+        "groups",
+        "last",
+        "length",
+    )
 
     kind: ClassVar[bytes] = b"stream"
 
@@ -138,7 +50,11 @@ class Stream(Aggregate):
         """Not above the first id of each block, and above the last id of the one before."""
         self._cached: Block | None = None
         """The packed block that was read last: who reads entry by entry has it opened once."""
-        self._opened: Opened = [], []
+        self._opened: Run[Fields] | None = None
+        self._touched: Block | None = None
+        """The packed block that an entry was taken out of last."""
+        self._loose: Block | None = None
+        """The block that was last opened to take out entries."""
         self.length = 0
         self.last = 0
         """The highest id that was ever given."""
@@ -177,6 +93,7 @@ class Stream(Aggregate):
         block = self._blocks[-1] if self._blocks else None
         if (
             block is None
+            or block.packed
             or block.appended >= limits.stream_entries
             or block.size_bytes + size_bytes >= limits.stream_bytes
         ):
@@ -195,9 +112,9 @@ class Stream(Aggregate):
         place = bisect_right(self._starts, number) - 1
         if place < 0:
             return None
-        ids, entries = self._open(self._blocks[place])
-        at = bisect_left(ids, number)
-        return entries[at] if at < len(ids) and ids[at] == number else None
+        run = self._open(self._blocks[place])
+        at = run.find(number)
+        return run.entries[at] if at < len(run) and run.id(at) == number else None
 
     def range(self, start: int, end: int, count: int = 0) -> list[Entry]:
         """List the entries from one id to another, both included, the first `count`; 0 is no limit."""
@@ -208,12 +125,12 @@ class Stream(Aggregate):
                 break
             if block.last < start:
                 continue
-            ids, entries = self._open(block)
-            low = bisect_left(ids, start)
-            high = len(ids) if block.last <= end else bisect_right(ids, end)
+            run = self._open(block)
+            low = run.find(start)
+            high = len(run) if block.last <= end else run.after(end)
             if count:
                 high = min(high, low + count - len(found))
-            found += zip(ids[low:high], entries[low:high], strict=True)
+            found += run.slice(low, high)
             if count and len(found) == count:
                 break
         return found
@@ -225,11 +142,11 @@ class Stream(Aggregate):
             block = self._blocks[place]
             if block.last < start:
                 break
-            ids, entries = self._open(block)
-            low, high = bisect_left(ids, start), bisect_right(ids, end)
+            run = self._open(block)
+            low, high = run.find(start), run.after(end)
             if count:
                 low = max(low, high - (count - len(found)))
-            found += zip(reversed(ids[low:high]), reversed(entries[low:high]), strict=True)
+            found += reversed(run.slice(low, high))
             if count and len(found) == count:
                 break
         return found
@@ -240,11 +157,19 @@ class Stream(Aggregate):
         if place < 0:
             return False
         block = self._blocks[place]
-        ids, _ = self._open(block)
-        at = bisect_left(ids, number)
-        if at == len(ids) or ids[at] != number:
-            return False
-        self._cut(place, at, at + 1)
+        if block.packed and block is not self._touched and block.count > 1:
+            if not block.remove(number):
+                return False
+            self._touched = block
+            if self._cached is block:
+                self._cached, self._opened = None, None
+            self.length -= 1
+        else:
+            run = self._open(block)
+            at = run.find(number)
+            if at == len(run) or run.id(at) != number:
+                return False
+            self._cut(place, at, at + 1)
         self.deleted = max(self.deleted, number)
         return True
 
@@ -271,7 +196,7 @@ class Stream(Aggregate):
             dropped, blocks = dropped + block.count, blocks + 1
         self._drop(blocks, dropped)
         if not whole and self._blocks and self._blocks[0].first < least:
-            surplus = bisect_left(self._open(self._blocks[0])[0], least)
+            surplus = self._open(self._blocks[0]).find(least)
             self._cut(0, 0, surplus)
             dropped += surplus
         return dropped
@@ -358,49 +283,33 @@ class Stream(Aggregate):
         self._starts.append(block.first)
         self.length += block.count
 
-    def _open(self, block: Block) -> Opened:
+    def _open(self, block: Block) -> Run[Fields]:
         if not block.packed:
             return block.opened()
-        if self._cached is not block:
-            self._cached, self._opened = block, block.opened()
-        return self._opened
+        run = self._opened
+        if self._cached is not block or run is None:
+            self._cached, self._opened = block, (run := block.opened())
+        return run
 
     def _cut(self, place: int, start: int, end: int) -> None:
         """Take entries out of a block; without any it goes."""
-        self._cached = None
         block = self._blocks[place]
         if end - start == block.count:
             del self._blocks[place]
             del self._starts[place]
+            loose = None
         else:
-            block.cut(start, end)
+            block.cut(self._open(block), start, end)
+            loose = block
+        self._cached, self._opened = None, None
         self.length -= end - start
+        former, self._loose = self._loose, loose
+        if former is not None and former is not block and (not self._blocks or former is not self._blocks[-1]):
+            former.pack()  # nothing is ever added to it again
 
     def _drop(self, blocks: int, entries: int) -> None:
         if blocks:
-            self._cached = None
+            self._cached, self._opened = None, None
             del self._blocks[:blocks]
             del self._starts[:blocks]
             self.length -= entries
-
-
-def restored(first: int, blob: bytes, appended: int, size_bytes: int) -> Block:
-    """Make a block of what `Block.blob` wrote. Raises NotASnapshot."""
-    try:
-        moments, sequences, entries = _DECODER.decode(blob)
-    except msgspec.DecodeError:
-        raise NotASnapshot("not the entries of a stream") from None
-    base = first >> SEQUENCE_BITS
-    sound = 0 < len(moments) == len(sequences) == len(entries) <= appended <= STREAM_NODE_ENTRIES_MAX
-    if not sound or size_bytes < 0 or min(sequences) < 0 or min(moments) < 0 or any(len(one) % 2 for one in entries):
-        raise NotASnapshot("not the entries of a stream")
-    block = Block()
-    for moment, sequence, fields in zip(moments, sequences, entries, strict=True):
-        number = (base + moment) << SEQUENCE_BITS | sequence
-        if number <= block.last or number > ID_MAX or not fields:
-            raise NotASnapshot("entries of a stream out of order")
-        block.append(number, fields, 0)
-    if block.first != first:
-        raise NotASnapshot("entries of a stream under another id")
-    block.appended, block.size_bytes = appended, size_bytes
-    return block

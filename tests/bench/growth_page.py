@@ -26,8 +26,8 @@ PLOT: Final = (34, 26, 142, 92)
 """Left, top, width and height of the axes in it."""
 NOTES: Final = (
     "`LINSERT`, `LREM` and `LPOS` look at all elements before the one in question, here as there. Entries of a stream",
-    "lie in packed blocks of up to a hundred: the first `XDEL` in a block opens it for good, so what each costs on a",
-    "large stream, where each comes upon another block, is what it costs at most; `XRANGE` opens one or two.",
+    "lie in packed blocks of up to a hundred: `XDEL` on a large stream, where each comes upon another block, cuts the",
+    "entry out of it, which is what it costs at most; `XRANGE` opens one or two.",
 )
 DECADES: Final = (1, 10, 100, 1_000, 10_000, 100_000)
 """Microseconds, bottom to top."""

@@ -8,7 +8,8 @@ from respcache.store.lists import List
 from respcache.store.rdb.payload import load
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
-from respcache.store.streams import ID_MAX, Stream
+from respcache.store.stream_blocks import ID_MAX
+from respcache.store.streams import Stream
 from respcache.store.values import encoding
 
 HASH: Final = 4

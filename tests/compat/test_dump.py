@@ -19,7 +19,8 @@ from respcache.store.rdb.crc64 import crc64
 from respcache.store.rdb.payload import FOOTER_BYTES, dump, load
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
-from respcache.store.streams import ID_MAX, Stream
+from respcache.store.stream_blocks import ID_MAX
+from respcache.store.streams import Stream
 from unit.store.rdb.examples import value
 from unit.store.rdb.old_forms import OLD
 

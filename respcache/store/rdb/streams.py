@@ -21,16 +21,9 @@ from respcache.store.limits import STREAM_NODE_BYTES_MAX, STREAM_NODE_ENTRIES_MA
 from respcache.store.rdb.listpack import add, unpacked, wrapped
 from respcache.store.rdb.wire import Reader, Writer
 from respcache.store.rdb.wrong import BadFormat
+from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, Block, Fields
 from respcache.store.stream_groups import Group
-from respcache.store.streams import (
-    ID_MAX,
-    SEQUENCE_BITS,
-    SEQUENCE_MAX,
-    UNKNOWN,
-    Block,
-    Fields,
-    Stream,
-)
+from respcache.store.streams import UNKNOWN, Stream
 
 DELETED: Final = 1
 SAME_NAMES: Final = 2
@@ -222,15 +215,15 @@ def write_stream(writer: Writer, stream: Stream) -> None:
 
 
 def _node(block: Block) -> bytes:
-    ids, entries = block.opened()
-    names = entries[0][::2]
+    run = block.opened()
+    names = run.entries[0][::2]
     body = bytearray()
     words = 0
-    for word in (b"%d" % len(ids), b"0", b"%d" % len(names), *names, b"0"):
+    for word in (b"%d" % len(run), b"0", b"%d" % len(names), *names, b"0"):
         add(body, word)
         words += 1
     base, first = block.first >> SEQUENCE_BITS, block.first & SEQUENCE_MAX
-    for number, fields in zip(ids, entries, strict=True):
+    for number, fields in run.slice(0, len(run)):
         same = fields[::2] == names
         stored = fields[1::2] if same else [b"%d" % (len(fields) // 2), *fields]
         add(body, b"2" if same else b"0")

@@ -8,8 +8,9 @@ from respcache.store.lists import of as list_of
 from respcache.store.sets import Set, of
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.sorted_sets import of as sorted_set_of
+from respcache.store.stream_blocks import ID_MAX
 from respcache.store.stream_groups import Group
-from respcache.store.streams import ID_MAX, Stream
+from respcache.store.streams import Stream
 from respcache.store.values import Value
 from respcache.store.volatile_hashes import VolatileHash
 

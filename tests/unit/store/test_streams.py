@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from respcache.store.limits import STREAM_NODE_ENTRIES as BLOCK_ENTRIES
 from respcache.store.limits import Limits
+from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS
 from respcache.store.stream_groups import Group
-from respcache.store.streams import ID_MAX, Entry, Stream
+from respcache.store.streams import Entry, Stream
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(("add", "add", "delete", "length", "below")), st.integers(0, 60)), max_size=40
@@ -53,6 +54,61 @@ def test_an_approximate_trim_drops_whole_blocks_up_to_its_limit() -> None:
     assert found.trim_length(550, whole=True) == 4 * BLOCK_ENTRIES
     assert found.trim_below(ID_MAX, whole=True, limit=250) == 2 * BLOCK_ENTRIES
     assert len(found) == 4 * BLOCK_ENTRIES
+
+
+def filled(blocks: int) -> Stream:
+    """Give a stream of so many blocks, two entries a millisecond."""
+    found = Stream()
+    for number in range(blocks * BLOCK_ENTRIES):
+        found.append((number // 2) << SEQUENCE_BITS | number % 2 + 1, [b"f", b"%d" % number])
+    return found
+
+
+def opened(stream: Stream) -> int:
+    """Count the blocks that are open."""
+    return sum(not block.packed for block in stream.each_block())
+
+
+@given(places=st.lists(st.integers(0, 8 * BLOCK_ENTRIES - 1), min_size=1, max_size=60, unique=True))
+def test_whatever_is_taken_out_two_blocks_are_open_at_most(places: list[int]) -> None:
+    """The last one, and one that several entries in a row were taken out of: so a stream stays small."""
+    found = filled(8)
+    ids = [number for number, _ in found.range(0, ID_MAX)]
+    left = found.range(0, ID_MAX)
+    for place in places:
+        assert found.remove(ids[place])
+        assert not found.remove(ids[place])
+        assert opened(found) <= 2
+    gone = {ids[place] for place in places}
+    assert found.range(0, ID_MAX) == [entry for entry in left if entry[0] not in gone]
+
+
+@given(places=st.lists(st.integers(0, BLOCK_ENTRIES - 1), min_size=1, max_size=8, unique=True))
+def test_equal_blocks_are_written_alike(places: list[int]) -> None:
+    """However entries were taken out of them: by one who had it open, or out of the string that it was packed in."""
+    one, other = filled(3), filled(3)
+    ids = [number for number, _ in one.range(0, ID_MAX)]
+    for place in places:
+        one.remove(ids[place])
+        one.get(ids[-BLOCK_ENTRIES - 1])
+        other.remove(ids[place])
+        other.remove(ids[place + BLOCK_ENTRIES])
+    for number in range(BLOCK_ENTRIES):
+        other.remove(ids[BLOCK_ENTRIES + number])
+        one.remove(ids[BLOCK_ENTRIES + number])
+    assert [block.blob() for block in one.each_block()] == [block.blob() for block in other.each_block()]
+
+
+def test_a_stream_whose_last_block_went_begins_another_one() -> None:
+    """Nothing is added to one that was packed, though the limits would let it be longer by now."""
+    found = filled(2)
+    for number, _ in found.range(0, ID_MAX)[BLOCK_ENTRIES:]:
+        found.remove(number)
+    limits = Limits()
+    limits.stream_entries = 10 * BLOCK_ENTRIES
+    found.append(found.last + 1, [b"f", b"v"], limits)
+    assert len(found) == BLOCK_ENTRIES + 1
+    assert found.blocks == 2
 
 
 def test_blocks_have_the_sizes_that_are_set() -> None:
