@@ -338,7 +338,7 @@ class Interpreter:
         self._look_ns = run.started_ns + SLICE_NS
         reply: Reply = None
         try:
-            reply = machine.run(chunk, run.keys, run.arguments)
+            reply = machine.run(chunk, run.keys, run.arguments, is_straight=run.is_straight)
         except Failed as failure:
             where = b", on %b:%d." % (failure.source, failure.line)
             reply = ScriptError(b"%b script: %b%b" % (failure.text, run.name, where if failure.source else b""))

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from importlib import resources
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 from respcache.commands.stage import Wandered
@@ -21,13 +22,12 @@ from respcache.scripting import bits, packing
 from respcache.scripting.bytecode import is_straight, without_tail_calls
 from respcache.scripting.conversion import ELEMENT_BYTES, SCALAR, Converted, Tables, from_lua, to_lua, weight
 from respcache.scripting.library import TRAITS, Compiled
+from respcache.scripting.pace import FIRST, MOST, Pace
 from respcache.version import REDIS_VERSION
 
 if TYPE_CHECKING:
     from lupa.lua51 import LuaRuntime
 
-HOOK_INSTRUCTIONS: Final = 100_000
-"""Instructions from one look at the clock and the memory to the next: about half a millisecond."""
 HEADROOM_BYTES: Final = 16 * 1024 * 1024
 """By how much Lua's own limit lies above the one that scripts are held to."""
 LIGHT_BYTES: Final = 64 * 1024
@@ -141,6 +141,7 @@ class Machine:
         """The version of RESP in which the running script wants replies."""
         self.fault: Exception | None = None
         """An error of our own that came up while a script ran: the script was told that something is wrong."""
+        self._pace: Final = Pace()
         self._tables: Final[Tables] = self._lua.table_from
         natives: dict[bytes, object] = {
             b"call": self._call,
@@ -167,7 +168,7 @@ class Machine:
         natives |= {name: self._guarded(function) for name, function in safe.items()}
         natives[b"functions"] = functions or None
         self._name: Final = USER_FUNCTION if functions else USER_SCRIPT
-        parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, HOOK_INSTRUCTIONS)
+        parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, FIRST, MOST)
         self._compile, self._run, self._run_long, self._load, install, safely, null = parts
         install(b"cjson", self._part("cjson.lua")(null))
         install(b"cmsgpack", self._part("cmsgpack.lua")(safely(b"pack_double"), safely(b"unpack_double")))
@@ -193,6 +194,7 @@ class Machine:
     def load(self, chunk: object) -> list[Registered]:
         """Let a library register its functions. Raises Failed or Ended."""
         self.protocol, self.fault = 2, None
+        self._pace.begin(perf_counter_ns())
         try:
             kind, told = self._load(chunk)
         except self._errors:
@@ -206,9 +208,16 @@ class Machine:
             (flat[at], flat[at + 1] or None, flat[at + 2], flat[at + 3], flat[at + 4]) for at in range(0, len(flat), 5)
         ]
 
-    def run(self, chunk: object, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
-        """Run a script to its end, and give its reply. Raises Failed, Ended or NoRoom."""
+    def run(
+        self, chunk: object, keys: Sequence[bytes], arguments: Sequence[bytes], *, is_straight: bool = False
+    ) -> Reply:
+        """Run a script to its end, and give its reply. Raises Failed, Ended or NoRoom.
+
+        One without loops (`is_straight`) is over before it would be looked after.
+        """
         self.protocol, self.fault = 2, None
+        if not is_straight:
+            self._pace.begin(perf_counter_ns())
         size = ELEMENT_BYTES * (len(keys) + len(arguments))
         for key in keys:
             size += len(key)
@@ -218,9 +227,9 @@ class Machine:
             self._make_room(size)
         try:
             if len(keys) + len(arguments) <= ARGUMENTS_AT_ONCE:
-                outcome = self._run(chunk, len(keys), *keys, *arguments)
+                outcome = self._run(chunk, is_straight, len(keys), *keys, *arguments)
             else:
-                outcome = self._run_long(chunk, self._tables(keys), self._tables(arguments))
+                outcome = self._run_long(chunk, is_straight, self._tables(keys), self._tables(arguments))
         except self._errors:  # ended in the midst of our own preparations
             raise Ended("memory" if self.memory_bytes > self._limit_bytes else "time") from None
         kind = type(outcome)
@@ -274,13 +283,20 @@ class Machine:
         arguments = list(words.values())
         return self._call(*arguments, *[None] * (count - len(arguments)))  # those missing are nil, and refused
 
-    def _tick(self) -> bytes | None:
-        """Have a look around in the midst of a script; tell why it has to end, if it has."""
+    def _tick(self) -> bytes | int:
+        """Have a look around in the midst of a script.
+
+        Tell why it has to end, if it has, or after how many instructions from now on it is to be looked at.
+        """
+        pace = self._pace
+        pace.look(perf_counter_ns())
         try:
-            return self._surroundings.look()
+            reason = self._surroundings.look()
         except Exception as fault:  # noqa: BLE001 # as in `_call`
             self.fault = fault
             return FAULT
+        pace.resume(perf_counter_ns())
+        return reason or pace.instructions
 
     def _guarded(self, native: Native) -> Native:
         """Make a function that may raise anything one that scripts can call, and that hands over no more than fits."""

@@ -2,7 +2,7 @@
 --
 -- Everything that Python does for scripts is called from here, behind `room`: a failed allocation
 -- inside of such a call would unwind Python's own stack. Python answers with values and never raises.
-return function(natives, limit_kb, hook_instructions)
+return function(natives, limit_kb, first_instructions, most_instructions)
   local error, type, select, next, unpack, tostring = error, type, select, next, unpack, tostring
   local rawget, rawset, rawequal, setmetatable, getmetatable = rawget, rawset, rawequal, setmetatable, getmetatable
   local pcall, xpcall, pairs, loadstring, setfenv = pcall, xpcall, pairs, loadstring, setfenv
@@ -67,7 +67,19 @@ return function(natives, limit_kb, hook_instructions)
 
   -- time and memory: looked at every so many instructions, in every coroutine
 
-  local function hook()
+  local sethook = debug.sethook
+  local instructions = most_instructions -- from one look to the next
+
+  local hook
+
+  -- Ends the script. What is left until our caller has it takes fewer instructions than the next look is away, and
+  -- nothing would catch an error that the hook raised there.
+  local function stop()
+    sethook(hook, "", most_instructions)
+    error(ENDED, 0)
+  end
+
+  function hook()
     if not ended then
       if gcinfo() > limit_kb then
         collectgarbage()
@@ -75,12 +87,34 @@ return function(natives, limit_kb, hook_instructions)
       end
       if not ended then
         ended = "fault" -- should the call not come back
-        ended = natives_tick() or false
+        local told = natives_tick() -- why the script has to end, or another number of instructions
+        ended = false
+        if type(told) == "number" then
+          instructions = told
+          sethook(hook, "", told) -- of the thread that runs
+        elseif told then
+          ended = told
+        end
       end
     end
-    if ended then error(ENDED, 0) end
+    if ended then stop() end
   end
-  debug.sethook(hook, "", hook_instructions)
+  sethook(hook, "", instructions)
+
+  local is_paced = false
+
+  local function begin(is_straight)
+    ended = false
+    if is_straight then return end -- what has no loops needs no looking after
+    is_paced, instructions = true, first_instructions
+    sethook(hook, "", instructions)
+  end
+
+  local function calm()
+    if not is_paced then return end
+    is_paced, instructions = false, most_instructions
+    sethook(hook, "", instructions)
+  end
 
   -- tables that scripts can read and not change
 
@@ -160,7 +194,7 @@ return function(natives, limit_kb, hook_instructions)
   -- what catches errors: as in Redis, an error of a command is caught as its text
 
   local function settled(ok, caught, ...)
-    if ended then error(ENDED, 0) end
+    if ended then stop() end
     if ok then return true, caught, ... end
     if type(caught) == "table" then
       local text = rawget(caught, "err")
@@ -170,7 +204,7 @@ return function(natives, limit_kb, hook_instructions)
   end
 
   local function passed(...)
-    if ended then error(ENDED, 0) end
+    if ended then stop() end
     return ...
   end
 
@@ -195,7 +229,7 @@ return function(natives, limit_kb, hook_instructions)
 
   local function hooked(body)
     local thread = coroutine.create(body)
-    debug.sethook(thread, hook, "", hook_instructions)
+    sethook(thread, hook, "", instructions)
     return thread
   end
 
@@ -210,7 +244,7 @@ return function(natives, limit_kb, hook_instructions)
   end
 
   local function continued(ok, ...)
-    if ended then error(ENDED, 0) end
+    if ended then stop() end
     if ok then return ... end
     error((...), 0)
   end
@@ -325,7 +359,7 @@ return function(natives, limit_kb, hook_instructions)
     end
     if kind == 8 then
       ended = first
-      error(ENDED, 0)
+      stop()
     end
     error(first, 0) -- of the machine itself: not enough memory
   end
@@ -577,7 +611,7 @@ return function(natives, limit_kb, hook_instructions)
     left = left - VALUE_BYTES - bytes
     if left < 0 then
       ended = "reply"
-      error(ENDED, 0)
+      stop()
     end
   end
 
@@ -691,11 +725,12 @@ return function(natives, limit_kb, hook_instructions)
 
   local function finished(...)
     base.KEYS, base.ARGV = nil, nil
+    calm()
     return ...
   end
 
-  local function run(chunk, count, ...)
-    ended = false
+  local function run(chunk, is_straight, count, ...)
+    begin(is_straight)
     local keys, arguments
     if count == 0 then
       keys, arguments = {}, {...}
@@ -711,8 +746,8 @@ return function(natives, limit_kb, hook_instructions)
     return finished(outcome(xpcall(chunk, located)))
   end
 
-  local function run_long(chunk, keys, arguments)
-    ended = false
+  local function run_long(chunk, is_straight, keys, arguments)
+    begin(is_straight)
     base.KEYS, base.ARGV = keys, arguments
     return finished(outcome(xpcall(chunk, located)))
   end
@@ -724,23 +759,24 @@ return function(natives, limit_kb, hook_instructions)
     return keys, arguments
   end
 
-  local function call(callback, count, ...)
-    ended = false
+  local function call(callback, is_straight, count, ...)
+    begin(is_straight)
     local keys, arguments = arranged(count, ...)
-    return outcome(xpcall(function() return callback(keys, arguments) end, located))
+    return finished(outcome(xpcall(function() return callback(keys, arguments) end, located)))
   end
 
-  local function call_long(callback, keys, arguments)
-    ended = false
-    return outcome(xpcall(function() return callback(keys, arguments) end, located))
+  local function call_long(callback, is_straight, keys, arguments)
+    begin(is_straight)
+    return finished(outcome(xpcall(function() return callback(keys, arguments) end, located)))
   end
 
   -- Gives name, description, flags and body of each function that the library registers, or why it cannot be.
   local function load_library(chunk)
-    ended, registering, registered = false, {}, {}
+    begin(false)
+    registering, registered = {}, {}
     local globals, functions = getmetatable(G), registered
     globals.__index = loading
-    local kind, reason = outcome(xpcall(chunk, located))
+    local kind, reason = finished(outcome(xpcall(chunk, located)))
     globals.__index, registering, registered = base, nil, nil
     if kind == "ended" or kind == "error" then return kind, reason end
     return "loaded", functions
