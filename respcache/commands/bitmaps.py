@@ -12,6 +12,7 @@ from respcache.errors import CommandError, NotAnInteger, SyntaxRefused
 from respcache.reply import Reply
 from respcache.store.keyspace import Keyspace
 from respcache.store.partition import Argv, Partition
+from respcache.store.texts import raw
 from respcache.store.values import STRING_MAX_BYTES
 
 BITS_MAX: Final = STRING_MAX_BYTES * 8
@@ -76,6 +77,8 @@ def setbit(partition: Partition, argv: Argv) -> Reply:
     new = byte | mask if argv[3] == b"1" else byte & ~mask
     if new != byte or place >= len(text):
         partition.overwrite(key, place, bytes((new,)))
+    else:
+        _loosen(partition, key)
     return int(bool(byte & mask))
 
 
@@ -133,7 +136,7 @@ def bitop(space: Keyspace, argv: Argv) -> Reply:
         raise CommandError("BITOP NOT must be called with a single source key.")
     texts = [space.at(key).read_string(key) or b"" for key in keys]
     result = texts[0].translate(bits.FLIPPED) if word == b"NOT" else bits.combined(OPERATORS[word], texts)
-    space.at(target).place(target, result or None, WRITTEN)
+    space.at(target).place(target, raw(result) if result else None, WRITTEN)
     return len(result)
 
 
@@ -155,6 +158,8 @@ def bitfield(partition: Partition, argv: Argv) -> Reply:
     replies = [_done(part, start * 8, operation) for operation in operations]
     if part != before:
         partition.overwrite(key, start, bytes(part))
+    else:
+        _loosen(partition, key)
     return list(replies)
 
 
@@ -165,6 +170,13 @@ def bitfield_ro(partition: Partition, argv: Argv) -> Reply:
     if any(operation.word != b"GET" for operation in operations):
         raise CommandError("BITFIELD_RO only supports the GET subcommand")
     return _read(partition, argv[1], operations)
+
+
+def _loosen(partition: Partition, key: bytes) -> None:
+    """Keep a string that was to be changed, and is as it was, like one that was. As in Redis no copy is told."""
+    found = partition.values.get(key)
+    if type(found) is bytes:
+        partition.values[key] = raw(found)
 
 
 def _offset(text: bytes, width: int = 0) -> int:

@@ -21,6 +21,7 @@ from respcache.store.keyspace import Keyspace
 from respcache.store.ledger import UNLIMITED
 from respcache.store.limits import HLL_SPARSE_MAX_BYTES
 from respcache.store.partition import Argv, Partition
+from respcache.store.texts import raw
 
 _FORMS: Final = {hyperloglog.DENSE: Status(b"dense"), hyperloglog.SPARSE: Status(b"sparse")}
 _TEST_ELEMENTS: Final = 1_000
@@ -46,7 +47,7 @@ def pfadd(partition: Partition, argv: Argv) -> Reply:
     after = hyperloglog.added(before, argv[2:], _sparse_max_bytes(partition))
     if after is found:
         return 0
-    partition.keep(key, hyperloglog.stale(after))
+    partition.keep(key, raw(hyperloglog.stale(after)))
     if hyperloglog.is_dense(after) and not hyperloglog.is_dense(before):
         partition.rewrite(entry_effect(partition, key))
     return 1
@@ -70,7 +71,7 @@ def pfmerge(space: Keyspace, argv: Argv) -> Reply:
     text = EMPTY if found is None else found
     if dense:
         text = hyperloglog.densified(text)
-    partition.keep(key, hyperloglog.merged(text, registers, _sparse_max_bytes(partition)))
+    partition.keep(key, raw(hyperloglog.merged(text, registers, _sparse_max_bytes(partition))))
     partition.rewrite(entry_effect(partition, key))
     if found is None:
         partition.happened(MADE, key)
@@ -142,7 +143,7 @@ def _count(partition: Partition, key: bytes) -> int:
     if count is None:
         count = hyperloglog.count_of(text)
         noted = hyperloglog.with_count(text, count)
-        partition.keep(key, noted)
+        partition.keep(key, raw(noted))
         start = hyperloglog.COUNT_AT
         partition.rewrite([b"SETRANGE", key, b"%d" % start, noted[start : start + hyperloglog.COUNT_BYTES]])
     return count

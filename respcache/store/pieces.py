@@ -15,6 +15,7 @@ from typing import Any, Final
 from respcache.store.packing import NotASnapshot, pack_piece, unpack_piece
 from respcache.store.snapshot import (
     DEADLINE_BYTES,
+    RAW,
     Form,
     dump_entry,
     form_of,
@@ -120,7 +121,7 @@ class Assembly:
         grown, form = self._grown, self._form
         if self._refused or form is None or grown is None or self._spare or self._long is not None:
             raise NotASnapshot("not the pieces of a value")
-        if not grown and form.kind is not bytes:
+        if not grown and form.kind is not bytes and form is not RAW:
             raise NotASnapshot("a value without elements")
         value: Value = grown
         return value, self._deadline

@@ -18,7 +18,7 @@ from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
-from respcache.store.texts import Text
+from respcache.store.texts import EMBEDDED_MAX_BYTES, Text
 from respcache.store.values import STRING_MAX_BYTES, Value
 from respcache.store.volatile_hashes import VolatileHash
 
@@ -96,6 +96,8 @@ def _load(blob: bytes, at: int) -> Value:
     written = blob[at + 1 :]
     if form.kind is bytes:
         return _load_string(written)
+    if form is RAW:
+        return _load_raw(written)
     head, *words = unpack(written) or [b""]
     if len(words) % form.step:
         raise NotASnapshot("a value that ends within its words")
@@ -116,10 +118,17 @@ def _load_string(written: bytes) -> bytes:
     return written
 
 
-def _extend_string(_: bytes, words: list[bytes]) -> None:
+def _load_raw(written: bytes) -> Text:
+    return Text(bytearray(_load_string(written)))
+
+
+def _extend_string(_: bytes | Text, words: list[bytes]) -> None:
     if words:
         raise NotASnapshot("a string of several words")
 
+
+RAW: Final = Form(Text, 7, _string_words, _load_raw, _extend_string)
+"""A short string that was changed in part: that it was shows (OBJECT ENCODING). Long ones are written as any string."""
 
 FORMS: Final = (
     Form(bytes, 0, _string_words, _load_string, _extend_string),
@@ -136,15 +145,18 @@ FORMS: Final = (
         weight=stream_snapshots.WEIGHT,
     ),
     Form(VolatileHash, 6, volatile_hashes.words, volatile_hashes.begin, volatile_hashes.extend, step=3),
+    RAW,
 )
 """Tags are for ever: a node of the next version reads what this one wrote."""
 
-_BY_KIND: Final = {form.kind: form for form in FORMS} | {Text: FORMS[0]}
+_BY_KIND: Final = {form.kind: form for form in FORMS}
 _BY_TAG: Final = {form.tag: form for form in FORMS}
 
 
 def form_of(value: Value) -> Form:
     """Give the form of a value."""
+    if isinstance(value, Text) and len(value) > EMBEDDED_MAX_BYTES:
+        return FORMS[0]
     return _BY_KIND[type(value)]
 
 
@@ -156,6 +168,7 @@ def form_tagged(tag: int) -> Form | None:
 __all__ = [
     "DEADLINE_BYTES",
     "FORMS",
+    "RAW",
     "Form",
     "NotASnapshot",
     "dump",

@@ -1,7 +1,9 @@
-"""The long string that is written to in place.
+"""The string that is written to in place.
 
 Strings are bytes, which nobody can change: a command that changes a part of one copies all of it. From LONG_BYTES on
 that takes longer than all else that the command does, so the first one that changes a part makes a Text of the string.
+So does one that changes a string of up to EMBEDDED_MAX_BYTES, for another reason: Redis tells such strings, which it
+calls raw, from those that were set as a whole.
 """
 
 import sys
@@ -13,6 +15,8 @@ from respcache.store.rubbish import PAGE_BITS
 
 LONG_BYTES: Final = 16 * 1024
 """To copy so much takes a microsecond or two."""
+EMBEDDED_MAX_BYTES: Final = 44
+"""A longer string is raw in Redis in any case."""
 
 Readable: TypeAlias = bytes | bytearray
 """A string, or the body of a Text: to be read at once, never to be kept, nor to be changed."""
@@ -64,7 +68,7 @@ class Text(Aggregate):
 
 def overwritten(text: bytes, offset: int, piece: bytes) -> "bytes | Text":
     """Write a piece over a string from a byte on, in one copy; zero bytes fill a gap."""
-    if max(len(text), offset + len(piece)) >= LONG_BYTES:
+    if not EMBEDDED_MAX_BYTES < max(len(text), offset + len(piece)) < LONG_BYTES:
         made = Text(bytearray(text))
         made.write(offset, piece)
         return made
@@ -72,6 +76,11 @@ def overwritten(text: bytes, offset: int, piece: bytes) -> "bytes | Text":
         return b"".join((text, bytes(offset - len(text)), piece))
     view = memoryview(text)
     return b"".join((view[:offset], piece, view[offset + len(piece) :]))
+
+
+def raw(text: bytes) -> "bytes | Text":
+    """Give a string as Redis has it that makes a buffer of its own for it."""
+    return Text(bytearray(text)) if len(text) <= EMBEDDED_MAX_BYTES else text
 
 
 def whole(value: object) -> bytes:

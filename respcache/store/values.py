@@ -1,6 +1,6 @@
 """The kinds of value a key can hold, and what each is called.
 
-A string is plain bytes: the commonest value gets no wrapper, but for long ones that are changed in part (`texts`).
+A string is plain bytes: the commonest value gets no wrapper, but for those that are changed in part (`texts`).
 A new kind of value is a class of its own, derived from Aggregate, in a module that also dumps and loads it; one
 line in KINDS, and one in `store.snapshot.FORMS`.
 """
@@ -15,7 +15,7 @@ from respcache.store.lists import List
 from respcache.store.sets import Set
 from respcache.store.sorted_sets import SortedSet
 from respcache.store.streams import Stream
-from respcache.store.texts import Text
+from respcache.store.texts import EMBEDDED_MAX_BYTES, Text
 from respcache.store.volatile_hashes import VolatileHash
 
 Value: TypeAlias = bytes | Aggregate
@@ -35,7 +35,6 @@ KINDS: Final[dict[type, bytes]] = {
 STRING_MAX_BYTES: Final = 512 * 1024 * 1024
 """No command makes a longer string (the default of Redis' `proto-max-bulk-len`)."""
 INTEGER_DIGITS_MAX: Final = 20
-EMBEDDED_MAX_BYTES: Final = 44
 SHARED_INTEGERS: Final = 10_000
 SHARED_REFERENCES: Final = 2**31 - 1
 

@@ -26,6 +26,7 @@ from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
 from respcache.store.partition import Log
+from respcache.store.texts import Text, whole
 from respcache.transactions.multi import Multi
 from unit.alone import received
 from unit.commands.front import Alarm, Front
@@ -245,7 +246,8 @@ class Street:
                 for partition in space.partitions:
                     for key, value in partition.values.items():
                         assert (space.number, key) not in found, "two nodes hold the key"
-                        found[space.number, key] = (value, partition.deadline(key))
+                        known = ("raw", whole(value)) if isinstance(value, Text) else value
+                        found[space.number, key] = (known, partition.deadline(key))
         return found
 
 

@@ -8,6 +8,7 @@ from respcache.cluster.ownership.slots import partition_of
 from respcache.routing.merging import elements
 from respcache.store.lists import List
 from respcache.store.partition import Argv
+from respcache.store.texts import whole
 from respcache.store.values import Value
 from simulation.commands.ledger import Ledger
 from simulation.commands.node import CommandNode, Connection
@@ -248,8 +249,7 @@ def held_by(sim: SimNode, key: bytes) -> Value | None:
 
 def account(value: Value | None) -> list[int]:
     """Read what an account holds, by the store."""
-    assert value is None or isinstance(value, bytes)
-    return numbers_of(value)
+    return numbers_of(value if value is None or isinstance(value, bytes) else whole(value))
 
 
 def queue(value: Value | None) -> list[bytes]:

@@ -36,7 +36,7 @@ def test_a_bit_that_is_set_already_is_no_change() -> None:
     for place, bit in ((b"7", b"1"), (b"8", b"0")):
         partition = _partition(b"\xff")
         setbit(partition, [b"SETBIT", b"k", place, bit])
-        changes.append((partition.changed, partition.values[b"k"]))
+        changes.append((partition.changed, partition.string(b"k")))
     assert changes == [(False, b"\xff"), (True, b"\xff\0")]
 
 

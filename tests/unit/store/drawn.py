@@ -11,6 +11,7 @@ from respcache.store.sorted_sets import of as sorted_set_of
 from respcache.store.stream_blocks import ID_MAX
 from respcache.store.stream_groups import Group
 from respcache.store.streams import Stream
+from respcache.store.texts import EMBEDDED_MAX_BYTES, Text
 from respcache.store.values import Value
 from respcache.store.volatile_hashes import VolatileHash
 
@@ -55,6 +56,7 @@ def _stream(data: tuple[list[tuple[int, list[bytes]]], list[int]]) -> Stream:
 
 VALUES: dict[type, st.SearchStrategy[Value]] = {
     bytes: st.binary(max_size=200),
+    Text: st.binary(max_size=EMBEDDED_MAX_BYTES).map(bytearray).map(Text),
     Hash: st.dictionaries(WORDS, WORDS, min_size=1, max_size=20).map(_hash),
     VolatileHash: st.tuples(
         st.dictionaries(WORDS, st.tuples(WORDS, st.sampled_from((0, 5, 6, 2**63 - 1))), max_size=20),

@@ -33,7 +33,7 @@ def test_bytes_under_any_tag_are_read_or_refused(form: Form, blob: bytes) -> Non
     except NotASnapshot:
         return
     assert type(value) is form.kind
-    assert value or form.kind is bytes
+    assert value or form.kind in {bytes, Text}
 
 
 @given(blob=st.binary(max_size=40))
@@ -62,6 +62,6 @@ def test_cut_entries_are_refused(blob: bytes) -> None:
 
 def test_every_kind_of_value_has_a_form_of_its_own() -> None:
     """No kind is forgotten, and no two share a tag."""
-    assert {form.kind for form in FORMS} == set(KINDS) - {Text} == set(VALUES)
-    assert form_of(Text(bytearray())) is form_of(b"")
+    assert {form.kind for form in FORMS} == set(KINDS) == set(VALUES)
+    assert form_of(Text(bytearray(45))) is form_of(b"")
     assert len({form.tag for form in FORMS}) == len(FORMS)

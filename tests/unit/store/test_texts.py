@@ -1,4 +1,4 @@
-"""Long strings that are written to in place."""
+"""Strings that are written to in place."""
 
 from random import Random
 
@@ -15,7 +15,7 @@ from respcache.store.lists import of as list_of
 from respcache.store.partition import Argv
 from respcache.store.pieces import Assembly, Cutter
 from respcache.store.snapshot import dump_entry, load_entry
-from respcache.store.texts import LONG_BYTES, Text, overwritten, string_of, whole
+from respcache.store.texts import EMBEDDED_MAX_BYTES, LONG_BYTES, Text, overwritten, raw, string_of, whole
 from respcache.store.values import copied, encoding
 
 K = b"k"
@@ -46,15 +46,15 @@ def _space(value: bytes | Text) -> Keyspace:
 
 
 @given(text=st.binary(max_size=20), offset=st.integers(0, 30), piece=st.binary(min_size=1, max_size=20))
-@pytest.mark.parametrize("before", [b"", LONG])
+@pytest.mark.parametrize("before", [b"", b"x" * EMBEDDED_MAX_BYTES, LONG])
 def test_a_piece_overwrites_what_was_there(before: bytes, text: bytes, offset: int, piece: bytes) -> None:
-    """All else stays, and zeros fill a gap; short strings stay bytes."""
+    """All else stays, and zeros fill a gap; strings between those that show it and long ones stay bytes."""
     offset += len(before)
     expected = bytearray((before + text).ljust(offset + len(piece), b"\0"))
     expected[offset : offset + len(piece)] = piece
     made = overwritten(before + text, offset, piece)
     assert string_of(made) == bytes(expected)
-    assert isinstance(made, Text) == bool(before)
+    assert isinstance(made, Text) != (EMBEDDED_MAX_BYTES < len(expected) < LONG_BYTES)
 
 
 @settings(deadline=None, max_examples=60)
@@ -87,7 +87,7 @@ def test_a_change_in_place_copies_nothing() -> None:
         assert partition.changed
 
 
-@given(st.binary(max_size=3 * LONG_BYTES // 2), st.integers(0, 99))
+@given(st.binary(min_size=EMBEDDED_MAX_BYTES + 1, max_size=3 * LONG_BYTES // 2), st.integers(0, 99))
 @settings(deadline=None, max_examples=30)
 def test_it_counts_as_the_string_that_it_is(text: bytes, salt: int) -> None:
     """Written whole, in pieces, and digested: what another copy holds may be one or the other."""
@@ -116,3 +116,14 @@ def test_other_kinds_are_no_strings() -> None:
         whole(list_of([b"a"]))
     assert string_of(list_of([b"a"])) is None
     assert string_of(None) is None
+
+
+@given(st.binary(max_size=2 * EMBEDDED_MAX_BYTES), st.sampled_from((None, 17)))
+def test_that_a_short_string_was_changed_goes_with_it_to_other_nodes(text: bytes, deadline: int | None) -> None:
+    """And into copies of it; an empty one is a string like any other."""
+    made = raw(text)
+    loaded, until = load_entry(dump_entry(made, deadline))
+    assert (string_of(loaded), until) == (text, deadline)
+    assert encoding(loaded) == encoding(made) == encoding(copied(made)) == b"raw"
+    assert isinstance(loaded, Text) == (len(text) <= EMBEDDED_MAX_BYTES)
+    assert digest(loaded, deadline, 7) == digest(text, deadline, 7)
