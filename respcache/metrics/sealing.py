@@ -32,10 +32,11 @@ SEALING: Final = Section(
         ),
         counters(
             "peer_rejected_total",
-            "Connections on the cluster port that were cut for what came in over them.",
+            "Connections on the cluster port that were cut for what came in over them, or to make room.",
             {
                 "reason": "decode (nonsense), oversize, plaintext (not sealed), key (no key in common), "
-                "auth (forged, or of another cluster), reflected (in this node's own name)"
+                "auth (forged, or of another cluster), reflected (in this node's own name), "
+                "crowd (too many that have not said what they are, most of them from its host)"
             },
             lambda now: by(now.sources.rejected()),
         ),

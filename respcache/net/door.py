@@ -11,13 +11,12 @@ from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
+from respcache.net.crowd import CROWD, Crowd
 from respcache.net.frames import HEAD_BYTES
 from respcache.net.sealed import Wire, reason_of
 from respcache.net.seeds import QUESTION
 
 BACKLOG: Final = 100
-STRANGERS_MAX: Final = 64
-"""Connections that have not said yet what they want; more have to wait outside."""
 PATIENCE_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 READ_BYTES: Final = 64 * 1024
@@ -35,7 +34,8 @@ class Door:
     accepted --RESP question----> answered, closed
         |-----GOSSIP, INQUIRY---> answered, closed
         |-----HELLO, HAIL-------> passed on, with what was read of it
-        `-----anything else-----> closed
+        |-----anything else-----> closed
+        `-----too many of them--> closed, if it is its turn (see `Crowd`)
 
     It runs on whichever event loop opens it, and does nothing on another.
     """
@@ -52,13 +52,13 @@ class Door:
 
         Without `sealing` they come in plain.
         """
-        self.rejected: Final = dict.fromkeys(REASONS, 0)
-        """Connections that were cut for what came in over them, by the reason."""
+        self.rejected: Final = dict.fromkeys((*REASONS, CROWD), 0)
+        """Connections that were cut for what came in over them, or for room, by the reason."""
         self._sealing: Final = sealing
         self._meeting_point: Final = meeting_point
         self._gossip: Final = gossip
         self._pass_on: Final = pass_on
-        self._strangers: Final[set[asyncio.Task[bool]]] = set()
+        self._strangers: Final[Crowd[asyncio.Task[bool]]] = Crowd()
         self._bound: socket.socket | None = None
         self._listening = False
 
@@ -90,7 +90,7 @@ class Door:
     def _accept(self, bound: socket.socket) -> None:
         # Not `loop.sock_accept`, which drops what it has accepted, unclosed, if it is cancelled in that turn.
         try:
-            connection, _ = bound.accept()
+            connection, address = bound.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # they have gone again
         except OSError as reason:
@@ -100,20 +100,19 @@ class Door:
             return
         connection.setblocking(False)
         stranger = asyncio.create_task(self._greet(connection))
-        self._strangers.add(stranger)
         # Closed there and not within the task, which may be cancelled before it has begun.
         stranger.add_done_callback(partial(self._parted, connection))
-        if len(self._strangers) >= STRANGERS_MAX:
-            self._pause()
+        if (leaving := self._strangers.enter(stranger, str(address[0]))) is not None:
+            self.rejected[CROWD] += 1
+            leaving.cancel()
 
     def _parted(self, connection: socket.socket, stranger: asyncio.Task[bool]) -> None:
-        self._strangers.discard(stranger)
+        self._strangers.leave(stranger)
         problem = None if stranger.cancelled() else stranger.exception()
         if problem is not None:
             log.error("a connection to the cluster port met a fault of this program", exc_info=problem)
         if stranger.cancelled() or problem is not None or not stranger.result():
             connection.close()
-        self._listen()
 
     async def _greet(self, connection: socket.socket) -> bool:
         """Serve a connection for as long as we have patience; True if it has another owner now."""

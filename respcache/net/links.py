@@ -1,9 +1,7 @@
 """The links to the other nodes: one TCP connection for each pair, for everything but gossip datagrams.
 
-Of two nodes the one with the smaller name dials, again and again while the other lives; at
-the other end the connection comes in through the door (see `door`).
-What is sent within one turn of the event loop goes out in one write, and where the node has
-keys in one sealed record.
+Of two nodes the one with the smaller name dials while the other lives; at the other it comes in through the door.
+What is sent within one turn of the event loop is one write, with keys one sealed record.
 """
 
 import asyncio
@@ -20,6 +18,7 @@ from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames, messages
 from respcache.net.asks import Asks
+from respcache.net.crowd import CROWD, Crowd
 from respcache.net.linked import Node
 from respcache.net.messages import Greeting, Reply, Sent
 from respcache.net.outgoing import Outgoing
@@ -33,16 +32,12 @@ GREETING_TIMEOUT_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
-
 UNSENT_PAUSE_BYTES: Final = 16 * 1024 * 1024
 """As much unread, and nothing more is run for the peer until it has read: more answers would only wait here."""
-
 SAME_TIME_S: Final = 0.01
 """Deadlines that are no further apart count as one, the first: each command reads the clock for its own."""
-
 FRAME_BYTES: Final = 4 * 1024 * 1024
 """Requests, or replies, of one turn that are larger go in several frames, each larger by one of them at most."""
-
 TURN_NS: Final = 2_000_000
 """How long a link takes frames in before others get their turn, exceeded by one frame at most: a read may bring a
 dozen of them, each with a thousand elements of a copy in the making."""
@@ -108,7 +103,7 @@ class Link(asyncio.Protocol):
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(high=UNSENT_PAUSE_BYTES)
-        self._links.opened(self)
+        self._links.opened(self, "" if self._dialled else str((transport.get_extra_info("peername") or "?")[0]))
         self._patience = asyncio.get_running_loop().call_later(GREETING_TIMEOUT_S, self.cut)
         if self._dialled:
             if hail := self._wire.begin():
@@ -368,14 +363,15 @@ class Links:
         """Makes the connection of a link; who owns the cable may pull it."""
         self._up: Final[dict[str, Link]] = {}
         self._all: Final[set[Link]] = set()
+        self._strangers: Final[Crowd[Link]] = Crowd()
         self._dirty: list[Link] = []
         self._dialling: Final[dict[str, asyncio.Task[None]]] = {}
         self._adopting: Final[set[asyncio.Task[object]]] = set()
         self._waking = False
         self.reconnects = 0
         """Links that were dialled anew after a break."""
-        self.rejected: Final = dict.fromkeys(REASONS, 0)
-        """Connections that were cut for what came in over them, by the reason."""
+        self.rejected: Final = dict.fromkeys((*REASONS, CROWD), 0)
+        """Connections that were cut for what came in over them, or for room, by the reason."""
 
     def adopt(self, connection: socket.socket, received: bytes) -> None:
         """Take in a connection that came in, and what was read of it already."""
@@ -446,12 +442,16 @@ class Links:
         for link in dirty:
             link.flush()
 
-    def opened(self, link: Link) -> None:
-        """Know a connection."""
+    def opened(self, link: Link, host: str) -> None:
+        """Know a connection, which came in from a host if that is named."""
         self._all.add(link)
+        if host and (leaving := self._strangers.enter(link, host)) is not None:
+            self.rejected[CROWD] += 1
+            leaving.cut()
 
     def greeted(self, link: Link) -> None:
         """Take a link into use, instead of an older one."""
+        self._strangers.leave(link)
         older = self._up.pop(link.peer, None)
         if older is not None:
             older.cut()
@@ -462,6 +462,7 @@ class Links:
     def closed(self, link: Link) -> None:
         """Forget a connection."""
         self._all.discard(link)
+        self._strangers.leave(link)
         if self._up.get(link.peer) is link:
             del self._up[link.peer]
             self.node.link_down(link.peer)

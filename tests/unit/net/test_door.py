@@ -14,7 +14,8 @@ from respcache.cluster.sealing.channel import Identity
 from respcache.cluster.sealing.keyring import Key, Keyring
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.net import frames
-from respcache.net.door import STRANGERS_MAX, Door
+from respcache.net.crowd import CROWD, STRANGERS_MAX
+from respcache.net.door import Door
 from respcache.net.sealed import Wire
 from respcache.net.seeds import QUESTION
 from respcache.net.sockets import bind_stream
@@ -134,20 +135,21 @@ def test_whoever_wants_something_else_is_cut_off(words: bytes) -> None:
     with_door(scenario)
 
 
-def test_those_who_say_nothing_leave_no_room_but_do_no_harm() -> None:
-    """As many as may be silent keep others waiting; when one of them goes, the next one is served."""
+def test_those_who_say_nothing_keep_nobody_out() -> None:
+    """Three times as many as there is room for: the others are answered all the same, and the oldest are cut off."""
+    rejected: dict[str, int] = {}
 
     async def scenario(address: Address, _passed: Passed) -> None:
-        silent = [await asyncio.open_connection(*address) for _ in range(STRANGERS_MAX)]
-        waiting = asyncio.create_task(say(address, QUESTION))
-        for _ in range(STRANGERS_MAX):
-            await asyncio.sleep(0)
-        assert not waiting.done()
+        silent = [await asyncio.open_connection(*address) for _ in range(3 * STRANGERS_MAX)]
+        assert await say(address, QUESTION) == MEETING
+        for reader, _ in silent[: 2 * STRANGERS_MAX]:
+            assert await reader.read() == b""
+        assert not any(reader.at_eof() for reader, _ in silent[2 * STRANGERS_MAX + 1 :])
         for _, writer in silent:
             writer.close()
-        assert await waiting == MEETING
 
-    with_door(scenario)
+    with_door(scenario, rejected=rejected)
+    assert rejected == {CROWD: 2 * STRANGERS_MAX + 1}
 
 
 @pytest.mark.parametrize("turns", range(6))

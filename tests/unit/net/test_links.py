@@ -1,6 +1,7 @@
 """Links between nodes: one for each pair, and whoever does not keep to the protocol is cut off."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Final
@@ -11,6 +12,7 @@ from respcache.cluster.sealing.sealing import Sealing
 from respcache.commands.families import ROWS
 from respcache.errors import ProtocolError
 from respcache.net import frames, messages
+from respcache.net.crowd import CROWD, STRANGERS_MAX
 from respcache.net.door import Door
 from respcache.net.links import FRAME_BYTES, REDIAL_S, TURN_NS, UNSENT_MAX_BYTES, Link, Links
 from respcache.net.messages import Ask, Greeting
@@ -201,6 +203,31 @@ def test_nonsense_cuts_the_link(kind: int) -> None:
         link.send(kind, b"nonsense" if kind != frames.ANSWER else b"")
         await b.hears("down", "a")
         await a.hears("down", "b")
+
+    with_two(scenario)
+
+
+def test_those_who_begin_a_greeting_and_say_no_more_keep_nobody_out() -> None:
+    """Twice as many as there is room for: they are cut off, a link that stands is not, and a new one is made."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        streams = []
+        for _ in range(2 * STRANGERS_MAX):
+            reader, writer = await asyncio.open_connection(*b.address)
+            writer.write(frames.frame(frames.HELLO, b"x" * 50)[:20])
+            streams.append((reader, writer))
+        for reader, _ in streams[:STRANGERS_MAX]:
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        assert b.links.rejected[CROWD] + b.door.rejected[CROWD] >= STRANGERS_MAX
+        assert ("down", "a") not in b.told
+        link = a.links.link("b")
+        assert link is not None
+        link.cut()
+        b.told.clear()
+        await b.hears("up", "a")
+        for _, writer in streams:
+            writer.close()
 
     with_two(scenario)
 
