@@ -83,6 +83,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Replies that a client has not read yet; more ends the connection."""
     pubsub_output_buffer_limit_bytes: BufferBytes = 32 * 1024 * 1024
     """The same for clients that are subscribed: messages come whether they are read or not."""
+    maxmemory_clients_bytes: Annotated[int, Meta(ge=0, le=2**62 - 1)] = 0
+    """Unfinished requests and unread replies of all clients together: beyond it those with most are disconnected, but
+    for those that said CLIENT NO-EVICT; 0 for no limit."""
     notify_keyspace_events: Annotated[str, Meta(max_length=64)] = ""
     """What is published of the keys that this node owns, in the letters of redis.conf, as in KEA; empty for nothing."""
     pubsub_memory_max_bytes: Annotated[int, Meta(ge=1024 * 1024, le=1024 * 1024 * 1024)] = 256 * 1024 * 1024

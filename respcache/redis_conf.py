@@ -29,7 +29,6 @@ FACTS: Final = {
     "logfile": "",
     "masterauth": "",
     "masteruser": "",
-    "maxmemory-clients": "0",
     "min-replicas-to-write": "0",
     "proto-max-bulk-len": "536870912",
     "replica-read-only": "yes",

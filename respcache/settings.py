@@ -30,6 +30,7 @@ CHANGEABLE: Final = frozenset(
         "lua-time-limit",
         "maxclients",
         "maxmemory",
+        "maxmemory-clients",
         "maxmemory-policy",
         "maxmemory-samples",
         "notify-keyspace-events",

@@ -52,6 +52,7 @@ class Stats:
             "protocol": 0,
             "killed": 0,
             "drain": 0,
+            "evicted": 0,
         }
         self.protocol_errors = 0
         self.auth_failures = 0

@@ -185,6 +185,7 @@ def _stats(host: Host) -> Fields:
         "expired_keys": ledger.expired_lazy + ledger.expired_active,
         "expired_fields": ledger.expired_fields,
         "evicted_keys": ledger.evicted,
+        "evicted_clients": stats.disconnects["evicted"],
         "keyspace_hits": ledger.lookups - ledger.misses,
         "keyspace_misses": ledger.misses,
         "pubsub_channels": channels,

@@ -194,7 +194,7 @@ CLIENTS: Final = Section(
         counters(
             "client_disconnects_total",
             "Connections that ended.",
-            {"reason": "client, idle, output_limit, protocol, killed, drain"},
+            {"reason": "client, idle, output_limit, protocol, killed, drain, evicted"},
             lambda now: by(now.stats.disconnects),
         ),
         counter("client_input_bytes_total", "Bytes read from clients.", lambda now: now.stats.input_bytes),

@@ -203,6 +203,12 @@ class Connection:
         """Whether replies are still to come."""
         return bool(self._queue)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are here for the client: of requests that are not run, and of replies that it has not read."""
+        replies = sum([len(reply) for reply in self._queue if isinstance(reply, bytes)])
+        return self._decoder.unfinished_bytes + replies + self._transport.get_write_buffer_size()
+
     def push(self, wire: bytes) -> None:
         """Send what the client has not asked for, behind the replies that it waits for.
 

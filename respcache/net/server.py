@@ -133,7 +133,7 @@ class Server:
         return [connection.session for connection in self._connections if not connection.session.killed]
 
     def sweep(self) -> None:
-        """Look after all clients once: idle ones, killed ones. To be called several times a second."""
+        """Look after all clients once: idle ones, killed ones, and all together. To be called `hz` times a second."""
         self.now_unix_s = int(time())
         timeout_s = self.config.timeout_s
         for connection in list(self._connections):
@@ -142,6 +142,23 @@ class Server:
                 connection.end("killed")
             elif timeout_s and not session.is_patient and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
+        if self.config.maxmemory_clients_bytes:
+            self._make_room(self.config.maxmemory_clients_bytes)
+
+    def _make_room(self, limit_bytes: int) -> None:
+        """Disconnect those for whom most is held, until no more than that is held for all together."""
+        held = [(connection.held_bytes, connection) for connection in self._connections]
+        total_bytes = sum([size for size, _ in held])
+        if total_bytes <= limit_bytes:
+            return
+        held.sort(key=_size, reverse=True)
+        for size, connection in held:
+            if total_bytes <= limit_bytes:
+                break
+            if not connection.session.no_evict:
+                total_bytes -= size
+                log.warning("client %s is disconnected: %d bytes are held for it", connection.session.address, size)
+                connection.end("evicted")
 
     def wind_down(self) -> None:
         """Refuse new clients, and hang up on each of the others right behind the reply to what it sends next."""
@@ -253,6 +270,10 @@ def _drain(connection: Connection) -> None:
     connection.ended = "drain"
     connection.session.closing = True
     connection.push(b"")
+
+
+def _size(held: tuple[int, Connection]) -> int:
+    return held[0]
 
 
 def _address(transport: asyncio.Transport, end: str) -> str:

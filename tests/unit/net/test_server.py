@@ -102,6 +102,37 @@ def test_idle_and_killed_clients_are_disconnected() -> None:
     assert (strict.stats.disconnects["idle"], strict.stats.disconnects["killed"]) == (1, 1)
 
 
+def test_those_for_whom_most_is_held_make_room_for_the_others() -> None:
+    """Unread replies and unfinished requests count; who has said NO-EVICT stays, and nobody goes without need."""
+    narrow = server(ServerConfig(maxmemory_clients_bytes=1000))
+    clients = [connect(narrow) for _ in range(5)]
+    for (connection, transport), unread in zip(clients, (300, 400, 900, 200, 0), strict=True):
+        transport.unsent_bytes = unread
+        connection.session.no_evict = unread == 900
+    clients[4][0].data_received(b"*2\r\n$3\r\nGET\r\n$500\r\n" + b"x" * 450)
+    assert clients[4][0].held_bytes >= 450
+    narrow.sweep()
+    assert [transport.aborted for _, transport in clients] == [True, True, False, True, True]
+    for connection, transport in clients:
+        if transport.aborted:
+            connection.connection_lost(None)
+    assert narrow.stats.disconnects["evicted"] == 4
+    clients[2][1].unsent_bytes = 0
+    again = connect(narrow)
+    again[1].unsent_bytes = 1000
+    narrow.sweep()
+    assert not again[1].closed
+
+
+def test_without_a_limit_for_all_clients_nobody_is_evicted() -> None:
+    """0 stands for none."""
+    wide = server()
+    (_, transport) = connect(wide)
+    transport.unsent_bytes = 10**9
+    wide.sweep()
+    assert not transport.closed
+
+
 def test_without_a_timeout_nobody_is_idle() -> None:
     """0 stands for never."""
     patient = server()
