@@ -68,7 +68,7 @@ def test_a_peers_transaction_locks_writes_and_unlocks() -> None:
     """Meanwhile others wait."""
 
     async def scenario(replicator: Replicator) -> None:
-        assert asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"1", b"0", K) == [(1, b"*1\r\n$-1\r\n")]
+        assert asked(replicator, b"RESPCACHE.LOCK", b"z:1", b"1", b"0", K) == [(1, b"*2\r\n:1\r\n$-1\r\n")]
         waiting = asked(replicator, b"GET", K)
         assert waiting == []
         assert asked(replicator, b"RESPCACHE.COMMIT", b"z:1") == [(1, b"+OK\r\n")]
