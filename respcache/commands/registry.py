@@ -124,6 +124,9 @@ class KeySpec:
         if self.behind_streams:
             at = streams_at(argv)
             return argv[at : (at + len(argv)) // 2]
+        at = self.count_at
+        if at and not self.first and not self.stored_at and len(argv) > at + 1 and argv[at] == b"1":
+            return [argv[at + 1]]
         keys: list[bytes] = []
         if self.first:
             last = self.last if self.last >= 0 else len(argv) + self.last

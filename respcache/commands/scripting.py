@@ -92,6 +92,8 @@ def script_debug(session: Session, argv: Argv) -> Reply:
 
 def divided(argv: Argv) -> tuple[Argv, Argv]:
     """Tell keys from arguments. Raises CommandError if their number is not right."""
+    if argv[2] == b"1" and len(argv) > 3:
+        return argv[3:4], argv[4:]
     count = integer(argv[2])
     if count > len(argv) - 3:
         raise CommandError("Number of keys can't be greater than number of args")

@@ -324,8 +324,7 @@ class Executor:
             return None
         keyspace = self._store.keyspace(session.database)
         numbers = partitions_of(keys)
-        serving = [keyspace.partitions[number].serving for number in numbers]
-        if False in serving or (row.on_script is not None and len(numbers) > 1):
+        if not keyspace.serves(numbers) or (row.on_script is not None and len(numbers) > 1):
             return None
         started = perf_counter_ns()
         try:

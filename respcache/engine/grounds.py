@@ -88,7 +88,7 @@ class Undo:
             number, key = stored
             partition = self._store.keyspace(number).at(key)
             value = partition.values.get(key)
-            if not isinstance(value, bytes | None) and weight(value) > KEPT_MAX_BYTES:
+            if value is not None and not isinstance(value, bytes) and weight(value) > KEPT_MAX_BYTES:
                 if not self._homely:
                     raise Wandered
                 self.is_spoiled = True

@@ -126,8 +126,10 @@ class Runner:
 
         What is wrong with scripts is said when they are run.
         """
+        if self._owns_all():
+            return None
         wanderers = [(row, argv) for row, argv in calls if _may_wander(row)]
-        if not wanderers or self._owns_all():
+        if not wanderers:
             return None
         homely = True
         for row, argv in wanderers:

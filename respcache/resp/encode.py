@@ -81,7 +81,7 @@ def _rare(reply: Reply, protocol: int) -> bytes:  # noqa: C901 # one case for ea
         if protocol == 2:
             return SMALL_INTEGERS[reply]
         return b"#t\r\n" if reply else b"#f\r\n"
-    if isinstance(reply, float | Digits):
+    if isinstance(reply, (float, Digits)):
         text = reply.text if isinstance(reply, Digits) else float_text(reply)
         return bulk(text) if protocol == 2 else b",%b\r\n" % text
     if isinstance(reply, Verbatim):

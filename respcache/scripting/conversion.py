@@ -46,11 +46,13 @@ def weight(reply: Reply) -> int:
     """Estimate how many bytes a reply takes in Lua."""
     if isinstance(reply, bytes):
         return ELEMENT_BYTES + len(reply)
+    if isinstance(reply, Status) or reply is None:  # what most writes say, before many questions
+        return ELEMENT_BYTES
     if isinstance(reply, dict):
         return ELEMENT_BYTES + sum(weight(part) for pair in reply.items() for part in pair)
     if isinstance(reply, list):
         return ELEMENT_BYTES + sum(map(weight, reply))
-    if isinstance(reply, Named | Pairs):
+    if isinstance(reply, (Named, Pairs)):
         return ELEMENT_BYTES + sum(weight(part) + ELEMENT_BYTES for pair in reply.pairs for part in pair)
     if isinstance(reply, Verbatim):
         return 2 * ELEMENT_BYTES + len(reply.text)
@@ -76,7 +78,7 @@ def to_lua(reply: Reply, protocol: int, tables: Tables) -> Converted:
 def _value(reply: Reply, protocol: int, tables: Tables) -> Any:  # noqa: C901, PLR0912 # one case for each type
     if isinstance(reply, bool):
         return reply if protocol == 3 else int(reply)
-    if isinstance(reply, bytes | int):
+    if isinstance(reply, (bytes, int)):
         return reply
     if reply is None or isinstance(reply, NullArray):
         return None if protocol == 3 else False
@@ -114,6 +116,9 @@ def _value(reply: Reply, protocol: int, tables: Tables) -> Any:  # noqa: C901, P
 
 def from_lua(flat: Sequence[Any], protocol: int) -> Reply:
     """Make a reply of what a script has returned: kinds of values, each with the value, or how many follow it."""
+    leaf = _LEAVES.get(flat[0]) if len(flat) == 2 else None
+    if leaf is not None:
+        return leaf(flat[1], protocol)
     return _next(iter(flat), protocol)
 
 

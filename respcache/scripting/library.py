@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import Final
+from typing import Any, Final
 
 from respcache.commands.stage import Habit
 from respcache.errors import CommandError, echoed
@@ -38,7 +38,7 @@ class BadScript(CommandError):
 class Compiled:
     """What Lua has made of a text."""
 
-    chunk: object
+    chunk: Any
     """A function of Lua."""
     is_straight: bool
     """Whether it has no loops; see `bytecode`."""

@@ -238,7 +238,7 @@ class Machine:
         return self._reply(outcome) if kind is tuple else SCALAR[kind](outcome, self.protocol)
 
     def _reply(self, outcome: tuple[Any, ...]) -> Reply:
-        kind, *found = outcome
+        kind, found = outcome[0], outcome[1:]
         if kind == b"list":
             return from_lua(found, self.protocol)
         if kind == b"long":

@@ -40,6 +40,14 @@ class Keyspace:
         """Find the partition that a key belongs to."""
         return self.partitions[partition_of(key)]
 
+    def serves(self, numbers: tuple[int, ...]) -> bool:
+        """Tell whether this node serves all these partitions."""
+        partitions = self.partitions
+        for number in numbers:  # noqa: SIM110 # most often one, and a generator is a fiftieth of a short script
+            if not partitions[number].serving:
+                return False
+        return True
+
     def served(self) -> list[Partition]:
         """List the partitions that a command is about; for one that was given none, all that this node serves.
 

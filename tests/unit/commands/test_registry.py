@@ -45,6 +45,24 @@ def test_keys_are_picked_by_position(keys: KeySpec, expected: list[bytes]) -> No
     assert keys.of([b"NAME", b"a", b"b", b"c", b"d"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([b"1", b"k", b"x"], [b"k"]),
+        ([b"1", b"k"], [b"k"]),
+        ([b"1"], []),
+        ([b"01", b"k", b"x"], [b"k"]),
+        ([b"2", b"k", b"l", b"x"], [b"k", b"l"]),
+        ([b"0", b"x"], []),
+        ([b"-1", b"x"], []),
+        ([b"one", b"x"], []),
+    ],
+)
+def test_counted_keys_are_as_many_as_are_said_and_there(words: list[bytes], expected: list[bytes]) -> None:
+    """One, which most scripts have, like any other number."""
+    assert KeySpec(0, 0, 1, count_at=1).of([b"NAME", *words]) == expected
+
+
 def test_rows_are_in_the_order_of_their_indexes() -> None:
     """A node's counters are lists by index."""
     assert [row.index for row in ROWS] == list(range(len(ROWS)))

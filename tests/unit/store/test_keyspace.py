@@ -35,6 +35,16 @@ def test_a_view_sees_its_partitions_alone() -> None:
     assert view.at(b"k") is space.at(b"k")
 
 
+def test_partitions_are_served_together_or_not() -> None:
+    """One that is not is enough."""
+    space = Store().keyspace(0)
+    space.partitions[7].serving = False
+    assert space.serves((1, 2))
+    assert space.serves(())
+    assert not space.serves((7,))
+    assert not space.serves((1, 7, 9))
+
+
 def test_databases_end_where_they_were_configured_to() -> None:
     """There is no database beyond the last one."""
     store = Store(databases=2)
