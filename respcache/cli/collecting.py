@@ -23,9 +23,15 @@ from typing import Final
 LONG_NS: Final = 1_000_000
 """CPU time of a collection from which on what it went through is frozen: so all that is not frozen costs the process a
 hundredth of its time at most."""
+YOUNG: Final = 4_000
+"""So many objects more than before, and the young ones are gone through; Python has 700. A node with a thousand
+commands on their way to other nodes has as many more for a millisecond, and looked for cycles among them all the time:
+that was 4 % of what they cost it."""
+MIDDLE_EVERY: Final = 1
+"""Collections of young objects until one of middle-aged ones is due; Python has 10, of a sixth of that size."""
 FULL_EVERY: Final = 3
-"""Collections of middle-aged objects until a full one is due; Python has 10. As one looks at 7,000 objects there are
-21,000 to go through at most, which takes 3 ms."""
+"""Collections of middle-aged objects until a full one is due; Python has 10. One looks at 12,000 objects at most, which
+takes up to 2 ms, and if that is longer than LONG_NS none of them is looked at again."""
 PERIOD_S: Final = 0.1
 
 
@@ -43,7 +49,7 @@ class Collecting:
     def begin(self) -> None:
         """Begin, with everything there is frozen. To be called within a running event loop."""
         self._thresholds = gc.get_threshold()
-        gc.set_threshold(*self._thresholds[:2], FULL_EVERY)
+        gc.set_threshold(YOUNG, MIDDLE_EVERY, FULL_EVERY)
         gc.collect()
         gc.freeze()
         gc.callbacks.append(self._collected)

@@ -63,6 +63,8 @@ class Inbox:
     def news(self) -> list[Effect]:
         """Return what has been found out about this node's copies since the last call."""
         replica = self._replica
+        if not (replica.orphans or replica.differing):  # nearly always, and this is asked with every message
+            return []
         orphans, replica.orphans = replica.orphans, []
         differing, replica.differing = replica.differing, []
         news: list[Effect] = [*self._surplus.replaced(orphans)]

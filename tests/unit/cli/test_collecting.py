@@ -4,7 +4,7 @@ import asyncio
 import gc
 import weakref
 
-from respcache.cli.collecting import FULL_EVERY, Collecting
+from respcache.cli.collecting import FULL_EVERY, MIDDLE_EVERY, YOUNG, Collecting
 
 MANY = 200_000
 """Objects that take the collector more than a millisecond, on any machine."""
@@ -75,7 +75,7 @@ def test_the_collector_is_left_as_it_was() -> None:
     async def begin_and_end() -> None:
         collecting = Collecting()
         collecting.begin()
-        assert gc.get_threshold()[2] == FULL_EVERY
+        assert gc.get_threshold() == (YOUNG, MIDDLE_EVERY, FULL_EVERY)
         assert len(gc.callbacks) == len(callbacks) + 1
         collecting.end()
         collecting.end()
