@@ -45,6 +45,7 @@ from respcache.routing.errands import Answer, Errand
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
 from respcache.routing.router import Router
+from respcache.routing.sheaf import Sheaf
 from respcache.store.partition import Log
 
 News: TypeAlias = LeaseChanged | Drained | Formed | Forced | Dropped | Recreated | Differed | ForeignCluster
@@ -191,6 +192,11 @@ class Driver:
         self.check_lease()  # what follows from them may be run here
         for order, wire in answers:
             self.router.answered(order, wire)
+
+    def returned(self, sheaf: Sheaf, answers: Sequence[tuple[int, bytes | None]]) -> None:
+        """Pass answers to commands of a sheaf on."""
+        self.check_lease()
+        self.router.relays.returned(sheaf, answers)
 
     # -- from the router --------------------------------------------------------------------
 

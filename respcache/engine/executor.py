@@ -152,7 +152,7 @@ class Executor:
                 key = argv[row.key_at]
                 partition = keyspace.at(key) if HASH_TAG in key else partitions[crc(key, 0) >> 4 & 1023]
                 if not partition.serving:
-                    out.append(self._router.elsewhere(session, row, argv, partition))
+                    out.append(self._router.relay(session, row, argv, partition))
                     whole = False
                     continue
                 try:

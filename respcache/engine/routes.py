@@ -15,6 +15,9 @@ Request: TypeAlias = tuple[int, list[int], Argv]
 class Router(Protocol):
     """Where commands go that cannot run here at once."""
 
+    def relay(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
+        """Run a command of a batch on one key whose partition this node does not serve now."""
+
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Run a command on one key whose partition this node does not serve now."""
 

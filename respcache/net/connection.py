@@ -7,11 +7,13 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
+from respcache.commands.resolving import row_of
 from respcache.engine.executor import Out
 from respcache.errors import ProtocolError
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder, WrongPort
 from respcache.routing.order import Order
+from respcache.routing.sheaf import Sheaf
 
 if TYPE_CHECKING:
     from respcache.commands.session import Session
@@ -260,8 +262,7 @@ class Connection:
                 if reply.wire is None:
                     reply.then(self._flush_soon)
                     break
-                wire = reply.wire
-                ready.append(self._stats.told(reply.row.index, wire) if isinstance(reply, Order) else wire)
+                ready.append(self._told(reply, reply.wire))
             else:
                 ready.append(reply)
             queue.popleft()
@@ -278,6 +279,16 @@ class Connection:
             self.pause_writing()
         elif self._paused and len(queue) < QUEUE_PAUSE // 2 and not self._transport.get_write_buffer_size():
             self.resume_writing()
+
+    def _told(self, reply: Pending, wire: bytes) -> bytes:
+        """Take a reply that is there off its place, and count it if it is an error."""
+        if isinstance(reply, Sheaf):
+            if wire.startswith(b"-"):
+                self._stats.told(row_of(reply.argv).index, wire)
+            reply.take()
+        elif isinstance(reply, Order):
+            self._stats.told(reply.row.index, wire)
+        return wire
 
     def send_ready(self) -> None:
         """Send the replies that are there, whatever those behind them wait for."""

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from respcache.net.messages import Ask
+from respcache.net.messages import Ask, Reply
 from respcache.routing.order import Order
+from respcache.routing.sheaf import Sheaf
 
 
 class Node(Protocol):
@@ -38,8 +39,14 @@ class Node(Protocol):
     def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
         """A peer has answered orders, some with a refusal."""
 
+    def returned(self, sheaf: Sheaf, answers: list[Reply]) -> None:
+        """A peer has answered commands of a sheaf, by number."""
+
     def lost(self, order: Order) -> None:
         """The link broke before the answer came."""
+
+    def lost_of(self, sheaf: Sheaf, number: int) -> None:
+        """It broke before the answer to a command of a sheaf came."""
 
     def unreachable(self, name: str) -> None:
         """A living node has refused a connection."""

@@ -20,10 +20,13 @@ from respcache.net import frames, messages
 from respcache.net.asks import Asks
 from respcache.net.crowd import CROWD, Crowd
 from respcache.net.linked import Node
-from respcache.net.messages import Greeting, Reply, Sent
-from respcache.net.outgoing import Outgoing
+from respcache.net.messages import Greeting, Reply
+from respcache.net.outgoing import UNSENT_PAUSE_BYTES, Outgoing
+from respcache.net.questions import ALONE, FRAME_BYTES, Questions
 from respcache.net.sealed import Wire, reason_of
 from respcache.routing.order import Order
+from respcache.routing.sheaf import Sheaf
+from respcache.store.partition import Argv
 
 DIAL_TIMEOUT_S: Final = 2.0
 REDIAL_S: Final = 0.2
@@ -32,15 +35,8 @@ GREETING_TIMEOUT_S: Final = 5.0
 """A connection that has not said by then what it wants is closed."""
 UNSENT_MAX_BYTES: Final = frames.BODY_MAX_BYTES + 256 * 1024 * 1024
 """A peer that leaves so much unread is cut off; what it missed is made up for by a new link, or a new copy."""
-UNSENT_PAUSE_BYTES: Final = 16 * 1024 * 1024
-"""As much unread, and nothing more is run for the peer until it has read: more answers would only wait here."""
-SAME_TIME_S: Final = 0.01
-"""Deadlines that are no further apart count as one, the first: each command reads the clock for its own."""
-FRAME_BYTES: Final = 4 * 1024 * 1024
-"""Requests, or replies, of one turn that are larger go in several frames, each larger by one of them at most."""
 TURN_NS: Final = 2_000_000
-"""How long a link takes frames in before others get their turn, exceeded by one frame at most: a read may bring a
-dozen of them, each with a thousand elements of a copy in the making."""
+"""How long a link takes frames in before others get their turn, exceeded by one at most: a read may bring many."""
 
 log: Final = logging.getLogger(__name__)
 
@@ -70,20 +66,12 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._large = False
         """Whether a part of it is large: then it is written part by part, not copied once more."""
-        self._requests: list[Sent] = []
-        """What is to go out with the next frame of asks, and what is the same for all of it:"""
-        self._version = (0, 0)
-        self._database = 0
-        self._protocol = 0
-        self._writer: tuple[str, int] | None = None
-        self._timeout_s = 0.0
-        self._deadline_s = 0.0
-        """When `_timeout_s` is over."""
-        self._requests_bytes = 0
+        self._questions: Final = Questions(self._frame)
         self._replies: list[Reply] = []
         self._replies_bytes = 0
         self._waking = False
-        self._asked: Final[dict[int, Order]] = {}
+        self._asked: Final[dict[int, Order | Sheaf]] = {}
+        """What the peer has not answered, by number: an order has one, a sheaf one for each of its commands."""
         self._asks: Final = Asks(self._run_asked, links.soon)
         self._outgoing: Final = Outgoing(self._write, links.soon, self._asks.resume)
         self._next = 0
@@ -185,13 +173,16 @@ class Link(asyncio.Protocol):
         self._patience.cancel()
         self._outgoing.clear()
         self._wire.ended(understood=bool(self.peer))
-        asked = list(self._asked.values())
+        asked = list(self._asked.items())
         self._asked.clear()
         self._asks.clear()
         self._links.closed(self)
         self.gone.set()
-        for order in asked:
-            self._links.node.lost(order)
+        for number, order in asked:
+            if isinstance(order, Sheaf):
+                self._links.node.lost_of(order, number)
+            else:
+                self._links.node.lost(order)
 
     def abandoned(self) -> None:
         """Take the connection for lost: its making was cancelled, and uvloop tells the protocol nothing then."""
@@ -210,27 +201,21 @@ class Link(asyncio.Protocol):
         """
         self._next = number = self._next + 1
         self._asked[number] = order
-        if (
-            not self._requests
-            or abs(order.deadline_s - self._deadline_s) > SAME_TIME_S
-            or order.database != self._database
-            or order.protocol != self._protocol
-            or order.writer is not self._writer
-            or version != self._version
-        ):
-            self._frame_asks()
+        request = (number, order.partitions, order.argv)
+        if self._questions.add(request, version, order.database, order.protocol, order.deadline_s, order.writer, clock):
             self._wake()
-            self._version, self._database, self._protocol = version, order.database, order.protocol
-            self._writer = order.writer
-            self._deadline_s = order.deadline_s
-            self._timeout_s = max(order.deadline_s - clock(), 0.0)
-        self._requests.append((number, order.partitions, order.argv))
-        self._requests_bytes += len(order.argv[-1])
-        if self._requests_bytes > FRAME_BYTES:
-            self._frame_asks()
+
+    def relay(self, sheaf: Sheaf, partition: int, argv: Argv, clock: Callable[[], float]) -> None:
+        """Have one more command of a sheaf run, like an order."""
+        self._next = number = self._next + 1
+        self._asked[number] = sheaf
+        request = (number, ALONE[partition], argv)
+        sheaf.sent(request)
+        if self._questions.add(request, sheaf.version, sheaf.database, sheaf.protocol, sheaf.deadline_s, None, clock):
+            self._wake()
 
     @property
-    def under_way(self) -> Collection[Order]:
+    def under_way(self) -> Collection[Order | Sheaf]:
         """What the other end was asked and has not answered; a view, not a copy."""
         return self._asked.values()
 
@@ -252,13 +237,6 @@ class Link(asyncio.Protocol):
         self._out += (frames.head(kind, body), body)
         self._large |= len(body) > FRAME_BYTES
 
-    def _frame_asks(self) -> None:
-        if self._requests:
-            requests, self._requests, self._requests_bytes = self._requests, [], 0
-            writer = 0 if self._writer is None else self._writer[1]
-            body = messages.encode_ask(self._version, self._database, self._protocol, self._timeout_s, requests, writer)
-            self._frame(frames.ASK, body)
-
     def _frame_replies(self) -> None:
         if self._replies:
             self._frame(frames.ANSWER, messages.encode_answer(self._replies))
@@ -267,7 +245,7 @@ class Link(asyncio.Protocol):
     def flush(self) -> None:
         """Write what was sent in this turn."""
         self._waking = False
-        self._frame_asks()
+        self._questions.flush()
         self._frame_replies()
         out, self._out = self._out, []
         if self.gone.is_set() or self._transport.is_closing():
@@ -329,12 +307,34 @@ class Link(asyncio.Protocol):
         elif kind == frames.ASK:
             self._asks.take(messages.decode_ask(body))
         elif kind == frames.ANSWER:
-            replies = [(self._asked.pop(number, None), wire) for number, wire in messages.decode_answer(body)]
-            node.answered([(order, wire) for order, wire in replies if order is not None])
+            self._take_answers(messages.decode_answer(body))
         elif kind == frames.KEYS:
             self._links.on_keys(self, body)
         else:
             raise ProtocolError(f"a frame of kind {kind}")
+
+    def _take_answers(self, answers: list[Reply]) -> None:
+        """Pass answers on in their order, those to one sheaf that stand together in one go."""
+        node = self._links.node
+        sheaf: Sheaf | None = None
+        orders: list[tuple[Order, bytes | None]] = []
+        of_sheaf: list[Reply] = []
+        for number, wire in answers:
+            asked = self._asked.pop(number, None)
+            if sheaf is not None and asked is not sheaf:
+                node.returned(sheaf, of_sheaf)
+                sheaf, of_sheaf = None, []
+            if isinstance(asked, Sheaf):
+                if orders:
+                    node.answered(orders)
+                sheaf, orders = asked, []
+                of_sheaf.append((number, wire))
+            elif asked is not None:
+                orders.append((asked, wire))
+        if sheaf is not None:
+            node.returned(sheaf, of_sheaf)
+        if orders:
+            node.answered(orders)
 
     def _greeted(self, greeting: Greeting) -> None:
         if self._dialled and greeting.name != self._dialled:

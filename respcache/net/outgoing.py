@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+UNSENT_PAUSE_BYTES: Final = 16 * 1024 * 1024
+"""As much unread, and nothing more is run for the peer until it has read: more answers would only wait here."""
 PIECE_BYTES: Final = 256 * 1024
 TURN_BYTES: Final = 4 * 1024 * 1024
 """So much is written in one turn of the event loop: two milliseconds of work, twice that where it is sealed."""

@@ -28,12 +28,14 @@ from respcache.errors import CommandError, ProtocolError
 from respcache.net import frames
 from respcache.net.links import Links
 from respcache.net.membership import Membership
-from respcache.net.messages import Ask, Greeting
+from respcache.net.messages import Ask, Greeting, Reply
 from respcache.net.messenger import Messenger
 from respcache.pubsub.exchange import Exchange
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
+from respcache.routing.sheaf import Sheaf
 from respcache.scripting.sharing import Sharing
+from respcache.store.partition import Argv
 from respcache.tracking.tracking import Tracking
 
 log: Final = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class Replicator:
         self._membership: Final = membership
         self._routed: Final = routed
         self._loop: Final = asyncio.get_running_loop()
+        self._clock: Final = self._loop.time
         self._table: Final = keeper.table
         self._asleep_s = asleep_s()
         self.driver: Final = Driver(keeper, locks, self)
@@ -123,11 +126,17 @@ class Replicator:
         """Have an order run by another node."""
         link = self.links.link(node)
         assert link is not None, "the router asks connected nodes only"
-        link.ask(order, self._table.version, self._loop.time)
+        link.ask(order, self._table.version, self._clock)
 
-    def under_way(self) -> Iterable[tuple[str, Order]]:
+    def relay(self, node: str, sheaf: Sheaf, partition: int, argv: Argv) -> None:
+        """Have one more command of a sheaf run by another node."""
+        link = self.links.link(node)
+        assert link is not None, "the router asks connected nodes only"
+        link.relay(sheaf, partition, argv, self._clock)
+
+    def under_way(self) -> Iterable[tuple[str, Order | Sheaf]]:
         """List what nodes were asked and have not answered, by node."""
-        return [(link.peer, order) for link in self.links.standing() for order in link.under_way]
+        return [(link.peer, order) for link in self.links.standing() for order in dict.fromkeys(link.under_way)]
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give host and RESP port of a member."""
@@ -206,6 +215,15 @@ class Replicator:
     def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
         """Pass answers on."""
         self.driver.answered(answers)
+
+    def returned(self, sheaf: Sheaf, answers: list[Reply]) -> None:
+        """Pass answers to commands of a sheaf on."""
+        self.driver.returned(sheaf, answers)
+
+    def lost_of(self, sheaf: Sheaf, number: int) -> None:
+        """Pass on that no answer will come to a command of a sheaf."""
+        if not self.driver.closed:
+            self.driver.router.relays.lost(sheaf, number)
 
     def lost(self, order: Order) -> None:
         """Pass on that no answer will come."""

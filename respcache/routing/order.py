@@ -9,12 +9,23 @@ from respcache.engine.reach import Reach
 from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.resp.encode import error
+from respcache.routing.sheaf import Sheaf
 from respcache.store.partition import Argv
 from respcache.transactions.unit import Unit
 
 
 class Order(Pending):
-    """One command, or one part of one, with all that another node needs to run it."""
+    """One command, or one part of one, with all that another node needs to run it.
+
+            .---------------- routes changed ----------------.
+            v                                                |
+    new --dispatch--> run here ------------> resolved     parked
+               |----> asked of the owner --> resolved        ^ |
+               |              `-- not served there ----------| `--deadline--> refused
+               |              `-- link lost: a read ---------'
+               |              `-- link lost: a write --> uncertain
+               `----> split by owner, each part an order ----> merged
+    """
 
     __slots__ = (
         "argv",
@@ -134,7 +145,10 @@ class Peers(Protocol):
     def ask(self, node: str, order: Order) -> None:
         """Send an order to a connected node; `Router.answered`, or `Router.lost`, is called once, later."""
 
-    def under_way(self) -> Iterable[tuple[str, Order]]:
+    def relay(self, node: str, sheaf: Sheaf, partition: int, argv: Argv, /) -> None:
+        """Send one more command of a sheaf to a connected node; `Relays` hears of the answer, or that there is none."""
+
+    def under_way(self) -> Iterable[tuple[str, Order | Sheaf]]:
         """List what nodes were asked and have not answered, by node."""
 
     def client_address(self, node: str) -> tuple[str, int]:

@@ -2,16 +2,8 @@
 
 An `Order` is such a command. It is dispatched by the ownership table, and parked while no
 node can run it: the owner is moving, failing over, or not known yet. Whenever the table or
-what this node serves changes, parked orders are dispatched again, until their deadline.
-
-            .---------------- routes changed ----------------.
-            v                                                |
-    new --dispatch--> run here ------------> resolved     parked
-               |----> asked of the owner --> resolved        ^ |
-               |              `-- not served there ----------| `--deadline--> refused
-               |              `-- link lost: a read ---------'
-               |              `-- link lost: a write --> uncertain
-               `----> split by owner, each part an order ----> merged
+what this node serves changes, parked orders are dispatched again, until their deadline. Commands of a
+pipeline on single keys of others begin as parts of a `Sheaf`, and become orders if they come back (`relaying`).
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +32,7 @@ from respcache.routing.observing import true_logs
 from respcache.routing.order import Order, Peers
 from respcache.routing.parking import Parking
 from respcache.routing.redirects import Redirects
+from respcache.routing.relaying import Relays
 from respcache.routing.searching import Search
 from respcache.stats import Stats
 from respcache.store.copies import Copies
@@ -87,8 +80,9 @@ class Router:
         self._clock: Final = clock
         self._parked: Final = Parking()
         self.held: Final = Held(self._gate_of, clock=clock, timeout_s=timeout_s)
-        """The replies that wait until effects are safe."""
         self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
+        self.relays: Final = Relays(name, table, stats, peers, self.redirects, clock, timeout_s, again=self._again)
+        self.relays.routes_changed = self.routes_changed
         self._locks: Final = locks
         self._participant: Final = Participant(store, locks, copies)
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
@@ -106,7 +100,6 @@ class Router:
         self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
         self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
-        """The commands that wait for keys of this node."""
         self._desk: Final = Desk(
             name,
             primary=table.primary,
@@ -119,6 +112,10 @@ class Router:
         )
 
     # -- from the executor ------------------------------------------------------------
+
+    def relay(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
+        """Run a command of a batch on one key whose partition this node does not serve now."""
+        return self.relays.relay(session, argv, partition.number) or self.elsewhere(session, row, argv, partition)
 
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Run a command on one key whose partition this node does not serve now."""

@@ -11,7 +11,7 @@ import pytest
 
 from integration.clients import clients, until
 from integration.stores import owner
-from respcache.net.links import UNSENT_PAUSE_BYTES
+from respcache.net.outgoing import UNSENT_PAUSE_BYTES
 from respcache.node import Node
 from respcache.resp.encode import request
 from respcache.testing import Cluster, Setting

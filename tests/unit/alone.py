@@ -66,6 +66,10 @@ class Away:
         """Commands on several keys that those behind them wait for."""
         self.alone: Final = Unheld()
 
+    def relay(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
+        """Do the same for a command of a batch."""
+        return self.elsewhere(session, row, argv, partition)
+
     def elsewhere(self, session: Session, row: Command, argv: Argv, partition: Partition) -> bytes | Pending:
         """Note a command on one key."""
         del session, row, partition

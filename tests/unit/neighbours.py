@@ -9,6 +9,7 @@ from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
+from respcache.commands.resolving import row_of
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
 from respcache.engine.executor import Executor, Out
@@ -19,13 +20,14 @@ from respcache.routing.errands import Errand
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
 from respcache.routing.router import Router
+from respcache.routing.sheaf import Sheaf
 from respcache.scripting.catalogue import Catalogue
 from respcache.scripting.interpreter import Interpreter
 from respcache.scripting.sharing import Sharing
 from respcache.stats import Stats
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
-from respcache.store.partition import Log
+from respcache.store.partition import Argv, Log
 from respcache.store.texts import Text, whole
 from respcache.transactions.multi import Multi
 from unit.alone import received
@@ -45,6 +47,9 @@ class Question:
     order: Order
     version: tuple[int, int]
     """Of the record that the asker went by."""
+    sheaf: Sheaf | None = None
+    """What the order is a command of, under `number`."""
+    number: int = 0
 
     @property
     def name(self) -> str:
@@ -113,6 +118,21 @@ class Neighbour:
         self.unanswered.append(question)
         self._street.questions.append(question)
 
+    def relay(self, node: str, sheaf: Sheaf, partition: int, argv: Argv) -> None:
+        """Put a command of a sheaf on its way."""
+        sheaf.sent((len(sheaf.requests), (partition,), argv))
+        order = Order(
+            row_of(argv),
+            argv,
+            database=sheaf.database,
+            protocol=sheaf.protocol,
+            partitions=(partition,),
+            deadline_s=sheaf.deadline_s,
+        )
+        question = Question(self, node, order, sheaf.version, sheaf, len(sheaf.requests) - 1)
+        self.unanswered.append(question)
+        self._street.questions.append(question)
+
     def serve(self, question: Question, answer: Callable[[bytes | None], None]) -> None:
         """Run what another node asks."""
         order = question.order
@@ -123,11 +143,14 @@ class Neighbour:
     def answered(self, question: Question, wire: bytes | None) -> None:
         """Take an answer in."""
         self.unanswered.remove(question)
-        self.router.answered(question.order, wire)
+        if question.sheaf is None:
+            self.router.answered(question.order, wire)
+        else:
+            self.router.relays.returned(question.sheaf, [(question.number, wire)])
 
-    def under_way(self) -> list[tuple[str, Order]]:
+    def under_way(self) -> list[tuple[str, Order | Sheaf]]:
         """List what this node has asked and has not had an answer to."""
-        return [(question.owner, question.order) for question in self.unanswered]
+        return [(question.owner, question.sheaf or question.order) for question in self.unanswered]
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give a made-up address."""
@@ -195,7 +218,10 @@ class Street:
     def lose(self, question: Question) -> None:
         """Break the link before the answer comes."""
         question.asker.unanswered.remove(question)
-        question.asker.router.lost(question.order, sent=True)
+        if question.sheaf is None:
+            question.asker.router.lost(question.order, sent=True)
+        else:
+            question.asker.router.relays.lost(question.sheaf, question.number)
 
     def settle(self) -> None:
         """Deliver whatever is on its way, and what follows from it."""

@@ -15,6 +15,7 @@ from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.record import Node
 from respcache.commands.families import ROWS
 from respcache.commands.replay import CommandCopies
+from respcache.commands.resolving import row_of
 from respcache.config import Config, ServerConfig
 from respcache.driving import Driver, News
 from respcache.engine.executor import Executor, Out
@@ -27,6 +28,7 @@ from respcache.resp.encode import request
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
 from respcache.routing.router import Router
+from respcache.routing.sheaf import Sheaf
 from respcache.scripting.interpreter import Interpreter
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
@@ -81,6 +83,8 @@ class Link:
     """One end of a link: what was asked over it, and what is to go out at the end of this turn."""
 
     asked: dict[int, Order] = field(default_factory=dict)
+    sheaves: dict[int, Sheaf] = field(default_factory=dict)
+    """Those of which some of `asked` are commands, by number."""
     orders: list[tuple[tuple[int, int], float, int, Order]] = field(default_factory=list)
     """(version that it goes by, seconds that it may take, number, order)."""
     replies: list[Reply] = field(default_factory=list)
@@ -267,8 +271,11 @@ class CommandNode:
         if link is None:
             return
         self.driver.link_down(peer)
-        for order in link.asked.values():
-            self.router.lost(order, sent=True)
+        for number, order in link.asked.items():
+            if number in link.sheaves:
+                self.router.relays.lost(link.sheaves[number], number)
+            else:
+                self.router.lost(order, sent=True)
 
     def receive(self, peer: str, frame: bytes) -> None:
         """Take in what came over a link."""
@@ -293,8 +300,12 @@ class CommandNode:
                 assert ran == len(ask.requests), "values are small here"
                 self.driver.wake()
             case _:
-                answers = [(link.asked.pop(number), wire) for number, wire in messages.decode_answer(body)]
-                self.driver.answered(answers)
+                for number, wire in messages.decode_answer(body):
+                    order, sheaf = link.asked.pop(number), link.sheaves.pop(number, None)
+                    if sheaf is None:
+                        self.driver.answered([(order, wire)])
+                    else:
+                        self.driver.returned(sheaf, [(number, wire)])
                 self.driver.wake()
 
     def go_on(self) -> None:
@@ -391,6 +402,21 @@ class CommandNode:
         link.orders.append((self.keeper.table.version, max(order.deadline_s - self.now_s(), 0.0), self._next, order))
         self._flush_soon()
 
+    def relay(self, node: str, sheaf: Sheaf, partition: int, argv: Argv) -> None:
+        """Have one more command of a sheaf run by another node."""
+        link = self._links[node]
+        order = Order(
+            row_of(argv),
+            argv,
+            database=sheaf.database,
+            protocol=sheaf.protocol,
+            partitions=(partition,),
+            deadline_s=sheaf.deadline_s,
+        )
+        self.ask(node, order)
+        link.sheaves[self._next] = sheaf
+        sheaf.sent((self._next, order.partitions, argv))
+
     def _reply(self, link: Link, number: int, wire: bytes | None) -> None:
         link.replies.append((number, wire))
         self._flush_soon()
@@ -420,9 +446,13 @@ class CommandNode:
     def _transmit(self, peer: str, kind: int, body: bytes) -> None:
         self._world.wires.transmit(self._sim, peer, bytes((kind,)) + body)
 
-    def under_way(self) -> list[tuple[str, Order]]:
+    def under_way(self) -> list[tuple[str, Order | Sheaf]]:
         """List what nodes were asked and have not answered."""
-        return [(peer, order) for peer, link in self._links.items() for order in link.asked.values()]
+        return [
+            (peer, link.sheaves.get(number, order))
+            for peer, link in self._links.items()
+            for number, order in link.asked.items()
+        ]
 
     def client_address(self, node: str) -> tuple[str, int]:
         """Give no address: clients are not sent elsewhere."""

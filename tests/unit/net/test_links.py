@@ -3,134 +3,19 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
 from typing import Final
 
 import pytest
 
-from respcache.cluster.sealing.sealing import Sealing
-from respcache.commands.families import ROWS
-from respcache.errors import ProtocolError
+from respcache.commands.session import Turns
 from respcache.net import frames, messages
 from respcache.net.crowd import CROWD, STRANGERS_MAX
-from respcache.net.door import Door
-from respcache.net.links import FRAME_BYTES, REDIAL_S, TURN_NS, UNSENT_MAX_BYTES, Link, Links
-from respcache.net.messages import Ask, Greeting
-from respcache.net.sockets import bind_stream
-from respcache.routing.order import Order
+from respcache.net.links import REDIAL_S, TURN_NS, UNSENT_MAX_BYTES, Link
+from respcache.net.messages import Greeting
+from respcache.net.questions import FRAME_BYTES
+from respcache.routing.sheaf import Sheaf
+from unit.net.noted import HOST, TIMEOUT_S, NotedNode, order, with_two
 from unit.net.transports import NotedTransport
-
-HOST: Final = "127.0.0.1"
-TIMEOUT_S: Final = 5.0
-GET: Final = next(row for row in ROWS if row.name == "GET")
-
-
-class NotedNode:
-    """Notes what its links tell it, and answers every command with the key."""
-
-    def __init__(self, name: str, sealing: Sealing | None = None) -> None:
-        self.links: Final = Links(self, Greeting(name, 1), sealing)
-        self.door: Final = Door(meeting_point=b"", gossip=bytes, pass_on=self.links.adopt, sealing=sealing)
-        self.told: Final[list[tuple[object, ...]]] = []
-        self.address = (HOST, 0)
-        self._news: Final = asyncio.Event()
-
-    async def listen(self) -> None:
-        """Take links in."""
-        bound = bind_stream(HOST, 0)
-        self.address = bound.getsockname()
-        self._bound = bound
-        self.door.open(bound)
-
-    async def close(self) -> None:
-        """End all links, and take none in."""
-        await self.door.close()
-        await self.links.close()
-        self._bound.close()
-
-    def keep(self, other: "NotedNode") -> None:
-        """Keep a link to another node."""
-        self.links.keep(other.links.greeting.name, *other.address)
-
-    async def hears(self, *news: object) -> None:
-        """Wait until this was told."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while news not in self.told:
-                self._news.clear()
-                await self._news.wait()
-
-    def link_up(self, name: str) -> None:
-        """Note it."""
-        self._note("up", name)
-
-    def link_down(self, name: str) -> None:
-        """Note it."""
-        self._note("down", name)
-
-    def keeper_frame(self, name: str, body: bytes) -> None:
-        """Note it, unless it is nonsense."""
-        if body == b"nonsense":
-            raise ProtocolError(body.decode())
-        self._note("frame", name, body)
-
-    def pubsub_frame(self, name: str, body: bytes) -> None:
-        """Note it."""
-        self._note("pubsub", name, body)
-
-    def tracking_frame(self, name: str, body: bytes) -> None:
-        """Note it."""
-        self._note("tracking", name, body)
-
-    def functions_frame(self, name: str, body: bytes) -> None:
-        """Note it."""
-        self._note("functions", name, body)
-
-    def asked(self, name: str, ask: Ask, reply: Callable[[int, bytes | None], None]) -> int:
-        """Answer, or hold one's tongue."""
-        self._note("asked", name, *(argv[0] for _, _, argv in ask.requests))
-        for number, _, argv in ask.requests:
-            if argv[0] != b"SILENCE":
-                reply(number, argv[-1] if argv[0] != b"REFUSED" else None)
-        return len(ask.requests)
-
-    def answered(self, answers: list[tuple[Order, bytes | None]]) -> None:
-        """Note it."""
-        self._note("answered", *((order.argv[0], wire) for order, wire in answers))
-
-    def lost(self, order: Order) -> None:
-        """Note it."""
-        self._note("lost", order.argv[0])
-
-    def unreachable(self, name: str) -> None:
-        """Note it."""
-        self._note("unreachable", name)
-
-    def _note(self, *news: object) -> None:
-        self.told.append(news)
-        self._news.set()
-
-
-def order(*argv: bytes) -> Order:
-    """Make an order that a peer is to run."""
-    return Order(GET, list(argv), database=3, protocol=2, partitions=(7,), deadline_s=9.0)
-
-
-def with_two(scenario: Callable[[NotedNode, NotedNode], Coroutine[None, None, None]]) -> None:
-    """Run a scenario with two nodes that have a link."""
-
-    async def main() -> None:
-        a, b = NotedNode("a"), NotedNode("b")
-        await a.listen()
-        await b.listen()
-        a.keep(b)
-        b.keep(a)
-        await a.hears("up", "b")
-        await b.hears("up", "a")
-        await scenario(a, b)
-        await a.close()
-        await b.close()
-
-    asyncio.run(main())
 
 
 def test_two_nodes_have_one_link() -> None:
@@ -158,6 +43,42 @@ def test_commands_go_and_answers_come() -> None:
         await b.hears("frame", "a", b"message")
         await a.hears("answered", (b"GET", b"k"), (b"REFUSED", None), (b"TTL", b"l"))
         assert ("asked", "a", b"GET", b"REFUSED", b"TTL") in b.told
+
+    with_two(scenario)
+
+
+def test_answers_to_a_sheaf_come_together_and_in_their_place() -> None:
+    """Between those to orders; when the link breaks each command that has no answer is lost by itself."""
+
+    async def scenario(a: NotedNode, b: NotedNode) -> None:
+        link = a.links.link("b")
+        assert link is not None
+        sheaf = Sheaf(Turns(), database=3, protocol=2, version=(1, 2), deadline_s=9.0)
+
+        def clock() -> float:
+            return 4.0
+
+        link.ask(order(b"GET", b"before"), (1, 2), clock)
+        link.relay(sheaf, 7, [b"GET", b"k"], clock)
+        link.relay(sheaf, 8, [b"REFUSED", b""], clock)
+        link.ask(order(b"GET", b"between"), (1, 2), clock)
+        link.relay(sheaf, 9, [b"TTL", b"l"], clock)
+        await a.hears("returned", (5, b"l"))
+        assert ("asked", "a", b"GET", b"GET", b"REFUSED", b"GET", b"TTL") in b.told
+        assert a.told[-4:] == [
+            ("answered", (b"GET", b"before")),
+            ("returned", (2, b"k"), (3, None)),
+            ("answered", (b"GET", b"between")),
+            ("returned", (5, b"l")),
+        ]
+        link.relay(sheaf, 7, [b"SILENCE", b"k"], clock)
+        link.ask(order(b"SILENCE"), (1, 2), clock)
+        link.relay(sheaf, 7, [b"SILENCE", b"l"], clock)
+        await b.hears("asked", "a", b"SILENCE", b"SILENCE", b"SILENCE")
+        a.told.clear()
+        link.cut()
+        await a.hears("up", "b")
+        assert a.told == [("down", "b"), ("lost", 6), ("lost", b"SILENCE"), ("lost", 8), ("up", "b")]
 
     with_two(scenario)
 
@@ -404,7 +325,7 @@ def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
         assert (ask.requests, ask.timeout_s, ask.database) == ([(1, [7], [b"GET", b"k"])], 5.0, 3)
         answer = frames.frame(frames.ANSWER, messages.encode_answer([(1, b"+OK\r\n")]))
         link.data_received(answer + answer)
-        assert node.told == [("up", "a*"), ("answered", (b"GET", b"+OK\r\n")), ("answered",)]
+        assert node.told == [("up", "a*"), ("answered", (b"GET", b"+OK\r\n"))]
 
     asyncio.run(main())
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.net import frames
-from respcache.net.links import FRAME_BYTES, UNSENT_PAUSE_BYTES
-from respcache.net.outgoing import PIECE_BYTES, TURN_BYTES, Outgoing
+from respcache.net.outgoing import PIECE_BYTES, TURN_BYTES, UNSENT_PAUSE_BYTES, Outgoing
+from respcache.net.questions import FRAME_BYTES
 from unit.net.test_links import HELLO, incoming, written
 
 

@@ -13,7 +13,7 @@ from respcache.cluster.sealing.rotation import Step, Verb
 from respcache.net import frames, rotation
 from respcache.net.rotation import Rotation
 from respcache.pending import Pending
-from unit.net.test_links import NotedNode
+from unit.net.noted import NotedNode
 from unit.net.test_sealed import NEW, OLD, sealing
 
 A, B = OLD.fingerprint, NEW.fingerprint

@@ -16,7 +16,8 @@ from respcache.net import frames, messages
 from respcache.net.links import Link
 from respcache.net.messages import Greeting
 from respcache.net.sealed import Wire
-from unit.net.test_links import HELLO, NotedNode
+from unit.net.noted import NotedNode
+from unit.net.test_links import HELLO
 from unit.net.transports import NotedTransport
 
 TIMEOUT_S: Final = 5.0
