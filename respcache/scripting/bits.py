@@ -9,6 +9,8 @@ from operator import and_, or_, xor
 from struct import pack, unpack
 from typing import Final, TypeAlias
 
+from respcache.scripting import values
+
 Outcome: TypeAlias = tuple[bool | int, object]
 Native: TypeAlias = Callable[..., Outcome]
 
@@ -36,15 +38,10 @@ def _bits(arguments: Sequence[object], at: int) -> int:
     if at >= len(arguments):
         raise _Bad(at + 1, "number expected, got no value")
     value = arguments[at]
-    if isinstance(value, bytes):
-        try:
-            value = float(value)
-        except ValueError:
-            raise _Bad(at + 1, "number expected, got string") from None
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
-        kind = {type(None): "nil", bool: "boolean"}.get(type(value), "table")
-        raise _Bad(at + 1, f"number expected, got {kind}")
-    low: int = unpack("<I", pack("<d", float(value) + _TO_FRACTION)[:4])[0]
+    found = values.number(value) if isinstance(value, bytes) else value
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise _Bad(at + 1, f"number expected, got {values.kind(value)}")
+    low: int = unpack("<I", pack("<d", float(found) + _TO_FRACTION)[:4])[0]
     return low
 
 
@@ -73,7 +70,8 @@ def _one(function: Callable[[int], int]) -> Native:
 
 def _all(function: Callable[[int, int], int]) -> Native:
     def fold(arguments: Sequence[object]) -> int:
-        return signed(reduce(function, [_bits(arguments, at) for at in range(max(1, len(arguments)))]))
+        first = _bits(arguments, 0)
+        return signed(reduce(function, [_bits(arguments, at) for at in range(len(arguments) - 1, 0, -1)], first))
 
     return _native(fold)
 

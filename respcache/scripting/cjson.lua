@@ -276,15 +276,33 @@ return function(null)
       return expected("value", kind, value, at)
     end
 
-    local function integer_option(name, value, lowest, highest)
+    local function at_most(count, name, ...)
+      if select("#", ...) > count then
+        error("bad argument #" .. count + 1 .. " to '" .. name .. "' (found too many arguments)", 3)
+      end
+    end
+
+    local function integer_option(position, name, value, lowest, highest)
       local number = tonumber(value)
       if type(value) ~= "number" and not (type(value) == "string" and number) then
-        error("bad argument #1 to '" .. name .. "' (number expected, got " .. type(value) .. ")", 3)
+        error("bad argument #" .. position .. " to '" .. name .. "' (number expected, got " .. type(value) .. ")", 3)
       end
-      if not (number >= lowest and number <= highest) then -- NaN is neither
+      if not (number >= lowest and number < highest + 1) then -- NaN is neither
         error("bad argument #1 to '" .. name .. "' (expected integer between " .. lowest .. " and " .. format("%d", highest) .. ")", 3)
       end
       return floor(number)
+    end
+
+    local SWITCH, SWITCH_OR_NULL = {off = false, on = true}, {off = false, on = true, null = "null"}
+
+    local function named_option(name, value, names)
+      if type(value) == "boolean" then return value end
+      if type(value) ~= "string" and type(value) ~= "number" then
+        error("bad argument #1 to '" .. name .. "' (string expected, got " .. type(value) .. ")", 3)
+      end
+      local meant = names[tostring(value)]
+      if meant == nil then error("bad argument #1 to '" .. name .. "' (invalid option '" .. value .. "')", 3) end
+      return meant
     end
 
     local INTEGER_MAX = 2147483647
@@ -318,43 +336,57 @@ return function(null)
       return value
     end
 
-    function cjson.encode_sparse_array(convert, ratio, safe)
-      if convert ~= nil then convert_sparse = convert end
-      if ratio ~= nil then sparse_ratio = integer_option("encode_sparse_array", ratio, 0, INTEGER_MAX) end
-      if safe ~= nil then sparse_safe = integer_option("encode_sparse_array", safe, 0, INTEGER_MAX) end
+    function cjson.encode_sparse_array(...)
+      at_most(3, "encode_sparse_array", ...)
+      local convert, ratio, safe = ...
+      if convert ~= nil then convert_sparse = named_option("encode_sparse_array", convert, SWITCH) end
+      if ratio ~= nil then sparse_ratio = integer_option(2, "encode_sparse_array", ratio, 0, INTEGER_MAX) end
+      if safe ~= nil then sparse_safe = integer_option(3, "encode_sparse_array", safe, 0, INTEGER_MAX) end
       return convert_sparse, sparse_ratio, sparse_safe
     end
 
-    function cjson.encode_max_depth(depth)
-      if depth ~= nil then encode_max_depth = integer_option("encode_max_depth", depth, 1, INTEGER_MAX) end
+    function cjson.encode_max_depth(...)
+      at_most(1, "encode_max_depth", ...)
+      local depth = ...
+      if depth ~= nil then encode_max_depth = integer_option(1, "encode_max_depth", depth, 1, INTEGER_MAX) end
       return encode_max_depth
     end
 
-    function cjson.decode_max_depth(depth)
-      if depth ~= nil then decode_max_depth = integer_option("decode_max_depth", depth, 1, INTEGER_MAX) end
+    function cjson.decode_max_depth(...)
+      at_most(1, "decode_max_depth", ...)
+      local depth = ...
+      if depth ~= nil then decode_max_depth = integer_option(1, "decode_max_depth", depth, 1, INTEGER_MAX) end
       return decode_max_depth
     end
 
-    function cjson.encode_number_precision(digits)
+    function cjson.encode_number_precision(...)
+      at_most(1, "encode_number_precision", ...)
+      local digits = ...
       if digits ~= nil then
-        precision = integer_option("encode_number_precision", digits, 1, 14)
+        precision = integer_option(1, "encode_number_precision", digits, 1, 14)
         number_format = "%." .. precision .. "g"
       end
       return precision
     end
 
-    function cjson.encode_keep_buffer(keep)
-      if keep ~= nil then keep_buffer = keep end
+    function cjson.encode_keep_buffer(...)
+      at_most(1, "encode_keep_buffer", ...)
+      local keep = ...
+      if keep ~= nil then keep_buffer = named_option("encode_keep_buffer", keep, SWITCH) end
       return keep_buffer
     end
 
-    function cjson.encode_invalid_numbers(allowed)
-      if allowed ~= nil then encode_invalid = allowed end
+    function cjson.encode_invalid_numbers(...)
+      at_most(1, "encode_invalid_numbers", ...)
+      local allowed = ...
+      if allowed ~= nil then encode_invalid = named_option("encode_invalid_numbers", allowed, SWITCH_OR_NULL) end
       return encode_invalid
     end
 
-    function cjson.decode_invalid_numbers(allowed)
-      if allowed ~= nil then decode_invalid = allowed end
+    function cjson.decode_invalid_numbers(...)
+      at_most(1, "decode_invalid_numbers", ...)
+      local allowed = ...
+      if allowed ~= nil then decode_invalid = named_option("decode_invalid_numbers", allowed, SWITCH) end
       return decode_invalid
     end
 

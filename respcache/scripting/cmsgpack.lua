@@ -1,6 +1,7 @@
 -- The library cmsgpack as scripts know it from Redis: lua-cmsgpack 0.4, with its limits and its words.
 return function(pack_double, unpack_double)
-  local error, type, next, select, tostring, unpack = error, type, next, select, tostring, unpack
+  local error, type, next, select, unpack = error, type, next, select, unpack
+  local tostring, tonumber = tostring, tonumber
   local char, byte, sub, concat, floor = string.char, string.byte, string.sub, table.concat, math.floor
 
   local NESTING_MAX = 16
@@ -162,12 +163,15 @@ return function(pack_double, unpack_double)
     return BAD
   end
 
+  -- What C makes of 64 bits where it writes an int.
+  local function int(number) return (number + 2147483648) % 4294967296 - 2147483648 end
+
   -- Gives what is wrong, or nil and the values.
   local function unpack_some(limit, offset, text)
     if offset < 0 or limit < 0 then
-      return "Invalid request to unpack with offset of " .. offset .. " and limit of " .. #text .. "."
+      return "Invalid request to unpack with offset of " .. int(offset) .. " and limit of " .. #text .. "."
     end
-    if offset > #text then return "Start offset " .. offset .. " greater than input length " .. #text .. "." end
+    if offset > #text then return "Start offset " .. int(offset) .. " greater than input length " .. #text .. "." end
     local full = limit == 0 and offset == 0
     if full then limit = 2147483647 end
     local found, count, at = {}, 0, offset + 1
@@ -187,20 +191,23 @@ return function(pack_double, unpack_double)
     return ...
   end
 
-  local function text_of(name, value)
+  local function expected(position, name, kind, count, value)
+    local given = position > count and "no value" or type(value)
+    error("bad argument #" .. position .. " to '" .. name .. "' (" .. kind .. " expected, got " .. given .. ")", 4)
+  end
+
+  local function text_of(name, count, value)
     if type(value) == "number" then return tostring(value) end
-    if type(value) ~= "string" then
-      error("bad argument #1 to '" .. name .. "' (string expected, got " .. (value == nil and "no value" or type(value)) .. ")", 3)
-    end
+    if type(value) ~= "string" then expected(1, name, "string", count, value) end
     return value
   end
 
-  local function integer_of(name, position, value, default)
+  local function integer_of(name, position, count, value, default)
     if value == nil and default then return default end
-    if type(value) ~= "number" then
-      error("bad argument #" .. position .. " to '" .. name .. "' (number expected, got " .. (value == nil and "no value" or type(value)) .. ")", 3)
-    end
-    return value < 0 and -floor(-value) or floor(value)
+    local number = (type(value) == "number" or type(value) == "string") and tonumber(value)
+    if not number then expected(position, name, "number", count, value) end
+    if not (number >= -2 ^ 63 and number < 2 ^ 63) then return -2 ^ 63 end
+    return number < 0 and -floor(-number) or floor(number)
   end
 
   local cmsgpack = {
@@ -216,20 +223,22 @@ return function(pack_double, unpack_double)
     return concat(out)
   end
 
-  function cmsgpack.unpack(text)
-    text = text_of("unpack", text)
-    return delivered(unpack_some(0, 0, text))
+  function cmsgpack.unpack(...)
+    return delivered(unpack_some(0, 0, text_of("unpack", select("#", ...), (...))))
   end
 
-  function cmsgpack.unpack_one(text, offset)
-    text, offset = text_of("unpack_one", text), integer_of("unpack_one", 2, offset, 0)
-    return delivered(unpack_some(1, offset, text))
+  -- Redis looks at the numbers first.
+  function cmsgpack.unpack_one(...)
+    local count, text, offset = select("#", ...), ...
+    offset = integer_of("unpack_one", 2, count, offset, 0)
+    return delivered(unpack_some(1, offset, text_of("unpack_one", count, text)))
   end
 
-  function cmsgpack.unpack_limit(text, limit, offset)
-    text, limit = text_of("unpack_limit", text), integer_of("unpack_limit", 2, limit)
-    offset = integer_of("unpack_limit", 3, offset, 0)
-    return delivered(unpack_some(limit, offset, text))
+  function cmsgpack.unpack_limit(...)
+    local count, text, limit, offset = select("#", ...), ...
+    limit = integer_of("unpack_limit", 2, count, limit)
+    offset = integer_of("unpack_limit", 3, count, offset, 0)
+    return delivered(unpack_some(limit, offset, text_of("unpack_limit", count, text)))
   end
 
   return cmsgpack

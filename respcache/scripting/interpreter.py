@@ -356,9 +356,8 @@ class Interpreter:
     def _cut_off(self, end: Ended, name: bytes, *, wrote: bool) -> ScriptError:
         reason = end.reason
         if reason == LOST.decode():
-            return ScriptError(
-                b"CLUSTERDOWN Its keys went to another node while the script ran; what it wrote may be lost"
-            )
+            state = "what it wrote may be lost" if wrote else "it had written nothing"
+            return ScriptError(f"CLUSTERDOWN Its keys went to another node while the script ran; {state}".encode())
         self.ended[reason] += 1
         if reason == KILLED.decode():
             where = b", on %b:%d." % (end.source, end.line) if end.source else b""

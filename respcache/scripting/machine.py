@@ -259,6 +259,9 @@ class Machine:
         """Run a command for a script: give the answer, or what kind it is of (see `answered` in sandbox.lua) and it."""
         try:
             argv = _argv(arguments)
+        except CommandError as refusal:
+            return (7, refusal.line())
+        try:
             reply = self._perform(argv)
             if type(reply) is int:
                 return reply

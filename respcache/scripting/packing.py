@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from respcache.scripting import values
+
 Outcome: TypeAlias = tuple[object, ...]
 
 ALIGNMENT_MAX: Final = 8
@@ -18,8 +20,10 @@ INTEGER_SIZE_MAX: Final = 32
 INT_MAX: Final = 2**31 - 1
 EXACT: Final = 2**53
 """Doubles hold all integers up to here."""
+OTHER: Final = " "
+"""Stands for any option that does not stand for a value."""
 _64_BITS: Final = 2**64 - 1
-_SIZES: Final = {"b": 1, "h": 2, "l": 8, "t": 8, "f": 4, "d": 8, "x": 1}
+_SIZES: Final = {"b": 1, "h": 2, "l": 8, "t": 8, "f": 4, "d": 8, "x": 1, "s": 0}
 """Of options with one size, in bytes, as on 64-bit machines; of integers both spellings, of the others this one."""
 
 
@@ -29,7 +33,7 @@ class _Refused(Exception):
     def __init__(self, where: int, text: str) -> None:
         """`where` is the position of the bad argument, or False."""
         super().__init__(text)
-        self.outcome: Final[Outcome] = (where, text.encode())
+        self.outcome: Final[Outcome] = (where, text.encode("latin-1"))
 
 
 @dataclass(slots=True)
@@ -98,7 +102,7 @@ def _unpack(arguments: Sequence[object]) -> Outcome:
     position = _cast(_number(arguments, 2)) - 1 if len(arguments) > 2 and arguments[2] is not None else 0
     if position == -1:
         raise _Refused(3, "offset must be 1 or greater")
-    for option, length in _options(form, layout):
+    for option, length in _options(form, layout, others=True):
         position += layout.padding(position, option, length)
         _require(text, position, length)
         if option == "s":
@@ -118,7 +122,7 @@ def _unpack(arguments: Sequence[object]) -> Outcome:
         elif option in "fd":
             order = ">" if layout.big else "<"
             found.append(struct.unpack_from(order + option, text, position)[0])
-        elif option != "x":
+        elif option not in {"x", OTHER}:
             found.append(_integer(text[position : position + length], signed=option.islower(), big=layout.big))
         position += length
     return True, *found, position + 1
@@ -133,21 +137,26 @@ def _size(arguments: Sequence[object]) -> Outcome:
     return True, position
 
 
-def _options(form: bytes, layout: _Layout, *, lenient: bool = False) -> Iterator[tuple[str, int]]:
-    """Go through the options that stand for values, each with its size; the others change the layout."""
+def _options(form: bytes, layout: _Layout, *, lenient: bool = False, others: bool = False) -> Iterator[tuple[str, int]]:
+    """Go through the options that stand for values, each with its size; the others change the layout.
+
+    With `others` each of those is announced, before anything is done about it.
+    """
     text, at = form.decode("latin-1"), 0
     while at < len(text):
         option, at = text[at], at + 1
-        if option in "bBhHlL" or option in "Tfdx":
+        if option in "bBhHlLTfdxs":
             yield option, _SIZES[option.lower()]
-        elif option in "ciI":
+            continue
+        if option in "ciI":
             length, at = _count(text, at, 1 if option == "c" else 4)
             if option != "c" and length > INTEGER_SIZE_MAX:
                 raise _Refused(False, f"integral size {length} is larger than limit of {INTEGER_SIZE_MAX}")
             yield option, length
-        elif option == "s":
-            yield option, 0
-        elif option == "!":
+            continue
+        if others:
+            yield OTHER, 0
+        if option == "!":
             layout.align, at = _count(text, at, ALIGNMENT_MAX)
             if layout.align < 1 or layout.align & (layout.align - 1):
                 raise _Refused(False, f"alignment {layout.align} is not a power of 2")
@@ -174,11 +183,6 @@ def _require(text: bytes, position: int, length: int) -> None:
         raise _Refused(2, "data string too short")
 
 
-def _kind(value: object) -> str:
-    kinds = {bytes: "string", bool: "boolean", int: "number", float: "number", type(None): "nil"}
-    return kinds.get(type(value), "table")
-
-
 def _text(arguments: Sequence[object], at: int) -> bytes:
     if at >= len(arguments):
         raise _Refused(at + 1, "string expected, got no value" if at < 2 else "string expected, got nil")
@@ -186,19 +190,18 @@ def _text(arguments: Sequence[object], at: int) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return b"%.14g" % value
-    raise _Refused(at + 1, f"string expected, got {_kind(value)}")
+        return b"-nan" if math.isnan(value) and math.copysign(1.0, value) < 0 else b"%.14g" % value
+    raise _Refused(at + 1, f"string expected, got {values.kind(value)}")
 
 
 def _number(arguments: Sequence[object], at: int) -> float:
     value = arguments[at] if at < len(arguments) else None
     if isinstance(value, bytes):
-        try:
-            return float(value)
-        except ValueError:
-            raise _Refused(at + 1, "number expected, got string") from None
+        if (read := values.number(value)) is None:
+            raise _Refused(at + 1, "number expected, got string")
+        return read
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Refused(at + 1, f"number expected, got {_kind(value)}")
+        raise _Refused(at + 1, f"number expected, got {values.kind(value)}")
     return value
 
 

@@ -70,6 +70,7 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   local sethook = debug.sethook
   local instructions = most_instructions -- from one look to the next
 
+  local is_running = false -- else it is our own code that is looked at
   local hook
 
   -- Ends the script. What is left until our caller has it takes fewer instructions than the next look is away, and
@@ -80,6 +81,7 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   end
 
   function hook()
+    if not is_running then return end
     if not ended then
       if gcinfo() > limit_kb then
         collectgarbage()
@@ -104,13 +106,14 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   local is_paced = false
 
   local function begin(is_straight)
-    ended = false
+    ended, is_running = false, true
     if is_straight then return end -- what has no loops needs no looking after
     is_paced, instructions = true, first_instructions
     sethook(hook, "", instructions)
   end
 
   local function calm()
+    is_running = false
     if not is_paced then return end
     is_paced, instructions = false, most_instructions
     sethook(hook, "", instructions)
@@ -137,7 +140,7 @@ return function(natives, limit_kb, first_instructions, most_instructions)
 
   local base = {
     _VERSION = _VERSION, assert = assert, error = error, gcinfo = gcinfo, ipairs = ipairs, rawequal = rawequal,
-    select = select, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
+    select = select, tonumber = tonumber, tostring = tostring, type = type,
   }
   local G = readonly(base)
   base._G = G
@@ -152,6 +155,28 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   function base.next(...)
     local found = table_expected("next", select("#", ...), ...)
     return next(found, (select(2, ...)))
+  end
+
+  local RESULTS_MAX = 8000 -- what Lua's stack has room for (LUAI_MAXCSTACK)
+
+  local function int(position, name, value, default) -- as C casts a number to int
+    if value == nil then return default end
+    local number = (type(value) == "number" or type(value) == "string") and tonumber(value)
+    if not number then bad_argument(position, name, "number expected, got " .. type(value), 2) end
+    if not (number > -2 ^ 63 and number < 2 ^ 63) then return 0 end
+    number = number < 0 and math.ceil(number) or math.floor(number)
+    return (number + 2 ^ 31) % 2 ^ 32 - 2 ^ 31
+  end
+
+  -- Lua's own counts in an int, which overflows, and then reads what is before its memory: that ends the process.
+  function base.unpack(...)
+    local target, first, last = ...
+    if type(target) ~= "table" then
+      bad_argument(1, "unpack", "table expected, got " .. typename(select("#", ...), target))
+    end
+    first, last = int(2, "unpack", first, 1), int(3, "unpack", last, #target)
+    if last - first + 1 + 3 > RESULTS_MAX then error("too many results to unpack", 2) end
+    return unpack(target, first, last)
   end
 
   function base.rawget(...)
@@ -263,17 +288,25 @@ return function(natives, limit_kb, first_instructions, most_instructions)
     return setfenv(chunk, G)
   end
 
+  local function check_name(called, name)
+    if name ~= nil and type(name) ~= "string" and type(name) ~= "number" then
+      bad_argument(2, called, "string expected, got " .. type(name), 2)
+    end
+  end
+
   function base.loadstring(...)
     local text, name = ...
     if type(text) == "number" then text = tostring(text) end
     if type(text) ~= "string" then
       bad_argument(1, "loadstring", "string expected, got " .. typename(select("#", ...), text))
     end
+    check_name("loadstring", name)
     return compiled(text, name == nil and text or tostring(name))
   end
 
   function base.load(...)
     local read, name = ...
+    check_name("load", name)
     if type(read) ~= "function" then
       bad_argument(1, "load", "function expected, got " .. typename(select("#", ...), read))
     end
@@ -352,6 +385,10 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   local function different(raises, kind, first, ...)
     if kind == 2 then return {ok = first} end
     if kind == 3 then return {first, ...} end
+    if kind == 7 then -- of the words, not of the command
+      if raises then error({err = first}, 0) end
+      return {err = first}
+    end
     if kind == 0 then
       local refusal = {err = first, ignore_error_stats_update = true}
       if raises then error(refusal, 0) end
@@ -398,6 +435,8 @@ return function(natives, limit_kb, first_instructions, most_instructions)
 
   local function refused(text) error({err = "ERR " .. text}, 0) end
 
+  local function numeric(value) return (type(value) == "number" or type(value) == "string") and tonumber(value) or nil end
+
   function redis.error_reply(...)
     local text = ...
     if select("#", ...) ~= 1 or type(text) ~= "string" then return {err = "ERR wrong number or type of arguments"} end
@@ -423,7 +462,8 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   function redis.log(...)
     local level = ...
     if select("#", ...) < 2 then refused("redis.log() requires two arguments or more.") end
-    if type(level) ~= "number" then refused("First argument must be a number (log level).") end
+    level = numeric(level)
+    if not level then refused("First argument must be a number (log level).") end
     level = level > 0 and math.floor(level) or math.ceil(level)
     if not (level >= 0 and level <= 3) then refused("Invalid debug level.") end
     local words = {}
@@ -437,14 +477,15 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   function redis.setresp(...)
     local version = ...
     if select("#", ...) ~= 1 then refused("redis.setresp() requires one argument.") end
+    version = numeric(version)
     if version ~= 2 and version ~= 3 then refused("RESP version must be 2 or 3.") end
     natives_setresp(version)
   end
 
   function redis.set_repl(...)
     if select("#", ...) ~= 1 then refused("redis.set_repl() requires two arguments.") end
-    local flags = ...
-    if type(flags) ~= "number" or flags < 0 or flags > 3 then
+    local flags = numeric((...)) or 0
+    if not (flags > -1 and flags < 4) then
       refused("Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
     end
   end
@@ -785,6 +826,7 @@ return function(natives, limit_kb, first_instructions, most_instructions)
   -- A call in front of `return` leaves its caller on the stack, as calls of Redis' own functions do: an error
   -- has a line then.
   local function compile(text, name)
+    calm() -- the last script may have ended in the midst of our own code, for want of memory
     ended = false
     if sub(text, 1, 1) == "\27" then return nil, "attempt to load a precompiled chunk" end
     local chunk, reason = loadstring(text, name)

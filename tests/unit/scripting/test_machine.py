@@ -402,6 +402,16 @@ def test_nothing_is_repeated_in_no_time(sandbox: Sandbox, count: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "bounds", ["2^31", "-2^31", "-2^31, 2^31 - 1", "-2^31 + 1, 2^31 - 1", "1, 8000", "'-2147483648'"]
+)
+def test_no_span_of_a_table_is_read_that_the_stack_has_no_room_for(sandbox: Sandbox, bounds: str) -> None:
+    """Lua's own function counts in 32 bits, and ends the process."""
+    with pytest.raises(Failed, match="too many results to unpack"):
+        sandbox.run(f"return unpack({{}}, {bounds})")
+    assert sandbox.run("return {select('#', unpack({}, 1, 7997)), unpack({1, 2, 3}, '2', 2.9)}") == [7997, 2]
+
+
+@pytest.mark.parametrize(
     "script",
     [
         "local s = ('ab'):rep(50000) while true do s:find('a..c') end",
@@ -415,6 +425,16 @@ def test_a_script_of_dear_calls_is_looked_at_in_time(sandbox: Sandbox, script: s
     with pytest.raises(Ended):
         sandbox.run(script)
     assert time.thread_time() - began < 5.0
+
+
+def test_compiling_is_not_looked_at(sandbox: Sandbox) -> None:
+    """Whoever looked would take the time of the last script for over."""
+    for _ in range(3):
+        with pytest.raises(Ended):
+            sandbox.run("while true do coroutine.wrap(function() while true do end end)() end")
+        for text in ("return 1", "for i = 1, 10 do end return 1"):
+            for _ in range(200):
+                sandbox.machine.compile(text.encode())
 
 
 def test_a_value_goes_to_no_place_far_before_a_table(sandbox: Sandbox) -> None:
