@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from respcache.commands.arguments import INT64_MIN, integer
+from respcache.commands.arguments import INT64_MAX, INT64_MIN, integer
 from respcache.errors import CommandError, NotAnInteger, echoed
 from respcache.reply import Reply
 from respcache.store.partition import Partition
@@ -90,6 +90,12 @@ def told_integer(text: bytes, refusal: str) -> int:
 def shown_name(text: bytes) -> str:
     """Make a name fit to stand in an error: Redis ends it at a zero byte, whatever its length."""
     return echoed(text.partition(b"\0")[0], len(text))
+
+
+def passed(now_unix_ms: int, then_unix_ms: int) -> int:
+    """Count the milliseconds since then. Too long for 64 bits, or yet to come, is none, as in Redis."""
+    since_ms = now_unix_ms - then_unix_ms
+    return since_ms if 0 <= since_ms <= INT64_MAX else 0
 
 
 def shown(entries: list[Entry]) -> list[Reply]:

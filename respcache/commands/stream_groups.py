@@ -13,6 +13,7 @@ from respcache.commands.stream_arguments import (
     group_at,
     id_text,
     loose_id,
+    passed,
     shown,
     shown_name,
     start_of,
@@ -22,7 +23,7 @@ from respcache.commands.stream_arguments import (
 from respcache.errors import CommandError, SyntaxRefused, echoed
 from respcache.reply import NULL_ARRAY, OK, Reply, Status
 from respcache.store.partition import Argv, Partition
-from respcache.store.stream_groups import Consumer, Group
+from respcache.store.stream_groups import NEVER_ACTIVE, Consumer, Group
 from respcache.store.streams import UNKNOWN, Stream
 
 SECOND: Final = KeySpec(2, 2, 1)
@@ -129,7 +130,7 @@ def xgroup_createconsumer(partition: Partition, argv: Argv) -> Reply:
     now = partition.ledger.now_unix_ms
     group.consumer(argv[4], now)
     partition.changed = True
-    tell_seen(partition, argv[2], argv[3], argv[4], now)
+    tell_seen(partition, argv[2], argv[3], group.consumers[argv[4]])
     return 1
 
 
@@ -189,9 +190,9 @@ def xpending(partition: Partition, argv: Argv) -> Reply:
     for number, one in deliveries.following(start):
         if number > end or len(listed) == count:
             break
-        passed_ms = now - one.at_unix_ms
+        passed_ms = passed(now, one.at_unix_ms)
         if not idle_ms or passed_ms >= idle_ms:
-            listed.append([id_text(number), one.consumer, max(passed_ms, 0), one.count])
+            listed.append([id_text(number), one.consumer, passed_ms, one.count])
     return listed
 
 
@@ -210,7 +211,7 @@ def xclaim(partition: Partition, argv: Argv) -> Reply:
     seen = now or at
     touched = told_last
     if not now:  # a copy: the primary has found that this consumer was there
-        group.consumer(name, seen)
+        _note_seen(group.consumer(name, seen), numbers, options)
     claimed, gone = list[int](), list[int]()
     for number in numbers:
         delivery = group.pending.found.get(number)
@@ -227,7 +228,9 @@ def xclaim(partition: Partition, argv: Argv) -> Reply:
             count = options.retries
         elif not options.only_ids:
             count += 1
-        group.give(number, consumer_of(partition, argv[1], group, name, seen), at, count)
+        consumer = consumer_of(partition, argv[1], group, name, seen)
+        consumer.active_unix_ms = seen
+        group.give(number, consumer, at, count)
         claimed.append(number)
     if claimed or gone or touched:
         partition.changed = True
@@ -254,6 +257,7 @@ def xautoclaim(partition: Partition, argv: Argv) -> Reply:
         elif not least_ms or now - delivery.at_unix_ms >= least_ms:
             claimed.append(number)
             consumer = consumer_of(partition, argv[1], group, name, now)
+            consumer.active_unix_ms = now
             group.give(number, consumer, now, delivery.count + (not only_ids))
     for number in gone:
         group.forget(number)
@@ -289,13 +293,19 @@ def tell(  # the outcome of a command, in its parts
         how = [b"TIME", b"%d" % at, b"RETRYCOUNT", b"%d" % count, b"FORCE", b"JUSTID"]
         partition.rewrite([*head, *texts, *how])
     if seen_unix_ms >= 0:
-        tell_seen(partition, key, name, consumer, seen_unix_ms)
+        tell_seen(partition, key, name, group.consumers[consumer])
     partition.rewrite([b"XGROUP", b"SETID", key, name, id_text(group.last), b"ENTRIESREAD", b"%d" % group.read])
 
 
-def tell_seen(partition: Partition, key: bytes, group: bytes, consumer: bytes, seen_unix_ms: int) -> None:
-    """Tell the copies when a consumer was seen last, which makes it where it is new: it claims nothing then."""
-    partition.rewrite([b"XCLAIM", key, group, consumer, b"0", b"0-0", b"TIME", b"%d" % seen_unix_ms, b"JUSTID"])
+def tell_seen(partition: Partition, key: bytes, group: bytes, consumer: Consumer) -> None:
+    """Tell the copies when a consumer was seen last, which makes it where it is new: it claims nothing then.
+
+    No entry has the id 0-0, so the count that stands behind RETRYCOUNT can be the time when it was active.
+    """
+    told = [b"XCLAIM", key, group, consumer.name, b"0", b"0-0", b"TIME", b"%d" % consumer.seen_unix_ms, b"JUSTID"]
+    if consumer.active_unix_ms != NEVER_ACTIVE:
+        told += [b"RETRYCOUNT", b"%d" % consumer.active_unix_ms]
+    partition.rewrite(told)
 
 
 class _Claim:
@@ -336,6 +346,12 @@ class _Claim:
         if at != -1:
             now = self._now_unix_ms
             self.at_unix_ms = now if now and not 0 <= at <= now else at
+
+
+def _note_seen(consumer: Consumer, numbers: list[int], options: _Claim) -> None:
+    """Note what `tell_seen` tells a copy, if that is what it is told."""
+    if not any(numbers):
+        consumer.active_unix_ms = options.retries
 
 
 def _leading_ids(argv: Argv) -> tuple[list[int], int]:

@@ -5,13 +5,13 @@ from typing import Final
 from respcache.commands.arguments import integer, option
 from respcache.commands.registry import Flags, command, family, key_command
 from respcache.commands.session import Session
-from respcache.commands.stream_arguments import NoGroup, id_text, shown, shown_name
+from respcache.commands.stream_arguments import NoGroup, id_text, passed, shown, shown_name
 from respcache.commands.stream_groups import SECOND, Malformed
 from respcache.errors import CommandError
 from respcache.reply import Reply, Status
 from respcache.store.partition import Argv, Partition
 from respcache.store.stream_blocks import ID_MAX
-from respcache.store.stream_groups import Consumer, Deliveries
+from respcache.store.stream_groups import NEVER_ACTIVE, Consumer, Deliveries
 from respcache.store.streams import UNKNOWN, Stream
 
 FULL_COUNT: Final = 10
@@ -90,10 +90,18 @@ def xinfo_consumers(partition: Partition, argv: Argv) -> Reply:
     if group is None:
         raise NoGroup(f"No such consumer group '{shown_name(argv[3])}' for key name '{shown_name(argv[2])}'")
     now = partition.ledger.now_unix_ms
-    return [
-        {b"name": one.name, b"pending": len(one.pending), b"idle": max(now - one.seen_unix_ms, 0)}
-        for one in group.sorted_consumers()
-    ]
+    listed: list[Reply] = []
+    for one in group.sorted_consumers():
+        never = one.active_unix_ms == NEVER_ACTIVE
+        listed.append(
+            {
+                b"name": one.name,
+                b"pending": len(one.pending),
+                b"idle": passed(now, one.seen_unix_ms),
+                b"inactive": NEVER_ACTIVE if never else passed(now, one.active_unix_ms),
+            }
+        )
+    return listed
 
 
 @command("XINFO|HELP", arity=2, flags=Flags.LOADING | Flags.STALE, since="5.0.0")
@@ -138,6 +146,7 @@ def _consumer(consumer: Consumer, count: int) -> Reply:
     return {
         b"name": consumer.name,
         b"seen-time": consumer.seen_unix_ms,
+        b"active-time": consumer.active_unix_ms,
         b"pel-count": len(consumer.pending),
         b"pending": _listed(consumer.pending, count, named=False),
     }

@@ -201,6 +201,7 @@ def _deliver(
             group.read = found.read_until(number)
         group.last = number
         if not wish.acknowledged:
+            consumer.active_unix_ms = now_unix_ms
             group.give(number, consumer, now_unix_ms, 1)
     return shown(entries), [] if wish.acknowledged else [number for number, _ in entries]
 

@@ -7,6 +7,8 @@ from typing import Final
 
 DEAD_MAX: Final = 64
 """Ids that are gone and still in the order, beyond as many as are there."""
+NEVER_ACTIVE: Final = -1
+"""Instead of the time, of a consumer that was given nothing yet."""
 
 
 class Delivery:
@@ -96,12 +98,14 @@ class Deliveries:
 class Consumer:
     """One reader of a group."""
 
-    __slots__ = ("name", "pending", "seen_unix_ms")
+    __slots__ = ("active_unix_ms", "name", "pending", "seen_unix_ms")
 
     def __init__(self, name: bytes, seen_unix_ms: int) -> None:
         self.name: Final = name
         self.seen_unix_ms = seen_unix_ms
         """When it last tried anything."""
+        self.active_unix_ms = NEVER_ACTIVE
+        """When it was last given an entry."""
         self.pending: Final = Deliveries()
 
 
@@ -174,7 +178,7 @@ class Group:
         """Give another group that is equal and shares nothing."""
         other = Group(self.last, self.read)
         for name, consumer in self.consumers.items():
-            other.consumer(name, consumer.seen_unix_ms)
+            other.consumer(name, consumer.seen_unix_ms).active_unix_ms = consumer.active_unix_ms
         for number, delivery in self.pending.following(0):
             other.give(number, other.consumers[delivery.consumer], delivery.at_unix_ms, delivery.count)
         return other

@@ -28,8 +28,8 @@ _Head: TypeAlias = tuple[_Id, int, _Id]
 """Last id, entries ever added, highest deleted id."""
 _Block: TypeAlias = tuple[_Id, bytes, int, int]
 """First id, entries, how many there ever were, size."""
-_Group: TypeAlias = tuple[bytes, _Id, int, list[tuple[bytes, int]]]
-"""Name, last id, entries read, consumers with when they were seen."""
+_Group: TypeAlias = tuple[bytes, _Id, int, list[tuple[bytes, int, int]]]
+"""Name, last id, entries read, consumers with when they were seen and when they were active."""
 _Deliveries: TypeAlias = list[tuple[_Id, bytes, int, int]]
 """Id, consumer, when, count."""
 
@@ -47,7 +47,7 @@ def words(value: Stream) -> Iterator[bytes]:
         yield BLOCK + _ENCODER.encode((_cut(one.first), one.blob(), one.appended, one.size_bytes))
     for name in sorted(value.groups):
         group = value.groups[name]
-        consumers = [(consumer.name, consumer.seen_unix_ms) for consumer in group.sorted_consumers()]
+        consumers = [(one.name, one.seen_unix_ms, one.active_unix_ms) for one in group.sorted_consumers()]
         yield GROUP + _ENCODER.encode((name, _cut(group.last), group.read, consumers))
         deliveries = group.pending.following(0)
         while some := list(islice(deliveries, DELIVERIES_MAX)):
@@ -103,8 +103,8 @@ def _load_group(value: Stream, written: _Group) -> None:
     if name in value.groups:
         raise NotASnapshot("a group that comes twice")
     group = value.groups[name] = Group(_whole(last), read)
-    for consumer, seen_unix_ms in consumers:
-        group.consumer(consumer, seen_unix_ms)
+    for consumer, seen_unix_ms, active_unix_ms in consumers:
+        group.consumer(consumer, seen_unix_ms).active_unix_ms = active_unix_ms
 
 
 def _load_deliveries(value: Stream, written: _Deliveries) -> None:

@@ -166,9 +166,9 @@ def _read_group(reader: Reader, version: int, stream: Stream) -> Group:
         name = reader.string()
         if name in group.consumers:
             raise BadFormat("two consumers of one name")
-        group.consumer(name, _read_time(reader))
+        consumer = group.consumer(name, _read_time(reader))
         if version > 2:
-            _read_time(reader)
+            consumer.active_unix_ms = _read_time(reader)
         for _ in range(reader.count(least=0)):
             number = _read_raw_id(reader)
             if number not in delivered or number in owners:

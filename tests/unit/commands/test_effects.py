@@ -15,6 +15,8 @@ from respcache.store.copies import Copies, entry_effect
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
 from respcache.store.snapshot import dump
+from respcache.store.texts import string_of
+from respcache.store.values import Value
 
 SEEDS = range(100)
 NUMBERS = sorted({partition_of(word) for seed in SEEDS for argv in script(seed) for word in argv[1:]})
@@ -99,13 +101,19 @@ def _holds(partition: Partition, database: int, key: bytes) -> bool:
 def _state(store: Store) -> State:
     return [
         {
-            key: (dump(value), partition.deadline(key))
+            key: (dump(_as_seen(value)), partition.deadline(key))
             for partition in space.partitions
             if partition.values
             for key, value in partition.values.items()
         }
         for space in store.used()
     ]
+
+
+def _as_seen(value: Value) -> Value:
+    """Give a string as bytes: one that was to be changed, and stayed as it was, is a Text on its primary alone."""
+    text = string_of(value)
+    return value if text is None else text
 
 
 def _run(seed: int, *, newer: bool = False) -> Primary:
