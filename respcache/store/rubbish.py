@@ -6,6 +6,7 @@ Nobody refers to what is in here any more, or it could change under somebody's h
 from typing import Any, Final
 
 from respcache.store.aggregate import Aggregate
+from respcache.store.indexed import Indexed
 
 HUGE: Final = 1_000
 """Elements from which on a value is freed little by little."""
@@ -37,6 +38,8 @@ class Rubbish:
         """Take in what many keys have held, or tables of keys."""
         if table:
             self._heap.append(table)
+        if isinstance(table, Indexed):
+            self._heap.append(dict(enumerate(table.parts)))
 
     def free(self, count: int) -> None:
         """Free about so many elements."""

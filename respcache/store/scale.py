@@ -14,6 +14,8 @@ from typing import Final
 
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.store.aggregate import Aggregate
+from respcache.store.indexed import MANY as MANY_KEYS
+from respcache.store.indexed import Indexed
 from respcache.store.keyspace import Store
 from respcache.store.partition import Partition
 from respcache.store.values import Value
@@ -33,6 +35,10 @@ KEYSPACE_BYTES: Final = 520 * PARTITIONS
 """A database without keys: partitions, each with four dicts and a list."""
 MEAN_BYTES: Final = 128
 """What a key and its value are taken for while none has been weighed."""
+PART_BYTES: Final = 70
+"""What a key takes in a part, of those that are kept in parts."""
+FILLED: Final = 2_500
+"""Keys that are put in parts in one go: a millisecond of work."""
 WINDOW: Final = 20_000
 """Keys of one partition that are weighed for all of it, some milliseconds of work."""
 MANY: Final = 1_000
@@ -68,9 +74,12 @@ class Scale:
         self._store: Final = store
         self._next = 0
         """The partition that the walk comes to next, counted through all databases."""
+        self._filling: Final[list[Indexed]] = []
+        """Tables whose keys are being put in parts."""
 
     def count(self) -> None:
         """Take into account the keys that came or went without being weighed: some 50 us for each database used."""
+        self._fill()
         ledger = self._store.ledger
         used = self._store.used()
         ledger.weight_bytes += KEYSPACE_BYTES * (len(used) - ledger.databases_weighed)
@@ -88,6 +97,17 @@ class Scale:
                     known = partition.keys_weighed
                     each = partition.weight_bytes // known if known else mean
                     self._set(partition, max(0, partition.weight_bytes + missed * each))
+                    if known + missed > MANY_KEYS and not isinstance(partition.values, Indexed):
+                        partition.values = table = Indexed(partition.values)
+                        self._filling.append(table)
+
+    def _fill(self) -> None:
+        """Go on with putting keys in parts that were there before."""
+        filling = self._filling
+        if filling:
+            filling[0].advance(FILLED)
+            if filling[0].is_filled:
+                del filling[0]
 
     def walk(self) -> bool:
         """Weigh the next partition; True at the end of a round."""
@@ -112,6 +132,8 @@ class Scale:
         if SPARSE_BYTES * count + SMALL_BYTES < getsizeof(partition.values) and count <= WINDOW:
             partition.values = dict(partition.values)
         tables = getsizeof(partition.values) + getsizeof(partition.expires) + getsizeof(partition.marks)
+        if isinstance(partition.values, Indexed):
+            tables += PART_BYTES * count
         tables += DEADLINE_BYTES * (len(partition.expires) + len(partition.volatile)) + getsizeof(partition.volatile)
         if partition.agenda is not None:
             tables += AGENDA_BYTES * len(partition.expires)

@@ -1,9 +1,10 @@
 """Walking through all keys by cursor."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
+from respcache.store.indexed import Indexed
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.scan import PLACE_BITS, merge, place, scan
 
@@ -16,10 +17,15 @@ TAGGED = st.lists(
 )
 
 
-def _filled(keys: list[bytes]) -> Keyspace:
+def _filled(keys: list[bytes], *, by_place: bool = False) -> Keyspace:
+    """Give a database with some keys; `by_place` has each partition keep them as one with very many does."""
     space = Store().keyspace(0)
     for key in keys:
         space.at(key).put(key, b"v")
+    for partition in space.partitions if by_place else ():
+        if partition.values:
+            partition.values = table = Indexed(partition.values)
+            table.advance(len(table))
     return space
 
 
@@ -34,10 +40,35 @@ def _walk(space: Keyspace, count: int) -> list[bytes]:
     raise AssertionError("the walk does not end")
 
 
-@given(keys=KEYS | TAGGED, count=st.integers(min_value=1, max_value=20))
-def test_a_walk_sees_every_key_once(keys: list[bytes], count: int) -> None:
+@settings(max_examples=40)
+@given(keys=KEYS | TAGGED, count=st.integers(min_value=1, max_value=20), by_place=st.booleans())
+def test_a_walk_sees_every_key_once(keys: list[bytes], count: int, by_place: bool) -> None:  # noqa: FBT001 # drawn
     """Whatever the step, nothing is left out and nothing comes twice."""
-    assert sorted(_walk(_filled(keys), count)) == sorted(keys)
+    assert sorted(_walk(_filled(keys, by_place=by_place), count)) == sorted(keys)
+
+
+@settings(max_examples=40)
+@given(keys=TAGGED, count=st.integers(min_value=1, max_value=20), within=st.integers(0, 2**32 - 1))
+def test_a_step_is_the_same_however_keys_are_kept(keys: list[bytes], count: int, within: int) -> None:
+    """From any place; only the next cursor may be the place of no key."""
+    cursor = place(b"{t}") >> PLACE_BITS << PLACE_BITS | within
+    following_, found = scan(_filled(keys), cursor, count)
+    next_, same = scan(_filled(keys, by_place=True), cursor, count)
+    assert sorted(same) == sorted(found)
+    assert scan(_filled(keys), next_, 1000)[1] == (scan(_filled(keys), following_, 1000)[1] if following_ else []) or (
+        not next_ and not following_
+    )
+
+
+def test_a_walk_over_keys_that_are_over_sees_the_others() -> None:
+    """Where keys are kept by place, too: one whose deadline has passed is not seen, and is not deleted."""
+    keys = [b"{t}%d" % number for number in range(100)]
+    space = _filled(keys, by_place=True)
+    for key in keys[::2]:
+        space.at(key).expire_at(key, 5)
+    space.ledger.now_unix_ms = 10
+    assert sorted(_walk(space, 7)) == sorted(keys[1::2])
+    assert len(space.at(keys[0]).values) == 100
 
 
 @given(keys=KEYS | TAGGED, count=st.integers(min_value=1, max_value=20))
@@ -49,12 +80,16 @@ def test_a_step_is_no_longer_than_asked_for(keys: list[bytes], count: int) -> No
     assert all(place(key) < cursor for key in found) or not cursor
 
 
-@given(stay=TAGGED, changing=TAGGED, data=st.data())
+@settings(max_examples=40)
+@given(stay=TAGGED, changing=TAGGED, by_place=st.booleans(), data=st.data())
 def test_keys_that_stay_are_seen_while_others_come_and_go(
-    stay: list[bytes], changing: list[bytes], data: st.DataObject
+    stay: list[bytes],
+    changing: list[bytes],
+    by_place: bool,  # noqa: FBT001 # drawn
+    data: st.DataObject,
 ) -> None:
     """A key that is there all the time is seen exactly once."""
-    space = _filled(stay)
+    space = _filled(stay, by_place=by_place)
     others = sorted(set(changing) - set(stay))
     found: list[bytes] = []
     cursor = 0
