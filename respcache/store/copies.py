@@ -7,6 +7,7 @@ its own, and what cannot be read is as if absent: a cache may miss, it must not 
 from typing import Final
 
 from respcache.store.digest import digest
+from respcache.store.indexed import following
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
 from respcache.store.pieces import Assembly, Cutter, cut
@@ -27,9 +28,13 @@ class Copies:
         self.unreadable = 0
         """Entries that were dropped because nothing here can read them."""
 
-    def keys(self, partition: int) -> list[tuple[int, list[bytes]]]:
-        """List the keys of a partition by database; expired ones may be among them."""
-        return [(space.number, list(space.partitions[partition].values)) for space in self.store.used()]
+    def databases(self, partition: int) -> list[int]:
+        """List the databases that have keys of a partition."""
+        return [space.number for space in self.store.used() if space.partitions[partition].values]
+
+    def keys(self, partition: int, database: int, place: int) -> tuple[list[bytes], int]:
+        """List keys from a place on, and tell up to which place that is; expired ones may be among them."""
+        return following(self.store.keyspace(database).partitions[partition].values, place)
 
     def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
         """Give value and deadline of a key as bytes, expired or not; None if there is no such key."""

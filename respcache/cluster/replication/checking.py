@@ -61,7 +61,7 @@ class Checking:
                 self.due_s = math.inf
                 return
             self._streams = log.required
-            self._keys = KeyList(self._storage.keys(log.partition))
+            self._keys = KeyList(self._storage, log.partition)
         self._chunk(log)
         if self._keys:
             self.due_s = now + PAUSE_S

@@ -5,10 +5,12 @@ From BEGIN on the learner also gets every effect of the partition. A chunk carri
 each key's value at the moment it is cut, and it is cut between effects.
 
 Why the learner ends with an equal copy. Call a key *pending* while it is queued
-here, *settled* otherwise. Claim: at every point of the stream the learner, having
+here, or is of those not listed yet, *settled* otherwise. Claim: at every point of the stream the learner, having
 applied it that far, has of every settled key what the primary had at that point.
-- BEGIN: the learner forgets the partition, and all keys that exist are queued. A key
-  that does not exist is settled: both have nothing.
+- BEGIN: the learner forgets the partition. Its keys are listed from then on, by their places, some at a time.
+- Some are listed: those that exist are queued. A key of these places that does not exist, and that no effect has
+  touched since BEGIN, is settled: both have nothing, the primary because it would not have lost it without an effect.
+  What an effect has touched before it was listed was queued then.
 - A chunk: its keys become settled, with the primary's values, or with none if they
   were deleted meanwhile (ABSENT). Nothing else changes.
 - An effect on one settled key finds on the learner what it found on the primary, and
@@ -19,8 +21,8 @@ applied it that far, has of every settled key what the primary had at that point
   keys are queued again, which makes them pending; the claim says nothing of them.
 - An effect without keys empties databases: settled keys vanish on both sides, pending
   ones will arrive as absent.
-- Or it exchanges two databases: settled keys are exchanged on both sides, and the queue is renamed, so what was
-  pending in one is pending in the other.
+- Or it exchanges two databases: settled keys are exchanged on both sides, and the queue is renamed, as is what is still
+  to be listed, so what was pending in one is pending in the other.
 - A value that is too large for one chunk is cut into pieces, over many steps. Its key stays pending until the
   last one, and the learner keeps what it has of it aside. An effect on the key makes the pieces void: the key is
   queued again, behind all others, and the next piece is a first one. So when the last piece is cut nothing has
@@ -80,7 +82,7 @@ class Job:
         self.keys = KeyList()
         """Keys not sent yet."""
         self.again: dict[StoredKey, None] = {}
-        """Keys to be sent after those, because effects on several keys touched them."""
+        """Keys to be sent after those: effects on several keys, or from before they were listed, touched them."""
         self.large: Large | None = None
         """The value that is being cut into pieces."""
         self.restarts: dict[StoredKey, int] = {}
@@ -154,7 +156,7 @@ class Copying:
         return [stream for stream, job in jobs.items() if job.begun] if jobs else []
 
     def touched(self, partition: int, database: int, argv: list[bytes]) -> None:
-        """Queue again the keys of an effect on several keys, and one of whose value there are pieces out."""
+        """Queue the keys of an effect on several keys, one that is not listed yet, or one that there are pieces of."""
         exchanged = self._storage.databases_of(argv)
         keys = [] if exchanged is not None else self._storage.keys_of(database, argv)
         for queue in self._queues.values():
@@ -162,7 +164,7 @@ class Copying:
             if job is not None and job.begun and job.log.partition == partition:
                 if exchanged is not None:
                     job.exchange(*exchanged)
-                if len(keys) > 1:
+                if len(keys) > 1 or (keys and job.keys.has_yet_to_list(keys[0])):
                     job.again.update(dict.fromkeys(keys))
                 if job.large is not None and (not keys or job.large.stored in keys):
                     self._restart(job, job.large.stored)
@@ -220,7 +222,7 @@ class Copying:
     def _begin(self, job: Job, number: int) -> None:
         log = job.log
         job.begun, job.beginning = True, number
-        job.keys = KeyList(self._storage.keys(log.partition))
+        job.keys = KeyList(self._storage, log.partition)
         self._put(job, BEGIN, [])
         log.attach((*log.streams, job.stream), log.required)
         log.copying = self
@@ -236,7 +238,11 @@ class Copying:
                 size += piece_bytes
                 keys += 1 + words // WORDS_PER_KEY
                 continue
-            database, key = job.keys.pop() if job.keys else job.again.popitem()[0]
+            stored = job.keys.pop() if job.keys else job.again.popitem()[0]
+            if stored is None:
+                keys += 1
+                continue
+            database, key = stored
             found = self._storage.cut(job.log.partition, database, key)
             if found is None:
                 absent += (b"%d" % database, key)

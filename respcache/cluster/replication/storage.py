@@ -1,47 +1,11 @@
 """What replication asks of a store: partitions of opaque values, and effects that are applied as they come."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
+from zlib import crc32
 
 StoredKey = tuple[int, bytes]
 """(database, key): the same key may live in several databases."""
-
-
-class KeyList:
-    """Keys to be gone through one after the other.
-
-    It holds what a database lists of a partition as it is: a pair for each key would take ten times as long, and
-    a partition may have a million keys.
-    """
-
-    __slots__ = ("_databases",)
-
-    def __init__(self, databases: Iterable[tuple[int, list[bytes]]] = ()) -> None:
-        self._databases = [(number, keys) for number, keys in databases if keys]
-
-    def __bool__(self) -> bool:
-        """Whether any are left."""
-        return bool(self._databases)
-
-    def pop(self) -> StoredKey:
-        """Take one."""
-        number, keys = self._databases[-1]
-        key = keys.pop()
-        if not keys:
-            self._databases.pop()
-        return number, key
-
-    def exchange(self, one: int, other: int) -> None:
-        """Have what was listed of one database be of the other, and the reverse."""
-        names = {one: other, other: one}
-        self._databases = [(names.get(number, number), keys) for number, keys in self._databases]
-
-    def take(self, count: int) -> list[StoredKey]:
-        """Take so many, or all."""
-        taken: list[StoredKey] = []
-        while self._databases and len(taken) < count:
-            taken.append(self.pop())
-        return taken
 
 
 class Pieces(Protocol):
@@ -76,8 +40,16 @@ class Storage(Protocol):
     cannot be applied (on a copy that is still being made its key may be missing) changes nothing.
     """
 
-    def keys(self, partition: int) -> list[tuple[int, list[bytes]]]:
-        """Return all keys of a partition by database, in any order, in new lists; expired ones may be among them."""
+    def databases(self, partition: int) -> list[int]:
+        """Return the databases that have keys of a partition."""
+        ...
+
+    def keys(self, partition: int, database: int, place: int) -> tuple[list[bytes], int]:
+        """Return the keys from a place on, up to another place, which is returned, too; 0: there are no more.
+
+        In any order, in a new list; expired ones may be among them. The place of a key is its CRC-32. All may come at
+        once, or some, so that a partition with a million keys is listed in bounded time; keys may come and go between.
+        """
         ...
 
     def cut(self, partition: int, database: int, key: bytes) -> tuple[bytes, int] | Pieces | None:
@@ -121,3 +93,81 @@ class Storage(Protocol):
     def databases_of(self, argv: list[bytes]) -> tuple[int, int] | None:
         """Return the two databases of its partition that an effect exchanges; None if it does not."""
         ...
+
+
+class KeyList:
+    """The keys of a partition, to be gone through one after the other.
+
+    A partition may have a million of them. So they are listed as far as it is come, by place, and what a database
+    lists is held as it is: a pair for each key would take ten times as long.
+    """
+
+    __slots__ = ("_databases", "_partition", "_storage")
+
+    def __init__(self, storage: Storage | None = None, partition: int = 0) -> None:
+        """Begin with the first keys of each database; without a storage there are none."""
+        self._storage: Final = storage
+        self._partition: Final = partition
+        self._databases: list[_Listed] = []
+        for database in storage.databases(partition) if storage is not None else ():
+            listed = _Listed(database)
+            self._databases.append(listed)
+            self._list(listed)
+        self._settle()
+
+    def __bool__(self) -> bool:
+        """Whether there may be more. Of those that are to be listed all may turn out to be gone."""
+        return bool(self._databases)
+
+    def pop(self) -> StoredKey | None:
+        """Take one; None if there was none in what was listed last."""
+        listed = self._databases[-1]
+        stored = None
+        if listed.keys:
+            stored = (listed.database, listed.keys.pop())
+        if not listed.keys and listed.following:
+            self._list(listed)
+        self._settle()
+        return stored
+
+    def take(self, count: int) -> list[StoredKey]:
+        """Take so many, or all."""
+        taken: list[StoredKey] = []
+        while self._databases and len(taken) < count:
+            stored = self.pop()
+            if stored is not None:
+                taken.append(stored)
+        return taken
+
+    def has_yet_to_list(self, stored: StoredKey) -> bool:
+        """Tell whether a key would be listed later, if it is there by then."""
+        return any(
+            listed.database == stored[0] and 0 < listed.following <= crc32(stored[1]) for listed in self._databases
+        )
+
+    def exchange(self, one: int, other: int) -> None:
+        """Have what was listed of one database, or is to be, be of the other, and the reverse."""
+        names = {one: other, other: one}
+        for listed in self._databases:
+            listed.database = names.get(listed.database, listed.database)
+
+    def _list(self, listed: "_Listed") -> None:
+        assert self._storage is not None
+        listed.keys, listed.following = self._storage.keys(self._partition, listed.database, listed.following)
+
+    def _settle(self) -> None:
+        """Let go of databases of which there is nothing more."""
+        while self._databases and not (self._databases[-1].keys or self._databases[-1].following):
+            self._databases.pop()
+
+
+class _Listed:
+    """What is listed of one database."""
+
+    __slots__ = ("database", "following", "keys")
+
+    def __init__(self, database: int) -> None:
+        self.database = database
+        self.keys: list[bytes] = []
+        self.following = 0
+        """The place from which on it is to be listed; 0: none is left."""

@@ -1,9 +1,13 @@
 """A store of the plainest kind, with the commands that scenarios use."""
 
 from collections.abc import Sequence
+from typing import Final
 from zlib import crc32
 
 from respcache.cluster.replication.storage import StoredKey
+
+PART: Final = 2**30
+"""A quarter of all places: so there are keys that are listed later than others, and may change before."""
 
 
 class ModelStore:
@@ -12,12 +16,15 @@ class ModelStore:
     def __init__(self) -> None:
         self.partitions: dict[int, dict[StoredKey, bytes]] = {}
 
-    def keys(self, partition: int) -> list[tuple[int, list[bytes]]]:
-        """List a partition."""
-        by_database: dict[int, list[bytes]] = {}
-        for database, key in self.partitions.get(partition, ()):
-            by_database.setdefault(database, []).append(key)
-        return list(by_database.items())
+    def databases(self, partition: int) -> list[int]:
+        """List the databases that have keys of a partition."""
+        return sorted({database for database, _ in self.partitions.get(partition, ())})
+
+    def keys(self, partition: int, database: int, place: int) -> tuple[list[bytes], int]:
+        """List a part of a partition."""
+        ends = place + PART
+        listed = [key for number, key in self.partitions.get(partition, ()) if number == database]
+        return [key for key in listed if place <= crc32(key) < ends], ends % 2**32
 
     def dump(self, partition: int, database: int, key: bytes) -> bytes | None:
         """Return a value."""

@@ -280,8 +280,8 @@ def test_a_dumped_store_is_restored_equal(seed: int) -> None:
         target.keyspace(space.number)
     numbers_used = {partition.number for space in source.used() for partition in space.partitions if partition.values}
     for number in numbers_used:
-        for database, keys in from_.keys(number):
-            for key in keys:
+        for database in from_.databases(number):
+            for key in from_.keys(number, database, 0)[0]:
                 to.restore(number, database, key, from_.dump(number, database, key))
     assert _state(target) == _state(source)
 

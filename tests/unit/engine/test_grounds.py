@@ -71,8 +71,8 @@ def entries(street: Street) -> dict[StoredKey, bytes | None]:
         (database, key): copy.dump(number, database, key)
         for copy in copies
         for number in range(PARTITIONS)
-        for database, keys in copy.keys(number)
-        for key in keys
+        for database in copy.databases(number)
+        for key in copy.keys(number, database, 0)[0]
     }
 
 

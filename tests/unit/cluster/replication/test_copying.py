@@ -210,15 +210,15 @@ def test_a_large_value_takes_several_steps() -> None:
 def test_a_value_that_changes_on_its_way_begins_anew_behind_the_others() -> None:
     """Its first piece is void; another key, and the effect, get ahead of it."""
     pair = Pair(step_keys=100)
-    pair.write([b"SET", b"b", b"1"])
-    pair.write([b"SET", b"a", b"xy"])
+    pair.write([b"SET", b"a", b"1"])
+    pair.write([b"SET", b"b", b"xy"])
     pair.copying.add(pair.log, pair.stream)
     assert kinds(pair) == [BEGIN, PIECE]
-    pair.write([b"APPEND", b"a", b"r"])
+    pair.write([b"APPEND", b"b", b"r"])
     assert kinds(pair) == [0, PIECE, VALUES]
     assert kinds(pair) == [PIECE]
     assert kinds(pair) == [LAST, END]
-    assert pair.copy.dump(PARTITION, 0, b"a") == b"xyr"
+    assert pair.copy.dump(PARTITION, 0, b"b") == b"xyr"
     assert pair.copy.partitions == pair.store.partitions
 
 
