@@ -21,6 +21,7 @@ from respcache.cli.serve import _ready
 from respcache.config import Config
 from respcache.node import Node
 from respcache.options import load
+from respcache.store.texts import Text, whole
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -50,9 +51,9 @@ def memory_of(node: Node) -> Memory:
             partition = keyspace.partitions[number]
             for key in sorted(partition.values):
                 empty = False
-                digest.update(
-                    repr((partition.database, key, partition.values[key], partition.expires.get(key))).encode()
-                )
+                value = partition.values[key]
+                value = whole(value) if isinstance(value, Text) else value
+                digest.update(repr((partition.database, key, value, partition.expires.get(key))).encode())
         digests.append("" if empty else digest.hexdigest())
     return Memory(
         name=node.name,

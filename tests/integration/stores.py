@@ -6,6 +6,7 @@ from typing import Final
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.node import Node
 from respcache.store.partition import Partition
+from respcache.store.texts import Text, whole
 from respcache.store.values import Value
 
 TARGETS: Final = TargetCache()
@@ -19,8 +20,9 @@ def partition(node: Node, key: bytes, database: int = 0) -> Partition:
 
 
 def stored(node: Node, key: bytes, database: int = 0) -> Value | None:
-    """Give what lies in a node's own memory under a key."""
-    return partition(node, key, database).values.get(key)
+    """Give what lies in a node's own memory under a key; strings as bytes, however they are kept."""
+    value = partition(node, key, database).values.get(key)
+    return whole(value) if isinstance(value, Text) else value
 
 
 def copies(nodes: Sequence[Node], key: bytes, database: int = 0) -> list[Value]:
