@@ -371,7 +371,49 @@ return function(natives, limit_kb, first_instructions, most_instructions)
     return insert(...)
   end
 
-  base.string, base.table, base.math = readonly(copied(string)), readonly(tables), readonly(copied(math))
+  -- Lua goes through a pattern by calling itself for each of its items: 200,000 of them end the process.
+  local PATTERN_MAX_BYTES = 4096
+  local OF_PATTERNS = {
+    "^malformed pattern", "^missing '%['", "^unbalanced pattern", "^unfinished capture", "^invalid capture",
+    "^invalid pattern capture", "^too many captures", "^invalid replacement value",
+  }
+
+  -- Raises what a function of Lua's own has raised, as if it had been called by the script itself.
+  local function raised_again(name, caller, caught)
+    if type(caught) ~= "string" or not caller.name then error(caught, 0) end
+    local position, text = string.match(caught, "^bad argument #(%d+) to '%?' (.*)$")
+    if position then
+      position = tonumber(position) - (caller.namewhat == "method" and 1 or 0)
+      if position == 0 then error("calling '" .. name .. "' on bad self " .. text, 4) end
+      error("bad argument #" .. position .. " to '" .. name .. "' " .. text, 4)
+    end
+    for _, pattern in next, OF_PATTERNS do
+      if string.find(caught, pattern) then error(caught, 4) end
+    end
+    error(caught, 0)
+  end
+
+  local function matching(name, native)
+    local function given(ok, ...)
+      if ok then return ... end
+      raised_again(name, getinfo(2, "n"), (...))
+    end
+
+    return function(...)
+      local pattern = select(2, ...)
+      if type(pattern) == "string" and #pattern > PATTERN_MAX_BYTES then
+        error("pattern too complex (more than " .. PATTERN_MAX_BYTES .. " bytes)", 2)
+      end
+      return select(1, given(pcall(native, ...))) -- else a tail call, and nobody knew who has called
+    end
+  end
+
+  local strings = copied(string)
+  for _, name in next, {"find", "match", "gmatch", "gsub"} do strings[name] = matching(name, string[name]) end
+  strings.gfind = strings.gmatch
+  getmetatable("").__index = strings
+
+  base.string, base.table, base.math = readonly(strings), readonly(tables), readonly(copied(math))
   base.coroutine = readonly(threads)
   of_strings = readonly({__index = base.string})
   getmetatable("").__metatable = of_strings

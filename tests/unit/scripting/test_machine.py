@@ -427,6 +427,24 @@ def test_a_script_of_dear_calls_is_looked_at_in_time(sandbox: Sandbox, script: s
     assert time.thread_time() - began < 5.0
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "string.find(s, ('.-'):rep(200000) .. 'b')",
+        "s:find(('.-'):rep(200000) .. 'b')",
+        "s:match(('a?'):rep(200000) .. s)",
+        "s:gsub(('a?'):rep(200000) .. s, '')",
+        "s:gmatch(('a?'):rep(200000) .. s)()",
+        "string.gfind(s, ('a?'):rep(200000) .. s)()",
+    ],
+)
+def test_patterns_have_an_end(sandbox: Sandbox, call: str) -> None:
+    """Lua calls itself for each of their items, which would end the process."""
+    with pytest.raises(Failed, match="pattern too complex"):
+        sandbox.run(f"local s = ('a'):rep(200000) return {call}")
+    assert sandbox.run("return {('ab'):find(('a?'):rep(2000) .. 'b')}") == [1, 2]
+
+
 def test_compiling_is_not_looked_at(sandbox: Sandbox) -> None:
     """Whoever looked would take the time of the last script for over."""
     for _ in range(3):
