@@ -7,7 +7,7 @@ from typing import Final, TextIO
 
 import click
 
-from respcache.cli.client import DEFAULT_ADDRESS, Client, Refused, password_flag, password_of
+from respcache.cli.client import DEFAULT_ADDRESS, Client, Refused, explained, password_flag, password_of
 from respcache.cli.tables import table
 from respcache.cluster.sealing.keyring import KEY_BYTES, Key, Keyring
 from respcache.errors import ConfigError
@@ -101,7 +101,7 @@ def _step(address: str, password: str, *words: str) -> None:
         with Client(address, password, timeout_s=TIMEOUT_S) as client:
             answer = client.ask("CLUSTER", "KEYS", *words)
     except (OSError, ValueError, Refused) as problem:
-        raise click.ClickException(f"{address}: {problem}") from problem
+        raise click.ClickException(f"{address}: {explained(problem)}") from problem
     assert isinstance(answer, list)  # the command answers with nothing else
     rows = [_row(node) for node in answer]
     for line in table(Row(), rows, COLOURS, colour_by=1):

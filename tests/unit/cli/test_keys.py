@@ -1,5 +1,6 @@
 """`respcache keys`, against a node that answers what it is told to."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,12 @@ def test_the_keys_of_a_cluster_are_listed() -> None:
     """Nothing has to be named for that."""
     with answering(encode([node(b"a:1", b"done", b"aa")], 2)) as address:
         assert run("list", address).exit_code == 0
+
+
+def test_a_node_that_is_not_there_is_said_in_words() -> None:
+    """Without the number that the system has for it."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = "{}:{}".format(*unused.getsockname())
+        result = run("list", address)
+    assert (result.exit_code, result.output) == (1, f"Error: {address}: Connection refused\n")
