@@ -1,9 +1,11 @@
 """Planted bugs, which the checkers must catch. Each makes a node that differs from the real one in a single thing."""
 
 import random
+from collections.abc import Callable
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import lookup
 from respcache.errors import TryAgain
 from respcache.resp.encode import error
@@ -87,6 +89,22 @@ class ServesTheLast(Tickets):
         for queue in self._locks.room._queues.values():
             queue.sort(key=lambda waiter: -waiter.arrived_s)
         return done
+
+
+class HoldsNothingBehind(CommandNode):
+    """Answers what stands behind a command that has waited without waiting for the copies."""
+
+    _is_behind = False
+
+    def go_on_behind(self, run: Callable[[], None]) -> None:
+        """Run what stands behind."""
+        self._is_behind = True
+        run()
+        self._is_behind = False
+
+    def gate(self, logs: list[Log]) -> Gate | None:
+        """Give what replies wait for, but for those."""
+        return None if self._is_behind else super().gate(logs)
 
 
 class SaysTryAgain(CommandNode):

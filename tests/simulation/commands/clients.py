@@ -10,8 +10,9 @@ from respcache.store.lists import List
 from respcache.store.partition import Argv
 from respcache.store.texts import whole
 from respcache.store.values import Value
+from simulation.commands.connections import Connection
 from simulation.commands.ledger import Ledger
-from simulation.commands.node import CommandNode, Connection
+from simulation.commands.node import CommandNode
 from simulation.commands.queues import Queues
 from simulation.linearizability import Kind
 from simulation.ownership.clients import History
@@ -43,6 +44,8 @@ TWINS: Final = tuple(key + b"twin" for key in ACCOUNTS[:2])
 """Keys of the same partitions as others."""
 QUEUES: Final = tuple(keys_in(b"q", (1, 5, 9)))
 PADS: Final = tuple(keys_in(b"p", (3, 7)))
+PIPES: Final = tuple(keys_in(b"w", range(PARTITIONS)))
+"""What is written in pipelines: a key in each partition."""
 
 
 class Client:
@@ -79,20 +82,32 @@ class Client:
         return self._connection is not None and self._node is not None and not self._node.parts
 
     def ask(self, requests: Sequence[Argv], heard: "Heard") -> Connection:
-        """Send requests over the connection that it gives; tell what became of them, and go on."""
+        """Send a request, or a transaction, over the connection that it gives; tell what became of it, and go on."""
+        return self.ask_all(requests, lambda outcomes, wires: heard(outcomes[-1], wires[-1]), counted=1)
+
+    def ask_all(
+        self,
+        requests: Sequence[Argv],
+        heard: Callable[[list[Outcome], list[bytes]], None],
+        *,
+        counted: int,
+    ) -> Connection:
+        """Send requests at once; tell what became of each of them, of which the last few are counted, and go on."""
         connection = self._connection
         assert connection is not None, "it has just connected"
         self.is_busy = True
 
-        def done(wire: bytes | None) -> None:
+        def done(wires: list[bytes] | None) -> None:
             self.is_busy = False
-            outcome = outcome_of(wire)
-            self.outcomes[outcome] += 1
-            self.congested += wire is not None and wire.startswith(b"-TRYAGAIN")
-            if wire is None:
+            if wires is None:
                 self._connection = None
-            heard(outcome, wire or b"")
-            self._world.after(THINK_S if outcome is Outcome.SAFE else RETRY_S, self.go)
+            replies = [None] * len(requests) if wires is None else wires
+            outcomes = [outcome_of(wire) for wire in replies]
+            for outcome, wire in list(zip(outcomes, replies, strict=True))[-counted:]:
+                self.outcomes[outcome] += 1
+                self.congested += wire is not None and wire.startswith(b"-TRYAGAIN")
+            heard(outcomes, [wire or b"" for wire in replies])
+            self._world.after(THINK_S if outcomes[-1] is Outcome.SAFE else RETRY_S, self.go)
 
         connection.send(requests, done)
         return connection
@@ -224,6 +239,38 @@ class Padder:
             self._history.end(number, self._world.now, outcome, result)
 
         self.client.ask([argv], heard)
+
+
+class Pipeliner:
+    """Sends a read of several keys behind a write, and more writes behind that, without waiting for any."""
+
+    def __init__(self, world: World, histories: Sequence[History]) -> None:
+        self.client: Final = Client(world, self.act)
+        self._world: Final = world
+        self._histories: Final = histories
+
+    def act(self) -> None:
+        """Write one, read two together, which waits for what was written, and write others."""
+        rng = self._world.rng
+        first, *others = rng.sample(self._histories, rng.choice((2, 3, 4)))
+        writes = [(history, *self._begin(history)) for history in (first, *others)]
+        reads = [(history, history.begin(self._world.now, Kind.READ)) for history in (first, others[0])]
+        sets = [[b"SET", history.key, value] for history, _, value in writes]
+        requests = [sets[0], [b"MGET", *[history.key for history, _ in reads]], *sets[1:]]
+
+        def heard(outcomes: list[Outcome], wires: list[bytes]) -> None:
+            now = self._world.now
+            for (history, number, _), outcome in zip(writes, [outcomes[0], *outcomes[2:]], strict=True):
+                history.end(number, now, outcome, True)
+            values = elements(wires[1]) if outcomes[1] is Outcome.SAFE else [b"$-1\r\n"] * len(reads)
+            for (history, number), value in zip(reads, values, strict=True):
+                history.end(number, now, outcomes[1], bulk_of(value))
+
+        self.client.ask_all(requests, heard, counted=len(requests))
+
+    def _begin(self, history: History) -> tuple[int, bytes]:
+        value = b"%d" % len(history)
+        return history.begin(self._world.now, Kind.WRITE, value), value
 
 
 def bulk_of(wire: bytes) -> bytes | None:

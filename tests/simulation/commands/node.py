@@ -13,18 +13,16 @@ from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import Drained, Effect, LeaseChanged
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.record import Node
+from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
 from respcache.commands.replay import CommandCopies
 from respcache.commands.resolving import row_of
 from respcache.config import Config, ServerConfig
 from respcache.driving import Driver, News
-from respcache.engine.executor import Executor, Out
+from respcache.engine.executor import Executor
 from respcache.engine.memory import Memory
 from respcache.net import frames, messages
 from respcache.net.messages import Reply, Sent
-from respcache.pending import Pending
-from respcache.resp.decode import Decoder
-from respcache.resp.encode import request
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
 from respcache.routing.router import Router
@@ -33,9 +31,10 @@ from respcache.scripting.interpreter import Interpreter
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.store.ledger import Ledger
-from respcache.store.partition import Argv
+from respcache.store.partition import Argv, Log
 from respcache.store.values import Value
 from respcache.transactions.multi import Multi
+from simulation.commands.connections import Connection
 from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Violation
 from unit.commands.front import Front
@@ -90,67 +89,6 @@ class Link:
     replies: list[Reply] = field(default_factory=list)
 
 
-class Connection:
-    """A client of a node: it sends one request, or one transaction, at a time."""
-
-    def __init__(self, node: "CommandNode") -> None:
-        self._node: Final = node
-        self._session: Final = node.front.client()
-        self._replies: Out = []
-        self._done: Callable[[bytes | None], None] | None = None
-
-    def send(self, requests: Sequence[Argv], done: Callable[[bytes | None], None]) -> None:
-        """Have requests run; `done` gets the reply to the last of them, or None once the connection is lost."""
-        assert self._done is None, "one at a time"
-        self._done = done
-        self._node.connections[self] = None
-        self._node.run(self, requests)
-
-    def run(self, executor: Executor, requests: Sequence[Argv]) -> None:
-        """Run what has come in."""
-        if self._done is None:
-            return  # it has hung up before
-        out: Out = []
-        decoder = Decoder()
-        decoder.feed(b"".join(request(argv) for argv in requests))
-        executor.batch(self._session, decoder, out)
-        self._replies = out
-        last = out[-1]
-        if isinstance(last, Pending):
-            last.then(lambda: self._answered(last.wire or b""))
-        else:
-            self._answered(last)
-
-    def _answered(self, wire: bytes) -> None:
-        done, self._done = self._done, None
-        if done is None:
-            return
-        session = self._session
-        session.barrier = None
-        if session.is_displaced:
-            session.go_on()
-        self._replies = []
-        del self._node.connections[self]
-        done(wire)
-
-    def hang_up(self) -> None:
-        """End the connection: nobody hears of what is under way."""
-        done, self._done = self._done, None
-        for reply in self._replies:
-            if isinstance(reply, Pending):
-                reply.abandon()
-        self._replies = []
-        self._node.connections.pop(self, None)
-        if done is not None:
-            done(None)
-
-    def lost(self) -> None:
-        """Hear that the node is gone."""
-        done, self._done = self._done, None
-        if done is not None:
-            done(None)
-
-
 class CommandNode:
     """One life of a node. It is what its driver has around it, and what its router knows of the peers."""
 
@@ -194,7 +132,7 @@ class CommandNode:
             locks=self.locks,
             stats=stats,
             table=self.keeper.table,
-            gate=self.driver.gate,
+            gate=self.gate,
             peers=self,
             timeout_s=limits.timeout_s,
             redirect="never",
@@ -223,6 +161,10 @@ class CommandNode:
             self.driver.check_lease()
             connection.run(self._executor, requests)
             self.driver.wake()
+
+    def go_on_behind(self, run: Callable[[], None]) -> None:
+        """Run what a client has sent behind a command that has been answered by now."""
+        run()
 
     def contents(self, partition: int) -> Mapping[tuple[int, bytes], object]:
         """Give what is stored of a partition, as copies are sent it."""
@@ -462,6 +404,10 @@ class CommandNode:
     def acknowledge(self, order: Order) -> None:
         """Answer how many copies have what was written."""
         self.driver.acknowledge(order)
+
+    def gate(self, logs: list[Log]) -> Gate | None:
+        """Give what replies must wait for whose effects are in `logs`."""
+        return self.driver.gate(logs)
 
     def lapsed(self) -> None:
         """Serve nothing more unless the lease turns out to last."""

@@ -9,11 +9,13 @@ from respcache.cluster.config import KeeperConfig
 from simulation.commands.clients import (
     ACCOUNTS,
     PADS,
+    PIPES,
     QUEUES,
     TWINS,
     Client,
     Consumer,
     Padder,
+    Pipeliner,
     Producer,
     Teller,
     account,
@@ -60,15 +62,18 @@ class Town:
     histories: list[History] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
 
-    def settle_in(self, *, tellers: int = 6, pairs: int = 5, padders: int = 4) -> None:
+    def settle_in(self, *, tellers: int = 6, pairs: int = 5, padders: int = 4, pipeliners: int = 3) -> None:
         """Start the clients."""
         world = self.world
         self.histories = [History(key) for key in PADS]
+        pipes = [History(key) for key in PIPES]
         self.clients += [Teller(world, self.ledger).client for _ in range(tellers)]
         self.clients += [Producer(world, self.queues).client for _ in range(pairs)]
         self.clients += [Consumer(world, self.queues, hangs_up=self.hangs_up).client for _ in range(pairs + 1)]
         for history in self.histories:
             self.clients += [Padder(world, history, size=PAD_BYTES).client for _ in range(padders // 2)]
+        self.histories += pipes
+        self.clients += [Pipeliner(world, pipes).client for _ in range(pipeliners)]
         for client in self.clients:
             world.after((0.0, 0.05), client.go)
 
@@ -107,9 +112,16 @@ class Town:
 
 
 def town_of(
-    seed: int, *, pressed: bool, replica_count: int, nodes: int, hangs_up: float, make: Make = CommandNode
+    seed: int,
+    *,
+    pressed: bool,
+    replica_count: int,
+    nodes: int,
+    hangs_up: float,
+    make: Make = CommandNode,
+    pipelining: bool = False,
 ) -> Town:
-    """Form a cluster and let clients move in. In every eighth all effects travel in parts."""
+    """Form a cluster and let clients move in, who all pipeline if so asked. In every eighth effects travel in parts."""
     config, limits = (PRESSED, PRESSED_LIMITS) if pressed else (SETTINGS, Limits())
     if seed % 8 == 7:
         config = replace(config, frame_bytes=PART_BYTES)
@@ -120,16 +132,27 @@ def town_of(
         build=lambda world, sim, config, dice: make(world, sim, config, dice, limits),
     )
     town = Town(world, hangs_up)
-    town.settle_in()
+    if pipelining:
+        town.settle_in(tellers=0, pairs=0, padders=0, pipeliners=12)
+    else:
+        town.settle_in()
     return town
 
 
-def weather(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[str, int]:
+def weather(seed: int, duration_s: float, *, make: Make = CommandNode, pipelining: bool = False) -> dict[str, int]:
     """Let a storm pass over three to five nodes, every third one under pressure; count what clients were told.
 
     Raises Violation.
     """
-    town = town_of(seed, pressed=seed % 3 == 0, replica_count=2 + seed % 2, nodes=3 + seed % 3, hangs_up=0.1, make=make)
+    town = town_of(
+        seed,
+        pressed=seed % 3 == 0,
+        replica_count=2 + seed % 2,
+        nodes=3 + seed % 3,
+        hangs_up=0.1,
+        make=make,
+        pipelining=pipelining,
+    )
     world = town.world
     storm(world, duration_s)
     world.wires.heal()
@@ -166,6 +189,22 @@ def calm(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[str,
     if outcomes[Outcome.REFUSED.name] or outcomes[Outcome.UNCERTAIN.name] > in_doubt:
         raise Violation(f"nothing failed, and yet: {outcomes}")
     return outcomes
+
+
+def company(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[str, int]:
+    """Let others join a node that was alone, and which agrees with itself for a while. Raises Violation.
+
+    It has all partitions, and hands half of them over; what moves them is decided in the turn in which it may be.
+    """
+    town = town_of(seed, pressed=False, replica_count=2, nodes=1, hangs_up=0.1, make=make)
+    world = town.world
+    world.run(0.1)
+    for number in range(1, 2 + seed % 2):
+        world.start(f"n{number}")
+        world.run(duration_s)
+    town.finish()
+    town.check()
+    return town.outcomes()
 
 
 def _come_or_go(world: World) -> None:

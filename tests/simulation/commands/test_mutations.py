@@ -6,6 +6,7 @@ import pytest
 
 from simulation.commands.bugs import (
     GivesTwice,
+    HoldsNothingBehind,
     SaysTryAgain,
     ServesTheLast,
     TakesTwice,
@@ -49,3 +50,10 @@ def test_a_transaction_that_is_answered_too_early_is_caught() -> None:
     with pytest.raises(Violation):  # noqa: PT012 # the first storm that shows it ends the search
         for seed in range(3, 63):
             weather(seed, 1.5, make=with_participant(TellsTooEarly))
+
+
+def test_a_write_behind_a_command_that_waits_is_caught_if_it_is_answered_too_early() -> None:
+    """Only clients that pipeline send such writes; what was acknowledged is lost with its owner, in some storm."""
+    with pytest.raises(Violation):  # noqa: PT012 # the first storm that shows it ends the search
+        for seed in range(11, 71):
+            weather(seed, 1.5, make=HoldsNothingBehind, pipelining=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from simulation.commands.storms import calm, weather
+from simulation.commands.storms import calm, company, weather
 from simulation.replay import chunks, each, seeds
 
 SEEDS: Final = 24
@@ -40,6 +40,14 @@ def test_in_calm_weather_nothing_is_in_doubt(some: Sequence[int]) -> None:
     """Nodes come and go: nothing is uncertain or refused, who waited longest is served first, and nobody in vain."""
     told = each(some, partial(calm, duration_s=DURATION_S), scenario="test_in_calm_weather_nothing_is_in_doubt")
     assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(some)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_node_that_gets_company_loses_nothing(seed: int) -> None:
+    """It has everything and agrees with itself, and hands over while clients pipeline writes: nothing is refused."""
+    outcomes = company(seed, 0.4)
+    assert outcomes["SAFE"] > SAFE_MIN
+    assert outcomes["REFUSED"] == 0
 
 
 @pytest.mark.parametrize(
