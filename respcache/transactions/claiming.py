@@ -24,15 +24,18 @@ Every wait has a deadline besides.
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from respcache.pending import when_all
 from respcache.routing.order import Order
 from respcache.transactions.participant import CHANGED
 
+Shares: TypeAlias = dict[str, tuple[int, ...]]
+"""What is locked, by the owner that has done so."""
+
 
 class Claimant(Protocol):
-    """Who wants partitions."""
+    """Who wants partitions. It does not hold its claim, which holds it: so there is no cycle for the collector."""
 
     def lock(self, partitions: tuple[int, ...], *, at_once: bool) -> Order:
         """Send a question for partitions that have one owner."""
@@ -43,8 +46,8 @@ class Claimant(Protocol):
     def took(self, lock: Order, partitions: Sequence[int]) -> None:
         """Read the answer of an owner that has locked partitions; it answers again about those that are given back."""
 
-    def claimed(self, refusal: Order | None) -> None:
-        """Go on with everything locked, or learn which answer has put an end to it."""
+    def claimed(self, refusal: Order | None, shares: Shares) -> None:
+        """Go on with everything locked, or learn which answer has put an end to it; `shares` is to be unlocked."""
 
 
 class Claim:
@@ -57,11 +60,6 @@ class Claim:
         self._owner_of: Final = owner_of
         self._held: Final[dict[int, str]] = {}
         """Who has locked it, by partition."""
-
-    @property
-    def shares(self) -> dict[str, tuple[int, ...]]:
-        """What is locked, by the owner that has done so."""
-        return _by_owner(sorted(self._held), self._held)
 
     def ask(self) -> None:
         """Ask for all that is missing.
@@ -82,11 +80,11 @@ class Claim:
             self._take(lock)
         missing = [number for number in self._partitions if number not in self._held]
         if ends:
-            self._claimant.claimed(ends[0])
+            self._end(ends[0])
         elif missing:
             self._give_way(missing)
         else:
-            self._claimant.claimed(None)
+            self._end(None)
 
     def _give_way(self, missing: Sequence[int]) -> None:
         """Hold nothing above the lowest that is missing, and wait for that, and those next to it of the same owner."""
@@ -106,13 +104,16 @@ class Claim:
 
     def _waited(self, lock: Order) -> None:
         if not _locked(lock):
-            self._claimant.claimed(lock)
+            self._end(lock)
             return
         self._take(lock)
         if len(self._held) == len(self._partitions):
-            self._claimant.claimed(None)
+            self._end(None)
         else:
             self.ask()
+
+    def _end(self, refusal: Order | None) -> None:
+        self._claimant.claimed(refusal, _by_owner(sorted(self._held), self._held))
 
     def _take(self, lock: Order) -> None:
         partitions = lock.partitions[: _locked(lock) or 0]
@@ -121,7 +122,7 @@ class Claim:
             self._claimant.took(lock, partitions)
 
 
-def _by_owner(partitions: Sequence[int], owner_of: Sequence[str] | dict[int, str]) -> dict[str, tuple[int, ...]]:
+def _by_owner(partitions: Sequence[int], owner_of: Sequence[str] | dict[int, str]) -> Shares:
     shares: dict[str, list[int]] = {}
     for number in partitions:
         shares.setdefault(owner_of[number], []).append(number)

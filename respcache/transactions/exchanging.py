@@ -21,7 +21,7 @@ from respcache.reply import OK
 from respcache.resp.encode import error
 from respcache.routing.internal import COMMIT, LOCK
 from respcache.routing.order import Order
-from respcache.transactions.claiming import Claim
+from respcache.transactions.claiming import Claim, Shares
 from respcache.transactions.participant import AT_ONCE, EXCHANGED
 
 _FINAL: Final = (error(NoReplicas()), b"-BUSY ")
@@ -88,11 +88,11 @@ class Exchange:
         self._words: Final = words
         self._dispatch: Final = dispatch
         self._again: Final = again
-        self._claim: Final = Claim(self, order.partitions, owner_of)
+        self._owner_of: Final = owner_of
 
     def begin(self) -> None:
         """Lock everything, and then do it."""
-        self._claim.ask()
+        Claim(self, self._order.partitions, self._owner_of).ask()
 
     def lock(self, partitions: tuple[int, ...], *, at_once: bool) -> Order:
         """Ask an owner to lock partitions."""
@@ -105,16 +105,16 @@ class Exchange:
     def took(self, lock: Order, partitions: Sequence[int]) -> None:
         """Nothing is read."""
 
-    def claimed(self, refusal: Order | None) -> None:
+    def claimed(self, refusal: Order | None, shares: Shares) -> None:
         """Exchange, or say why not."""
         if refusal is None:
-            self._finish(self._words, OK.wire)
+            self._finish(shares, self._words, OK.wire)
         else:
-            self._finish([], refusal.wire if (refusal.wire or b"").startswith(_FINAL) else None)
+            self._finish(shares, [], refusal.wire if (refusal.wire or b"").startswith(_FINAL) else None)
 
-    def _finish(self, words: list[bytes], wire: bytes | None) -> None:
+    def _finish(self, shares: Shares, words: list[bytes], wire: bytes | None) -> None:
         """Have this done and everything unlocked, everywhere. Without a reply the command is tried again afterwards."""
-        commits = [self._send(COMMIT, words, share, owner) for owner, share in self._claim.shares.items()]
+        commits = [self._send(COMMIT, words, share, owner) for owner, share in shares.items()]
         when_all(commits, lambda: self._end(commits, wire, wrote=bool(words)))
 
     def _end(self, commits: list[Order], wire: bytes | None, *, wrote: bool) -> None:

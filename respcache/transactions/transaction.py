@@ -50,7 +50,7 @@ from respcache.store.copies import Copies, StoredKey
 from respcache.store.events import Happening
 from respcache.store.keyspace import Store
 from respcache.strand import Hold, Rested
-from respcache.transactions.claiming import Claim
+from respcache.transactions.claiming import Claim, Shares
 from respcache.transactions.exchanging import Exchanges
 from respcache.transactions.participant import AT_ONCE, CHANGED, HAPPENED, unit_of
 from respcache.transactions.unit import Call, token_words
@@ -165,7 +165,8 @@ class Transaction:
         """The keys that it reads, or that are watched, by partition."""
         for stored in sorted(self._keys.union(self._unit.tokens), key=_partition):
             self._by_partition.setdefault(_partition(stored), []).append(stored)
-        self._claim: Final = Claim(self, list(self._by_partition), owner_of)
+        self._owner_of: Final = owner_of
+        self._shares: Shares = {}
         self._before: Final[dict[StoredKey, bytes]] = {}
         """Entries of the keys read so far; empty for a key that is not there."""
         self._after: dict[StoredKey, bytes] = {}
@@ -180,7 +181,7 @@ class Transaction:
         if listings:
             when_all(listings, lambda: self._take_listings(patterns, listings))
         else:
-            self._claim.ask()
+            self._lock()
 
     def _list(self, database: int, pattern: bytes) -> Order:
         listing = self._part(resolve([KEYS, pattern]), [pattern], EVERYWHERE, database, once=False)
@@ -194,7 +195,10 @@ class Transaction:
                 self._finish({}, None)
                 return
             self._listed[stored] = [element[element.index(b"\n") + 1 : -2] for element in elements(wire)]
-        self._claim.ask()
+        self._lock()
+
+    def _lock(self) -> None:
+        Claim(self, list(self._by_partition), self._owner_of).ask()
 
     def lock(self, partitions: tuple[int, ...], *, at_once: bool) -> Order:
         """Ask an owner to lock partitions, and for what it has under the keys."""
@@ -215,8 +219,9 @@ class Transaction:
         for stored, element in zip(read, elements(lock.wire or b"")[1:], strict=True):
             self._before[stored] = b"" if element.startswith(b"$-1") else element[element.index(b"\n") + 1 : -2]
 
-    def claimed(self, refusal: Order | None) -> None:
+    def claimed(self, refusal: Order | None, shares: Shares) -> None:
         """Run the commands, or say why not."""
+        self._shares = shares
         if refusal is None:
             self._run()
             return
@@ -309,7 +314,7 @@ class Transaction:
     def _finish(self, changed: dict[StoredKey, bytes], wire: bytes | None) -> None:
         """Write and unlock everywhere. Without a reply the command is tried again afterwards."""
         commits: list[Order] = []
-        for owner, partitions in self._claim.shares.items():
+        for owner, partitions in self._shares.items():
             keys = self._keys_in(partitions)
             written = [stored for stored in keys if stored in changed]
             words = [word for stored in written for word in (b"%d" % stored[0], stored[1], changed[stored])]
