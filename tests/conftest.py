@@ -9,8 +9,10 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-GROUPS: Final = {"chaos": "sockets", "integration": "sockets", "compat": "redis"}
+GROUPS: Final = {"chaos": "deaths", "integration": "sockets", "compat": "redis"}
 """What waits for the clocks of real nodes, and what is compared with one real Redis, by directory."""
+DEATHS: Final = frozenset({"test_command_line", "test_failover", "test_leases", "test_processes", "test_split"})
+"""Of the tests on sockets, files that mostly wait for nodes to be found dead, or for processes to start and to end."""
 
 settings.register_profile("respcache", deadline=None)  # a fifth of a second is soon over on a busy machine
 settings.load_profile("respcache")
@@ -20,7 +22,8 @@ class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # xdist says nothing o
     """One worker runs all tests of a group, one after the other; all others go to whoever has time."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return GROUPS.get(PurePath(nodeid.partition("::")[0]).parts[1], nodeid)
+        path = PurePath(nodeid.partition("::")[0])
+        return "deaths" if path.stem in DEATHS else GROUPS.get(path.parts[1], nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
