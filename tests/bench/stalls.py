@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from asyncio.events import Handle
 from collections.abc import Callable, Iterator
@@ -226,11 +227,10 @@ def fill(process: Process, kind: str, key: str, elements: int) -> None:
     wire, count = requests(kind, key, elements)
     with socket.create_connection((HOST, process.port), timeout=TIMEOUT_S) as connection:
         reading = connection.makefile("rb")
-        step = 4 * 1024 * 1024
         connection.setblocking(True)
+        writer = threading.Thread(target=connection.sendall, args=(wire,))  # the node reads no more from who does not
+        writer.start()
         replies = 0
-        for at in range(0, len(wire), step):  # a reply is shorter than its request by far: both sides keep up
-            connection.sendall(wire[at : at + step])
         while replies < count:
             line = reading.readline()
             assert line, "the node hung up"
@@ -238,6 +238,7 @@ def fill(process: Process, kind: str, key: str, elements: int) -> None:
                 reading.readline()
             assert not line.startswith(b"-"), line
             replies += 1
+        writer.join()
 
 
 def settle(process: Process) -> None:
