@@ -9,7 +9,7 @@ from typing import Final
 
 from respcache.cluster.ownership.table import Table
 from respcache.commands.resolving import row_of
-from respcache.commands.session import Session
+from respcache.commands.session import Session, Turns
 from respcache.errors import Uncertain
 from respcache.resp.encode import error
 from respcache.routing.order import Order, Peers
@@ -115,16 +115,21 @@ class Relays:
     def _apart(self, sheaf: Sheaf, number: int) -> None:
         """Make an order of a command, in its place among those of the client."""
         _, partitions, argv = sheaf.request(number)
-        order = Order(
-            row_of(argv),
-            argv,
-            database=sheaf.database,
-            protocol=sheaf.protocol,
-            partitions=partitions,
-            deadline_s=sheaf.deadline_s,
-            turns=sheaf.turns,
-            version=sheaf.version,
-        )
+        order = order_of(sheaf, partitions, argv, turns=sheaf.turns)
         sheaf.turns.under_way -= 1  # it counts as the order's
         order.then(lambda: sheaf.come(number, order.wire or b""))
         self._again(order)
+
+
+def order_of(sheaf: Sheaf, partitions: tuple[int, ...], argv: Argv, *, turns: Turns | None = None) -> Order:
+    """Make an order of a command of a sheaf; with `turns` it is one more that the client waits for."""
+    return Order(
+        row_of(argv),
+        argv,
+        database=sheaf.database,
+        protocol=sheaf.protocol,
+        partitions=partitions,
+        deadline_s=sheaf.deadline_s,
+        turns=turns,
+        version=sheaf.version,
+    )

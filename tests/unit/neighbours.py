@@ -9,7 +9,6 @@ from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
-from respcache.commands.resolving import row_of
 from respcache.commands.session import Session
 from respcache.config import Config, ServerConfig
 from respcache.engine.executor import Executor, Out
@@ -19,6 +18,7 @@ from respcache.routing import errands
 from respcache.routing.errands import Errand
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
+from respcache.routing.relaying import order_of
 from respcache.routing.router import Router
 from respcache.routing.sheaf import Sheaf
 from respcache.scripting.catalogue import Catalogue
@@ -121,14 +121,7 @@ class Neighbour:
     def relay(self, node: str, sheaf: Sheaf, partition: int, argv: Argv) -> None:
         """Put a command of a sheaf on its way."""
         sheaf.sent((len(sheaf.requests), (partition,), argv))
-        order = Order(
-            row_of(argv),
-            argv,
-            database=sheaf.database,
-            protocol=sheaf.protocol,
-            partitions=(partition,),
-            deadline_s=sheaf.deadline_s,
-        )
+        order = order_of(sheaf, (partition,), argv)
         question = Question(self, node, order, sheaf.version, sheaf, len(sheaf.requests) - 1)
         self.unanswered.append(question)
         self._street.questions.append(question)

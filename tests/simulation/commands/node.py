@@ -16,7 +16,6 @@ from respcache.cluster.ownership.record import Node
 from respcache.cluster.replication.log import Gate
 from respcache.commands.families import ROWS
 from respcache.commands.replay import CommandCopies
-from respcache.commands.resolving import row_of
 from respcache.config import Config, ServerConfig
 from respcache.driving import Driver, News
 from respcache.engine.executor import Executor
@@ -25,6 +24,7 @@ from respcache.net import frames, messages
 from respcache.net.messages import Reply, Sent
 from respcache.routing.locking import Locks
 from respcache.routing.order import Order
+from respcache.routing.relaying import order_of
 from respcache.routing.router import Router
 from respcache.routing.sheaf import Sheaf
 from respcache.scripting.interpreter import Interpreter
@@ -347,14 +347,7 @@ class CommandNode:
     def relay(self, node: str, sheaf: Sheaf, partition: int, argv: Argv) -> None:
         """Have one more command of a sheaf run by another node."""
         link = self._links[node]
-        order = Order(
-            row_of(argv),
-            argv,
-            database=sheaf.database,
-            protocol=sheaf.protocol,
-            partitions=(partition,),
-            deadline_s=sheaf.deadline_s,
-        )
+        order = order_of(sheaf, (partition,), argv)
         self.ask(node, order)
         link.sheaves[self._next] = sheaf
         sheaf.sent((self._next, order.partitions, argv))
