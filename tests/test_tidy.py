@@ -98,6 +98,7 @@ LAYERS: Final = {
     "addresses": "what an address says about where it leads",
     "reply": "the values that commands reply with",
     "errors": "everything that can be refused",
+    "unreadable": "what can go wrong when bytes are read",
     "version": "the version",
 }
 """The modules and packages of the package, top to bottom: each imports only from those below it."""
@@ -106,10 +107,10 @@ LAYERED: Final = frozenset({"engine", "routing", "transactions", "waiting"})
 """Packages that bring together what is about one thing, each module of them a layer of its own."""
 
 STANDS_ON: Final = {
-    "cluster": {"errors"},
-    "pubsub": {"errors", "glob", "pending", "resp.encode"},
+    "cluster": {"errors", "unreadable"},
+    "pubsub": {"errors", "glob", "pending", "resp.encode", "unreadable"},
     "resp": {"errors", "reply"},
-    "store": {"errors", "cluster.ownership.slots"},
+    "store": {"errors", "unreadable", "cluster.ownership.slots"},
 }
 """Packages that know less than their layer would let them, so that they can be run and tested alone."""
 
@@ -264,6 +265,20 @@ def test_a_package_stands_on_what_it_says(package: str) -> None:
             if layer(imported) != package and imported not in STANDS_ON[package]
         ),
         f"{package} may import {sorted(STANDS_ON[package])} and nothing else of the package",
+    )
+
+
+def test_what_bytes_can_do_is_said_in_one_place() -> None:
+    """A reader of MessagePack that catches less than all of it ends a link, or a node, by bytes from a socket."""
+    none_of(
+        (
+            f"{place(path, handler.lineno)}: catches {ast.unparse(handler.type)}"
+            for path in files(PACKAGE)
+            for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(handler, ast.ExceptHandler) and handler.type is not None
+            if re.search(r"msgspec\.(Msgspec|Decode)Error", ast.unparse(handler.type))
+        ),
+        "what readers of bytes catch is UNREADABLE",
     )
 
 

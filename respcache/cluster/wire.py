@@ -7,6 +7,7 @@ import msgspec
 from respcache.cluster.ownership.record import Number
 from respcache.cluster.ownership.wire import DecodeError, LeaseMessage, RegisterMessage
 from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Part, Positions
+from respcache.unreadable import UNREADABLE
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=20):
@@ -39,6 +40,6 @@ def decode(frame: bytes) -> Message:
     """Decode a message. Raises DecodeError for anything that is none."""
     try:
         message: Message = _decoder.decode(frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+    except UNREADABLE as problem:
         raise DecodeError(f"not a message: {problem}") from problem
     return message

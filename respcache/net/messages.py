@@ -9,8 +9,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from respcache.errors import ProtocolError
-
-_BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+from respcache.unreadable import UNREADABLE
 
 
 class Greeting(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +64,7 @@ def decode_greeting(body: bytes) -> Greeting:
     """Decode the body of a HELLO. Raises ProtocolError."""
     try:
         return _greetings.decode(body)
-    except _BAD_BYTES as reason:
+    except UNREADABLE as reason:
         raise ProtocolError(f"no greeting: {reason}") from reason
 
 
@@ -82,7 +81,7 @@ def decode_ask(body: bytes) -> Ask:
     """Decode the body of an ASK. Raises ProtocolError."""
     try:
         return _asks.decode(body)
-    except _BAD_BYTES as reason:
+    except UNREADABLE as reason:
         raise ProtocolError(f"no commands: {reason}") from reason
 
 
@@ -95,5 +94,5 @@ def decode_answer(body: bytes) -> list[Reply]:
     """Decode the body of an ANSWER. Raises ProtocolError."""
     try:
         return _replies.decode(body)
-    except _BAD_BYTES as reason:
+    except UNREADABLE as reason:
         raise ProtocolError(f"no answer: {reason}") from reason

@@ -7,6 +7,7 @@ import msgspec
 from respcache.errors import ProtocolError
 from respcache.glob import PATTERN_MAX_BYTES
 from respcache.pubsub.audience import Kind
+from respcache.unreadable import UNREADABLE
 
 NAMES_MAX: Final = 10_000
 """Names in one message: a longer list comes in several."""
@@ -84,7 +85,7 @@ def decode(body: bytes) -> Message:
     """Decode a message. Raises ProtocolError for anything that is none."""
     try:
         message: Message = _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as problem:
+    except UNREADABLE as problem:
         raise ProtocolError(f"no message of publish and subscribe: {problem}") from problem
     if isinstance(message, Told) and any(
         kind is Kind.PATTERN and len(name) > PATTERN_MAX_BYTES for kind, name in message.joined

@@ -24,6 +24,7 @@ from respcache.pending import Pending
 from respcache.scripting.functions import Functions, Loaded
 from respcache.scripting.killing import Kill, Killed, Killing
 from respcache.strand import Strand
+from respcache.unreadable import UNREADABLE
 
 log: Final = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class Sharing:
         """Take what a node says. Raises ProtocolError; the link must be cut then."""
         try:
             message = _decoder.decode(body)
-        except (msgspec.MsgspecError, RecursionError) as problem:
+        except UNREADABLE as problem:
             raise ProtocolError(f"no message about functions: {problem}") from problem
         if isinstance(message, Heard):
             self._heard(peer, message.number)

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from respcache.errors import RespcacheError
+from respcache.unreadable import UNREADABLE
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[bytes])
@@ -25,7 +26,7 @@ def unpack(blob: bytes) -> list[bytes]:
     """Read them again. Raises NotASnapshot."""
     try:
         return _DECODER.decode(blob)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise NotASnapshot("not a list of byte strings") from None
 
 
@@ -38,5 +39,5 @@ def unpack_piece(blob: bytes) -> tuple[int, list[bytes]]:
     """Read a piece again. Raises NotASnapshot."""
     try:
         return _PIECES.decode(blob)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise NotASnapshot("not a piece of a value") from None

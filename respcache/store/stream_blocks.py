@@ -12,6 +12,7 @@ import msgspec
 
 from respcache.store.limits import STREAM_NODE_ENTRIES_MAX
 from respcache.store.packing import NotASnapshot
+from respcache.unreadable import UNREADABLE
 
 SEQUENCE_BITS: Final = 64
 SEQUENCE_MAX: Final = 2**64 - 1
@@ -191,7 +192,7 @@ def restored(first: int, blob: bytes, appended: int, size_bytes: int) -> Block:
     """Make a block of what `Block.blob` wrote. Raises NotASnapshot."""
     try:
         moments, sequences, entries = _DECODER.decode(blob)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise NotASnapshot("not the entries of a stream") from None
     base = first >> SEQUENCE_BITS
     sound = 0 < len(moments) == len(sequences) == len(entries) <= appended <= STREAM_NODE_ENTRIES_MAX

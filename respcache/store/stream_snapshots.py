@@ -14,6 +14,7 @@ from respcache.store.packing import NotASnapshot
 from respcache.store.stream_blocks import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, restored
 from respcache.store.stream_groups import Group
 from respcache.store.streams import UNKNOWN, Stream
+from respcache.unreadable import UNREADABLE
 
 BLOCK: Final = b"b"
 GROUP: Final = b"g"
@@ -60,7 +61,7 @@ def begin(head: bytes) -> Stream:
     """Begin to read a stream. Raises NotASnapshot."""
     try:
         last, added, deleted = _HEADS.decode(head)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise NotASnapshot("not a stream") from None
     if added < 0:
         raise NotASnapshot("a stream of less than no entries")
@@ -82,7 +83,7 @@ def extend(value: Stream, some: list[bytes]) -> None:
                     _load_deliveries(value, _DELIVERIES.decode(word[1:]))
                 case _:
                     raise NotASnapshot("not a part of a stream")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise NotASnapshot("not a part of a stream") from None
 
 

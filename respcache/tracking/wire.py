@@ -5,6 +5,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from respcache.errors import ProtocolError
+from respcache.unreadable import UNREADABLE
 
 ITEMS_MAX: Final = 10_000
 """Keys in one message; more come in several."""
@@ -68,6 +69,6 @@ def decode(body: bytes) -> Message:
     """Decode a message. Raises ProtocolError for anything that is none."""
     try:
         message: Message = _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as problem:
+    except UNREADABLE as problem:
         raise ProtocolError(f"no message about what clients cache: {problem}") from problem
     return message

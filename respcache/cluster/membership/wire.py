@@ -14,6 +14,7 @@ import msgspec
 
 from respcache.cluster.membership.member import META_BYTES_MAX, Member, MemberState, Meta, encode_meta
 from respcache.errors import RespcacheError
+from respcache.unreadable import UNREADABLE
 
 DATAGRAM_BYTES_MAX: Final = 1_400
 """Fits an Ethernet frame behind IPv6, UDP and the overhead of encryption or a tunnel."""
@@ -141,9 +142,6 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _packet_decoder: Final = msgspec.msgpack.Decoder(Packet)
 _meta_decoder: Final = msgspec.msgpack.Decoder(Meta)
 
-_BAD_BYTES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What the decoder raises on hostile bytes, all of it wrapped into DecodeError."""
-
 
 class Packer:
     """Writes the packets of one sender.
@@ -187,7 +185,7 @@ def decode_meta(encoded: bytes) -> Meta:
     """Read a member's metadata. Raises DecodeError."""
     try:
         return _meta_decoder.decode(encoded)
-    except _BAD_BYTES as error:
+    except UNREADABLE as error:
         raise DecodeError(f"bad metadata: {error}") from error
 
 
@@ -218,7 +216,7 @@ def _decode(payload: bytes, size_max_bytes: int) -> Packet:
         raise OversizeError(f"{len(payload)} bytes exceed the limit of {size_max_bytes}")
     try:
         return _packet_decoder.decode(payload)
-    except _BAD_BYTES as error:
+    except UNREADABLE as error:
         raise DecodeError(str(error)) from error
 
 

@@ -43,6 +43,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from respcache.cluster.sealing.keyring import KEY_BYTES, KEY_ID_BYTES, KEYS_MAX, Key, Keyring, authenticator, derive
 from respcache.errors import ProtocolError
+from respcache.unreadable import UNREADABLE
 
 VERSION: Final = 1
 RECORD_BYTES_MAX: Final = 256 * 1024
@@ -96,7 +97,6 @@ class _Welcome(msgspec.Struct, frozen=True, array_like=True):
 _encode: Final = msgspec.msgpack.encode
 _hails: Final = msgspec.msgpack.Decoder(_Hail)
 _welcomes: Final = msgspec.msgpack.Decoder(_Welcome)
-_BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Direction:
@@ -175,7 +175,7 @@ class Channel:
         self._purpose = purpose
         try:
             hail = _hails.decode(body)
-        except _BAD_BYTES as problem:
+        except UNREADABLE as problem:
             raise ChannelBroken("decode", f"no handshake: {problem}") from None
         peer = Identity(hail.name, hail.run)
         if hail.version != VERSION:
@@ -195,7 +195,7 @@ class Channel:
             raise ChannelBroken("decode", "an answer that nobody asked for")
         try:
             welcome = _welcomes.decode(body)
-        except _BAD_BYTES as problem:
+        except UNREADABLE as problem:
             raise ChannelBroken("decode", f"no handshake: {problem}") from None
         key = self._ring().find(welcome.key_id)
         if key is None:

@@ -23,6 +23,7 @@ import msgspec
 
 from respcache.cluster.sealing.keyring import KEYS_MAX, Key, KeyRefused, Keyring
 from respcache.errors import ConfigError, ProtocolError
+from respcache.unreadable import UNREADABLE
 
 _Text = Annotated[str, msgspec.Meta(max_length=1_024)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -67,7 +68,6 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 _encode: Final = msgspec.msgpack.encode
 _decoder: Final = msgspec.msgpack.Decoder(Step | Report)
-_BAD_BYTES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: Step | Report) -> bytes:
@@ -79,7 +79,7 @@ def decode(body: bytes) -> Step | Report:
     """Decode a message. Raises ProtocolError, which repeats none of it."""
     try:
         message: Step | Report = _decoder.decode(body)
-    except _BAD_BYTES:
+    except UNREADABLE:
         raise ProtocolError("no message about keys") from None
     return message
 

@@ -59,7 +59,18 @@ def test_other_bytes_are_refused_or_are_a_message(message: Message, data: st.Dat
     assert decode(encode(decoded)) == decoded
 
 
-@pytest.mark.parametrize("body", [b"", b"\x90", b"\xc0", encode(Heard(1, 2)) + b"\0", b"\x93\x05\x01\x02"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x90",
+        b"\xc0",
+        encode(Heard(1, 2)) + b"\0",
+        b"\x93\x05\x01\x02",
+        b"\x96\0\0\0\x90\x90\x91\x93\xa2\0\x80",  # the name of a setting that is not UTF-8
+        b"\x94\x01\0\0" + b"\x91" * 100_000 + b"\0",  # a field too many, nested deeply
+    ],
+)
 def test_what_is_no_message_is_refused(body: bytes) -> None:
     """With the error that cuts the link."""
     with pytest.raises(ProtocolError):

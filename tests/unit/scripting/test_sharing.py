@@ -150,7 +150,7 @@ def test_a_new_link_tells_everything_before_anything_else() -> None:
 def test_nonsense_cuts_the_link() -> None:
     """And changes nothing."""
     fleet = Fleet("ab")
-    for body in (b"", b"\x93", b"\x94\x00\x01\x02\x03", b"\xc1"):
+    for body in (b"", b"\x93", b"\x94\x00\x01\x02\x03", b"\xc1", b"\x95\0\0\x92\0\xa1\x80\x92\0\xa0\x90"):
         with pytest.raises(ProtocolError):
             fleet.nodes["a"].receive("b", body)
 
