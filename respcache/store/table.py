@@ -15,8 +15,11 @@ POSITIONS_SHARED: Final = 257
 """Small integers are there anyway in Python."""
 POSITION_BYTES: Final = 32
 """Others are not."""
-SPLIT: Final = 32_768
-"""Names from which on their positions are in many dicts: one dict of a million takes 20 ms to grow, in one go."""
+SPLIT: Final = 8_192
+"""Names from which on their positions are in many dicts: one dict of a million takes 20 ms to grow, in one go.
+
+To spread so many takes a millisecond; at four times as many it was the longest turn of a node that was given a copy.
+"""
 SHARDS: Final = 256
 """So many, which is enough for some tens of millions of names."""
 SHARD_SHIFT: Final = 48
@@ -131,11 +134,19 @@ class Table(Generic[V]):
         return body + (sampled * count // seen if seen else 0)
 
     def waste(self, count: int) -> int:
-        """Free so many names and values, or all; return how many. The table is of no use any more."""
-        kept = max(0, len(self.names) - count)
-        freed = len(self.names) - kept
-        for name in self.names[kept:]:
-            del self._where(name)[name]
+        """Free so many positions, or names and values; fewer when none are left. The table is of no use any more."""
+        freed = 0
+        shards = self._shards
+        while shards and freed < count:  # one by one: all of a million names take 5 ms, in one go
+            some = min(count - freed, len(shards[-1]))
+            for _ in range(some):
+                shards[-1].popitem()
+            if not shards[-1]:
+                shards.pop()
+            freed += some
+        self._positions = {}
+        kept = max(0, len(self.names) - count + freed)
+        freed += len(self.names) - kept
         del self.names[kept:]
         del self.values[kept:]
         return freed

@@ -167,18 +167,24 @@ class Replica:
 
         A partition of which not all of them are kept is left out.
         """
-        recent: dict[int, dict[int, Item]] = {partition: {} for partition in wanted}
-        for frame in self._tail:
-            for item in decode_items(frame) if isinstance(frame, bytes) else gathered_again(frame):
-                if item[0] in wanted and item[2] > wanted[item[0]] and item[3] >= 0:
-                    recent[item[0]][item[2]] = item  # a later one of the same sequence replaces one that was void
-        tails = {}
-        for partition, after in wanted.items():
-            copy = self.copies[partition]
-            sequences = range(after + 1, copy.sequence + 1)
-            if after >= copy.floor and all(sequence in recent[partition] for sequence in sequences):
-                tails[partition] = [recent[partition][sequence] for sequence in sequences]
-        return tails
+        copies = self.copies
+        kept = {partition: after for partition, after in wanted.items() if after >= copies[partition].floor}
+        recent: dict[int, dict[int, Item]] = {partition: {} for partition in kept}
+        missing = sum(copies[partition].sequence - after for partition, after in kept.items())
+        frames = reversed(self._tail)  # what copies lack is mostly little, and there are megabytes of frames
+        while missing > 0 and (frame := next(frames, None)) is not None:
+            for item in reversed(decode_items(frame) if isinstance(frame, bytes) else gathered_again(frame)):
+                partition, _, sequence, database, _ = item
+                if partition in kept and kept[partition] < sequence <= copies[partition].sequence and database >= 0:
+                    found = recent[partition]
+                    if sequence not in found:  # an earlier one of the same sequence was void
+                        found[sequence] = item
+                        missing -= 1
+        return {
+            partition: [recent[partition][sequence] for sequence in range(after + 1, copies[partition].sequence + 1)]
+            for partition, after in kept.items()
+            if len(recent[partition]) == copies[partition].sequence - after
+        }
 
     def _receive_odd(self, inbound: Inbound, item: Item) -> None:
         """Take a step of a copy in the making, or find out why an effect does not fit."""

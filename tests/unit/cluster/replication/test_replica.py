@@ -4,9 +4,21 @@ import gc
 
 import pytest
 
+from respcache.cluster.replication import replica
 from respcache.cluster.replication.inbound import Copy, Inbound
 from respcache.cluster.replication.replica import UNKNOWN, Replica
-from respcache.cluster.replication.wire import BEGIN, END, LAST, MARK, PIECE, Ack, Frame, Item, encode_frame
+from respcache.cluster.replication.wire import (
+    BEGIN,
+    END,
+    LAST,
+    MARK,
+    PIECE,
+    Ack,
+    Frame,
+    Item,
+    decode_items,
+    encode_frame,
+)
 from simulation.ownership.store import ModelStore
 
 LIFE = ("a", 1)
@@ -117,6 +129,23 @@ def test_the_tail_is_what_was_received_since(node: Node) -> None:
     assert node.replica.tails({7: 11}) == {7: [effect(12), effect(13)]}
     assert node.replica.tails({7: 10}) == {7: [effect(11), effect(12), effect(13)]}
     assert node.replica.tails({7: 9}) == {}
+
+
+def test_of_the_tail_no_more_is_read_than_what_is_missing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are megabytes of it, and all copies of all partitions ask at once when a node has died."""
+    read: list[bytes] = []
+
+    def counted(frame: bytes) -> list[Item]:
+        read.append(frame)
+        return decode_items(frame)
+
+    monkeypatch.setattr(replica, "decode_items", counted)
+    for number in range(1, 11):
+        node.receive(number, effect(10 + number))
+    assert node.replica.tails({7: 18}) == {7: [effect(19), effect(20)]}
+    assert len(read) == 2
+    assert node.replica.tails({}) == {}
+    assert len(read) == 2
 
 
 def test_the_tail_costs_the_garbage_collector_nothing(node: Node) -> None:
