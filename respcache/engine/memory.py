@@ -24,7 +24,7 @@ from respcache.store.usage import Tracking
 STEP_NS: Final = 500_000
 """How long keys are deleted before a batch is run (Redis' default): there is no hurry, the next one goes on."""
 HURRY_NS: Final = 4_000_000
-RUSH_NS: Final = 20_000_000
+RUSH_NS: Final = 8_000_000
 """The same when the limit is exceeded by a 64th, and by a 32nd: writes come in faster than keys go."""
 WALK_NS: Final = 500_000
 """How long partitions are weighed at each tick, twice as long while there is a limit."""

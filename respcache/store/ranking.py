@@ -135,6 +135,15 @@ class Ranking:
             at, within = at + 1, 0
         return found
 
+    def copy(self) -> "Ranking":
+        """Give another ranking of the same entries that shares nothing that changes."""
+        other = Ranking()
+        other._count = self._count
+        other._scores = [scores[:] for scores in self._scores]
+        other._members = [members[:] for members in self._members]
+        other._last_scores, other._last_members = self._last_scores[:], self._last_members[:]
+        return other
+
     def waste(self, count: int) -> None:
         """Free so many entries or some more; the ranking is of no use any more."""
         kept = max(0, len(self._members) - 1 - count // RUN)

@@ -84,7 +84,7 @@ class SortedSet(Aggregate):
         """Give another one that is equal and shares nothing that changes."""
         other = SortedSet()
         other.table = self.table.copy()
-        other.ranking = Ranking(self.ranking.slice(0, len(self) - 1))
+        other.ranking = self.ranking.copy()
         return other
 
     def size_bytes(self, samples: int) -> int:

@@ -161,7 +161,7 @@ class VolatileHash(Hash):
         """Give another hash that is equal and shares nothing that changes."""
         other = VolatileHash()
         other.table, other.deadlines = self.table.copy(), dict(self.deadlines)
-        other._order = Ranking(self._order.slice(0, len(self._order) - 1))
+        other._order = self._order.copy()
         other.horizon_unix_ms, other.overdue = self.horizon_unix_ms, self.overdue
         return other
 

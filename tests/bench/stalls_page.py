@@ -28,11 +28,10 @@ NOTES: Final = (
     "- While values move, a step of the primary and of the learner is a thousand elements, or 128 KB of a",
     "  string.",
     "",
-    "Not in the tables: while `maxmemory` is exceeded by more than a 32nd, keys are deleted for up to 20 ms",
+    "Not in the tables: while `maxmemory` is exceeded by more than a 32nd, keys are deleted for up to 8 ms",
     "before a batch is run, because writes come in faster than keys go. A hash tag puts all its keys into one",
-    "partition: to list a million of them when a copy begins, or is compared, takes 10 to 20 ms, and `SCAN` sorts",
-    "all of them for each call. Python makes a table larger in one go: one of 350,000 keys, fields or members takes",
-    "24 ms to grow, one of 700,000 takes 55.",
+    "partition, whose table Python makes larger in one go: one of 350,000 keys takes 24 ms to grow, one of",
+    "700,000 takes 55; so do the lifetimes of as many fields of one hash.",
 )
 """What is longer, and why, in words."""
 TURN_MAX_MS: Final = 5.0
@@ -86,6 +85,7 @@ def page(stalls: Stalls) -> Iterator[str]:
         f"`elements={stalls.elements}`), which",
         "also writes this page, on a small virtual machine that other programs were using too. *Later* is the longest",
         "turn of what follows when the command has been answered: memory is freed, copies are made, keys expire.",
+        "What takes long is measured up to three times, and the least counts: other machines interrupt it, too.",
         f"What is longer than {TURN_MAX_MS:.0f} ms is bold; why is said below.",
     )
     for group in dict.fromkeys(stall.group for stall in stalls.stalls):

@@ -53,6 +53,21 @@ def test_runs_are_split_and_vanish(seed: int) -> None:
             _check(ranking, sorted(expected))
 
 
+def test_a_copy_is_equal_and_apart() -> None:
+    """Whatever becomes of either; it has nothing yet of the tree that finds ranks."""
+    entries = [(float(number % 7), b"%06d" % number) for number in range(5 * RUN)]
+    ranking = Ranking(entries)
+    assert ranking.rank(*entries[0]) == 0
+    other = ranking.copy()
+    for entry in entries[::2]:
+        ranking.remove(*entry)
+    for entry in entries[1::2]:
+        other.remove(*entry)
+    other.add(9.0, b"new")
+    _check(ranking, sorted(entries[1::2]))
+    _check(other, sorted([*entries[::2], (9.0, b"new")]))
+
+
 def test_the_order_of_insertion_does_not_matter() -> None:
     """Ascending and descending ones split at their ends."""
     entries = [(float(number), b"") for number in range(4 * RUN)]
