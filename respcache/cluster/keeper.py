@@ -140,9 +140,9 @@ class Keeper:
         """Judge how the cluster is; None while this node belongs to none."""
         if (record := self._register.record) is None:
             return None
-        peers, progress = self._peers, self._holdings.progress.report(now, record, self._placement.look(record))
-        reached = peers.linked(now) | {self.me.name}
-        return examine(record, peers.live(now), reached, leased=self.leased(now), rebalance=progress)
+        live, reached = self._peers.live(now), self._peers.linked(now) | {self.me.name}
+        progress = self._holdings.progress.report(now, record, self._placement.look(record), live)
+        return examine(record, live, reached, leased=self.leased(now), rebalance=progress)
 
     # Inputs
 

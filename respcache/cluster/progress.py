@@ -4,10 +4,15 @@ Every node sees it in the record, whoever makes the copies.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from respcache.cluster.ownership.changes import Target
 from respcache.cluster.ownership.record import Record
+
+GAP_S: Final = 1.0
+"""What begins again so soon is the same still: a plan asks for some copies at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +54,33 @@ class Progress:
     def note(self, now: float, record: Record) -> None:
         """Look at a new version of the record."""
         pending = sum(len(entry.learners) for entry in record.entries)
-        if pending and not self._pending:
+        if pending and not self._pending and now - self.ended_s > GAP_S:
             self._began_s, self._made = now, 0
         self._made += max(0, self._pending - pending)
         if self._pending and not pending:
             self.last_s, self.ended_s = now - self._began_s, now
         self._pending = pending
 
-    def report(self, now: float, record: Record, target: Target | None) -> Rebalance:
-        """Say how it stands. As long as the target is not known any partition may be about to move."""
-        elapsed_s = now - self._began_s if self._pending else 0.0
-        eta_s = 0.0
-        if self._pending:
-            eta_s = elapsed_s / self._made * self._pending if self._made else math.inf
-        moves = len(record.entries)
+    def report(self, now: float, record: Record, target: Target | None, live: Mapping[str, int]) -> Rebalance:
+        """Say how it stands. As long as the target is not known any partition may be about to move.
+
+        `live` maps the names of the live nodes to their run epochs: only they can be given copies.
+        """
+        pending, moves = self._pending, len(record.entries)
         if target is not None:
-            pairs = zip(target, record.entries, strict=True)
+            pairs = list(zip(target, record.entries, strict=True))
             moves = sum([bool(wanted) and wanted[0] != entry.primary for wanted, entry in pairs])
+            able = {name for name, run in live.items() if record.has((name, run))}
+            for wanted, entry in pairs:
+                for name in wanted if entry.primary else ():
+                    pending += name not in entry.in_sync and name not in entry.learners and name in able
+        elapsed_s = eta_s = 0.0
+        if pending:
+            if self._pending or now - self.ended_s <= GAP_S:
+                elapsed_s = now - self._began_s
+            eta_s = elapsed_s / self._made * pending if self._made and elapsed_s else math.inf
         return Rebalance(
-            copies_pending=self._pending,
+            copies_pending=pending,
             copies_made=self._made,
             primaries_pending=moves,
             elapsed_s=elapsed_s,

@@ -24,7 +24,6 @@ NOTES: Final = (
     "  applies), and Python has no way to give back a part of one. Everything else is freed bit by bit.",
     "- A script is interrupted after 10 ms, and then as soon as 100,000 of its instructions or a call have",
     "  passed.",
-    "- A node that was alone decides by itself that another one joins, and takes that in, in one turn.",
     "- While values move, a step of the primary and of the learner is a thousand elements, or 128 KB of a",
     "  string.",
     "",

@@ -6,6 +6,7 @@ time and remembers nothing, so a leader that takes over goes on where the last o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from respcache.cluster.ownership.changes import Admit, Bury, Change, Forget, Learn, Recreate, Retire, Target
@@ -15,6 +16,8 @@ from respcache.cluster.ownership.voters import next_voter_change
 
 TARGETS_MAX: Final = 4
 """A plan looks at the ring before and after its own changes."""
+LEARNED_MAX: Final = 256
+"""Copies to be made that one plan asks for: each takes a leader, and the primary, some microseconds within one turn."""
 
 _Ring = tuple[tuple[RingNode, ...], int]
 
@@ -141,15 +144,16 @@ def _anew(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, i
 
 
 def _missing(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, str]]:
-    """Find the live nodes that should hold a partition and do not."""
+    """Find the first live nodes that should hold a partition and do not."""
     live = {name for name, run in outlook.live.items() if record.has((name, run))}
-    return [
+    missing = (
         (partition, name)
         for partition, (names, entry) in enumerate(zip(target, record.entries, strict=True))
         if entry.primary
         for name in names
         if name in live and name not in entry.in_sync and name not in entry.learners
-    ]
+    )
+    return list(islice(missing, LEARNED_MAX))
 
 
 def unowned(record: Record, live: Mapping[str, int]) -> set[int]:

@@ -3,23 +3,28 @@
 import math
 from dataclasses import replace
 
+import pytest
+
 from respcache.cluster.ownership.record import Entry, Node, Record, found
 from respcache.cluster.progress import Progress
 
 HERE = (("a",),) * 4
+BOTH = (("a", "b"),) * 4
+NODES = {name: Node(name, 1) for name in "ab"}
+LIVE = {"a": 1, "b": 1}
 
 
 def record(learning: int) -> Record:
     """Return a record of four partitions, of which so many have a copy in the making."""
     entries = [Entry(1, 1, 1, "a", ("a",), ("b",) if number < learning else ()) for number in range(4)]
-    return replace(found("id", Node("a", 1), 2, partitions=4), entries=tuple(entries))
+    return replace(found("id", Node("a", 1), 2, partitions=4), entries=tuple(entries), nodes=NODES)
 
 
 def test_with_nothing_to_do_nothing_is_said() -> None:
     """Before the first time, too."""
     progress = Progress()
     progress.note(5.0, record(0))
-    status = progress.report(6.0, record(0), HERE)
+    status = progress.report(6.0, record(0), HERE, LIVE)
     assert not status.active
     assert (status.elapsed_s, status.eta_s, status.last_duration_s) == (0.0, 0.0, 0.0)
     assert status.last_ended_ago_s == math.inf
@@ -29,19 +34,43 @@ def test_the_rest_takes_as_long_as_what_was_done_says() -> None:
     """Nobody knows before the first copy."""
     progress = Progress()
     progress.note(10.0, record(4))
-    assert progress.report(11.0, record(4), HERE).eta_s == math.inf
+    assert progress.report(11.0, record(4), HERE, LIVE).eta_s == math.inf
     progress.note(13.0, record(1))
-    status = progress.report(13.0, record(1), HERE)
+    status = progress.report(13.0, record(1), HERE, LIVE)
     assert (status.active, status.copies_pending, status.copies_made) == (True, 1, 3)
     assert (status.elapsed_s, status.eta_s) == (3.0, 1.0)
     progress.note(14.5, record(0))
-    done = progress.report(20.0, record(0), HERE)
+    done = progress.report(20.0, record(0), HERE, LIVE)
     assert (done.active, done.eta_s, done.last_duration_s, done.last_ended_ago_s) == (False, 0.0, 4.5, 5.5)
     progress.note(30.0, record(2))
-    again = progress.report(31.0, record(2), HERE)
+    again = progress.report(31.0, record(2), HERE, LIVE)
     assert (again.copies_made, again.elapsed_s, again.last_duration_s) == (0, 1.0, 4.5)
 
 
 def test_primaries_that_are_to_move_are_counted() -> None:
     """As the ring wants them."""
-    assert Progress().report(0.0, record(0), (("a",), ("b", "a"), (), ("b",))).primaries_pending == 2
+    assert Progress().report(0.0, record(0), (("a",), ("b", "a"), (), ("b",)), LIVE).primaries_pending == 2
+
+
+def test_copies_that_are_not_begun_yet_are_pending() -> None:
+    """One plan asks for some of them only; what lives in another life, or not at all, gets none."""
+    progress = Progress()
+    progress.note(10.0, record(2))
+    assert progress.report(11.0, record(2), BOTH, LIVE).copies_pending == 4
+    assert progress.report(11.0, record(2), BOTH, {"a": 1}).copies_pending == 2
+    assert progress.report(11.0, record(2), BOTH, {"a": 1, "b": 2}).copies_pending == 2
+    assert Progress().report(11.0, record(0), BOTH, LIVE).eta_s == math.inf
+
+
+def test_what_begins_again_at_once_goes_on() -> None:
+    """The copies of the next plan belong to the same rebalancing; those of much later do not."""
+    progress = Progress()
+    progress.note(10.0, record(2))
+    progress.note(12.0, record(0))
+    assert progress.report(12.1, record(0), BOTH, LIVE).elapsed_s == pytest.approx(2.1)
+    progress.note(12.5, record(2))
+    progress.note(14.0, record(0))
+    done = progress.report(14.0, record(0), HERE, LIVE)
+    assert (done.copies_made, done.last_duration_s) == (4, 4.0)
+    progress.note(20.0, record(1))
+    assert progress.report(21.0, record(1), HERE, LIVE).elapsed_s == 1.0

@@ -1,5 +1,7 @@
 """What a leader decides next follows from the record and from who is alive."""
 
+import dataclasses
+
 from respcache.cluster.ownership.changes import (
     Admit,
     Bury,
@@ -13,7 +15,7 @@ from respcache.cluster.ownership.changes import (
     Retire,
     Target,
 )
-from respcache.cluster.ownership.planner import Outlook, TargetCache, plan, unowned
+from respcache.cluster.ownership.planner import LEARNED_MAX, Outlook, TargetCache, plan, unowned
 from respcache.cluster.ownership.record import Life, Node, Record, Standing, found
 from respcache.cluster.ownership.ring import RingNode, place
 from respcache.cluster.ownership.slots import PARTITIONS
@@ -51,10 +53,19 @@ def applied(record: Record, changes: list[Change]) -> Record:
     return record
 
 
+def carried_out(record: Record, seen: Outlook) -> Record:
+    """Decide what there is to decide, until there is nothing more."""
+    while changes := plan(record, seen, PLACEMENT):
+        assert all(len(change.partitions) <= LEARNED_MAX for change in changes if isinstance(change, Learn))
+        record = applied(record, changes)
+        seen = dataclasses.replace(seen, newcomers=())
+    return record
+
+
 def pair() -> Record:
     """Return a cluster of a and b in which every partition has two copies in sync."""
     record = found("cluster", Node("a", 1), 2)
-    record = applied(record, plan(record, outlook("a", "b", newcomers=(Node("b", 1),)), PLACEMENT))
+    record = carried_out(record, outlook("a", "b", newcomers=(Node("b", 1),)))
     spots = tuple((p, entry.revision) for p, entry in enumerate(record.entries))
     return InSync("b", 1, spots).apply(record)
 
@@ -64,11 +75,11 @@ def test_a_cluster_at_its_target_is_left_alone() -> None:
     assert plan(pair(), outlook("a", "b"), PLACEMENT) == []
 
 
-def test_a_newcomer_is_let_in_and_learns_in_one_go() -> None:
-    """One version makes it a member, a voter, and a learner of what it should hold."""
-    changes = plan(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)), PLACEMENT)
-    assert kinds(changes) == [Admit, Enrol, Learn]
-    record = applied(pair(), changes)
+def test_a_newcomer_is_let_in_and_learns_at_once() -> None:
+    """One version makes it a member, a voter, and a learner of some of what it should hold; then of some more."""
+    seen = outlook("a", "b", "c", newcomers=(Node("c", 1),))
+    assert kinds(plan(pair(), seen, PLACEMENT)) == [Admit, Enrol, Learn]
+    record = carried_out(pair(), seen)
     learns = {p for p, entry in enumerate(record.entries) if entry.learners == ("c",)}
     assert learns == {p for p, names in enumerate(PLACEMENT(record)) if "c" in names}
 
@@ -109,7 +120,7 @@ def test_what_was_looked_for_last_is_worked_on() -> None:
 
 def test_the_dead_are_buried_at_once_and_replaced_later() -> None:
     """Within the delay they keep their place; after it, copies are made elsewhere and they are forgotten."""
-    record = applied(pair(), plan(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)), PLACEMENT))
+    record = carried_out(pair(), outlook("a", "b", "c", newcomers=(Node("c", 1),)))
     changes = plan(record, outlook("a", "c", dead=(("b", 1),)), PLACEMENT)
     assert kinds(changes) == [Bury, Dismiss]
     record = applied(record, changes)
@@ -119,7 +130,7 @@ def test_the_dead_are_buried_at_once_and_replaced_later() -> None:
     gone = outlook("a", "c", dead=(("b", 1),), given_up=frozenset({("b", 1)}))
     changes = plan(record, gone, PLACEMENT)
     assert kinds(changes) == [Retire, Forget, Learn]
-    record = applied(record, changes)
+    record = carried_out(record, gone)
     assert "b" not in record.nodes
     assert all(set(entry.holders) == {"a", "c"} for entry in record.entries)
 
@@ -128,9 +139,8 @@ def test_a_restarted_member_is_dead_first_and_a_learner_then() -> None:
     """Its new life is in sync with nothing."""
     present = {"a": 1, "b": 2}
     seen = Outlook(present, present, frozenset("ab"), (Node("b", 2),), (("b", 1),), frozenset(), frozenset())
-    changes = plan(pair(), seen, PLACEMENT)
-    assert kinds(changes) == [Bury, Admit, Dismiss, Learn]
-    assert {entry.in_sync for entry in applied(pair(), changes).entries} == {("a",)}
+    assert kinds(plan(pair(), seen, PLACEMENT)) == [Bury, Admit, Dismiss, Learn]
+    assert {entry.in_sync for entry in carried_out(pair(), seen).entries} == {("a",)}
 
 
 def test_a_dead_member_that_comes_back_after_it_was_given_up_is_let_in_again() -> None:
