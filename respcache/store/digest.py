@@ -70,7 +70,8 @@ def _elements(value: Value, salt: int) -> Iterator[bytes]:
                 name = value.table.names[at]
                 yield name[:SLICE_BYTES]
                 if isinstance(value, VolatileHash):
-                    yield b"%d" % value.deadlines.get(name, NEVER_UNIX_MS)
+                    deadline = value.deadline(name)
+                    yield b"%d" % (NEVER_UNIX_MS if deadline is None else deadline)
                 element = value.table.values[at]
             case SortedSet():
                 yield repr(value.table.values[at]).encode()

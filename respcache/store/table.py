@@ -2,12 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from respcache.store.aggregate import taken_bytes
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64
+from respcache.store.spread import Spread
 
 V = TypeVar("V")
 
@@ -15,21 +13,12 @@ POSITIONS_SHARED: Final = 257
 """Small integers are there anyway in Python."""
 POSITION_BYTES: Final = 32
 """Others are not."""
-SPLIT: Final = 8_192
-"""Names from which on their positions are in many dicts: one dict of a million takes 20 ms to grow, in one go.
-
-To spread so many takes a millisecond; at four times as many it was the longest turn of a node that was given a copy.
-"""
-SHARDS: Final = 256
-"""So many, which is enough for some tens of millions of names."""
-SHARD_SHIFT: Final = 48
-"""The bits of a name's hash that choose the dict are others than those by which the dict finds its place."""
 
 
-class Table(Generic[V]):
+class Table(Spread[int], Generic[V]):
     """The body of hashes, sets and sorted sets.
 
-    Every name has a position. While a table is *compact* it keeps the order in which
+    Every name has a position, which this is a spread dict of. While a table is *compact* it keeps the order in which
     names came, as Redis' listpacks do: they are small enough for that. Later the last name
     fills the gap that a removed one leaves.
 
@@ -38,12 +27,10 @@ class Table(Generic[V]):
     time is met at least once, and a cursor is a position, which stays valid for good.
     """
 
-    __slots__ = ("_positions", "_shards", "compact", "names", "values")
+    __slots__ = ("compact", "names", "values")
 
     def __init__(self) -> None:
-        self._positions: dict[bytes, int] = {}
-        self._shards: list[dict[bytes, int]] | None = None
-        """What takes the place of `_positions` in large tables."""
+        super().__init__()
         self.names: list[bytes] = []
         self.values: list[V] = []
         self.compact = True
@@ -52,16 +39,16 @@ class Table(Generic[V]):
         return len(self.names)
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self._where(name)
+        return name in self.where(name)
 
     def get(self, name: bytes) -> V | None:
         """Give the value of a name, None if there is no such name."""
-        position = self._where(name).get(name, -1)
+        position = self.where(name).get(name, -1)
         return None if position < 0 else self.values[position]
 
     def set(self, name: bytes, value: V) -> bool:
         """Give a name a value; whether the name is new."""
-        position = self._where(name).get(name, -1)
+        position = self.where(name).get(name, -1)
         if position >= 0:
             self.values[position] = value
             return False
@@ -70,19 +57,17 @@ class Table(Generic[V]):
 
     def position(self, name: bytes) -> int:
         """Tell where a name is in `names`; -1 if it is not there."""
-        return self._where(name).get(name, -1)
+        return self.where(name).get(name, -1)
 
     def add(self, name: bytes, value: V) -> None:
         """Give a value to a name that is not there."""
-        self._where(name)[name] = len(self.names)
+        self.put(name, len(self.names))
         self.names.append(name)
         self.values.append(value)
-        if len(self.names) == SPLIT and self._shards is None:
-            self._split()
 
     def remove(self, name: bytes) -> bool:
         """Take a name out; False if there is none."""
-        position = self._where(name).pop(name, -1)
+        position = self.where(name).pop(name, -1)
         if position < 0:
             return False
         if self.compact:
@@ -90,12 +75,12 @@ class Table(Generic[V]):
             del self.values[position]
             for later in range(position, len(self.names)):
                 name = self.names[later]
-                self._where(name)[name] = later
+                self.where(name)[name] = later
             return True
         last, value = self.names.pop(), self.values.pop()
         if position < len(self.names):
             self.names[position], self.values[position] = last, value
-            self._where(last)[last] = position
+            self.where(last)[last] = position
         return True
 
     def items(self) -> Iterator[tuple[bytes, V]]:
@@ -105,9 +90,8 @@ class Table(Generic[V]):
     def copy(self) -> "Table[V]":
         """Give an equal table; the values are shared."""
         other: Table[V] = Table()
-        other._positions, other.names, other.values = dict(self._positions), list(self.names), list(self.values)
-        if self._shards is not None:
-            other._shards = [dict(shard) for shard in self._shards]
+        other.take_from(self)
+        other.names, other.values = list(self.names), list(self.values)
         other.compact = self.compact
         return other
 
@@ -128,40 +112,15 @@ class Table(Generic[V]):
         count = len(self.names)
         seen = min(samples, count) if samples else count
         sampled = sum([taken_bytes(self.names[at]) + taken_bytes(self.values[at]) for at in range(seen)])
-        shards = 0 if self._shards is None else sys.getsizeof(self._shards[0]) * SHARDS
-        body = sys.getsizeof(self._positions) + shards + sys.getsizeof(self.names) + sys.getsizeof(self.values)
+        body = self.dicts_bytes() + sys.getsizeof(self.names) + sys.getsizeof(self.values)
         body += POSITION_BYTES * max(0, count - POSITIONS_SHARED)
         return body + (sampled * count // seen if seen else 0)
 
     def waste(self, count: int) -> int:
         """Free so many positions, or names and values; fewer when none are left. The table is of no use any more."""
-        freed = 0
-        shards = self._shards
-        while shards and freed < count:  # one by one: all of a million names take 5 ms, in one go
-            some = min(count - freed, len(shards[-1]))
-            for _ in range(some):
-                shards[-1].popitem()
-            if not shards[-1]:
-                shards.pop()
-            freed += some
-        self._positions = {}
+        freed = super().waste(count)
         kept = max(0, len(self.names) - count + freed)
         freed += len(self.names) - kept
         del self.names[kept:]
         del self.values[kept:]
         return freed
-
-    def _where(self, name: bytes) -> dict[bytes, int]:
-        """Give the dict in which the position of a name is, or would be."""
-        shards = self._shards
-        if shards is None:
-            return self._positions
-        code: i64 = hash(name)
-        return shards[code >> SHARD_SHIFT & SHARDS - 1]
-
-    def _split(self) -> None:
-        """Spread the positions over many dicts."""
-        positions, self._positions = self._positions, {}
-        self._shards = [{} for _ in range(SHARDS)]
-        for name, position in positions.items():
-            self._where(name)[name] = position

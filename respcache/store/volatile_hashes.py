@@ -5,13 +5,13 @@ a field is over everywhere at one place in the order of all changes, whatever th
 """
 
 from collections.abc import Iterator, Sequence
-from sys import getsizeof
 from typing import Final
 
 from respcache.store.hashes import Hash
 from respcache.store.limits import DEFAULT, Limits
 from respcache.store.packing import NotASnapshot
 from respcache.store.ranking import Entry, Ranking
+from respcache.store.spread import Spread
 
 TIME_BYTES: Final = 8
 """Of Unix milliseconds in a snapshot, big-endian."""
@@ -37,12 +37,12 @@ class VolatileHash(Hash):
     out, which `advance` leaves to later, for a million of them take seconds.
     """
 
-    __slots__ = ("_order", "deadlines", "horizon_unix_ms", "overdue")
+    __slots__ = ("_deadlines", "_order", "horizon_unix_ms", "overdue")
 
     def __init__(self) -> None:
         super().__init__()
         self.table.compact = False
-        self.deadlines: dict[bytes, int] = {}
+        self._deadlines: Spread[int] = Spread()
         """Unix milliseconds, those of overdue fields included."""
         self._order: Ranking = Ranking()
         """The fields in there by deadline: as floats, which are exact for 285,000 years, and in order beyond."""
@@ -56,7 +56,7 @@ class VolatileHash(Hash):
 
     def get(self, field: bytes) -> bytes | None:
         """Give the value of a field, None if there is no such field."""
-        deadline = self.deadlines.get(field)
+        deadline = self.deadline(field)
         return None if deadline is not None and deadline <= self.horizon_unix_ms else self.table.get(field)
 
     def set(self, field: bytes, value: bytes, limits: Limits = DEFAULT) -> bool:
@@ -80,7 +80,7 @@ class VolatileHash(Hash):
         """Give fields that are new their deadlines."""
         entries: list[Entry] = []
         for field, deadline in lifetimes:
-            self.deadlines[field] = deadline
+            self._deadlines.put(field, deadline)
             self.overdue += deadline <= self.horizon_unix_ms
             entries.append((float(deadline), field))
         if not len(self._order):
@@ -89,26 +89,31 @@ class VolatileHash(Hash):
         for score, field in entries:
             self._order.add(score, field)
 
+    @property
+    def lifetimes(self) -> int:
+        """Count the fields with a deadline, the overdue ones included."""
+        return len(self._order)
+
     def deadline(self, field: bytes) -> int | None:
         """Give the deadline of a field that is there in Unix milliseconds, None if it has none."""
-        return self.deadlines.get(field)
+        return self._deadlines.where(field).get(field)
 
     def expire(self, field: bytes, deadline_unix_ms: int) -> None:
         """Give a field that is there a deadline, beyond the horizon."""
         self._release(field)
-        self.deadlines[field] = deadline_unix_ms
+        self._deadlines.put(field, deadline_unix_ms)
         self._order.add(float(deadline_unix_ms), field)
 
     def persist(self, field: bytes) -> bool:
         """Take its deadline from a field; False if there is no such field, or it has none."""
-        if field not in self.deadlines or self.get(field) is None:
+        if self.deadline(field) is None or self.get(field) is None:
             return False
         self._release(field)
         return True
 
     def due_unix_ms(self) -> int | None:
         """Give the earliest of all deadlines, those of overdue fields included; None if there are none."""
-        return self.deadlines[self._order.at(0)[1]] if self.deadlines else None
+        return self.deadline(self._order.at(0)[1]) if self.lifetimes else None
 
     def over_by(self, now_unix_ms: int) -> bool:
         """Tell whether no field lasts longer than until then."""
@@ -127,7 +132,7 @@ class VolatileHash(Hash):
         due = self._order.slice(0, min(count, self.overdue) - 1)
         for score, field in due:
             self._order.remove(score, field)
-            del self.deadlines[field]
+            del self._deadlines.where(field)[field]
             self.table.remove(field)
         self.overdue -= len(due)
         return len(due)
@@ -154,32 +159,32 @@ class VolatileHash(Hash):
         """Leave the positions of overdue fields out."""
         if not self.overdue:
             return positions
-        names, deadlines, horizon = self.table.names, self.deadlines, self.horizon_unix_ms
-        return [at for at in positions if deadlines.get(names[at], LATEST_UNIX_MS) > horizon]
+        names, deadlines, horizon = self.table.names, self._deadlines, self.horizon_unix_ms
+        return [at for at in positions if deadlines.where(names[at]).get(names[at], LATEST_UNIX_MS) > horizon]
 
     def copy(self) -> "VolatileHash":
         """Give another hash that is equal and shares nothing that changes."""
         other = VolatileHash()
-        other.table, other.deadlines = self.table.copy(), dict(self.deadlines)
+        other.table = self.table.copy()
+        other._deadlines.take_from(self._deadlines)
         other._order = self._order.copy()
         other.horizon_unix_ms, other.overdue = self.horizon_unix_ms, self.overdue
         return other
 
     def size_bytes(self, samples: int) -> int:
         """Estimate the memory that this takes, from so many of its fields; 0: from all."""
-        lifetimes = getsizeof(self.deadlines) + len(self.deadlines) * FIELD_BYTES + RANKING_BYTES
+        lifetimes = self._deadlines.dicts_bytes() + self.lifetimes * FIELD_BYTES + RANKING_BYTES
         return self.table.size_bytes(samples) + lifetimes
 
     def waste(self, count: int) -> int:
         """Free so many elements, or all; nobody uses this any more."""
         self._order.waste(count)
-        for _ in range(min(count, len(self.deadlines))):
-            self.deadlines.popitem()
-        return self.table.waste(count)
+        freed = self._deadlines.waste(count)
+        return freed + self.table.waste(count - freed)
 
     def _release(self, field: bytes) -> None:
         """Take its deadline from a field; an overdue one goes altogether."""
-        deadline = self.deadlines.pop(field, None)
+        deadline = self._deadlines.where(field).pop(field, None)
         if deadline is None:
             return
         self._order.remove(float(deadline), field)
@@ -199,11 +204,10 @@ def volatile(plain: Hash) -> VolatileHash:
 def words(value: VolatileHash) -> Iterator[bytes]:
     """Write a hash: its horizon, then fields, values and deadlines (empty for none) by turns."""
     yield value.horizon_unix_ms.to_bytes(TIME_BYTES, "big")
-    deadlines = value.deadlines
     for field, content in value.table.items():
         yield field
         yield content
-        deadline = deadlines.get(field)
+        deadline = value.deadline(field)
         yield b"" if deadline is None else deadline.to_bytes(TIME_BYTES, "big")
 
 

@@ -30,7 +30,7 @@ NOTES: Final = (
     "Not in the tables: while `maxmemory` is exceeded by more than a 32nd, keys are deleted for up to 8 ms",
     "before a batch is run, because writes come in faster than keys go. A hash tag puts all its keys into one",
     "partition, whose table Python makes larger in one go: one of 350,000 keys takes 24 ms to grow, one of",
-    "700,000 takes 55; so do the lifetimes of as many fields of one hash.",
+    "700,000 takes 55.",
 )
 """What is longer, and why, in words."""
 TURN_MAX_MS: Final = 5.0

@@ -42,7 +42,7 @@ def write(writer: Writer, value: Value, limits: Limits) -> None:
         case List():
             writer.text.append(reading.LIST_QUICKLIST_2)
             _write_list(writer, value, limits)
-        case VolatileHash() if value.deadlines:
+        case VolatileHash() if value.lifetimes:
             writer.text.append(reading.HASH_VOLATILE)
             _write_volatile_hash(writer, value)
         case Hash():

@@ -181,14 +181,16 @@ def _hash(words: list[bytes]) -> Hash:
     ids=["list", "set", "hash", "zset"],
 )
 def test_a_huge_value_is_freed_little_by_little(value: Aggregate) -> None:
-    """It is out of the way at once; each step frees as many elements as it is told to."""
+    """It is out of the way at once; each step frees as much as it is told to, elements or what says where they are."""
     short = Short("allkeys-random")
     whole = len(value)
     partition = short.space.at(b"k")
     partition.put(b"k", value)
     partition.ship(None)
     assert short.evict(1) == 1
-    short.ledger.rubbish.free(HUGE)
-    assert len(value) == whole - HUGE
-    short.ledger.rubbish.free(HUGE * 10)
+    steps = 0
+    while short.ledger.rubbish:
+        short.ledger.rubbish.free(HUGE)
+        steps += 1
+    assert steps >= whole // HUGE
     assert len(value) == 0

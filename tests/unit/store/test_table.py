@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from respcache.store.table import SHARDS, SPLIT, Table
+from respcache.store.spread import SHARDS, SPLIT
+from respcache.store.table import Table
 
 NAMES = st.sampled_from([bytes([letter]) for letter in b"abcdefghij"])
 
@@ -41,7 +42,7 @@ class TableAgainstADict(RuleBasedStateMachine):
         table = self.table
         assert dict(table.items()) == self.model
         assert len(table) == len(self.model)
-        assert [table._where(name)[name] for name in table.names] == list(range(len(table)))
+        assert [table.where(name)[name] for name in table.names] == list(range(len(table)))
         if table.compact:
             assert list(table.items()) == list(self.model.items())
 

@@ -134,6 +134,8 @@ def test_its_memory_counts_and_is_freed_in_parts() -> None:
     for number in range(100):
         found.expire(b"%d" % number, 1_000 + number)
     assert found.size_bytes(0) > before + 100 * 48
-    assert found.waste(30) == 30
-    assert (len(found), len(found.deadlines)) == (70, 70)
-    assert found.waste(1_000) == 70
+    freed = [found.waste(30)]
+    while freed[-1] == 30:
+        freed.append(found.waste(30))
+    assert sum(freed) == 300  # fields, their positions, and their deadlines
+    assert not len(found)
