@@ -87,6 +87,8 @@ class Connection:
             self._transport.write(refusal)
             self._transport.close()
             return
+        if not (session := self.session).authenticated:
+            self._decoder.distrust(lambda: session.authenticated)
         connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None:
             self._descriptor = connection.fileno()

@@ -9,6 +9,7 @@ takes an instruction or two; interpreted they are Python's.
 """
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respcache.errors import ProtocolError, echoed
@@ -21,6 +22,10 @@ ARGUMENTS_MAX: Final = 1024 * 1024
 """Arguments in one request (Redis' own limit)."""
 BULK_MAX_BYTES: Final = 512 * 1024 * 1024
 """Bytes in one argument (the default of Redis' `proto-max-bulk-len`)."""
+STRANGER_ARGUMENTS_MAX: Final = 10
+STRANGER_BULK_MAX_BYTES: Final = 16 * 1024
+"""The same for a client that has yet to give the password (Redis' own limits): room for HELLO and AUTH, but not for
+memory to be filled by anybody who can connect."""
 LINE_MAX_BYTES: Final = 64 * 1024
 """Bytes in an inline command, or in the line that announces a length."""
 
@@ -56,7 +61,18 @@ class Decoder:
     that its bytes are not looked at again with every chunk.
     """
 
-    __slots__ = ("_argv", "_at", "_gathered", "_held", "_missing", "_size", "_stream")
+    __slots__ = (
+        "_arguments_max",
+        "_argv",
+        "_at",
+        "_bulk_max",
+        "_gathered",
+        "_held",
+        "_is_known",
+        "_missing",
+        "_size",
+        "_stream",
+    )
 
     def __init__(self) -> None:
         self._stream = b""
@@ -72,6 +88,15 @@ class Decoder:
         """What has arrived of an argument that is not complete."""
         self._size: i64 = 0
         """The length of that argument."""
+        self._is_known: Callable[[], bool] | None = None
+        """Asked when a request exceeds the limits for strangers, until it says yes."""
+        self._arguments_max: i64 = ARGUMENTS_MAX
+        self._bulk_max: i64 = BULK_MAX_BYTES
+
+    def distrust(self, is_known: Callable[[], bool]) -> None:
+        """Take small requests only until `is_known` says that the client has given its password."""
+        self._is_known = is_known
+        self._arguments_max, self._bulk_max = STRANGER_ARGUMENTS_MAX, STRANGER_BULK_MAX_BYTES
 
     @property
     def unfinished_bytes(self) -> int:
@@ -110,14 +135,14 @@ class Decoder:
                 if words is None or words:
                     return words
                 continue
-            count = self._number(at, ARRAY, ARGUMENTS_MAX)
+            count = self._number(at, ARRAY, self._arguments_max)
             if count == _MORE:
                 return None
             if count > 0:
                 self._missing = count
                 argv = []
         while self._missing > 0:
-            size = self._number(self._at, _BULK, BULK_MAX_BYTES)
+            size = self._number(self._at, _BULK, self._bulk_max)
             start = self._at
             end = start + size
             if size == _MORE or end + 2 > available:
@@ -171,12 +196,22 @@ class Decoder:
             raise ProtocolError(f"Protocol error: expected '$', got '{echoed(stream[at : at + 1])}'")
         number = _decimal(stream[at + 1 : end])
         if kind == ARRAY:
-            if number is None or number > limit:
+            if number is None or number > ARGUMENTS_MAX:
                 raise ProtocolError("Protocol error: invalid multibulk length")
-        elif number is None or not 0 <= number <= limit:
+        elif number is None or not 0 <= number <= BULK_MAX_BYTES:
             raise ProtocolError("Protocol error: invalid bulk length")
+        if number > limit:
+            self._trust(kind)
         self._at = end + 2
         return max(number, 0)
+
+    def _trust(self, kind: "i64") -> None:
+        """Take requests of any size from now on. Raises ProtocolError for a client that is still a stranger."""
+        if self._is_known is not None and not self._is_known():
+            what = "multibulk" if kind == ARRAY else "bulk"
+            raise ProtocolError(f"Protocol error: unauthenticated {what} length")
+        self._is_known = None
+        self._arguments_max, self._bulk_max = ARGUMENTS_MAX, BULK_MAX_BYTES
 
     def _line(self) -> list[bytes] | None:
         """Parse a line of words, and go behind it; None where it has no end yet. Raises ProtocolError."""

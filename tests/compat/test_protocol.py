@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from compat.wire import TIMEOUT_S
 from respcache.testing import LocalCluster
@@ -20,6 +21,14 @@ STREAMS = (
     *(b"PING 'a\n", b'"\n', b"'a'b\r\n", b"a" * 65_537, b"*" + b"1" * 65_536, b"*1\r\n$" + b"1" * 65_536),
 )
 """Some of which are waited for, some refused with their last byte."""
+AUTH = b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"
+FROM_STRANGERS = (
+    *(b"*10\r\n$1\r\n", b"*11\r\n", b"*1048576\r\n", b"*1\r\n$16384\r\n", b"*1\r\n$16385\r\n", b"*1\r\n$536870912\r\n"),
+    *(b"*-11\r\n" + PING, b"*x\r\n", b"*1\r\n$-1\r\n", b"*1\r\n$536870913\r\n", b"a " * 40 + b"\n"),
+    *(AUTH + b"*11\r\n$1\r\n", AUTH + b"*1\r\n$16385\r\n", AUTH + b"*x\r\n", AUTH + b"*1\r\n$536870913\r\n"),
+    AUTH.replace(b"secret", b"guess!") + b"*11\r\n",
+)
+"""What is asked of who has not given the password yet, and of who has."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +45,26 @@ def test_streams_are_answered_as_by_redis(oracle_port: int, port: int, stream: b
     assert _answers(port, whole) == _answers(oracle_port, whole)
     pieces = [PING, *(stream[at : at + 1] for at in range(100)), stream[100:]]
     assert _answers(port, pieces) == _answers(oracle_port, pieces)
+
+
+@pytest.fixture(scope="module")
+def locked_port() -> Iterator[int]:
+    """Run a node with a password; give its port."""
+    with LocalCluster(nodes=1, requirepass="secret") as cluster:
+        yield cluster.addresses[0][1]
+
+
+@pytest.mark.parametrize("stream", FROM_STRANGERS, ids=lambda stream: repr(stream[:48])[2:-1])
+def test_who_has_to_give_a_password_is_answered_as_by_redis(oracle_port: int, locked_port: int, stream: bytes) -> None:
+    """Before it has, only small requests are taken: in one piece, and byte by byte."""
+    with redis.Redis(port=oracle_port) as oracle:
+        oracle.config_set("requirepass", "secret")
+    try:
+        for chunks in ([stream], [stream[at : at + 1] for at in range(len(stream))]):
+            assert _answers(locked_port, chunks) == _answers(oracle_port, chunks)
+    finally:
+        with redis.Redis.from_url(f"redis://:secret@127.0.0.1:{oracle_port}") as oracle:
+            oracle.config_set("requirepass", "")
 
 
 def _answers(port: int, chunks: list[bytes]) -> bytes:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.errors import ProtocolError
-from respcache.resp.decode import ARGUMENTS_MAX, BULK_MAX_BYTES, LINE_MAX_BYTES, Decoder, WrongPort
+from respcache.resp.decode import (
+    ARGUMENTS_MAX,
+    BULK_MAX_BYTES,
+    LINE_MAX_BYTES,
+    STRANGER_ARGUMENTS_MAX,
+    STRANGER_BULK_MAX_BYTES,
+    Decoder,
+    WrongPort,
+)
 from respcache.resp.encode import request
 from unit.resp.requests import ARRAYS, PLACES, REQUESTS, by_the_book, cut, decoded
 
@@ -192,3 +200,28 @@ def test_who_took_this_port_for_another_can_be_told_apart() -> None:
     with pytest.raises(WrongPort) as refusal:
         decoder.next()
     assert isinstance(refusal.value, ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("large", "refusal"),
+    [
+        ([b"x"] * (STRANGER_ARGUMENTS_MAX + 1), "unauthenticated multibulk length"),
+        ([b"x" * (STRANGER_BULK_MAX_BYTES + 1)], "unauthenticated bulk length"),
+    ],
+)
+def test_only_who_is_known_may_send_large_requests(large: list[bytes], refusal: str) -> None:
+    """The others are refused at the announcement; once somebody is known, within the same bytes, all is taken."""
+    small = [b"x" * STRANGER_BULK_MAX_BYTES] * STRANGER_ARGUMENTS_MAX
+    known: list[bool] = []
+    client = Decoder()
+    client.distrust(lambda: bool(known))
+    client.feed(request(small) + request(large) * 2)
+    assert client.next() == small
+    known.append(True)
+    assert (client.next(), client.next(), client.next()) == (large, large, None)
+
+    stranger = Decoder()
+    stranger.distrust(lambda: False)
+    stranger.feed(request(large))
+    with pytest.raises(ProtocolError, match=refusal):
+        stranger.next()
