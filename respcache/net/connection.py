@@ -44,6 +44,7 @@ class Connection:
         "_decoder",
         "_descriptor",
         "_flushing",
+        "_heard_all",
         "_paused",
         "_pushed_bytes",
         "_queue",
@@ -70,6 +71,8 @@ class Connection:
         """Whether the transport may still hold replies that the socket had no room for."""
         self._paused = False
         self._flushing = False
+        self._heard_all = False
+        """Whether the client has said that it sends no more."""
         self._pushed_bytes = 0
         """Pushed behind replies that are to come, since they were last counted; some may have been sent."""
         self._transport: asyncio.Transport
@@ -169,8 +172,16 @@ class Connection:
         return self.session.is_displaced and bool(self._queue)
 
     def eof_received(self) -> bool:
-        """End with the client; it does not wait for replies any more."""
-        return False
+        """Hang up once a client that sends no more, but may still read, has its replies.
+
+        All that it has sent has been run by now: while some of it has to wait nothing is read, so no end is seen. The
+        exception is what is blocked, which ends with the client, as in Redis.
+        """
+        queue, session = self._queue, self.session
+        if self._closing or not queue or queue[0] is session.barrier:
+            return False
+        self._heard_all = session.closing = True
+        return True
 
     def pause_writing(self) -> None:
         """Stop reading requests of a client that does not read its replies."""
@@ -273,7 +284,7 @@ class Connection:
                 self._server.linger(self)
             else:
                 self.send_ready()
-        if not queue and self.session.closing:
+        if self.session.closing and (not queue or (self._heard_all and queue[0] is self.session.barrier)):
             self._close()
         elif not queue and self.session.is_displaced:
             self._catch_up()

@@ -67,6 +67,28 @@ def test_who_has_to_give_a_password_is_answered_as_by_redis(oracle_port: int, lo
             oracle.config_set("requirepass", "")
 
 
+@pytest.fixture(scope="module")
+def ports() -> Iterator[list[int]]:
+    """Run three nodes; give their ports."""
+    with LocalCluster(nodes=3) as cluster:
+        cluster.wait_for_copies()
+        yield [port for _, port in cluster.addresses]
+
+
+@pytest.mark.parametrize(
+    "end", [b"", b"PI", b"BLPOP never 0\r\n", b"SUBSCRIBE news\r\n", b"MULTI\r\nSET sent:1 no\r\n", b"QUIT\r\n"]
+)
+def test_who_sends_no_more_gets_all_replies(oracle_port: int, ports: list[int], end: bytes) -> None:
+    """What came in before is run, wherever the keys are; then the connection ends, whatever the client waits for."""
+    names = [b"sent:%d" % number for number in range(40)]
+    pairs = b" ".join([b"%b %b" % (name, name) for name in names])
+    reads = b"".join([b"GET %b\r\n" % name for name in names])
+    stream = b"MSET %b\r\nMGET %b\r\n%b%b" % (pairs, b" ".join(names), reads, end)
+    expected = _answers(oracle_port, [stream])
+    for port in ports:
+        assert _answers(port, [stream]) == expected
+
+
 def _answers(port: int, chunks: list[bytes]) -> bytes:
     """Send chunks and then no more, and read until the server hangs up."""
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:

@@ -226,6 +226,21 @@ def test_a_reply_that_comes_too_late_is_dropped() -> None:
     assert client.node.stats.disconnects["client"] == 1
 
 
+def test_a_client_that_only_reads_on_gets_its_replies() -> None:
+    """All that are to come, then the end; one that has got all is hung up on at once."""
+    client = Client()
+    assert client.send(AWAY + PING + AWAY + PING[:5]) == b""
+    assert client.connection.eof_received()
+    client.waiting[0].resolve(b":0\r\n")
+    assert (client.transport.take(), client.ended()) == (b":0\r\n+PONG\r\n", False)
+    client.waiting[1].resolve(b":1\r\n")
+    assert (client.transport.take(), client.ended()) == (b":1\r\n", True)
+
+    content = Client()
+    assert content.send(PING) == b"+PONG\r\n"
+    assert not content.connection.eof_received()
+
+
 def test_requests_behind_a_barrier_wait_for_it() -> None:
     """Nothing more is read meanwhile; then they run, those of the same read too."""
     client = Client()
