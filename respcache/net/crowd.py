@@ -19,19 +19,26 @@ class Crowd(Generic[Stranger]):
     time to speak.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = STRANGERS_MAX) -> None:
+        """More than `limit` are too many."""
+        self._limit: Final = limit
         self._hosts: Final[dict[Stranger, str]] = {}
-        """Where each comes from, in the order in which they came."""
+        """Where each comes from, in the order in which they came, or were last useful."""
 
     def enter(self, stranger: Stranger, host: str) -> Stranger | None:
         """Take one in; give the one that has to go for it, which is in the crowd no more."""
         self._hosts[stranger] = host
-        if len(self._hosts) <= STRANGERS_MAX:
+        if len(self._hosts) <= self._limit:
             return None
         busiest = Counter(self._hosts.values()).most_common(1)[0][0]
         leaving = next(one for one, origin in self._hosts.items() if origin == busiest)
         del self._hosts[leaving]
         return leaving
+
+    def stay(self, stranger: Stranger) -> None:
+        """Let one that has just been of use go last, if it is there."""
+        if (host := self._hosts.pop(stranger, None)) is not None:
+            self._hosts[stranger] = host
 
     def leave(self, stranger: Stranger) -> None:
         """Let one go, if it is there."""

@@ -2,7 +2,8 @@
 
 It is strict, because it is not for browsers: GET and HEAD, no bodies, known paths, a
 head of limited size within limited time, a limited number of connections. Whatever else
-comes in gets an answer that says what is wrong, and the connection ends.
+comes in gets an answer that says what is wrong, and the connection ends. One connection too
+many costs the one that has been idle for longest: a probe that is refused may end the node.
 """
 
 import asyncio
@@ -11,8 +12,11 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeAlias
+
+from respcache.net.crowd import Crowd
 
 CONNECTIONS_MAX: Final = 64
 """Connections open at once: a few scrapers and probes, each with one."""
@@ -89,11 +93,12 @@ class HttpServer:
     ) -> None:
         """`routes` has a handler for each path."""
         self._routes: Final = routes
-        self._connections_max: Final = connections_max
         self._head_timeout_s: Final = head_timeout_s
         self._idle_timeout_s: Final = idle_timeout_s
         self._write_timeout_s: Final = write_timeout_s
         self._clients: Final[set[asyncio.Task[None]]] = set()
+        self._crowd: Final[Crowd[asyncio.Task[None]]] = Crowd(connections_max)
+        """Those of them that have not been told to go."""
         self._listener: asyncio.Server | None = None
 
     async def listen(self, bound: socket.socket) -> None:
@@ -113,17 +118,28 @@ class HttpServer:
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._clients.add(client)
-        client.add_done_callback(self._clients.discard)
+        # Closed there and not within the task, which may be cancelled before it has begun.
+        client.add_done_callback(partial(self._parted, writer))
+        host = str((writer.get_extra_info("peername") or "?")[0])
+        if (leaving := self._crowd.enter(client, host)) is not None:
+            leaving.cancel()
+
+    def _parted(self, writer: asyncio.StreamWriter, client: asyncio.Task[None]) -> None:
+        self._clients.discard(client)
+        self._crowd.leave(client)
+        if client.cancelled():
+            writer.transport.abort()
+        else:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client until it leaves or is too slow."""
+        client = asyncio.current_task()
+        assert client is not None
         try:
-            if len(self._clients) > self._connections_max:
-                full = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.")
-                await self._write(writer, full.response, keep_alive=False)
-                return
             first = b""
             while await self._answer(reader, writer, first):
+                self._crowd.stay(client)
                 async with asyncio.timeout(self._idle_timeout_s):
                     first = await reader.read(1)
                 if not first:
@@ -131,11 +147,6 @@ class HttpServer:
             await self._linger(reader, writer)
         except (OSError, TimeoutError):
             writer.transport.abort()
-        except asyncio.CancelledError:
-            writer.transport.abort()
-            raise
-        finally:
-            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> bool:
         """Answer one request, whose first byte may have been read already; tell whether another one may follow."""

@@ -36,3 +36,14 @@ def test_there_are_never_more_than_there_is_room_for(hosts: list[str], leaving: 
             there.pop(number, None)
         assert list(crowd) == list(there)
         assert len(crowd) <= STRANGERS_MAX
+
+
+def test_who_was_of_use_goes_last() -> None:
+    """Of one host; who has left does not come back by that."""
+    crowd = Crowd[int](3)
+    for number in range(3):
+        crowd.enter(number, "10.0.0.9")
+    crowd.stay(0)
+    crowd.leave(1)
+    crowd.stay(1)
+    assert [crowd.enter(number, "10.0.0.9") for number in (3, 4, 5)] == [None, 2, 0]

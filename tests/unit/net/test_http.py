@@ -60,6 +60,14 @@ def exchange(request: bytes, server: HttpServer | None = None) -> bytes:
     return asyncio.run(main())
 
 
+async def hang_up(writers: list[asyncio.StreamWriter]) -> None:
+    """End connections, some of which the server has ended before."""
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionResetError):
+            await writer.wait_closed()
+
+
 def get(path: str, method: str = "GET", fields: str = "Connection: close\r\n") -> bytes:
     """Write a request."""
     return f"{method} {path} HTTP/1.1\r\nHost: node\r\n{fields}\r\n".encode()
@@ -196,29 +204,60 @@ def test_who_asks_nothing_more_is_disconnected() -> None:
     assert status(answer) == HTTPStatus.OK
 
 
-def test_one_connection_too_many_is_refused() -> None:
-    """With room for one, the second gets 503 and the first is served on."""
+def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest() -> None:
+    """Whoever fills the port keeps nobody out: neither a new client, nor one that has asked just now."""
 
-    async def main() -> tuple[bytes, bytes]:
-        server = HttpServer({"/hello": _hello}, connections_max=1)
+    async def main() -> tuple[list[bytes], list[bool]]:
+        server = HttpServer({"/hello": _hello}, connections_max=3)
         bound = socket.create_server(("127.0.0.1", 0))
         await server.listen(bound)
-        first, to_first = await asyncio.open_connection(*bound.getsockname())
-        to_first.write(get("/hello", fields=""))
-        await first.readuntil(b"hello from /hello\n")
-        second, to_second = await asyncio.open_connection(*bound.getsockname())
-        refused = await second.read()
-        to_first.write(get("/hello"))
-        answer = await first.read()
-        for writer in (to_first, to_second):
-            writer.close()
-            await writer.wait_closed()
+        clients = [await asyncio.open_connection(*bound.getsockname()) for _ in range(3)]
+        for reader, writer in (*clients, clients[0]):
+            writer.write(get("/hello", fields=""))
+            await reader.readuntil(b"hello from /hello\n")
+        answers = [await talk(bound) for _ in range(2)]
+        clients[0][1].write(get("/hello"))
+        answers.append(await clients[0][0].read())
+        gone = [await ended(reader) for reader, _ in clients[1:]]
+        await hang_up([*held, *(writer for _, writer in clients)])
         await server.close()
-        return refused, answer
+        return answers, gone
 
-    refused, answer = asyncio.run(main())
-    assert status(refused) == HTTPStatus.SERVICE_UNAVAILABLE
-    assert status(answer) == HTTPStatus.OK
+    async def talk(bound: socket.socket) -> bytes:
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(get("/hello", fields=""))
+        answer = await reader.readuntil(b"hello from /hello\n")
+        held.append(writer)
+        return answer
+
+    async def ended(reader: asyncio.StreamReader) -> bool:
+        try:
+            return not await reader.read()
+        except ConnectionResetError:
+            return True
+
+    held: list[asyncio.StreamWriter] = []
+    answers, gone = asyncio.run(main())
+    assert [status(answer) for answer in answers] == [HTTPStatus.OK] * 3
+    assert gone == [True, True]
+
+
+def test_a_crowd_that_comes_at_once_is_let_in_up_to_the_limit() -> None:
+    """Those that have to go before anybody has looked at them are hung up on, too."""
+
+    async def main() -> int:
+        server = HttpServer({"/hello": _hello}, connections_max=2, head_timeout_s=3600)
+        bound = socket.create_server(("127.0.0.1", 0))
+        crowd = [socket.create_connection(bound.getsockname()) for _ in range(50)]  # before anybody takes them in
+        await server.listen(bound)
+        readers = [await asyncio.open_connection(sock=one) for one in crowd]
+        await asyncio.gather(*(reader.read() for reader, _ in readers[:48]), return_exceptions=True)
+        silent = sum(not reader.at_eof() and reader.exception() is None for reader, _ in readers)
+        await hang_up([writer for _, writer in readers])
+        await server.close()
+        return silent
+
+    assert asyncio.run(main()) == 2
 
 
 def test_closing_cuts_connections_that_are_open() -> None:
