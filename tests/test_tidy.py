@@ -93,6 +93,7 @@ LAYERS: Final = {
     "strand": "work that can rest in its midst",
     "pending": "a reply that is not there yet",
     "stats": "plain counters of one node",
+    "complaints": "what others cause to be logged, within bounds",
     "garbage": "the pauses in which Python collects garbage",
     "config": "the settings as values",
     "addresses": "what an address says about where it leads",

@@ -1,12 +1,12 @@
 """One client's connection: bytes in, replies out, in order and within limits."""
 
 import asyncio
-import logging
 import os
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
+from respcache.addresses import host_in
 from respcache.commands.resolving import row_of
 from respcache.engine.executor import Out
 from respcache.errors import ProtocolError
@@ -23,8 +23,6 @@ UNSENT_PAUSE_BYTES: Final = 1024 * 1024
 """Unsent replies above which a client's further requests wait in its socket."""
 QUEUE_PAUSE: Final = 10_000
 """Replies waiting in the queue above which they do so too."""
-
-log: Final = logging.getLogger(__name__)
 
 
 class Connection:
@@ -130,12 +128,13 @@ class Connection:
                 raise ProtocolError("Protocol error: too big request")  # noqa: TRY301 # one way to end the connection
         except ProtocolError as refusal:
             if isinstance(refusal, WrongPort):
-                log.warning("client %s speaks TLS or HTTP on the RESP port; disconnected", session.address)
+                self._complain("wrong port", "client %s speaks TLS or HTTP on the RESP port; disconnected")
             self._stats.protocol_errors += 1
             out.append(b"-ERR %b\r\n" % str(refusal).encode("utf-8", "surrogateescape"))
             self.ended, session.closing = "protocol", True
-        except Exception:
-            log.exception("a command failed on a defect of this program; its client is disconnected")
+        except Exception as defect:  # noqa: BLE001 # it is logged, with its traceback
+            line = "a command failed on a defect of this program; its client is disconnected"
+            self._server.complaints.fault(host_in(session.address), line, defect)
             out.append(b"-ERR internal error\r\n")
             self.ended, session.closing = "protocol", True
         barrier = session.barrier
@@ -335,8 +334,13 @@ class Connection:
                 self._end_unread()
 
     def _end_unread(self) -> None:
-        log.warning("client %s is disconnected: it does not read what it is sent", self.session.address)
+        self._complain("unread", "client %s is disconnected: it does not read what it is sent")
         self.end("output_limit")
+
+    def _complain(self, reason: str, line: str) -> None:
+        """Warn of the client, unless enough was said of it; the line has a place for its address."""
+        address = self.session.address
+        self._server.complaints.warn(reason, host_in(address), line, address)
 
     def _close(self) -> None:
         """Hang up, and tell the client at once if it has all replies.

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames
-from respcache.net.crowd import CROWD, Crowd
+from respcache.net.crowd import Crowd
 from respcache.net.frames import HEAD_BYTES
-from respcache.net.sealed import Wire, reason_of
+from respcache.net.rejections import Rejections
+from respcache.net.sealed import Wire
 from respcache.net.seeds import QUESTION
 
 BACKLOG: Final = 100
@@ -52,8 +52,7 @@ class Door:
 
         Without `sealing` they come in plain.
         """
-        self.rejected: Final = dict.fromkeys((*REASONS, CROWD), 0)
-        """Connections that were cut for what came in over them, or for room, by the reason."""
+        self.rejections: Final = Rejections(log)
         self._sealing: Final = sealing
         self._meeting_point: Final = meeting_point
         self._gossip: Final = gossip
@@ -99,29 +98,30 @@ class Door:
             asyncio.get_running_loop().call_later(ACCEPT_RETRY_S, self._listen)
             return
         connection.setblocking(False)
-        stranger = asyncio.create_task(self._greet(connection))
+        host = str(address[0])
+        stranger = asyncio.create_task(self._greet(connection, host))
         # Closed there and not within the task, which may be cancelled before it has begun.
-        stranger.add_done_callback(partial(self._parted, connection))
-        if (leaving := self._strangers.enter(stranger, str(address[0]))) is not None:
-            self.rejected[CROWD] += 1
+        stranger.add_done_callback(partial(self._parted, connection, host))
+        if (leaving := self._strangers.enter(stranger, host)) is not None:
+            self.rejections.crowded_out()
             leaving.cancel()
 
-    def _parted(self, connection: socket.socket, stranger: asyncio.Task[bool]) -> None:
+    def _parted(self, connection: socket.socket, host: str, stranger: asyncio.Task[bool]) -> None:
         self._strangers.leave(stranger)
         problem = None if stranger.cancelled() else stranger.exception()
         if problem is not None:
-            log.error("a connection to the cluster port met a fault of this program", exc_info=problem)
+            line = "a connection to the cluster port met a fault of this program"
+            self.rejections.complaints.fault(host, line, problem)
         if stranger.cancelled() or problem is not None or not stranger.result():
             connection.close()
 
-    async def _greet(self, connection: socket.socket) -> bool:
+    async def _greet(self, connection: socket.socket, host: str) -> bool:
         """Serve a connection for as long as we have patience; True if it has another owner now."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await self._serve(connection)
         except ProtocolError as problem:
-            self.rejected[reason_of(problem)] += 1
-            log.warning("a connection to the cluster port was cut: %s", problem)
+            self.rejections.cut(problem, host, "a connection from %s to the cluster port was cut: %s")
         except (OSError, EOFError, TimeoutError):
             pass  # whoever it was has gone, or never spoke
         return False

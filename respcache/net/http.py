@@ -16,6 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
+from respcache.complaints import Complaints
 from respcache.net.crowd import Crowd
 
 CONNECTIONS_MAX: Final = 64
@@ -93,6 +94,7 @@ class HttpServer:
     ) -> None:
         """`routes` has a handler for each path."""
         self._routes: Final = routes
+        self._complaints: Final = Complaints(log)
         self._head_timeout_s: Final = head_timeout_s
         self._idle_timeout_s: Final = idle_timeout_s
         self._write_timeout_s: Final = write_timeout_s
@@ -174,8 +176,8 @@ class HttpServer:
             raise Refused(HTTPStatus.NOT_FOUND, f"No such page. There are: {pages}")
         try:
             return await handler(request)
-        except Exception:
-            log.exception("page %s failed on a defect of this program", request.path)
+        except Exception as defect:  # noqa: BLE001 # it is logged, with its traceback
+            self._complaints.fault(request.path, "page %s failed on a defect of this program", defect, request.path)
             raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "This page has a defect; see the log.") from None
 
     async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

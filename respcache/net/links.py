@@ -13,17 +13,18 @@ from time import perf_counter_ns
 from typing import Final, cast
 
 from respcache.cluster.membership import Address
-from respcache.cluster.sealing.channel import REASONS
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import ProtocolError
 from respcache.net import frames, messages
 from respcache.net.asks import Asks
-from respcache.net.crowd import CROWD, Crowd
+from respcache.net.crowd import Crowd
 from respcache.net.linked import Node
 from respcache.net.messages import Greeting, Reply
 from respcache.net.outgoing import UNSENT_PAUSE_BYTES, Outgoing
 from respcache.net.questions import ALONE, FRAME_BYTES, Questions
-from respcache.net.sealed import Wire, reason_of
+from respcache.net.rejections import Rejections
+from respcache.net.sealed import Wire
+from respcache.net.sockets import host_of
 from respcache.routing.order import Order
 from respcache.routing.sheaf import Sheaf
 from respcache.store.partition import Argv
@@ -91,7 +92,7 @@ class Link(asyncio.Protocol):
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(high=UNSENT_PAUSE_BYTES)
-        self._links.opened(self, "" if self._dialled else str((transport.get_extra_info("peername") or "?")[0]))
+        self._links.opened(self, "" if self._dialled else host_of(transport))
         self._patience = asyncio.get_running_loop().call_later(GREETING_TIMEOUT_S, self.cut)
         if self._dialled:
             if hail := self._wire.begin():
@@ -161,8 +162,7 @@ class Link(asyncio.Protocol):
         self._outgoing.resume()
 
     def _reject(self, problem: ProtocolError) -> None:
-        self._links.rejected[reason_of(problem)] += 1
-        log.warning("link to %s cut: %s", self.peer or self._transport.get_extra_info("peername"), problem)
+        self._links.rejections.cut(problem, self.peer or host_of(self._transport), "link to %s cut: %s")
         self._arrived.clear()
         self.cut()
 
@@ -257,7 +257,8 @@ class Link(asyncio.Protocol):
         if waiting_bytes > UNSENT_PAUSE_BYTES:
             self._asks.pause()
         if self._transport.get_write_buffer_size() + waiting_bytes > UNSENT_MAX_BYTES:
-            log.warning("link to %s cut: it leaves too much unread", self.peer)
+            complaints = self._links.rejections.complaints
+            complaints.warn("unread", self.peer, "link to %s cut: it leaves too much unread", self.peer)
             self.cut()
 
     def _write(self, piece: bytes) -> None:
@@ -370,8 +371,7 @@ class Links:
         self._waking = False
         self.reconnects = 0
         """Links that were dialled anew after a break."""
-        self.rejected: Final = dict.fromkeys((*REASONS, CROWD), 0)
-        """Connections that were cut for what came in over them, or for room, by the reason."""
+        self.rejections: Final = Rejections(log)
 
     def adopt(self, connection: socket.socket, received: bytes) -> None:
         """Take in a connection that came in, and what was read of it already."""
@@ -446,7 +446,7 @@ class Links:
         """Know a connection, which came in from a host if that is named."""
         self._all.add(link)
         if host and (leaving := self._strangers.enter(link, host)) is not None:
-            self.rejected[CROWD] += 1
+            self.rejections.crowded_out()
             leaving.cut()
 
     def greeted(self, link: Link) -> None:

@@ -149,7 +149,7 @@ class Membership:
     @property
     def rejected(self) -> Mapping[str, int]:
         """Count the connections that the door has cut, by the reason; to be read only."""
-        return self._door.rejected
+        return self._door.rejections.counts
 
     def member(self, name: str) -> Member | None:
         """Find a member in any state."""

@@ -359,7 +359,9 @@ class Replicator:
                     ", ".join(map(str, partitions)),
                 )
             case ForeignCluster(peer, cluster_id):
-                log.error(
+                self.links.rejections.complaints.warn(
+                    "foreign",
+                    peer,
                     "%s belongs to another cluster, %s; the two are not merged. A node gives up its own cluster only "
                     "if it is started again with the address of another one (join)",
                     peer,

@@ -378,7 +378,7 @@ class Runtime:
 
     def _rejected(self) -> dict[str, int]:
         """Count the connections on the cluster port that were cut, before and after they were links."""
-        before, after = self.membership.rejected, self.replicator.links.rejected
+        before, after = self.membership.rejected, self.replicator.links.rejections.counts
         return {reason: before[reason] + after[reason] for reason in after}
 
     def _take_settings(self, config: Config) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from time import monotonic, time
 from typing import Final, cast
 
-from respcache.addresses import is_loopback
+from respcache.addresses import host_in, is_loopback
 from respcache.commands.session import Session
+from respcache.complaints import Complaints
 from respcache.config import ServerConfig
 from respcache.engine.executor import Executor
 from respcache.net.connection import Connection
@@ -62,6 +63,8 @@ class Server:
         self.configure(config)
         self.executor: Final = executor
         self.stats: Final = stats
+        self.complaints: Final = Complaints(log)
+        """What the log is told of clients."""
         self.soon: Final = soon
         self._later: Final = later
         self.now_unix_s = int(time())
@@ -157,7 +160,9 @@ class Server:
                 break
             if not connection.session.no_evict:
                 total_bytes -= size
-                log.warning("client %s is disconnected: %d bytes are held for it", connection.session.address, size)
+                address = connection.session.address
+                line = "client %s is disconnected: %d bytes are held for it"
+                self.complaints.warn("held", host_in(address), line, address, size)
                 connection.end("evicted")
 
     def wind_down(self) -> None:

@@ -1,5 +1,6 @@
 """Sockets that are bound before anybody listens on them, so that ports are known early."""
 
+import asyncio
 import os
 import socket
 from dataclasses import dataclass
@@ -109,6 +110,11 @@ def _bind(kind: socket.SocketKind, host: str, port: int, setting: str) -> socket
         bound.close()
         raise ConfigError(f"cannot listen on {host}:{port} ({setting}): {reason_of(reason)}") from reason
     return bound
+
+
+def host_of(transport: asyncio.BaseTransport) -> str:
+    """Tell which host a connection comes from, or goes to; a question mark where there is none, or not any more."""
+    return str((transport.get_extra_info("peername") or "?")[0])
 
 
 def reason_of(problem: OSError) -> str:

@@ -1,8 +1,8 @@
-"""Addresses that do not leave the machine."""
+"""Addresses that do not leave the machine, and hosts in addresses."""
 
 import pytest
 
-from respcache.addresses import is_loopback
+from respcache.addresses import host_in, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,12 @@ from respcache.addresses import is_loopback
 def test_only_this_machine_is_this_machine(host: str, local: bool) -> None:  # noqa: FBT001 # one column of a table
     """A wildcard, a name that anybody may resolve, and all other addresses are not."""
     assert is_loopback(host) == local
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("10.0.0.1:6379", "10.0.0.1"), ("[::1]:6379", "[::1]"), ("/run/cache.sock", "/run/cache.sock"), ("", "")],
+)
+def test_the_host_of_an_address(address: str, host: str) -> None:
+    """Whatever it connects."""
+    assert host_in(address) == host

@@ -200,6 +200,18 @@ def test_a_defect_of_the_program_ends_the_connection_and_no_other() -> None:
     assert client.ended()
 
 
+def test_clients_that_do_wrong_again_and_again_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One line tells of a host and a reason; all are counted."""
+    client = Client()
+    for _ in range(20):
+        connection, transport = Connection(client.server), NotedTransport()
+        connection.connection_made(transport)
+        connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert transport.closed
+    assert client.node.stats.protocol_errors == 20
+    assert caplog.messages == ["client 127.0.0.1:50000 speaks TLS or HTTP on the RESP port; disconnected"]
+
+
 def test_a_killed_client_is_cut_off_at_once() -> None:
     """Whatever it waits for."""
     client = Client()

@@ -54,7 +54,7 @@ def with_door(
             finally:
                 await door.close()
                 if rejected is not None:
-                    rejected.update({reason: count for reason, count in door.rejected.items() if count})
+                    rejected.update({reason: count for reason, count in door.rejections.counts.items() if count})
                 for connection, _ in passed:
                     connection.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -133,6 +133,21 @@ def test_whoever_wants_something_else_is_cut_off(words: bytes) -> None:
         assert passed == []
 
     with_door(scenario)
+
+
+def test_whoever_sends_rubbish_again_and_again_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One line tells of a host and a reason; all are counted."""
+    rejected: dict[str, int] = {}
+
+    async def scenario(address: Address, passed: Passed) -> None:
+        for _ in range(20):
+            assert await say(address, b"GET / HTTP/1.1\r\n\r\n") == b""
+        assert passed == []
+
+    with_door(scenario, rejected=rejected)
+    assert sum(rejected.values()) == 20
+    (line,) = caplog.messages
+    assert line.startswith("a connection from 127.0.0.1 to the cluster port was cut: ")
 
 
 def test_those_who_say_nothing_keep_nobody_out() -> None:

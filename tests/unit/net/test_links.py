@@ -140,7 +140,7 @@ def test_those_who_begin_a_greeting_and_say_no_more_keep_nobody_out() -> None:
         for reader, _ in streams[:STRANGERS_MAX]:
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
-        assert b.links.rejected[CROWD] + b.door.rejected[CROWD] >= STRANGERS_MAX
+        assert b.links.rejections.counts[CROWD] + b.door.rejections.counts[CROWD] >= STRANGERS_MAX
         assert ("down", "a") not in b.told
         link = a.links.link("b")
         assert link is not None

@@ -129,7 +129,24 @@ def test_outsiders_are_cut_off(words: bytes, reason: str) -> None:
         node, link, transport = incoming(sealing("b"))
         link.data_received(words)
         assert (transport.aborted, transport.take(), node.told) == (True, b"", [])
-        assert {key: count for key, count in node.links.rejected.items() if count} == {reason: 1}
+        assert {key: count for key, count in node.links.rejections.counts.items() if count} == {reason: 1}
+
+    asyncio.run(main())
+
+
+def test_an_outsider_that_comes_again_and_again_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One line tells of a host and a reason; all are counted."""
+
+    async def main() -> None:
+        node, _, _ = incoming(sealing("b"))
+        for _ in range(20):
+            link, transport = Link(node.links), NotedTransport()
+            link.connection_made(transport)
+            link.data_received(Wire(sealing("a", FOREIGN), dialled=("a", 1)).begin())
+            assert transport.aborted
+        assert node.links.rejections.counts["key"] == 20
+        (line,) = caplog.messages
+        assert line.startswith("link to 127.0.0.1 cut: ")
 
     asyncio.run(main())
 
@@ -152,7 +169,7 @@ def test_a_recorded_connection_cannot_be_played_again() -> None:
         for words in recorded:
             again.data_received(words)
         assert transport.aborted
-        assert node.links.rejected["auth"] == 1
+        assert node.links.rejections.counts["auth"] == 1
         assert node.told == [("up", "a")]
 
     asyncio.run(main())
@@ -179,7 +196,7 @@ def test_an_injected_word_ends_the_link(change: str) -> None:
         assert transport.aborted
         assert ("frame", "a", b"false") not in node.told
         assert node.told.count(("frame", "a", b"true")) == (change == "repeat")
-        assert sum(node.links.rejected.values()) == 1
+        assert sum(node.links.rejections.counts.values()) == 1
 
     asyncio.run(main())
 
@@ -257,7 +274,7 @@ def test_no_link_is_made_with_a_node_without_keys(keyed: str) -> None:
         node = first if keyed == "a" else second
         other = second if keyed == "a" else first
         async with asyncio.timeout(TIMEOUT_S):
-            while not sum((node if keyed == "b" else other).links.rejected.values()):  # noqa: ASYNC110 # no events
+            while not sum((node if keyed == "b" else other).links.rejections.counts.values()):  # noqa: ASYNC110 # no events
                 await asyncio.sleep(0.01)
         assert first.told == second.told == []
 
@@ -296,7 +313,7 @@ def test_a_strange_listener_learns_nothing() -> None:
             node = NotedNode("a", sealing("a"))
             node.links.keep("b", *listening.getsockname())
             async with asyncio.timeout(TIMEOUT_S):
-                while not (len(heard) >= 2 and node.links.rejected["plaintext"]):  # noqa: ASYNC110 # no events
+                while not (len(heard) >= 2 and node.links.rejections.counts["plaintext"]):  # noqa: ASYNC110 # no events
                     await asyncio.sleep(0.01)
             await node.links.close()
         assert heard[1] == b""
