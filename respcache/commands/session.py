@@ -247,7 +247,7 @@ class Turns:
     sent until all replies are there, and what has come back not before the rest of it has.
     """
 
-    __slots__ = ("_begin", "displaced", "sent", "under_way")
+    __slots__ = ("_begin", "displaced", "passed_over", "sent", "under_way")
 
     def __init__(self) -> None:
         self.under_way = 0
@@ -256,6 +256,8 @@ class Turns:
         """How many of them are on their way to another node, or back."""
         self.displaced = False
         """Whether one has to go elsewhere than it was sent to: what comes in behind waits for all replies before."""
+        self.passed_over = False
+        """Whether one that has come back could have been tried again, had not others been under way."""
         self._begin: Callable[[], None] | None = None
 
     def waits(self, begin: Callable[[], None]) -> bool:

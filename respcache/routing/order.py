@@ -118,13 +118,14 @@ class Order(Pending):
     def come_back(self, version: tuple[int, int]) -> bool:
         """Return with an answer, or without; true if others that came back before may be sent anew now.
 
-        That is if nothing of the client is on its way any more, and the record has become another, `version`.
+        That is if nothing of the client is on its way any more, and the record has become another, `version`, or they
+        were passed over meanwhile.
         """
         turns = self.turns
         if turns is None:
             return False
         turns.sent -= 1
-        return turns.displaced and not turns.sent and self.version != version
+        return turns.displaced and not turns.sent and (turns.passed_over or self.version != version)
 
     def refuse(self) -> None:
         """Send it back."""

@@ -27,10 +27,12 @@ class Parking:
         staying: list[Order] = []
         for order in self._orders:
             turns = order.turns
-            if order.returned and turns is not None and not complete.setdefault(turns, not turns.sent):
-                staying.append(order)
-            else:
+            if turns is None or not order.returned:
                 leaving.append(order)
+                continue
+            if turns not in complete:
+                complete[turns], turns.passed_over = not turns.sent, bool(turns.sent)
+            (leaving if complete[turns] else staying).append(order)
         self._orders = staying
         return leaving
 

@@ -40,6 +40,25 @@ def test_what_came_back_waits_for_the_rest_of_its_client() -> None:
     assert parking.leave() == [first, second]
 
 
+def test_what_was_passed_over_is_to_be_looked_at_when_the_rest_is_back() -> None:
+    """Though the record is the same; what has left is not passed over any more."""
+    parking, client = Parking(), Turns()
+    client.displaced = True
+    first, second, third = order(client), order(client), order(client)
+    first.leave((1, 1))
+    assert not first.come_back((1, 1))
+    first.returned = True
+    for one in (second, third):
+        one.leave((1, 1))
+    parking.add(first)
+    assert parking.leave() == []
+    assert not second.come_back((1, 1))
+    assert third.come_back((1, 1))
+    assert parking.leave() == [first]
+    third.leave((1, 1))
+    assert not third.come_back((1, 1))
+
+
 def test_those_whose_time_is_over_leave_alone() -> None:
     """The others stay in their order."""
     parking, orders = Parking(), [order(deadline_s=deadline_s) for deadline_s in (3.0, 1.0, 2.0)]

@@ -209,8 +209,7 @@ def test_parts_of_what_has_come_back_keep_its_place() -> None:
     assert part.order.argv == [b"DEL", second]
     here.locks.release((number,))
     here.router.routes_changed()
-    here.answered(part, b":0\r\n")
-    here.router.sweep()
+    here.answered(part, b":0\r\n")  # for which both have waited, and now for nothing more
     assert [arrived(reply) for reply in replies] == [b":1\r\n", b":1\r\n"]
 
 
