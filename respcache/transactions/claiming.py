@@ -26,10 +26,14 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Final, Protocol, TypeAlias
 
+from respcache.errors import NoReplicas
 from respcache.pending import when_all
+from respcache.resp.encode import error
 from respcache.routing.order import Order
 from respcache.transactions.participant import CHANGED
 
+FINAL: Final = (error(NoReplicas()), b"-BUSY ")
+"""How refusals begin that the client is to see, and nothing was run; others are reason to try again."""
 Shares: TypeAlias = dict[str, tuple[int, ...]]
 """What is locked, by the owner that has done so."""
 

@@ -15,17 +15,13 @@ from typing import Final
 
 from respcache.commands.databases import exchanged
 from respcache.commands.registry import Command
-from respcache.errors import CommandError, NoReplicas, Uncertain
+from respcache.errors import CommandError, Uncertain
 from respcache.pending import when_all
 from respcache.reply import OK
-from respcache.resp.encode import error
 from respcache.routing.internal import COMMIT, LOCK
 from respcache.routing.order import Order
-from respcache.transactions.claiming import Claim, Shares
+from respcache.transactions.claiming import FINAL, Claim, Shares
 from respcache.transactions.participant import AT_ONCE, EXCHANGED
-
-_FINAL: Final = (error(NoReplicas()), b"-BUSY ")
-"""How refusals begin that the client is to see; others are reason to try again."""
 
 
 class Exchanges:
@@ -110,7 +106,7 @@ class Exchange:
         if refusal is None:
             self._finish(shares, self._words, OK.wire)
         else:
-            self._finish(shares, [], refusal.wire if (refusal.wire or b"").startswith(_FINAL) else None)
+            self._finish(shares, [], refusal.wire if (refusal.wire or b"").startswith(FINAL) else None)
 
     def _finish(self, shares: Shares, words: list[bytes], wire: bytes | None) -> None:
         """Have this done and everything unlocked, everywhere. Without a reply the command is tried again afterwards."""

@@ -34,8 +34,9 @@ from respcache.routing.internal import EXEC, EXEC_RO, WATCH
 from respcache.routing.order import Order
 from respcache.routing.router import Router
 from respcache.store.copies import StoredKey
+from respcache.transactions.claiming import FINAL
 from respcache.transactions.participant import CHANGED
-from respcache.transactions.transaction import BUSY, unpacked
+from respcache.transactions.transaction import unpacked
 from respcache.transactions.unit import Call, Unit
 
 EXEC_ROW: Final = lookup(b"EXEC")
@@ -171,7 +172,7 @@ class _Run:
         elif self._ran:
             self._done(stage, [wire] * len(stage))
         else:
-            self._end(error(ExecAborted(wire[1:-2].decode())) if wire.startswith(BUSY) else wire)
+            self._end(error(ExecAborted(wire[1:-2].decode())) if wire.startswith(FINAL) else wire)
 
     def _done(self, stage: Stage, wires: list[bytes]) -> None:
         self._ran = True

@@ -50,7 +50,7 @@ from respcache.store.copies import Copies, StoredKey
 from respcache.store.events import Happening
 from respcache.store.keyspace import Store
 from respcache.strand import Hold, Rested
-from respcache.transactions.claiming import Claim, Shares
+from respcache.transactions.claiming import FINAL, Claim, Shares
 from respcache.transactions.exchanging import Exchanges
 from respcache.transactions.participant import AT_ONCE, CHANGED, HAPPENED, unit_of
 from respcache.transactions.unit import Call, token_words
@@ -230,7 +230,7 @@ class Transaction:
             in_unit = self._order.row in UNITS
             self._finish({}, error(ExecAborted(wire[1:-2].decode()) if in_unit else OutOfMemory()))
         else:
-            self._finish({}, wire if wire.startswith(BUSY) or wire == CHANGED else None)
+            self._finish({}, wire if wire.startswith(FINAL) or wire == CHANGED else None)
 
     def _keys_in(self, partitions: Sequence[int]) -> list[StoredKey]:
         return [stored for number in partitions for stored in self._by_partition[number]]
@@ -377,7 +377,5 @@ def _partition(stored: StoredKey) -> int:
     return partition_of(stored[1])
 
 
-BUSY: Final = b"-BUSY "
-"""Begins the answer to a lock if a script has been running on the owner for long; nothing was run."""
 OUT_OF_MEMORY: Final = error(OutOfMemory())
 """Answers a lock if an owner is full; nothing was run."""

@@ -138,9 +138,14 @@ class Watches:
         self._remark(idle)
 
     def _settled(self, stored: StoredKey) -> bool:
-        """See to it that a key whose deadline has passed is deleted; tell whether the key exists."""
+        """See to it that a key whose deadline has passed is deleted; tell whether the key exists.
+
+        While a script rests the key stays for it: that it goes afterwards is a change.
+        """
         database, key = stored
         partition = self._store.keyspace(database).at(key)
+        if partition.ledger.still:
+            return key in partition.values
         exists = partition.value(key) is not None
         if partition.changed:
             partition.ship(None)

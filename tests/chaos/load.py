@@ -29,7 +29,7 @@ HOMESICK_S: Final = 2.0
 """How long a client stays with another node than its home."""
 LAST_REPLIES_S: Final = 20.0
 CERTAINLY_NOT: Final = frozenset(
-    {"CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "LOADING", "MOVED", "BUSY", "NOPROTO", "ERR"}
+    {"CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "EXECABORT", "LOADING", "MOVED", "BUSY", "NOPROTO", "ERR"}
 )
 """Errors that say that a command was not done."""
 

@@ -29,7 +29,7 @@ BEFORE: Final = (
 WHILE: Final = (
     *("0 PING", "0 PING x", "0 ECHO x", "0 GET n", "0 MGET n m", "0 SET n 1", "0 INFO", "0 CONFIG GET hz"),
     *("0 CLIENT ID", "0 CLIENT LIST", "0 CLUSTER INFO", "0 COMMAND COUNT", "0 SELECT 1", "0 DBSIZE", "0 FLUSHALL"),
-    *("0 EVAL x 0", "0 SCRIPT LOAD x", "0 FUNCTION LIST", "0 PUBLISH a b", "0 SUBSCRIBE a"),
+    *("0 EVAL x 0", "0 SCRIPT LOAD x", "0 FUNCTION LIST", "0 PUBLISH a b", "0 SUBSCRIBE a", "0 WATCH n"),
     *("0 NOTHING", "0 GET", "0 PING a b", "0 CLIENT NOTHING", "0 TIME", "0 UNWATCH", "0 EXEC", "0 DISCARD"),
     # a client that has queued something before, and one that has not
     *("1 EXEC", "1 UNWATCH", "2 INCR n", "2 PING", "2 EXEC", "2 EXEC", "3 INCR n", "4 MULTI", "4 INCR n", "4 NOTHING"),

@@ -26,7 +26,7 @@ CHANGES_NODE: Final = 0.05
 """How often a client connects to another node without need."""
 PARTITIONS: Final = 12
 PAD: Final = b"."
-UNDONE: Final = (b"-TRYAGAIN", b"-CLUSTERDOWN", b"-NOREPLICAS")
+UNDONE: Final = (b"-TRYAGAIN", b"-CLUSTERDOWN", b"-NOREPLICAS", b"-EXECABORT")
 """Errors that say: certainly not executed."""
 
 

@@ -105,6 +105,22 @@ def test_one_that_has_been_running_for_long_can_be_killed(node: str) -> None:
     assert life.street.nodes["a"].scripts.ended["killed"] == 1
 
 
+@pytest.mark.parametrize("node", NAMES)
+@pytest.mark.parametrize(("writes", "told"), [(b"", b"*1\r\n+OK\r\n"), (b"redis.call('SET', KEYS[1], 2)", b"*-1\r\n")])
+def test_keys_can_be_watched_while_a_script_runs_for_long(node: str, writes: bytes, told: bytes) -> None:
+    """As in Redis; what it still writes to them counts, and what it has written does not."""
+    life = Life()
+    life.street.nodes["a"].scripts.time_limit_ms = 0
+    client = life.street.client(node)
+    script = life.begin(b"redis.call('SET', KEYS[1], 1) for at = 1, 3e6 do end " + writes + b" return 1", A)
+    assert life.street.ask(client, b"WATCH", A, A2, B, node=node) == b"+OK\r\n"
+    life.pass_all()
+    assert script.wire == b":1\r\n"
+    life.street.ask(client, b"MULTI", node=node)
+    life.street.ask(client, b"SET", A, b"x", node=node)
+    assert life.street.ask(client, b"EXEC", node=node) == told
+
+
 def test_one_that_has_written_goes_on() -> None:
     """Nobody sees half of it."""
     life = Life()

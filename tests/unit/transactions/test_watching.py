@@ -154,6 +154,19 @@ def test_a_key_that_expires_has_changed(monkeypatch: pytest.MonkeyPatch) -> None
     assert owner.unchanged(owner.token())
 
 
+def test_a_key_whose_time_is_over_stays_for_a_script_that_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches it then sees it go."""
+    owner = Owner()
+    owner.do("SET {t}k v PX 100000")
+    ledger = owner.node.store.ledger
+    monkeypatch.setattr(ledger, "now_unix_ms", ledger.now_unix_ms + 100_001)
+    monkeypatch.setattr(ledger, "still", True)
+    token = owner.token()
+    assert K in owner.node.store.keyspace(0).at(K).values
+    monkeypatch.setattr(ledger, "still", False)
+    assert not owner.unchanged(token)
+
+
 @pytest.mark.parametrize("watched", [0, 1])
 def test_a_key_whose_time_is_over_is_exchanged_for_none(watched: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing for nothing, whichever of the two databases it is watched in, and before or behind the exchange."""
