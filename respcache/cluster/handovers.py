@@ -20,7 +20,8 @@ class Handovers:
         self.claims: dict[int, str] = {}
         """Nodes that want to be the primary, by partition, wherever the ring would have that."""
         self.kept: set[int] = set()
-        """Partitions that this node has claimed itself: it does not move them on. Until the ring changes."""
+        """Partitions that this node has claimed itself: it does not move them on. Until members come,
+        go or start anew."""
 
     def __bool__(self) -> bool:
         """Whether any partition is frozen."""
@@ -71,6 +72,7 @@ class Handovers:
         self._wanted.pop(partition, None)
         self._frozen.pop(partition, None)
         self.claims.pop(partition, None)
+        self.kept.discard(partition)
 
     def ring_changed(self) -> None:
         """Let the ring say again who the primaries are to be."""

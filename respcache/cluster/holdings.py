@@ -23,7 +23,7 @@ from respcache.cluster.effects import Dropped
 from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing, handed_over
+from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing, handed_over, same_ring
 from respcache.cluster.progress import Progress
 from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
@@ -77,9 +77,7 @@ class Holdings:
         self.breaks = 0
         """How often a primary was seen replaced that could not hand over: of what it answered some may be lost."""
         self.demoted_slow = 0
-        self.progress = Progress()
-        self.surplus = Surplus(storage)
-        self.fencing = Fencing(config.lease_s)
+        self.surplus, self.fencing = Surplus(storage), Fencing(config.lease_s)
         self._record: Record | None = None
         self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
         """Complete copies whose acks are required already, by partition and name: the frame with the last effect
@@ -91,6 +89,7 @@ class Holdings:
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
         self.handovers = Handovers()
+        self.progress = Progress(self._name, self.handovers.kept)
         self._required = Required(self._name, self.replication)
         self._dirty: set[int] = set()
         self._lost_stream = False
@@ -103,14 +102,15 @@ class Holdings:
     def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
-        self.progress.note(now, record)
         self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
         self.fencing.learn(now, record, leap=leap)
         needed = self._config.needed_in_sync(record)
         lost: list[Log] = []
         mine, known = record.has(self._me), old is not None and old.has(self._me)
         self._required.clear()
-        for partition in differing(old, record):
+        changed, same = differing(old, record), same_ring(old, record)
+        self.progress.note(now, old if same else None, record, changed)
+        for partition in changed:
             entry, before = record.entries[partition], NOBODY if old is None else old.entries[partition]
             if old is not None and not leap and before.primary not in ("", self._name, entry.primary):  # it may serve
                 rival, willing = old.nodes[before.primary].life, handed_over(before, entry)
@@ -124,7 +124,7 @@ class Holdings:
         if lost:
             self.resolved += self.replication.lose(lost)
             self.acknowledged += self.waits.look(lost)
-        if old is None or old.ring() != record.ring():
+        if not same:
             self._dirty.update(self.logs)
             self.handovers.ring_changed()
         self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)

@@ -4,12 +4,12 @@ Every node sees it in the record, whoever makes the copies.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from respcache.cluster.ownership.changes import Target
-from respcache.cluster.ownership.record import Record
+from respcache.cluster.ownership.record import Entry, Record
 
 GAP_S: Final = 1.0
 """What begins again so soon is the same still: a plan asks for some copies at a time."""
@@ -24,7 +24,8 @@ class Rebalance:
     copies_made: int
     """Copies made since this began."""
     primaries_pending: int
-    """Partitions that the ring wants to have another primary, which they get once it has its copy."""
+    """Partitions that the ring wants to have another primary, which they get once it has its copy. What an operator
+    wants elsewhere (`claims`) is not counted: it stays there."""
     elapsed_s: float
     """Since it began; 0 while there is nothing to do."""
     eta_s: float
@@ -46,13 +47,27 @@ class Progress:
     idle --copies are to be made--> active --none are left--> idle
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, kept: Container[int]) -> None:
+        """`kept` are the partitions that this node, `name`, has claimed, and will not move on."""
+        self._name, self._kept = name, kept
+        self._chosen: dict[int, str] = {}
+        """Whom former primaries made way for, by partition, since copies are placed on these nodes."""
         self._pending = self._made = 0
         self._began_s = self.last_s = 0.0
         self.ended_s = -math.inf
 
-    def note(self, now: float, record: Record) -> None:
-        """Look at a new version of the record."""
+    def note(self, now: float, old: Record | None, record: Record, changed: Sequence[int]) -> None:
+        """Look at a new version of the record, and at the partitions whose entries have `changed`.
+
+        `old` is the former one, None if there was none or copies are now placed on other nodes.
+        """
+        if old is None:
+            self._chosen.clear()
+        else:
+            for partition in changed:
+                before, entry = old.entries[partition], record.entries[partition]
+                if before.primary in entry.in_sync and before.primary != entry.primary:  # of the dead none is in sync
+                    self._chosen[partition] = entry.primary
         pending = sum(len(entry.learners) for entry in record.entries)
         if pending and not self._pending and now - self.ended_s > GAP_S:
             self._began_s, self._made = now, 0
@@ -69,7 +84,7 @@ class Progress:
         pending, moves = self._pending, len(record.entries)
         if target is not None:
             pairs = list(zip(target, record.entries, strict=True))
-            moves = sum([bool(wanted) and wanted[0] != entry.primary for wanted, entry in pairs])
+            moves = sum([self._moves(partition, entry, wanted) for partition, (wanted, entry) in enumerate(pairs)])
             able = {name for name, run in live.items() if record.has((name, run))}
             for wanted, entry in pairs:
                 for name in wanted if entry.primary else ():
@@ -88,3 +103,11 @@ class Progress:
             last_duration_s=self.last_s,
             last_ended_ago_s=now - self.ended_s,
         )
+
+    def _moves(self, partition: int, entry: Entry, wanted: tuple[str, ...]) -> bool:
+        """Whether a partition is to have another primary. Of its own a node knows, of others' it has seen how."""
+        primary = entry.primary
+        if not wanted or wanted[0] == primary:
+            return False
+        stays = partition in self._kept if primary == self._name else self._chosen.get(partition) == primary
+        return not (stays and primary in wanted)

@@ -194,5 +194,6 @@ async def test_an_operator_chooses_the_primary(how: tuple[str, ...]) -> None:
         await until(lambda: all(partition(chosen, key).serving for key in held), "it serves", timeout_s=30)
         for key in keys:
             assert await redis[2].get(key) == key
+        await cluster.wait_for_copies()
         with pytest.raises(ResponseError, match="syntax error"):
             await command(redis[1], "CLUSTER", "FAILOVER", "NOW")

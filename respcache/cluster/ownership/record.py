@@ -238,6 +238,17 @@ def differing(old: Record | None, new: Record) -> list[int]:
     ]
 
 
+def same_ring(old: Record | None, new: Record) -> bool:
+    """Whether partitions are placed on the same lives of the same nodes as before."""
+    if old is None:
+        return False
+    return old.nodes is new.nodes or _placed_on(old) == _placed_on(new)
+
+
+def _placed_on(record: Record) -> dict[str, Node]:
+    return {name: node for name, node in record.nodes.items() if node.standing is Standing.MEMBER}
+
+
 def handed_over(before: Entry, after: Entry) -> bool:
     """Tell whether one version made another node primary because the former one, which still is a copy, wanted it."""
     return (

@@ -388,8 +388,33 @@ def test_an_operator_makes_a_node_the_primary_of_its_copies(seed: int, force: bo
     assert world.run_until(lambda: led() == held, within_s=5.0), held - led()
     world.run(3.0)
     assert led() == held
+    assert _to_move(world) == [0, 0, 0], "nobody waits for them to move back"
     if not force:
         assert all(client.uncertain == 0 for client in clients)
     world.start("n3")
     settle(world, clients)
     assert led() != held
+    assert _to_move(world) == [0, 0, 0, 0]
+
+
+@each_seed(3)
+def test_what_an_operator_chose_ends_with_the_life_of_any_node(seed: int) -> None:
+    """Though copies are then placed as before: a node that starts knows nothing of the choice."""
+    world = begin(seed, MAJORITY, nodes=3)
+    clients = clients_of(world)
+    world.run(0.3)
+    preferred = list(world.nodes["n1"].keeper.table.primary)
+    world.put(world.nodes["n1"], lambda now: world.nodes["n1"].keeper.fail_over(now, force=False))
+    world.run(3.0)
+    assert world.nodes["n1"].keeper.table.primary != preferred
+    world.kill("n0")
+    world.start("n0")
+    settle(world, clients)
+    assert world.nodes["n1"].keeper.table.primary == preferred
+    assert _to_move(world) == [0, 0, 0]
+
+
+def _to_move(world: World) -> list[int]:
+    """How many primaries each node says are yet to move."""
+    healths = [sim.keeper.health(world.now) for sim in world.live()]
+    return [health.rebalance.primaries_pending for health in healths if health is not None]
