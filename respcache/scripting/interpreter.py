@@ -35,7 +35,7 @@ TIME: Final = b"time"
 KILLED: Final = b"killed"
 LOST: Final = b"lost"
 """Why scripts are ended."""
-SLICE_NS: Final = 10 * NS_PER_MS
+SLICE_NS: Final = 5 * NS_PER_MS
 """How long a script runs before others have a turn: the longest that a short command waits for a long script."""
 GUESSING_MS: Final = 100
 """How long a script may go on without some of its keys, to show which others it names."""

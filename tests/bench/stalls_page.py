@@ -22,7 +22,7 @@ NOTES: Final = (
     "  the first of those that change it copies the string.",
     "- A string is freed at once: the system takes back 100 MB in 7 to 9 ms (in less where `huge-pages`",
     "  applies), and Python has no way to give back a part of one. Everything else is freed bit by bit.",
-    "- A script is interrupted after 10 ms, and then as soon as 100,000 of its instructions or a call have",
+    "- A script is interrupted after 5 ms, and then as soon as 100,000 of its instructions or a call have",
     "  passed.",
     "- While values move, a step of the primary and of the learner is a thousand elements, or 128 KB of a",
     "  string.",
