@@ -324,9 +324,11 @@ class Connection:
                 sent = 0
             if sent == len(wire):
                 return
-            wire = wire[sent:]
+            rest: bytes | memoryview = memoryview(wire)[sent:]  # a slice of 100 MB takes as long as the reply did
+        else:
+            rest = wire
         self._unsent = True
-        self._transport.write(wire)
+        self._transport.write(rest)
         if self._paused:
             unsent = self._transport.get_write_buffer_size()
             self.session.unread_bytes = unsent
