@@ -1,6 +1,11 @@
-"""What may run side by side, where tests run on several cores: `pytest -n auto`; no example has to be quick."""
+"""What may run side by side, where tests run on several cores: `pytest -n auto`; no example has to be quick.
 
+Nor is garbage looked for all the time.
+"""
+
+import gc
 import os
+from collections.abc import Generator
 from pathlib import PurePath
 from typing import Final
 
@@ -13,6 +18,13 @@ GROUPS: Final = {"chaos": "deaths", "integration": "sockets", "compat": "redis"}
 """What waits for the clocks of real nodes, and what is compared with one real Redis, by directory."""
 DEATHS: Final = frozenset({"test_command_line", "test_failover", "test_leases", "test_processes", "test_split"})
 """Of the tests on sockets, files that mostly wait for nodes to be found dead, or for processes to start and to end."""
+
+GARBAGE_EVERY: Final = (50_000, 5, 10)
+"""So many new objects, or collections of the next younger ones, and garbage is collected.
+
+A node of a test is some ten thousand objects that go round in circles. Left to itself Python goes through all of
+pytest's own objects for every few of these nodes, which takes half of the time of such tests.
+"""
 
 settings.register_profile("respcache", deadline=None)  # a fifth of a second is soon over on a busy machine
 settings.load_profile("respcache")
@@ -36,3 +48,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup
 def pytest_xdist_auto_num_workers() -> int:
     """Have one worker more than cores with `-n auto`: the one that runs the tests on sockets mostly waits."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among the tests while they are collected: they stay. Look for it seldom from then on."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.set_threshold(*GARBAGE_EVERY)
+        gc.enable()
