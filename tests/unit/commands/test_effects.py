@@ -150,9 +150,7 @@ def test_a_copy_that_replays_the_effects_is_equal(seed: int, newer: bool) -> Non
 
 def test_the_scripts_have_every_kind_of_effect() -> None:
     """The test above would see a wrong effect of any of these."""
-    seen = {argv[0] for seed in range(4 * len(SEEDS)) for _, _, argv in _run(seed).effects}
-    seen |= {argv[0] for seed in SEEDS for _, _, argv in _run(seed, newer=True).effects}
-    assert seen >= {
+    wanted = {
         b"SET",
         b"DEL",
         b"PEXPIREAT",
@@ -168,6 +166,12 @@ def test_the_scripts_have_every_kind_of_effect() -> None:
         b"HSETEX",
         b"FIELDSGONE",
     }
+    for seed in SEEDS:
+        for newer in (False, True):
+            wanted -= {argv[0] for _, _, argv in _run(seed, newer=newer).effects}
+        if not wanted:
+            break
+    assert not wanted
 
 
 EXPIRED = [[b"SET", b"k", b"v", b"PXAT", b"1700000000001"]]
