@@ -50,7 +50,7 @@ from respcache.errors import ConfigError
 from respcache.host import NodeHost
 from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.net import keys, scripts, seeds, sockets
-from respcache.net.agreement import difference, warn_of_differences
+from respcache.net.agreement import Differences, difference, unclean_s
 from respcache.net.announcer import Announcer
 from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config, lease_ms
 from respcache.net.membership import Membership
@@ -167,6 +167,8 @@ class Runtime:
                 guarded=bool(server.requirepass),
                 lease_ms=lease_ms(config),
                 asynchronous=cluster.replication == "async",
+                min_in_sync=cluster.min_in_sync,
+                unclean_after_s=unclean_s(config),
             ),
             profile=profile,
             rng=rng,
@@ -285,6 +287,7 @@ class Runtime:
         """Whether leaving ended with everything handed over."""
         self.refusal: ConfigError | None = None
         """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
+        self._differences: Final = Differences()
         self._housekeeping: asyncio.TimerHandle | None = None
         self._searching: asyncio.Task[None] | None = None
 
@@ -310,10 +313,11 @@ class Runtime:
                 raise self.refusal
         redundancy = self.redundancy()
         assert redundancy is not None  # it has joined
-        own, agreed = self.settings.config.cluster.replica_count, redundancy.replica_count
-        if own != agreed:
-            log.warning("replica-count = %d is ignored: the cluster has been formed with %d", own, agreed)
-            self.settings.settle({"replica-count": agreed})
+        agreed = {"replica-count": redundancy.replica_count, "quorum": self.keeper.table.quorum}
+        for name, value in agreed.items():
+            if (own := self.settings.get(name)) != str(value):
+                log.warning("%s = %s is ignored: the cluster has been formed with %s", name, own, value)
+                self.settings.settle({name: value})
         log.info("%s (%s:%d) is part of the cluster", self.name, *self.address)
 
     async def leave(self, timeout_s: float) -> None:
@@ -455,12 +459,11 @@ class Runtime:
         """Notice settings of another node that should be those of this one. The newcomer goes if they must be."""
         config = self.settings.config
         told = difference(config, member)
-        if told is not None and self.keeper.joined:
-            log.error("%s", told)
-        elif told is not None and self.refusal is None:
+        joined = self.keeper.joined
+        if told is not None and not joined and self.refusal is None:
             self.refusal = ConfigError(told)
             self.replicator.changed.set()
-        warn_of_differences(config, member)
+        self._differences.tell(config, member, told if joined else None)
 
     def _housekeep(self) -> None:
         """Do the background work of one round: expiry, idle clients, deadlines, rates."""

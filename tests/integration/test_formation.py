@@ -164,12 +164,18 @@ async def test_a_node_takes_over_what_the_cluster_has_agreed_on(caplog: pytest.L
     """Its own number of copies does not count, and is not shown; ports and name are shown as they became."""
     async with Cluster() as cluster:
         await cluster.add_member()
-        second = await cluster.add_member(replica_count=3, requirepass="secret")
+        second = await cluster.add_member(replica_count=3, quorum="any", min_in_sync=2, requirepass="secret")
         assert "replica-count = 3 is ignored: the cluster has been formed with 2" in caplog.text
+        assert "quorum = any is ignored: the cluster has been formed with auto" in caplog.text
+        assert "min-in-sync = 0 on" in caplog.text
+        assert "min-in-sync = 2 on" in caplog.text
         assert "all nodes give access to all keys" in caplog.text
-        shown = await second.execute("CONFIG", "GET", "replica-count", "name", "port", "cluster-port", "http-port")
+        shown = await second.execute(
+            "CONFIG", "GET", "replica-count", "quorum", "name", "port", "cluster-port", "http-port"
+        )
         assert shown == {
             b"replica-count": b"2",
+            b"quorum": b"auto",
             b"name": second.name.encode(),
             b"port": b"%d" % second.address[1],
             b"cluster-port": b"%d" % second.cluster_address[1],

@@ -64,6 +64,10 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """For how long it may serve on a lease, which must be the same on all nodes; 0 where nothing is said of it."""
     asynchronous: bool = False
     """Whether it answers writes before its copies have them."""
+    min_in_sync: Annotated[int, msgspec.Meta(ge=-1, le=255)] = -1
+    """Copies in sync below which it refuses writes, 0 for what is usual; -1 where nothing is said of it."""
+    unclean_after_s: Annotated[float, msgspec.Meta(ge=-1)] = -1
+    """For how long it would have keys wait for the last of their copies, infinite for ever; -1 where that is unsaid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class Table:
                 self.primary[number], self.since[number] = entry.primary, record.version
                 self.changed = record.version
 
+    @property
+    def quorum(self) -> str:
+        """Who goes on in a split, in the words of the setting; empty without a record."""
+        return "" if self._record is None else self._record.quorum.name.lower()
+
     def is_all_of(self, name: str) -> bool:
         """Whether a node is the primary of all partitions. Asked for with each script, found out once a version."""
         version, only = self._alone
