@@ -14,8 +14,8 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-GROUPS: Final = {"chaos": "deaths", "integration": "sockets", "compat": "redis"}
-"""What waits for the clocks of real nodes, and what is compared with one real Redis, by directory."""
+GROUPS: Final = {"chaos": "deaths", "integration": "sockets", "compat": "redis", "test_tidy.py": "sources"}
+"""What waits for the clocks of real nodes, what is compared with one real Redis, and what parses all files, by path."""
 DEATHS: Final = frozenset({"test_command_line", "test_failover", "test_leases", "test_processes", "test_split"})
 """Of the tests on sockets, files that mostly wait for nodes to be found dead, or for processes to start and to end."""
 

@@ -208,12 +208,13 @@ def layer(module: str) -> str:
     return f"{first}.{rest}" if rest and first in LAYERED else first
 
 
-def comments(path: Path) -> Iterator[tuple[int, str]]:
-    """Go through the comments of a file: line and text."""
+@cache
+def comments(path: Path) -> list[tuple[int, str]]:
+    """List the comments of a file: line and text."""
     reader = io.StringIO(path.read_text(encoding="utf-8")).readline
-    for token in tokenize.generate_tokens(reader):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+    return [
+        (token.start[0], token.string) for token in tokenize.generate_tokens(reader) if token.type == tokenize.COMMENT
+    ]
 
 
 def functions(node: ast.AST, outer: str = "") -> Iterator[tuple[str, int]]:
@@ -275,7 +276,7 @@ def test_what_bytes_can_do_is_said_in_one_place() -> None:
         (
             f"{place(path, handler.lineno)}: catches {ast.unparse(handler.type)}"
             for path in files(PACKAGE)
-            for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for handler in ast.walk(syntax(path))
             if isinstance(handler, ast.ExceptHandler) and handler.type is not None
             if re.search(r"msgspec\.(Msgspec|Decode)Error", ast.unparse(handler.type))
         ),

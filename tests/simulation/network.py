@@ -204,9 +204,11 @@ class Network:
 
     def run(self, duration_s: float) -> None:
         """Let time pass."""
-        end_s, heap = self.now + duration_s, self._heap
+        end_s, heap, pop = self.now + duration_s, self._heap, heapq.heappop
         while heap and heap[0][0] <= end_s:
-            self._next()
+            time_s, _, action = pop(heap)
+            self.now = max(self.now, time_s)
+            action()
         self.now = end_s
 
     def run_until(self, condition: Callable[[], bool], *, within_s: float, step_s: float = 0.02) -> bool:
@@ -217,11 +219,6 @@ class Network:
                 return False
             self.run(min(step_s, end_s - self.now))
         return True
-
-    def _next(self) -> None:
-        time_s, _, action = heapq.heappop(self._heap)
-        self.now = max(self.now, time_s)
-        action()
 
     # Delivery.
 
