@@ -4,6 +4,7 @@ RespcacheError
 |-- ConfigError (ValueError)      nothing was started
 |-- NodeClosed                    nothing was done, unless the node closed meanwhile: then that is not known
 |-- JoinTimeout                   the node stopped again
+|-- Outranked                     the node stopped again, and starts once more by itself
 |-- ReplyError                    an embedded node's answer to a command was an error
 |-- ProtocolError                 bytes that are no RESP: the connection ends
 `-- CommandError                  one command was refused; its text is the error reply
@@ -51,6 +52,17 @@ class NodeClosed(RespcacheError):
 
 class JoinTimeout(RespcacheError):
     """No cluster answered in time; the node that tried has stopped again."""
+
+
+class Outranked(RespcacheError):
+    """The others know a later run of this node, whose clock was set back: nobody lets this one in.
+
+    It has to start once more, as a run that is later than `run`.
+    """
+
+    def __init__(self, run: int) -> None:
+        super().__init__(f"the clock of this node was set back: it starts once more, as a run later than {run}")
+        self.run: Final = run
 
 
 class ReplyError(RespcacheError):

@@ -1,6 +1,7 @@
 """A node, as programs embed it and as the command line runs it."""
 
 import asyncio
+import logging
 import random
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,16 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Flags, row_of
 from respcache.commands.session import Session
 from respcache.config import Config
-from respcache.errors import ConfigError, JoinTimeout, NodeClosed, ReplyError
+from respcache.errors import ConfigError, JoinTimeout, NodeClosed, Outranked, ReplyError
 from respcache.net.announcer import EventStream
 from respcache.net.runtime import Runtime
 from respcache.pending import Pending
 
 Argument: TypeAlias = bytes | str | int | float
 Answer: TypeAlias = "bytes | str | int | float | bool | list[Answer] | dict[Answer, Answer] | None"
+
+
+log: Final = logging.getLogger(__name__)
 
 
 class Address(NamedTuple):
@@ -72,12 +76,26 @@ class Node:
         """
         if self._runtime is not None:
             raise ConfigError("a node starts only once")
-        self._runtime = runtime = Runtime(self.config, self._rng, state=lambda: self.state, shut_down=self.stopping.set)
+        until_s = asyncio.get_running_loop().time() + self.config.cluster.join_timeout_s
+        later_than = 0
+        while self._session is None:
+            try:
+                self._session = await self._join(later_than, until_s)
+            except Outranked as earlier:
+                log.warning("%s", earlier)
+                later_than = earlier.run
+        self.state = "serving"
+
+    async def _join(self, later_than: int, until_s: float) -> Session:
+        """Start as a run that is later than another one, and give the session for `execute`. Raises Outranked, too."""
+        self._runtime = runtime = Runtime(
+            self.config, self._rng, state=lambda: self.state, shut_down=self.stopping.set, later_than=later_than
+        )
         self.state = "joining"
         runtime.stats.garbage.watch()
         try:
             await runtime.open()
-            async with asyncio.timeout(self.config.cluster.join_timeout_s):
+            async with asyncio.timeout_at(until_s):
                 await runtime.joined()
         except BaseException as failure:
             runtime.stats.garbage.unwatch()
@@ -86,13 +104,13 @@ class Node:
             if isinstance(failure, TimeoutError):
                 raise JoinTimeout(self._in_vain(runtime.search.tried, keyed=runtime.sealing is not None)) from None
             raise
-        self._session = runtime.host.session("embedded", "embedded")
-        self._session.embedded = True
-        self._session.protocol = 3
-        self._session.authenticated = True
-        self._session.restrict()
-        self._session.turns = None  # whoever wants an order awaits the reply; others run side by side
-        self.state = "serving"
+        session = runtime.host.session("embedded", "embedded")
+        session.embedded = True
+        session.protocol = 3
+        session.authenticated = True
+        session.restrict()
+        session.turns = None  # whoever wants an order awaits the reply; others run side by side
+        return session
 
     async def close(self) -> bool:
         """Hand everything over, leave the cluster, stop.

@@ -46,7 +46,7 @@ from respcache.engine.executor import Executor
 from respcache.engine.expiring import Expiry
 from respcache.engine.memory import Memory
 from respcache.engine.pausing import Pauses
-from respcache.errors import ConfigError
+from respcache.errors import ConfigError, Outranked
 from respcache.host import NodeHost
 from respcache.metrics import LoopLag, Readiness, Sources
 from respcache.net import keys, scripts, seeds, sockets
@@ -86,11 +86,17 @@ class Runtime:
     """Everything that a node consists of while it runs. Must be made within a running event loop."""
 
     def __init__(  # noqa: PLR0915 # the list of parts
-        self, config: Config, rng: random.Random, *, state: Callable[[], str], shut_down: Callable[[], None]
+        self,
+        config: Config,
+        rng: random.Random,
+        *,
+        state: Callable[[], str],
+        shut_down: Callable[[], None],
+        later_than: int = 0,
     ) -> None:
         """Bind the ports. Raises ConfigError if one is taken.
 
-        `state` gives the state of the node, one of metrics.sources.SENTENCES.
+        `state` gives the state of the node, one of metrics.sources.SENTENCES; `later_than` is an earlier run of it.
         """
         server, cluster = config.server, config.cluster
         ring = keys.load_ring(config)
@@ -107,7 +113,8 @@ class Runtime:
         self.cluster_address: Final = (host, sockets.port_of(self._ports.stream))
         self.http_address: Final = (host, http_port) if http_port else None
         self.name: Final = cluster.name or f"{host}:{port}"
-        run = time_ns() // 1_000_000
+        run = max(time_ns() // 1_000_000, later_than + 1)
+        self._run: Final = run
         self.sealing: Final = None if ring is None else _sealing(ring, Identity(self.name, run), cluster)
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
 
@@ -304,13 +311,18 @@ class Runtime:
         self._housekeep()
 
     async def joined(self) -> None:
-        """Wait until this node belongs to a cluster. Raises ConfigError if its name or its settings keep it out."""
+        """Wait until this node belongs to a cluster.
+
+        Raises ConfigError if its name or its settings keep it out, Outranked if it has to start as a later run.
+        """
         changed = self.replicator.changed
         while not self.keeper.joined:
             changed.clear()
             await changed.wait()
             if self.refusal is not None:
                 raise self.refusal
+            if (run := self.membership.snapshot.me.epoch_unix_ms) != self._run:
+                raise Outranked(run)
         redundancy = self.redundancy()
         assert redundancy is not None  # it has joined
         agreed = {"replica-count": redundancy.replica_count, "quorum": self.keeper.table.quorum}
@@ -469,6 +481,8 @@ class Runtime:
         """Do the background work of one round: expiry, idle clients, deadlines, rates."""
         hz = self.settings.config.server.hz
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
+        if not self.keeper.joined:
+            self.replicator.changed.set()  # no event tells that this run is outranked
         self.server.sweep()
         self.router.sweep()
         self.memory.tick()

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from random import Random
+from time import time
 
 import pytest
 
 from integration.clients import clients, cluster_info, page, until
 from loopback import HOST, free_ports
+from respcache.cluster.sealing.keyring import Key
 from respcache.errors import ConfigError, JoinTimeout
+from respcache.net.runtime import Runtime
 from respcache.testing import Cluster
 
 pytestmark = pytest.mark.integration
@@ -261,3 +265,22 @@ async def _http_server() -> AsyncIterator[int]:
         server = await asyncio.start_server(answer, HOST, 0)
         async with server:
             yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("keys", [(), (Key.of(bytes([1]) * 32).text,)], ids=["plain", "sealed"])
+async def test_a_node_whose_clock_was_set_back_joins_again(keys: tuple[str, ...]) -> None:
+    """Its earlier run, a day ahead, has died: the others would take it for that one otherwise, for a day."""
+    (port,) = free_ports(1)
+    async with Cluster(nodes=2, cluster_keys=keys) as cluster:
+        config = (await cluster.add_member(name="third", port=port)).config
+        await cluster.kill(2)
+        ahead = (int(time()) + 86_400) * 1000
+        earlier = Runtime(config, Random(1), state=lambda: "serving", shut_down=lambda: None, later_than=ahead)
+        await earlier.open()
+        await earlier.joined()
+        await earlier.close()
+
+        third = await cluster.add_member(name="third", port=port)
+        await cluster.wait_for_convergence()
+        await third.set("greeting", "hello")
+        assert await cluster.member(0).get("greeting") == b"hello"
