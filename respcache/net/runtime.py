@@ -305,8 +305,13 @@ class Runtime:
         await self.membership.open(self._ports.datagram, self._ports.stream)
         await self.server.listen(self._ports.client)
         self.replicator.driver.start()
+        cluster = self.settings.config.cluster
+        if cluster.expect > 1 and not cluster.join:
+            log.warning(
+                "expect = %d without join: this node waits for nobody, it is a cluster of its own", cluster.expect
+            )
         if self.search.only_itself:
-            raise ConfigError(f"join names only this node itself: {', '.join(self.settings.config.cluster.join)}")
+            raise ConfigError(f"join names only this node itself: {', '.join(cluster.join)}")
         self._searching = self._loop.create_task(self.search.run())
         self._housekeep()
 

@@ -61,6 +61,16 @@ def test_a_node_without_seeds_is_a_cluster() -> None:
     run(scenario)
 
 
+def test_who_expects_others_without_looking_for_them_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """By the first node of three that was started without `join`, say: it would be alone without a word."""
+    wanted = config()
+    run(Runtime.joined, msgspec.structs.replace(wanted, cluster=msgspec.structs.replace(wanted.cluster, expect=3)))
+    assert "expect = 3 without join" in caplog.text
+    caplog.clear()
+    run(Runtime.joined, wanted)
+    assert "without join" not in caplog.text
+
+
 def test_numbers_of_the_failure_detector_that_contradict_are_refused_at_start() -> None:
     """The sentence says which numbers, why, and which profile the other one is from; no port was taken."""
     contradicting = msgspec.structs.replace(config(), gossip=GossipSettings(probe_timeout_s=0.15))
