@@ -307,9 +307,7 @@ class Runtime:
         self.replicator.driver.start()
         cluster = self.settings.config.cluster
         if cluster.expect > 1 and not cluster.join:
-            log.warning(
-                "expect = %d without join: this node waits for nobody, it is a cluster of its own", cluster.expect
-            )
+            log.warning("expect = %d without join: this node is a cluster of its own", cluster.expect)
         if self.search.only_itself:
             raise ConfigError(f"join names only this node itself: {', '.join(cluster.join)}")
         self._searching = self._loop.create_task(self.search.run())
@@ -475,8 +473,7 @@ class Runtime:
     def _compare(self, member: Member) -> None:
         """Notice settings of another node that should be those of this one. The newcomer goes if they must be."""
         config = self.settings.config
-        told = difference(config, member)
-        joined = self.keeper.joined
+        told, joined = difference(config, member), self.keeper.joined
         if told is not None and not joined and self.refusal is None:
             self.refusal = ConfigError(told)
             self.replicator.changed.set()
