@@ -80,6 +80,7 @@ class Router:
         self._clock: Final = clock
         self._parked: Final = Parking()
         self.held: Final = Held(self._gate_of, clock=clock, timeout_s=timeout_s)
+        """The replies that wait until effects are safe."""
         self.redirects: Final = Redirects(name, table, stats, policy=redirect, client_address=peers.client_address)
         self.relays: Final = Relays(name, table, stats, peers, self.redirects, clock, timeout_s, again=self._again)
         self.relays.routes_changed = self.routes_changed
@@ -100,15 +101,9 @@ class Router:
         self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
         self.tickets: Final = Tickets(store, locks, executor=lambda: self.executor, clock=clock, wake=peers.wake)
+        """The commands that wait for keys of this node."""
         self._desk: Final = Desk(
-            name,
-            primary=table.primary,
-            dispatch=self._dispatch,
-            again=self._parked.add,
-            answer=self.tickets.answer,
-            clock=clock,
-            call_at=call_at,
-            timeout_s=timeout_s,
+            name, table, self.tickets, clock, call_at, timeout_s, dispatch=self._dispatch, again=self._parked.add
         )
 
     # -- from the executor ------------------------------------------------------------

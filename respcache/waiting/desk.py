@@ -7,11 +7,12 @@ waits for those that hold it up, and is run as a transaction when its turn comes
 behind it waits for that, too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of, partitions_of
+from respcache.cluster.ownership.table import Table
 from respcache.commands.registry import Command, lookup
 from respcache.commands.session import Session
 from respcache.errors import Unblocked
@@ -22,6 +23,7 @@ from respcache.routing.internal import BLOCK, LEAVE, TAKE, TURN
 from respcache.routing.merging import elements
 from respcache.routing.order import Order
 from respcache.store.partition import Argv
+from respcache.waiting.tickets import Tickets
 
 NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
 
@@ -29,27 +31,27 @@ NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
 class Desk:
     """What all waiting commands of the clients of one node share."""
 
-    def __init__(  # all by name, from the router alone
+    def __init__(  # from the router alone
         self,
         name: str,
-        *,
-        primary: Sequence[str],
-        dispatch: Callable[[Order], None],
-        again: Callable[[Order], None],
-        answer: Callable[[Order, bytes], None],
+        table: Table,
+        tickets: Tickets,
         clock: Callable[[], float],
         call_at: Callable[[float, Callable[[], None]], Timer],
         timeout_s: float,
+        *,
+        dispatch: Callable[[Order], None],
+        again: Callable[[Order], None],
     ) -> None:
         """`dispatch` sends an order on its way; `again` takes a command back, to be tried when the owners change.
 
-        `answer` gives a command its reply, once nobody else has to be served before. `timeout_s` is how long one
-        waits for an owner.
+        `tickets` are those of this node; `timeout_s` is how long one waits for an owner.
         """
-        self.primary: Final = primary
+        self.primary: Final = table.primary
         self.dispatch: Final = dispatch
         self.again: Final = again
-        self.answer: Final = answer
+        self.answer: Final = tickets.answer
+        """Gives a command its reply, once nobody else has to be served before."""
         self.clock: Final = clock
         self.call_at: Final = call_at
         self.timeout_s: Final = timeout_s
