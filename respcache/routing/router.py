@@ -180,10 +180,10 @@ class Router:
     # -- from the keeper of partitions ------------------------------------------------
 
     def rerouted(self) -> None:
-        """Take note of new owners: what is on its way to former ones will come back."""
-        primary = self.table.primary
-        for node, order in self._peers.under_way():
-            if order.turns is not None and any(primary[number] != node for number in order.partitions):
+        """Take note of new owners: what is on its way to former ones will come back, also if they are owners again."""
+        changed_since = self.table.changed_since
+        for _, order in self._peers.under_way():
+            if order.turns is not None and changed_since(order.version, order.partitions):
                 order.turns.displaced = True
         self.tickets.send_back()
         self._desk.rerouted()

@@ -195,7 +195,7 @@ def test_what_comes_back_stops_its_client_until_it_is_answered() -> None:
     client = street.client()
     node.batch(client, [b"INCR", B])
     assert not client.is_displaced
-    node.table.primary[number] = "c"
+    node.table.primary[number], node.table.since[number] = "c", (1, 2)
     node.router.rerouted()
     assert client.is_displaced
 
