@@ -22,7 +22,7 @@ class Table:
         self.version: Version = NO_VERSION
         """To be sent along with a relayed command."""
         self.since: list[Version] = [NO_VERSION] * partitions
-        """The version by which each partition's primary was first seen here, of the times that it has been that."""
+        """The version by which each partition's primary was first seen here in its present epoch."""
         self.changed: Version = NO_VERSION
         """The newest of these."""
         self._record: Record | None = None
@@ -31,10 +31,12 @@ class Table:
 
     def show(self, record: "Record") -> None:
         """Take over a record."""
+        before = record if self._record is None else self._record
         self._record = record
         self.version = record.version
         for number, entry in enumerate(record.entries):
-            if self.primary[number] != entry.primary:
+            # Of the same name with another epoch: it was somebody else's in a version that was not heard of here.
+            if self.primary[number] != entry.primary or before.entries[number].epoch != entry.epoch:
                 self.primary[number], self.since[number] = entry.primary, record.version
                 self.changed = record.version
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from msgspec.structs import replace as replaced
+
 from respcache.cluster.ownership.record import SEATS, Entry, Node, Record, found
 from respcache.cluster.ownership.slots import PARTITIONS, SLOTS
 from respcache.cluster.ownership.table import Table
@@ -60,3 +62,15 @@ def test_it_remembers_when_a_partition_last_changed_hands() -> None:
     assert not table.changed_since(before, [0, 2])
     assert not table.changed_since(table.version, [0, 1, 2])
     assert table.changed == table.version > before
+
+
+def test_it_notices_that_a_partition_was_away_in_a_version_that_it_has_missed() -> None:
+    """The owner has the same name as before, but another epoch."""
+    record = found("cluster", Node("a", 1), 2).with_nodes([Node("a", 1), Node("b", 1)])
+    table = shown(record)
+    before, epoch = table.version, record.entries[1].epoch
+    moved = record.edited({1: replaced(record.entries[1], epoch=epoch + 2, in_sync=("a", "b"))})
+    table.show(replace(moved, version=(SEATS, 3)))
+    assert table.primary[1] == "a"
+    assert table.changed_since(before, [1])
+    assert not table.changed_since(before, [0])
