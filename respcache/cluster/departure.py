@@ -23,6 +23,8 @@ class Departure:
         self._me = me
         self.asked = False
         """Whether the node wants to leave."""
+        self.aloof = False
+        """Whether it leaves before it was let in: then it takes part in nothing any more, or its vote would be lost."""
         self._drained = self._retiring = self._parting = False
 
     @property
@@ -37,6 +39,7 @@ class Departure:
         """
         if record is None or not record.has(self._me) or sole:
             self._drained = True
+            self.aloof = not sole
             return Drained()
         name = self._me[0]
         named = name in record.holders() or record.votes(self._me)

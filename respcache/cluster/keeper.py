@@ -222,7 +222,7 @@ class Keeper:
         hello = self._peers.hello(peer)
         if isinstance(message, Hello):
             return self._on_hello(now, peer, message)
-        if hello is None or self._peers.foreign(peer):
+        if hello is None or self._peers.foreign(peer) or self._departure.aloof:
             return []
         match message:
             case Frame() | Part():

@@ -418,3 +418,17 @@ def _to_move(world: World) -> list[int]:
     """How many primaries each node says are yet to move."""
     healths = [sim.keeper.health(world.now) for sim in world.live()]
     return [health.rebalance.primaries_pending for health in healths if health is not None]
+
+
+@each_seed(10)
+def test_who_leaves_before_it_is_let_in_takes_no_vote_along(seed: int) -> None:
+    """A newcomer that is stopped at once, as by Ctrl-C: it may be made a voter just then, as in world 404."""
+    world = begin(400 + seed, MAJORITY, nodes=1)
+    clients = clients_of(world)
+    world.run(0.3)
+    world.start("n1")
+    world.run(world.rng.uniform(0.0, 0.3))
+    world.leave("n1")
+    world.run(2.0)
+    assert not world.nodes["n1"].alive
+    settle(world, clients)

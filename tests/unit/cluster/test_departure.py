@@ -33,6 +33,19 @@ def test_it_asks_to_be_taken_off_the_ring_once() -> None:
     assert leaving.review(record(), sole=False) == Retire("a", 1)
 
 
+def test_who_was_not_let_in_takes_part_in_nothing_any_more() -> None:
+    """It would be made a voter and be gone; who is alone, or was a member, goes on to the end."""
+    for known in (None, replace(record(), nodes={"b": B})):
+        leaving = Departure(A.life)
+        leaving.asked = True
+        assert leaving.review(known, sole=False) == Drained()
+        assert leaving.aloof
+    alone = Departure(A.life)
+    alone.asked = True
+    assert alone.review(record(), sole=True) == Drained()
+    assert not alone.aloof
+
+
 def test_it_ends_when_the_record_names_it_nowhere_and_another_node_goes_by_that() -> None:
     """Neither as a holder nor as a voter, and the leader of then has answered."""
     leaving = Departure(A.life)
