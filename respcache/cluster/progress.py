@@ -4,6 +4,7 @@ Every node sees it in the record, whoever makes the copies.
 """
 
 import math
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -84,11 +85,12 @@ class Progress:
         pending, moves = self._pending, len(record.entries)
         if target is not None:
             pairs = list(zip(target, record.entries, strict=True))
-            moves = sum([self._moves(partition, entry, wanted) for partition, (wanted, entry) in enumerate(pairs)])
+            astray = [number for number, (wanted, entry) in enumerate(pairs) if wanted[:1] != (entry.primary,)]
+            moves = sum([self._moves(number, record.entries[number], target[number]) for number in astray])
             able = {name for name, run in live.items() if record.has((name, run))}
-            for wanted, entry in pairs:
-                for name in wanted if entry.primary else ():
-                    pending += name not in entry.in_sync and name not in entry.learners and name in able
+            placed = Counter([(wanted, entry.in_sync, entry.learners) for wanted, entry in pairs if entry.primary])
+            for (wanted, in_sync, learners), partitions in placed.items():  # there are few such triples
+                pending += partitions * len(able.intersection(wanted).difference(in_sync, learners))
         elapsed_s = eta_s = 0.0
         if pending:
             if self._pending or now - self.ended_s <= GAP_S:

@@ -46,7 +46,7 @@ PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
 
 
 class Interpreter:
-    """Implements `commands.stage.Scripts`. Lua is started with the first script."""
+    """Implements `commands.stage.Scripts`. Lua is started with the first script, or by `prepare`."""
 
     def __init__(
         self,
@@ -411,6 +411,10 @@ class Interpreter:
                 self, memory_max_bytes=self._memory_max_bytes, seed=self._seed, functions=True
             )
         return self._function_machine
+
+    def prepare(self) -> None:
+        """Start Lua, which takes 5 ms, before there is a script that has to wait for it. Raises NoLua."""
+        self._lua()
 
     def _lua(self) -> Machine:
         if self._machine is None:

@@ -1,5 +1,6 @@
 """How many copies the whole cluster has, and how many it should have. Pure: from the record, and who is alive."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,14 +32,21 @@ class Redundancy:
         alive = {name for name, run in live.items() if record.has((name, run))}
         members = sum(record.nodes[name].standing is Standing.MEMBER for name in alive)
         wanted = min(record.replica_count, max(1, members))
-        living = [len(alive.intersection(entry.in_sync)) for entry in record.entries]
-        short = [max(0, wanted - copies) for copies in living]
+        missing = short = single = under_way = surplus = 0
+        held = Counter([(entry.in_sync, entry.learners) for entry in record.entries])
+        for (in_sync, learners), partitions in held.items():  # few nodes hold all partitions between them
+            copies = len(alive.intersection(in_sync))
+            missing += partitions * max(0, wanted - copies)
+            short += partitions * (copies < wanted)
+            single += partitions * (copies == 1)
+            under_way += partitions * len(alive.intersection(learners))
+            surplus += partitions * max(0, copies - wanted)
         return cls(
             replica_count=record.replica_count,
             wanted=wanted,
-            missing=sum(short),
-            partitions_short=sum(map(bool, short)),
-            partitions_single=living.count(1),
-            under_way=sum(len(alive.intersection(entry.learners)) for entry in record.entries),
-            surplus=sum(max(0, copies - wanted) for copies in living),
+            missing=missing,
+            partitions_short=short,
+            partitions_single=single,
+            under_way=under_way,
+            surplus=surplus,
         )

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import weakref
 
-from respcache.cli.collecting import FULL_EVERY, MIDDLE_EVERY, YOUNG, Collecting
+from respcache.cli.collecting import BUSY_PERIOD_S, FULL_EVERY, MIDDLE_EVERY, PERIOD_S, YOUNG, Collecting
 
 MANY = 200_000
 """Objects that take the collector more than a millisecond, on any machine."""
@@ -66,6 +66,27 @@ def test_young_cycles_are_found_before_they_are_frozen() -> None:
         collecting.end()
 
     asyncio.run(tie())
+
+
+def test_while_many_objects_are_made_they_are_looked_at_more_often() -> None:
+    """So there are fewer of them each time; then as often as before."""
+
+    async def make() -> None:
+        collecting, loop = Collecting(), asyncio.get_running_loop()
+        collecting.begin()
+        gc.disable()  # or most would be found before
+        held = [[number] for number in range(MANY)]
+        periods = []
+        for _ in range(2):
+            collecting._look()
+            assert collecting._timer is not None
+            periods.append(collecting._timer.when() - loop.time())
+        gc.enable()
+        assert len(held) == MANY
+        assert periods[0] <= BUSY_PERIOD_S < periods[1] <= PERIOD_S
+        collecting.end()
+
+    asyncio.run(make())
 
 
 def test_the_collector_is_left_as_it_was() -> None:

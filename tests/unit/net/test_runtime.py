@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import random
 import re
+import sys
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -16,6 +17,7 @@ from respcache.engine.expiring import SWEEP_PARTITIONS
 from respcache.errors import ConfigError
 from respcache.net.keeping import gossip_profile
 from respcache.net.runtime import Runtime
+from respcache.net.scripts import LUA
 from respcache.net.sockets import bind_stream
 from respcache.net.views import node_id
 
@@ -59,6 +61,21 @@ def test_a_node_without_seeds_is_a_cluster() -> None:
         assert all(partition.serving for partition in runtime.store.keyspace(0).partitions)
 
     run(scenario)
+
+
+def test_a_process_that_has_imported_lua_starts_it_with_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So no script waits for it; a program that embeds a node and runs no scripts pays nothing."""
+    pytest.importorskip(LUA)
+
+    async def scenario(runtime: Runtime) -> None:
+        assert runtime.scripts._machine is not None
+        monkeypatch.delitem(sys.modules, LUA)
+
+    async def without(runtime: Runtime) -> None:
+        assert runtime.scripts._machine is None
+
+    run(scenario)
+    run(without)
 
 
 def test_who_expects_others_without_looking_for_them_is_told(caplog: pytest.LogCaptureFixture) -> None:
