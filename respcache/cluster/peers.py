@@ -166,7 +166,10 @@ class Peers:
         """Tell whether anybody is left who stays and is not dead, this node apart.
 
         Also who was off the ring for dead, and turns out to live: the vote that takes one off may be that one's own.
+        And a newcomer, which whoever decides is about to let in.
         """
+        if record is not None and any(node.name != self._me.name for node in self._newcomers(record)):
+            return True
         present = self.present(now)
         others = record.nodes.values() if record is not None else ()
         return any(

@@ -70,6 +70,7 @@ def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None
     [
         pytest.param(4_455, id="a leader left after it had taken another one off the ring by that one's own vote"),
         pytest.param(18_479, id="a dead primary's last word was that its only heir is no copy in sync"),
+        pytest.param(210_919, id="a leader that left as the last one let a newcomer in, made it a voter, and was gone"),
     ],
 )
 def test_a_storm_of_the_long_run_that_once_did_harm(seed: int) -> None:
