@@ -88,6 +88,15 @@ def test_nobody_is_alone_without_a_majority_of_the_voters() -> None:
     assert not those.alone(1.0, Enrol(OTHER.life).apply(record))
 
 
+def test_a_newcomer_is_an_heir() -> None:
+    """Whoever decides is about to let it in, and would leave it behind with a vote that nobody gives."""
+    record, those = found("cluster", ME, 2), peers()
+    assert not those.heirs(1.0, record)
+    meet(those, OTHER, "cluster")
+    assert those.heirs(1.0, record)
+    assert not those.alone(1.0, record)
+
+
 def test_who_was_off_the_ring_for_dead_and_lives_is_an_heir() -> None:
     """It comes back, and needs the vote of whoever leaves until it votes alone; who leaves as well inherits nothing."""
     record = Admit(OTHER).apply(found("cluster", ME, 2))
