@@ -13,8 +13,9 @@ import sys
 import time
 from asyncio.events import Handle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 
 import redis
@@ -22,6 +23,7 @@ import redis
 from respcache import Node
 from respcache.cli.collecting import Collecting
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
+from respcache.net.scripts import LUA
 
 HOST: Final = "127.0.0.1"
 TIMEOUT_S: Final = 300.0
@@ -65,6 +67,8 @@ class Process:
 
 async def serve(port: int, join: str) -> None:
     """Be a node until the end, and tell of the longest callback at SIGUSR1."""
+    with suppress(ImportError):
+        import_module(LUA)  # as `respcache serve` does
     worst = Worst()
     _time_callbacks(worst)
     loop = asyncio.get_running_loop()
