@@ -1,6 +1,7 @@
 """Three nodes for all tests of this folder; each test is run through each of them, on an empty cluster."""
 
 import asyncio
+import gc
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,3 +47,10 @@ def url(cluster: LocalCluster, request: pytest.FixtureRequest) -> str:
     with redis.Redis.from_url(through) as client:
         client.flushall()
     return through
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """Have what others' code leaves unclosed found within its own test, whose warnings are theirs."""
+    yield
+    gc.collect()
