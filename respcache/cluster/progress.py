@@ -85,8 +85,13 @@ class Progress:
         pending, moves = self._pending, len(record.entries)
         if target is not None:
             pairs = list(zip(target, record.entries, strict=True))
-            astray = [number for number, (wanted, entry) in enumerate(pairs) if wanted[:1] != (entry.primary,)]
-            moves = sum([self._moves(number, record.entries[number], target[number]) for number in astray])
+            moves = sum(
+                [
+                    self._moves(number, entry, wanted)
+                    for number, (wanted, entry) in enumerate(pairs)
+                    if wanted and wanted[0] != entry.primary
+                ]
+            )
             able = {name for name, run in live.items() if record.has((name, run))}
             placed = Counter([(wanted, entry.in_sync, entry.learners) for wanted, entry in pairs if entry.primary])
             for (wanted, in_sync, learners), partitions in placed.items():  # there are few such triples
@@ -107,9 +112,7 @@ class Progress:
         )
 
     def _moves(self, partition: int, entry: Entry, wanted: tuple[str, ...]) -> bool:
-        """Whether a partition is to have another primary. Of its own a node knows, of others' it has seen how."""
+        """Whether a primary that is not the first one wanted is to change. Its own are known, others were watched."""
         primary = entry.primary
-        if not wanted or wanted[0] == primary:
-            return False
         stays = partition in self._kept if primary == self._name else self._chosen.get(partition) == primary
         return not (stays and primary in wanted)

@@ -77,11 +77,13 @@ def test_while_many_objects_are_made_they_are_looked_at_more_often() -> None:
         gc.disable()  # or most would be found before
         held = [[number] for number in range(MANY)]
         periods = []
-        for _ in range(2):
-            collecting._look()
-            assert collecting._timer is not None
-            periods.append(collecting._timer.when() - loop.time())
-        gc.enable()
+        try:
+            for _ in range(2):
+                collecting._look()
+                assert collecting._timer is not None
+                periods.append(collecting._timer.when() - loop.time())
+        finally:
+            gc.enable()
         assert len(held) == MANY
         assert periods[0] <= BUSY_PERIOD_S < periods[1] <= PERIOD_S
         collecting.end()
