@@ -45,14 +45,15 @@ from respcache.cluster.figures import figures_of
 from respcache.cluster.health import Health, examine
 from respcache.cluster.holdings import Holdings
 from respcache.cluster.inbox import Inbox
-from respcache.cluster.ownership.changes import Change, Proposal, Recreate, Retire
+from respcache.cluster.ownership.changes import Change, Proposal, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
-from respcache.cluster.ownership.planner import TargetCache, burials, plan
+from respcache.cluster.ownership.planner import TargetCache, burials
 from respcache.cluster.ownership.record import NOTHING, Life, Node, Version
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.ownership.table import Table
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.peers import Peers
+from respcache.cluster.planning import Planning
 from respcache.cluster.replication.log import Gate, Log, Stream
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.waits import Wait
@@ -89,7 +90,7 @@ class Keeper:
         self.handovers = self._holdings.handovers
         """Partitions that this node serves no more because they are to move, and of which it still is the primary."""
         self._asked = Asked()
-        self._plan_due = math.inf
+        self._planning = Planning(self._register, self._peers, self._placement)
         self._look_at = math.inf
         """When a member that does not answer cannot serve any more, or one that was never seen is taken for dead."""
         self._departure = Departure(me.life)
@@ -250,9 +251,11 @@ class Keeper:
         if now >= self._look_at:
             self._look_around(now, finish=False)
         self._heed(now, self._register.tick(now))
+        if self._planning.changes:
+            self._decide(now)
         self._holdings.tick(now)
         if self._placement.step():
-            self._plan_due = -math.inf
+            self._planning.renew()
         elif not self._placement.busy:
             self._effects += self._holdings.work()
         for change in self._asked.take(now):
@@ -337,7 +340,7 @@ class Keeper:
     # Members
 
     def _look_around(self, now: float, *, finish: bool = True) -> list[Effect]:
-        self._plan_due = -math.inf
+        self._planning.renew()
         self._look_at = min(self._peers.lapse_due(now), self._peers.doubt_due(now))
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
         return self._finish(now) if finish else []
@@ -368,7 +371,7 @@ class Keeper:
         self._holdings.forget_streams(record)
         self._effects.append(RecordChanged(record.version))
         self._routes_changed = True
-        self._plan_due = -math.inf
+        self._planning.renew()
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
         self._inbox.release()
         self._effects += self._inbox.news()
@@ -383,17 +386,10 @@ class Keeper:
         self._asked.add(numbers, changes)
         self._heed(now, effects)
 
-    def _plans_next(self, now: float) -> bool:
-        return self._register.idle and now >= self._plan_due
-
-    def _plan(self, now: float) -> None:
-        """As leader, with nothing under way: look for what should be changed."""
-        record = self._register.record
-        assert record is not None
-        outlook, self._plan_due = self._peers.outlook(now, record)
-        changes = plan(record, outlook, self._placement)
-        lost = [change for change in changes if isinstance(change, Recreate)]
-        self._effects += [Recreated(tuple(partition for partition, _, _ in change.partitions)) for change in lost]
+    def _decide(self, now: float) -> None:
+        """Propose what was planned in the turn before."""
+        changes, lost = self._planning.take()
+        self._effects += [Recreated(partitions) for partitions in lost]
         if changes:
             self._propose(now, changes)
 
@@ -426,8 +422,9 @@ class Keeper:
                 self._found(now)
         self._go_alone(now)
         holdings = self._holdings
-        if holdings.steer() and self._plans_next(now) and not self._routes_changed:  # a new record is enough for a turn
-            self._plan(now)
+        # A new record is enough for a turn.
+        if not self._routes_changed and holdings.steer() and self._planning.next(now):
+            self._planning.plan(now)
         self._depart(now)
         wishes, holdings.wishes = holdings.wishes, Wishes()
         if changes := wishes.changes(self.me.life):
@@ -485,10 +482,10 @@ class Keeper:
         self.deadline = now
         holdings = self._holdings
         busy = holdings.copying.runnable or holdings.surplus or holdings.unsteered or self._placement.busy
-        if busy or self._plans_next(now):
+        if busy or self._planning.changes or self._planning.next(now):
             return
         self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._asked.due_s)
-        self.deadline = min(self.deadline, self._look_at, self._plan_due if self._register.idle else math.inf)
+        self.deadline = min(self.deadline, self._look_at, self._planning.due_s if self._register.idle else math.inf)
         if self._register.record is None and now < self._peers.forming_due:
             self.deadline = min(self.deadline, self._peers.forming_due)
 

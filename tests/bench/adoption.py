@@ -65,7 +65,7 @@ class TimedWorld(World):
     def start(self, name: str, *, seeded: bool = True, weight: float = 1.0) -> SimNode:
         """Start a node."""
         sim = super().start(name, seeded=seeded, weight=weight)
-        sim.keeper._placement = sim.keeper._holdings._placement = TargetCache()
+        sim.keeper._placement = sim.keeper._holdings._placement = sim.keeper._planning._placement = TargetCache()
         return sim
 
     def arrive(self, sim: SimNode, arrival: Callable[[], None]) -> None:

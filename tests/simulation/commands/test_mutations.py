@@ -19,7 +19,7 @@ from simulation.commands.node import CommandNode
 from simulation.commands.storms import Make, calm, weather
 from simulation.ownership.outcome import Violation
 
-SEED: Final = 7
+SEED: Final = 9
 CALM_S: Final = 0.6
 """Long enough for each bug that needs no faults to show."""
 
@@ -53,7 +53,7 @@ def test_a_transaction_that_is_answered_too_early_is_caught() -> None:
 
 
 def test_a_write_behind_a_command_that_waits_is_caught_if_it_is_answered_too_early() -> None:
-    """Only clients that pipeline send such writes; what was acknowledged is lost with its owner, in some storm."""
+    """Only clients that pipeline send such writes; they are lost with their owner in one of seventy storms."""
     with pytest.raises(Violation):  # noqa: PT012 # the first storm that shows it ends the search
-        for seed in range(11, 71):
+        for seed in range(80, 140):
             weather(seed, 1.5, make=HoldsNothingBehind, pipelining=True)

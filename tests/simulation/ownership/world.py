@@ -149,7 +149,7 @@ class World:
         dice = random.Random(self.rng.random())
         sim = SimNode(node, self.rng.uniform(0, 1e5), self.rng.uniform(*RATE))
         sim.life = self._build(self, sim, replace(self.config, seeded=seeded), dice)
-        sim.keeper._placement = sim.keeper._holdings._placement = Placement()
+        sim.keeper._placement = sim.keeper._holdings._placement = sim.keeper._planning._placement = Placement()
         self.nodes[name] = sim
         self.put(sim, sim.keeper.start)
         for other in self.live():
