@@ -267,6 +267,13 @@ class Turns:
         self._begin = begin
         return True
 
+    def may_be_sent_anew(self, *, rerouted: bool) -> bool:
+        """Tell whether it is the time of what has come back: nothing is on its way any more.
+
+        And the routes are others than those it went by (`rerouted`), or it was passed over meanwhile.
+        """
+        return self.displaced and not self.sent and (self.passed_over or rerouted)
+
     def ended(self) -> None:
         """Take note that a command has its reply."""
         self.under_way -= 1

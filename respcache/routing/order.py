@@ -116,16 +116,15 @@ class Order(Pending):
             self.version = version
 
     def come_back(self, version: tuple[int, int]) -> bool:
-        """Return with an answer, or without; true if others that came back before may be sent anew now.
+        """Return with an answer, or without, by which time `version` of the record is known.
 
-        That is if nothing of the client is on its way any more, and the record has become another, `version`, or they
-        were passed over meanwhile.
+        True if others that came back before may be sent anew now.
         """
         turns = self.turns
         if turns is None:
             return False
         turns.sent -= 1
-        return turns.displaced and not turns.sent and (turns.passed_over or self.version != version)
+        return turns.may_be_sent_anew(rerouted=self.version != version)
 
     def refuse(self) -> None:
         """Send it back."""

@@ -99,7 +99,7 @@ class Relays:
             else:
                 sheaf.come(number, wire)
                 turns.ended()
-        if turns.displaced and not turns.sent and (turns.passed_over or sheaf.version != self._table.version):
+        if turns.may_be_sent_anew(rerouted=sheaf.version != self._table.version):
             self.routes_changed()
 
     def lost(self, sheaf: Sheaf, number: int) -> None:
