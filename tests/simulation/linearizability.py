@@ -243,7 +243,8 @@ class _Search:
     """Depth first through the orders of the operations on one key.
 
     Three rules keep it small. An operation that fits and leaves the state as it is comes at
-    once: whatever order there is, it may be moved to its front. An uncertain operation comes
+    once: whatever order there is, it may be moved to its front, unless it is a write, which
+    may be needed where it changes the state. An uncertain operation comes
     only where the next one can tell that it was done: otherwise it may as well be left out.
     And of two configurations that differ in uncertain operations only, the one that has more
     of them left can do all that the other one can.
@@ -300,7 +301,7 @@ class _Search:
                 result, after = effect(operation, state)
                 if result == operation.result and not (probing and operation.kind is Kind.WRITE):
                     following = _with(base, window, index, used, after), -1.0
-                    if after == state:
+                    if after == state and operation.kind is not Kind.WRITE:
                         self._stack.append(following)
                         return
                     found.append(following)

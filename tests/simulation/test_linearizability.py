@@ -239,6 +239,18 @@ def test_the_search_agrees_with_trying_all_orders(history: list[Operation]) -> N
     assert linearizable(history) == by_trying_all_orders(history)
 
 
+def test_a_write_that_changes_nothing_here_may_be_needed_later() -> None:
+    """Two clients write the same value: that of the second is not spent on the state that the first has left."""
+    history = [
+        Operation(b"key", Kind.SETNX, 0, 1, argument=b"2", result=True),
+        write(0, 1, b"1"),
+        write(0, 1, b"2"),
+        read(2, 3, b"2"),
+    ]
+    assert by_trying_all_orders(history)
+    assert linearizable(history)
+
+
 def test_a_search_that_takes_too_long_is_given_up() -> None:
     """Thirty concurrent increments whose sums do not fit are undecided, and said to be, not called in order."""
     history = [Operation(b"key", Kind.WRITE, 0, 100, argument=b"%d" % number, result=True) for number in range(30)]
