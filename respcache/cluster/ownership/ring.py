@@ -161,7 +161,7 @@ class Placing:
     def _run(self) -> Iterator[None]:
         ring, names = self._ring, self._names
         if not ring:
-            self.rows = ((),) * PARTITIONS
+            self.rows = tuple([()] * PARTITIONS)  # not of a tuple: mypyc makes a type of 1,024 fields of that
             return
         while self._picks.make_lists():
             yield
