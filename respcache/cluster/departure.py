@@ -2,6 +2,9 @@
 
 The last step counts where two voters are left and the one that decides is the one that leaves. If it went as soon as
 it knew itself that it votes no more, the other might not, and would wait for its vote for ever.
+
+If all nodes leave at once, the ring is empty and copies hold nobody back. Whoever decides is the last one to go:
+without it the others would stay voters, and wait for each other until their time is up.
 """
 
 from respcache.cluster.effects import Drained
@@ -32,24 +35,25 @@ class Departure:
         """Whether there is something to review."""
         return self.asked and not self._drained
 
-    def review(self, record: Record | None, *, sole: bool, heirs: bool = True) -> Retire | Drained | None:
+    def review(self, record: Record | None, *, sole: bool, company: bool = True) -> Retire | Drained | None:
         """Find out whether anything is left here; return what to propose, or the end.
 
-        `sole`: this node decides, and there are no heirs. `heirs`: somebody stays, and can answer.
+        `sole`: this node decides, and has no company. `company`: somebody else is here, and can answer.
         """
         if record is None or not record.has(self._me) or sole:
             self._drained = True
             self.aloof = not sole
             return Drained()
         name = self._me[0]
-        named = name in record.holders() or record.votes(self._me)
+        ring = record.ring()
+        named = (bool(ring) and name in record.holders()) or record.votes(self._me)
         self._parting &= not named
-        if self._retiring and (heirs or not self._parting):
+        if self._retiring and (company or not self._parting):
             return None
         if self._parting:
             self._drained = True
             return Drained()
-        if named and all(node.name != name for node in record.ring()):
+        if named and all(node.name != name for node in ring):
             return None
         self._retiring = True
         self._parting = not named

@@ -362,6 +362,7 @@ class Keeper:
     def _adopt(self, now: float, learned: Learned) -> None:
         record = learned.record
         self._peers.study(now, record)
+        self._look_at = min(self._look_at, self._peers.doubt_due(now))  # members that this node has never seen
         if learned.old is None:
             for name in self._peers.links():
                 self._greet(name)
@@ -449,7 +450,7 @@ class Keeper:
             return
         record, peers = self._register.record, self._peers
         sole = self._register.leading and self.leased(now) and peers.alone(now, record)
-        match self._departure.review(record, sole=sole, heirs=peers.heirs(now, record)):
+        match self._departure.review(record, sole=sole, company=peers.company(now, record)):
             case Retire() as step:
                 self._propose(now, [step])
             case Drained() as end:

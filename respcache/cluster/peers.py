@@ -20,6 +20,8 @@ class Peer:
     suspect: bool = False
     """Alive, as far as is known, but it does not answer."""
     left: bool = False
+    parted: int = -1
+    """The run epoch of its last life that was taken out of the record on its way out."""
     since_s: float = 0.0
     """When it was last found to be up, or down."""
     connected: bool = False
@@ -113,6 +115,9 @@ class Peers:
 
     def study(self, now: float, record: Record) -> None:
         """Take over a record: it tells peers of this cluster from others, and names members not seen yet."""
+        for node in () if self._record is None else self._record.nodes.values():
+            if node.standing is Standing.LEAVING and not record.has(node.life):
+                self._peer(node.name).parted = node.run
         self._record = record
         self._unseen_since = {
             node.life: self._unseen_since.get(node.life, now)
@@ -162,11 +167,12 @@ class Peers:
         suspects = (peer.node.life for peer in self._peers.values() if peer.suspect and peer.node is not None)
         return min((until for life in suspects if (until := self._granted_until(life)) > now), default=math.inf)
 
-    def heirs(self, now: float, record: Record | None) -> bool:
-        """Tell whether anybody is left who stays and is not dead, this node apart.
+    def company(self, now: float, record: Record | None) -> bool:
+        """Tell whether anybody is left who is not dead, this node apart.
 
-        Also who was off the ring for dead, and turns out to live: the vote that takes one off may be that one's own.
-        And a newcomer, which whoever decides is about to let in.
+        Also who is on its way out, and needs somebody who decides that it may go; and who was off the ring for dead,
+        and turns out to live: the vote that takes one off may be that one's own. And a newcomer, which whoever decides
+        is about to let in.
         """
         if record is not None and any(node.name != self._me.name for node in self._newcomers(record)):
             return True
@@ -175,7 +181,7 @@ class Peers:
         return any(
             node.name in present
             and node.name != self._me.name
-            and (node.standing is Standing.MEMBER or (node.standing is Standing.GONE and self._knows(node)))
+            and (node.standing is not Standing.GONE or self._knows(node))
             for node in others
         )
 
@@ -188,7 +194,7 @@ class Peers:
         present = self.present(now)
         voters = record.voters if record is not None else ()
         here = sum(present.get(voter.name) == voter.run for voter in voters)
-        return here >= majority(len(voters)) and not self.heirs(now, record)
+        return here >= majority(len(voters)) and not self.company(now, record)
 
     def present(self, now: float) -> dict[str, int]:
         """Return the members that are not dead, this node included, but none of other clusters: name to run epoch.
@@ -246,9 +252,8 @@ class Peers:
         """Return what the leader plans by, and when time alone will make it another."""
         live, present, due = self.live(now), self.present(now), math.inf
         # A node that leaves cannot wait for a dead one to come back: the copies have to go somewhere now.
-        leaving = any(
-            node.standing is Standing.LEAVING and present.get(node.name) == node.run for node in record.nodes.values()
-        )
+        here = {node.standing for node in record.nodes.values() if present.get(node.name) == node.run}
+        leaving = {Standing.LEAVING, Standing.MEMBER} <= here
         dead: list[Life] = []
         given_up: set[Life] = set()
         for node in record.nodes.values():
@@ -318,13 +323,17 @@ class Peers:
         return members if min(voters or members, key=lambda life: life[::-1], default=None) == self._me.life else []
 
     def _newcomers(self, record: Record) -> tuple[Node, ...]:
-        """Return the live nodes that should be let in: unknown to the record, restarted, or given up and back."""
+        """Return the live nodes that should be let in: unknown to the record, restarted, or given up and back.
+
+        None that was taken for dead on its way out: it still leaves.
+        """
         nodes = [peer.node for name, peer in self._peers.items() if peer.alive and self._has_greeted(name)]
         return tuple(
             node
             for node in (*nodes, self._me)
             if node is not None
             and not self.foreign(node.name)
+            and not self._parted(node)
             and (not record.has(node.life) or record.nodes[node.name].standing is Standing.GONE)
         )
 
@@ -332,6 +341,10 @@ class Peers:
         """Whether membership has told of this life of a node, or of a later one."""
         peer = self._peers.get(node.name)
         return peer is not None and peer.node is not None and peer.node.run >= node.run
+
+    def _parted(self, node: Node) -> bool:
+        peer = self._peers.get(node.name)
+        return peer is not None and peer.parted == node.run
 
     def _doubt(self, since_s: float) -> float:
         return since_s + self._config.unseen_after_s

@@ -105,6 +105,16 @@ async def test_a_node_that_cannot_hand_over_says_so() -> None:
         assert await first.stop() == INCOMPLETE
 
 
+async def test_all_nodes_that_are_stopped_at_once_are_soon_gone() -> None:
+    """None waits for room for its copies, or for another one's vote, until its time is up."""
+    async with Processes() as processes:
+        for _ in range(3):
+            await processes.add("--shutdown-timeout=60")
+        await processes.converge(3)
+        await in_batches(processes.servers[0].redis, [("SET", f"key:{n}", n) for n in range(3000)])
+        assert await asyncio.gather(*(server.stop() for server in processes.servers)) == [0, 0, 0]
+
+
 async def test_a_deadline_passes_everywhere() -> None:
     """A key that lives for 2 s is gone from all nodes at its time, and lives until then."""
     async with Processes() as processes:

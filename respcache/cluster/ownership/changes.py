@@ -59,7 +59,8 @@ class Change(Protocol):
 class Retire(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Take a node out of the ring: it asked for it (LEAVING) or is dead for too long (GONE).
 
-    The last node stays, for the partitions have nowhere else to go.
+    The last one stays if it is dead, for it may come back, and the partitions have nowhere else to go. If it leaves,
+    nobody stays: with the ring empty nothing holds the others back.
     """
 
     kind: ClassVar[str] = "members"
@@ -70,7 +71,9 @@ class Retire(msgspec.Struct, frozen=True, array_like=True, tag=1):
     def apply(self, record: Record) -> Record:
         """Change the node's standing."""
         node = record.nodes.get(self.name)
-        if node is None or node.run != self.run or node.standing is not Standing.MEMBER or len(record.ring()) == 1:
+        if node is None or node.run != self.run or node.standing is not Standing.MEMBER:
+            return record
+        if self.standing is Standing.GONE and len(record.ring()) == 1:
             return record
         retired = msgspec.structs.replace(node, standing=self.standing)
         return record.with_nodes({**record.nodes, self.name: retired}.values())

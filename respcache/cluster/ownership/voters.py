@@ -57,7 +57,7 @@ def _wish(record: Record, present: Mapping[str, int], heard: Collection[str]) ->
     for voter in record.voters:
         if voter.life not in lives and len(record.voters) > 1:
             return Dismiss(voter.life)
-    seats = wanted(sum(present.get(node.name) == node.run for node in members))
+    seats = max(1, wanted(sum(present.get(node.name) == node.run for node in members)))
     if len(record.voters) > seats:
         return Dismiss(max(voter.life[::-1] for voter in record.voters)[::-1])
     names = {voter.name for voter in record.voters}

@@ -71,6 +71,9 @@ def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None
         pytest.param(4_455, id="a leader left after it had taken another one off the ring by that one's own vote"),
         pytest.param(18_479, id="a dead primary's last word was that its only heir is no copy in sync"),
         pytest.param(210_919, id="a leader that left as the last one let a newcomer in, made it a voter, and was gone"),
+        pytest.param(308_292, id="a leader never looked again whether a member that it had not seen yet was there"),
+        pytest.param(318_440, id="two left at once, and one decided that it was the last one; two were cut off"),
+        pytest.param(319_464, id="a node that was taken for dead on its way out was let in again, and made a voter"),
     ],
 )
 def test_a_storm_of_the_long_run_that_once_did_harm(seed: int) -> None:

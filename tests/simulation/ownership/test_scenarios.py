@@ -1,5 +1,6 @@
 """One thing at a time: forming, leaving, restarting, losing everything, splitting and healing."""
 
+import random
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from simulation.ownership.world import World, model_of
 from simulation.replay import each_seed
 
 CONFIG = replace(MAJORITY, quorum=Quorum.AUTO)
+GONE_S = 3.0
+"""A node is given ten seconds to leave."""
 
 
 Kind = TypeVar("Kind", bound=Effect)
@@ -102,6 +105,21 @@ def test_nodes_that_leave_at_once_leave_everything_to_the_last(seed: int, nodes:
 
     assert all(world.nodes[name].drained for name in names[:leaving])
     assert all(client.uncertain == 0 for client in clients)
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 4])
+@pytest.mark.parametrize("gap_s", [0.0, 0.001, 0.005])
+@each_seed(10)
+def test_nodes_that_all_leave_are_soon_gone(seed: int, nodes: int, gap_s: float) -> None:
+    """At once, or as fast as somebody stops them: none waits for another one's vote, or for room for its copies."""
+    world = begin(seed, CONFIG, nodes)
+    write_everywhere(world, b"word")
+    world.run(1.0)
+    for name in random.Random(seed).sample(list(world.nodes), nodes):
+        world.leave(name)
+        world.run(gap_s)
+
+    assert world.run_until(lambda: not world.live(), within_s=GONE_S), [sim.name for sim in world.live()]
 
 
 def test_the_last_node_may_leave() -> None:

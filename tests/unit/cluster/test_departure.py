@@ -46,6 +46,16 @@ def test_who_was_not_let_in_takes_part_in_nothing_any_more() -> None:
     assert not alone.aloof
 
 
+def test_its_copies_do_not_hold_it_back_where_nobody_stays() -> None:
+    """Its vote does: the others would wait for it."""
+    leaving = Departure(A.life)
+    leaving.asked = True
+    both = record(standing=Standing.LEAVING)
+    both = replace(both, nodes={**both.nodes, "b": Node("b", 1, standing=Standing.LEAVING)})
+    assert leaving.review(both, sole=False) is None
+    assert leaving.review(replace(both, voters=(Voter("b", 1, 0),)), sole=False) == Retire("a", 1)
+
+
 def test_it_ends_when_the_record_names_it_nowhere_and_another_node_goes_by_that() -> None:
     """Neither as a holder nor as a voter, and the leader of then has answered."""
     leaving = Departure(A.life)
@@ -93,7 +103,7 @@ def test_who_is_named_nowhere_waits_for_nobody_where_all_leave() -> None:
     nowhere = record(standing=Standing.LEAVING, holder="b", voter="b")
     assert leaving.review(nowhere, sole=False) == Retire("a", 1)
     assert leaving.review(nowhere, sole=False) is None
-    assert leaving.review(nowhere, sole=False, heirs=False) == Drained()
+    assert leaving.review(nowhere, sole=False, company=False) == Drained()
 
 
 def test_it_ends_where_there_is_nobody_to_hand_over_to() -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from msgspec import structs
 
 from respcache.cluster.config import KeeperConfig
@@ -88,24 +89,52 @@ def test_nobody_is_alone_without_a_majority_of_the_voters() -> None:
     assert not those.alone(1.0, Enrol(OTHER.life).apply(record))
 
 
-def test_a_newcomer_is_an_heir() -> None:
+def test_a_newcomer_is_company() -> None:
     """Whoever decides is about to let it in, and would leave it behind with a vote that nobody gives."""
     record, those = found("cluster", ME, 2), peers()
-    assert not those.heirs(1.0, record)
+    assert not those.company(1.0, record)
     meet(those, OTHER, "cluster")
-    assert those.heirs(1.0, record)
+    assert those.company(1.0, record)
     assert not those.alone(1.0, record)
 
 
-def test_who_was_off_the_ring_for_dead_and_lives_is_an_heir() -> None:
-    """It comes back, and needs the vote of whoever leaves until it votes alone; who leaves as well inherits nothing."""
+@pytest.mark.parametrize("standing", Standing)
+def test_who_lives_is_company(standing: Standing) -> None:
+    """Who was off the ring for dead comes back, and needs a vote; who leaves as well needs to be let go."""
     record = Admit(OTHER).apply(found("cluster", ME, 2))
-    for standing, inherits in ((Standing.MEMBER, True), (Standing.LEAVING, False), (Standing.GONE, True)):
-        those, other = peers(), structs.replace(record.nodes["c"], standing=standing)
-        meet(those, OTHER, "cluster")
-        assert those.heirs(1.0, replace(record, nodes={**record.nodes, "c": other})) is inherits
+    those, other = peers(), structs.replace(record.nodes["c"], standing=standing)
+    meet(those, OTHER, "cluster")
+    assert those.company(1.0, replace(record, nodes={**record.nodes, "c": other}))
     those.down(2.0, "c", 3, left=False)
-    assert not those.heirs(2.0, replace(record, nodes={**record.nodes, "c": other}))
+    assert not those.company(2.0, replace(record, nodes={**record.nodes, "c": other}))
+
+
+def test_who_was_taken_for_dead_on_its_way_out_is_no_newcomer() -> None:
+    """It still leaves, and would be a voter, and gone. Its next life is one."""
+    record, those = Admit(OTHER).apply(found("cluster", ME, 2)), peers()
+    meet(those, OTHER, "cluster")
+    leaving = structs.replace(OTHER, standing=Standing.LEAVING)
+    those.study(0.0, replace(record, nodes={**record.nodes, "c": leaving}))
+    without = found("cluster", ME, 2)
+    those.study(1.0, without)
+    assert those.outlook(1.0, without)[0].newcomers == ()
+    meet(those, Node("c", 4), "cluster", now=2.0)
+    assert those.outlook(2.0, without)[0].newcomers == (Node("c", 4),)
+
+
+def test_the_dead_are_given_up_for_those_who_leave_only_where_somebody_stays() -> None:
+    """Copies have to go somewhere; if there is nowhere to go, who is only cut off may come back first."""
+    dead, mine = Node("d", 5), found("cluster", ME, 2)
+    record = Admit(dead).apply(Admit(OTHER).apply(mine))
+    for standing, given_up in ((Standing.MEMBER, {dead.life}), (Standing.LEAVING, set())):
+        those = peers()
+        for node in (OTHER, dead):
+            meet(those, node, "cluster")
+        me, other = structs.replace(ME, standing=Standing.LEAVING), structs.replace(OTHER, standing=standing)
+        leaving = replace(record, nodes={**record.nodes, "b": me, "c": other})
+        those.study(0.0, leaving)
+        those.down(1.0, "d", 5, left=False)
+        assert those.outlook(1.1, leaving)[0].given_up == given_up
 
 
 def test_a_voter_is_heard_when_it_answers() -> None:

@@ -154,12 +154,13 @@ def test_a_restarted_last_copy_leaves_nobody() -> None:
     assert (entry.primary, entry.in_sync) == ("", ())
 
 
-def test_the_last_member_cannot_retire() -> None:
-    """Partitions need somewhere to be."""
+def test_the_last_member_retires_only_by_its_own_wish() -> None:
+    """Partitions need somewhere to be, unless nobody stays."""
     record = record_of(Entry(1, 1, 1, "a", ("a",)), "a", "b")
     record = Retire("b", 1).apply(record)
     assert record.nodes["b"].standing is Standing.LEAVING
-    assert Retire("a", 1).apply(record) is record
+    assert Retire("a", 1, Standing.GONE).apply(record) is record
+    assert Retire("a", 1).apply(record).ring() == ()
 
 
 def test_a_node_is_forgotten_only_when_nothing_names_it() -> None:
