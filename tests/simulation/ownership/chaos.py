@@ -204,6 +204,9 @@ def _snap(world: World, name: str) -> str:
 
 def _pause(world: World, name: str) -> str:
     for_s = world.rng.choice(world.pauses_s)
+    others = [sim for sim in world.live() if sim.name != name and sim.keeper.joined and not sim.paused]
+    if not others and for_s >= world.config.settle_s:  # newcomers may found a cluster of their own, and are told so
+        return ""
     world.pause(name, for_s)
     return f"pause {name} {for_s}"
 
