@@ -109,7 +109,7 @@ def test_nodes_that_leave_at_once_leave_everything_to_the_last(seed: int, nodes:
 
 @pytest.mark.parametrize("nodes", [2, 3, 4])
 @pytest.mark.parametrize("gap_s", [0.0, 0.001, 0.005])
-@each_seed(10)
+@each_seed(4)
 def test_nodes_that_all_leave_are_soon_gone(seed: int, nodes: int, gap_s: float) -> None:
     """At once, or as fast as somebody stops them: none waits for another one's vote, or for room for its copies."""
     world = begin(seed, CONFIG, nodes)
