@@ -19,8 +19,8 @@ TIMEOUT_S: Final = 1800
 FLAGS: Final = "-fno-semantic-interposition -fvisibility=hidden -Wno-misleading-indentation"
 """For the C compiler: nobody replaces our functions while we run, so calls between them may be direct, or inlined.
 
-And whether generated code is indented well nobody asks: gcc 12 spends four of six minutes on it, for each time it reads
-the file of half a million lines from its beginning.
+And whether generated code is indented well nobody asks: gcc 12 spends half of its seven minutes on it, for each time
+it reads the file of half a million lines from its beginning.
 """
 
 

@@ -471,12 +471,11 @@ class Holdings:
         for partition in self.handovers.freeze():
             self._close(partition)
         for partition in self.handovers.unproposed():
-            if partition not in self._locked and self.logs[partition].clean:
-                entry = record.entries[partition]
+            entry, claimant = record.entries[partition], self.handovers.claims.get(partition, "")
+            heirs = (claimant,) if claimant in entry.in_sync else target[partition][:1]  # none where all nodes leave
+            if heirs and partition not in self._locked and self.logs[partition].clean:
                 self.handovers.proposed(partition, entry.revision)
-                claimant = self.handovers.claims.get(partition, "")
-                heir = claimant if claimant in entry.in_sync else target[partition][0]
-                self.wishes.move.add((partition, entry.revision, heir))
+                self.wishes.move.add((partition, entry.revision, heirs[0]))
 
     def _open(self, partition: int) -> None:
         self.serving[partition] = self.logs[partition]

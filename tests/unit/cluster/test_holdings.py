@@ -6,8 +6,8 @@ from random import Random
 import msgspec
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.holdings import Holdings
-from respcache.cluster.ownership.changes import Admit, InSync
+from respcache.cluster.holdings import STEERED_MAX, Holdings
+from respcache.cluster.ownership.changes import Admit, InSync, Retire
 from respcache.cluster.ownership.planner import TargetCache
 from respcache.cluster.ownership.record import Node, found
 from respcache.cluster.replication.log import Gate, Stream
@@ -15,6 +15,8 @@ from simulation.ownership.store import ModelStore
 
 A, B = Node("a", 1), Node("b", 2)
 SET = [b"SET", b"key", b"value"]
+PARTITIONS = STEERED_MAX + 1
+"""One more than are looked at in a turn."""
 
 
 def vouching() -> tuple[Holdings, Stream, Gate]:
@@ -66,3 +68,23 @@ def test_once_nothing_came_of_that_the_copy_is_done_without() -> None:
     holdings.steer()
     assert holdings.resolved == [gate]
     assert stream not in holdings.logs[0].required
+
+
+def test_where_nobody_stays_nothing_is_handed_over() -> None:
+    """Not even what was about to be, and has not been looked at again since: there is no heir."""
+    first, placement = Admit(B).apply(found("id", A, 2, partitions=PARTITIONS)), TargetCache()
+    holdings = Holdings(A.life, KeeperConfig(partitions=PARTITIONS), ModelStore(), placement, Random(1), ())
+    holdings.adopt(0.0, None, first, leap=False)
+    last = PARTITIONS - 1
+    holdings.handovers.want(last)
+    assert holdings.handovers.freeze() == [last]
+    nobody = replace(
+        Retire(*A.life).apply(Retire(*B.life).apply(first)), version=(first.version[0], first.version[1] + 1)
+    )
+    placement(nobody)
+    holdings.adopt(0.0, first, nobody, leap=False)
+    holdings.steer()
+    assert holdings.handovers.unproposed() == [last]
+    holdings.steer()
+    assert not holdings.handovers.unproposed()
+    assert not holdings.wishes.move
