@@ -7,7 +7,7 @@ from itertools import product
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
-from respcache.cluster.ownership.record import Quorum, majority
+from respcache.cluster.ownership.record import NOTHING, Quorum, majority
 from simulation.ownership.checks import at_rest, check_all, record_of, unrest
 from simulation.ownership.clients import Client, Counter, Register, Writer
 from simulation.ownership.outcome import Violation
@@ -86,13 +86,13 @@ def clients_of(world: World, writers: int = 8, counters: int = 2, registers: int
 def may_die(world: World, name: str) -> bool:
     """Whether a death costs nothing acknowledged, nor the majority of the voters.
 
-    By everybody's record, and by what may become one, each partition has another live copy.
+    By everybody's record, and by what may become one, each partition has another live copy. What the dead have accepted
+    may be under way to a node that is stopped.
     """
     alive = {sim.name: sim.node.run for sim in world.live() if sim.name != name}
-    registers = [sim.keeper._register for sim in world.live()]
-    for record in [record for one in registers for record in (one.record, one._acceptor.accepted)]:
-        if record is None:
-            continue
+    known = [record for sim in world.live() for record in sim.records()]
+    newest = max((record.version for record in known), default=NOTHING)
+    for record in known + [record for record in world.last_words if record.version > newest]:
         surviving = {name for name, run in alive.items() if record.has((name, run))}
         if any(surviving.isdisjoint(entry.in_sync) for entry in record.entries):
             return False

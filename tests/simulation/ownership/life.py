@@ -6,7 +6,7 @@ from typing import Protocol
 
 from respcache.cluster.effects import Effect
 from respcache.cluster.keeper import Keeper
-from respcache.cluster.ownership.record import Node
+from respcache.cluster.ownership.record import Node, Record
 
 
 class Life(Protocol):
@@ -73,3 +73,8 @@ class SimNode:
     def keeper(self) -> Keeper:
         """Its keeper of partitions."""
         return self.life.keeper
+
+    def records(self) -> list[Record]:
+        """Give the records that are valid as far as it knows, and that may become so by what it has accepted."""
+        register = self.keeper._register
+        return [record for record in (register.record, register._acceptor.accepted) if record is not None]

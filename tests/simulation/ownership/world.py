@@ -90,6 +90,8 @@ class World:
         """All that is worth remembering."""
         self.acknowledged: list[Wait] = []
         """Questions about copies that are done."""
+        self.last_words: list[Record] = []
+        """What nodes that died had accepted, and may have sent to some that have been stopped."""
         self.splits = False
         """Whether two nodes may serve the same partition, since each side of a split goes on."""
         self.nodes_max = NODES_MAX
@@ -160,6 +162,7 @@ class World:
     def kill(self, name: str) -> None:
         """Let a node die without a word."""
         sim = self.nodes[name]
+        self.last_words += sim.records()
         sim.alive = False
         sim.life.end()
         waiting, sim.waiting = sim.waiting, []
