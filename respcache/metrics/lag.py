@@ -6,6 +6,8 @@ from respcache.stats import DURATION_BUCKETS
 
 PERIOD_S: Final = 0.25
 """From one sample to the next."""
+STALL_S: Final = 1.0
+"""A lag that is worth a line in the log: commands have waited for so long, and peers may begin to doubt."""
 
 
 class LoopLag:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 import msgspec
+import pytest
 
 from respcache.metrics import LoopLag, Sources
-from respcache.metrics.lag import PERIOD_S
+from respcache.metrics.lag import PERIOD_S, STALL_S
 from respcache.net.monitor import Monitor
 from unit.test_metrics import idle_node, samples
 
@@ -68,3 +69,38 @@ def test_the_lag_is_sampled_while_the_port_is_open() -> None:
         await monitor.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("late_s", "told"),
+    [
+        (STALL_S + 0.5, ["the event loop stood still for 1.5 s: it had a processor for 0.0 s"]),
+        (STALL_S / 2, []),
+    ],
+)
+def test_a_stall_is_told_and_whose_doing_it_was(
+    late_s: float, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A loop that waits has no processor meanwhile; a little lateness is a figure, and no line in the log."""
+    sampled = asyncio.Event()
+
+    class Late(LoopLag):
+        """Is due before it is set."""
+
+        def sample(self, now: float) -> float:
+            sampled.set()
+            return super().sample(now)
+
+        def start(self, now: float) -> float:
+            return super().start(now - PERIOD_S - late_s if not sampled.is_set() else now)
+
+    async def main() -> None:
+        monitor = Monitor(replace(idle_node(), lag=Late()))
+        await monitor.listen(socket.create_server(("127.0.0.1", 0)))
+        async with asyncio.timeout(TIMEOUT_S):
+            await sampled.wait()
+        await monitor.close()
+
+    asyncio.run(main())
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(",")[0] for line in lines if "stood still" in line] == told
