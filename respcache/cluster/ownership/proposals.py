@@ -49,6 +49,12 @@ class Proposals:
             mine = self._relayed[peer, number] = self.add([change])[0]
         return mine
 
+    def asker(self, number: int) -> tuple[str, int] | None:
+        """Return whose a change is and by which number: nobody's (None) if it is unknown, "" for us."""
+        if number not in self._changes:
+            return None
+        return next((asked for asked, mine in self._relayed.items() if mine == number), ("", number))
+
     def await_record(self, number: int, peer: str, version: Version) -> bool:
         """Note that a change is decided, by a version that is still to come; tell whether to ask the peer for it.
 
@@ -69,15 +75,13 @@ class Proposals:
         return numbers
 
     def decided(self, number: int) -> tuple[str, int] | None:
-        """Forget a change; return whose it was and by which number: nobody's (None) if it is unknown, "" for us."""
+        """Forget a change; return whose it was, as `asker` does."""
+        asker = self.asker(number)
         self._awaited.pop(number, None)
-        if self._changes.pop(number, None) is None:
-            return None
-        for asked, mine in self._relayed.items():
-            if mine == number:
-                del self._relayed[asked]
-                return asked
-        return "", number
+        self._changes.pop(number, None)
+        if asker is not None:
+            self._relayed.pop(asker, None)
+        return asker
 
     def forget(self, peers: Container[str]) -> None:
         """Pass on no more for peers that are gone; they will ask again if they return."""

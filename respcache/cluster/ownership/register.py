@@ -9,8 +9,8 @@ one. Two that both take themselves for the oldest one wait for random times betw
        v                                                                                      |
     follower --this node is the oldest voter that it reaches--> preparing --promised--> leading
 
-The callers know `record`, `propose`, and the effects; terms, promises and who leads stay in
-here. Another kind of agreement, such as an etcd that a site runs anyway, would take this place.
+The callers know `record`, `propose`, and the effects; terms, promises and who leads stay in here. Another agreement,
+such as an etcd that a site runs anyway, would take this place.
 """
 
 import math
@@ -20,6 +20,7 @@ from random import Random
 from typing import Final
 
 from respcache.cluster.ownership.acceptor import Acceptor
+from respcache.cluster.ownership.agenda import Agenda
 from respcache.cluster.ownership.changes import KINDS, Change, Proposal
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.proposals import Proposals
@@ -40,6 +41,7 @@ from respcache.cluster.ownership.wire import (
     Accepted,
     Chosen,
     Decided,
+    Doubted,
     Fetch,
     Lacking,
     Prepare,
@@ -50,6 +52,7 @@ from respcache.cluster.ownership.wire import (
     Update,
     difference,
     patched,
+    patched_one,
     version_of,
 )
 
@@ -57,8 +60,6 @@ RETRY_S: Final = 0.5
 """Until an unanswered message is sent again. Links do not lose messages, but a receiver may not be ready for one."""
 BACK_OFF_S: Final = (0.02, 2.0)
 """After a refusal: the first pause, which doubles with every further one, and the longest."""
-QUEUE_MAX: Final = 10_000
-"""Changes that wait for their round; others are ignored, and proposed again by their owners."""
 First = Callable[[float, Record, Mapping[str, int]], Sequence[Change]]
 """From the time, the record and the live members to the changes that go before all others in a round.
 
@@ -81,7 +82,7 @@ class Register:
         self._proposer = Proposer(me)
         self._live: dict[str, int] = {}
         self._linked: tuple[str, ...] = ()
-        self._queue: dict[tuple[str, int], Change] = {}
+        self._agenda = Agenda()
         self._proposals = Proposals()
         self._retry_at, self._prepare_at = math.inf, -math.inf
         self._refusals = 0
@@ -96,7 +97,7 @@ class Register:
     @property
     def idle(self) -> bool:
         """Whether this node leads and nothing is under way: the time to look for what should be changed."""
-        return self.leading and self._proposer.round is None and not self._queue
+        return self.leading and self._proposer.round is None and not self._agenda
 
     @property
     def heard(self) -> Version:
@@ -141,11 +142,11 @@ class Register:
 
     def observe(self, now: float, live: Mapping[str, int], linked: Collection[str]) -> list[RegisterEffect]:
         """Take note of who lives (name to run epoch, this node included), and of links."""
-        fresh = [name for name in sorted(linked) if name not in self._linked]
+        fresh = sorted(set(linked).difference(self._linked))
         gone = {name for name in self._linked if name not in linked or live.get(name) != self._live.get(name)}
         self._live, self._linked = dict(live), tuple(sorted(linked))
         self._proposals.forget(gone)
-        self._queue = {asked: change for asked, change in self._queue.items() if asked[0] not in gone}
+        self._agenda.forget(gone)
         for name in fresh:
             self._remind(name)
         return self._review(now)
@@ -189,7 +190,9 @@ class Register:
             case Promised() | Refused() | Accepted() | Lacking():
                 self._as_proposer(now, peer, message)
             case Propose():
-                self._on_propose(peer, message)
+                self._on_propose(now, peer, message)
+            case Doubted():
+                self._on_doubted(message)
             case Chosen():
                 self._on_chosen(peer, message)
             case Fetch():
@@ -216,7 +219,7 @@ class Register:
                 if term < acceptor.promised:
                     self._tell(peer, Refused(term, acceptor.promised))
                     return
-                record = self._patched(message.update)
+                record = patched_one((self._acceptor.accepted, self.record), message.update)
                 if record is None:
                     self._tell(peer, Lacking(message.update.version))
                 elif self._ours(record) and acceptor.accept(record):
@@ -280,13 +283,13 @@ class Register:
 
     def _begin_round(self, now: float, base: Record) -> None:
         """Decide all that is waiting, as one version. A record that is not known to be chosen is proposed again."""
-        record = base
-        for change in (*self._first(now, record, self._live), *self._queue.values()):
+        record, asked = base, self._agenda.take()
+        for change in (*self._first(now, record, self._live), *asked.values()):
             changed = change.apply(record)
             if changed is not record:
                 self.decided[change.kind] += 1
                 record = changed
-        proposer, proposers, self._queue = self._proposer, list(self._queue), {}
+        proposer, proposers = self._proposer, list(asked)
         assert proposer.term is not None
         if record is self.record and base.version[0] == proposer.term:
             self._answer(proposers)
@@ -314,13 +317,12 @@ class Register:
     def _go_on(self, now: float) -> None:
         """As leader, learn what a majority has accepted, and decide what has come in meanwhile."""
         while self.leading:
-            underway = self._proposer.round
-            if underway is not None:
+            if (underway := self._proposer.round) is not None:
                 if not underway.chosen:
                     break
                 self._proposer.round = None
                 self._choose(underway)
-            if not self._queue or self.record is None:
+            if not self._agenda or self.record is None:
                 break
             self._begin_round(now, self.record)
 
@@ -353,7 +355,7 @@ class Register:
 
     def _abdicate(self) -> None:
         self._proposer.step_down()
-        self._queue = {}
+        self._agenda = Agenda()
         self._proposals.abdicate()
 
     # As one who learns
@@ -365,7 +367,7 @@ class Register:
         if accepted is not None and accepted.version == message.version:
             self._learn(accepted)
             return
-        record = None if message.update is None else self._patched(message.update)
+        record = None if message.update is None else patched_one((accepted, self.record), message.update)
         if record is None:
             self._tell(peer, Fetch(version_of(self.record)))
         elif self._ours(record):
@@ -390,14 +392,6 @@ class Register:
             for number in self._proposals.numbers():
                 self._done(number)
 
-    def _patched(self, update: Update) -> Record | None:
-        """Build a record on whichever of those held here the update is the difference to."""
-        for held in (self._acceptor.accepted, self.record):
-            record = patched(held, update)
-            if record is not None:
-                return record
-        return None
-
     def _teach(self, peer: str, have: Version) -> None:
         if (record := self.record) is not None and record.version > have:
             # Whoever asks is at the other end of a link, be it dead as far as is known here; and it asks once.
@@ -405,15 +399,22 @@ class Register:
 
     # Proposals
 
-    def _on_propose(self, peer: str, message: Propose) -> None:
+    def _on_propose(self, now: float, peer: str, message: Propose) -> None:
         """Queue what is proposed, or pass it on to whoever leads; its owner asks until it is decided."""
         if self._leader == self._name:
-            if not self._proposer.idle and len(self._queue) < QUEUE_MAX:
-                self._queue[peer, message.number] = message.change
+            if not self._proposer.idle and (doubted := self._agenda.hear(now, peer, message)):
+                self._tell(peer, doubted)
         elif self._leader not in {None, peer}:
             number = self._proposals.relay(peer, message.number, message.change)
             if number is not None:
-                self._forward(number)
+                self._forward(number, message.asked_s)
+
+    def _on_doubted(self, message: Doubted) -> None:
+        asker = self._proposals.asker(message.number)
+        if asker is not None and asker[0]:
+            self._tell(asker[0], Doubted(asker[1], message.asked_s))
+        elif asker is not None:
+            self._forward(message.number, message.asked_s)
 
     def _on_decided(self, peer: str, message: Decided) -> None:
         """Take an answer in, or let it wait for the record that it is about, which it may have overtaken.
@@ -438,14 +439,14 @@ class Register:
         for number in self._proposals.numbers():
             self._forward(number)
 
-    def _forward(self, number: int) -> None:
+    def _forward(self, number: int, asked_s: float = -math.inf) -> None:
         """Hand a change of our own to whoever leads, if there is a way."""
         change, leader = self._proposals[number], self._leader
         if leader == self._name:
             if not self._proposer.idle:
-                self._queue[self._name, number] = change
+                self._agenda.add(self._name, number, change)
         elif leader is not None and isinstance(change, Proposal):
-            self._tell(leader, Propose(number, change))
+            self._tell(leader, Propose(number, change, asked_s))
 
     # The end of every input
 
@@ -483,9 +484,8 @@ class Register:
         return life == self._me or (life[0] in self._linked and self._live.get(life[0]) == life[1])
 
     def _ours(self, record: Record) -> bool:
-        if len(record.entries) != self._partitions:
-            return False
-        return self.record is None or self.record.cluster_id == record.cluster_id
+        ours = self.record is None or self.record.cluster_id == record.cluster_id
+        return ours and len(record.entries) == self._partitions
 
     def _tell(self, peer: str, message: RegisterMessage) -> None:
         if peer in self._linked:

@@ -1,5 +1,7 @@
 """The record and the register's messages as MessagePack arrays; limits and consistency are checked while decoding."""
 
+import math
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -123,6 +125,8 @@ class Propose(msgspec.Struct, frozen=True, array_like=True, tag=18):
 
     number: Number
     change: Proposal
+    asked_s: float = -math.inf
+    """What Doubted said, if this answers it."""
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True, tag=19):
@@ -163,7 +167,17 @@ class Fenced(msgspec.Struct, frozen=True, array_like=True, tag=24):
     lives: Annotated[tuple[tuple[Name, Number, Number], ...], msgspec.Meta(max_length=NODES_MAX)]
 
 
-RegisterMessage = Prepare | Promised | Refused | Accept | Accepted | Lacking | Chosen | Fetch | Propose | Decided
+class Doubted(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """Is the change with this number still wanted? Whoever asked for it may have died since."""
+
+    number: Number
+    asked_s: float
+    """The leader's time, which the answer has to carry."""
+
+
+RegisterMessage = (
+    Prepare | Promised | Refused | Accept | Accepted | Lacking | Chosen | Fetch | Propose | Decided | Doubted
+)
 LeaseMessage = Renew | Granted | Fence | Fenced
 
 
@@ -206,6 +220,11 @@ def difference(old: Record | None, new: Record) -> Update:
         nodes=tuple(new.nodes.values()),
         entries=entries,
     )
+
+
+def patched_one(olds: Iterable[Record | None], update: Update) -> Record | None:
+    """Return what `patched` does of the first of some records that an update builds on."""
+    return next((record for old in olds if (record := patched(old, update)) is not None), None)
 
 
 def patched(old: Record | None, update: Update) -> Record | None:

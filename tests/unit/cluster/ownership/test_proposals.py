@@ -14,8 +14,10 @@ def test_own_changes_have_numbers_of_their_own() -> None:
     """None is given twice, and what is decided is forgotten."""
     proposals = Proposals()
     assert list(proposals.add([RETIRE, RETIRE])) == [1, 2]
+    assert proposals.asker(1) == ("", 1)
     assert proposals.decided(1) == ("", 1)
     assert proposals.decided(1) is None
+    assert proposals.asker(1) is None
     assert list(proposals.add([RETIRE])) == [3]
     assert proposals.numbers() == [2, 3]
     assert len(proposals) == 2

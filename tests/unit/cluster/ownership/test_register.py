@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respcache.cluster.ownership.changes import Admit, Change, Dismiss, Enrol, Retire
+from respcache.cluster.ownership.changes import Admit, Change, Demote, Dismiss, Enrol, InSync, Learn, Retire
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.record import SEATS, Node, Quorum, Record, Standing, Version, Voter
 from respcache.cluster.ownership.register import BACK_OFF_S, RETRY_S, Register
@@ -16,9 +16,11 @@ from respcache.cluster.ownership.wire import (
     Accepted,
     Chosen,
     Decided,
+    Doubted,
     Fetch,
     Prepare,
     Promised,
+    Propose,
     Refused,
     RegisterMessage,
     difference,
@@ -225,6 +227,36 @@ def test_a_change_is_passed_on_by_a_voter_that_reaches_the_leader(group: Group) 
 
     assert ("d", Done(numbers[0])) in group.effects
     assert group.record("b").nodes["c"].standing is Standing.LEAVING
+
+
+def copied(group: Group) -> None:
+    """Let `b` have a copy of partition 0, which counts."""
+    group.propose("a", Learn(((0, "b"),)))
+    group.propose("a", InSync("b", 2, ((0, group.record("a").entries[0].revision),)))
+
+
+@pytest.mark.parametrize("cut", [set(), {frozenset("ad")}], ids=["to the leader", "passed on"])
+def test_a_copy_is_demoted_once_its_primary_has_said_so_again(group: Group, cut: set[frozenset[str]]) -> None:
+    """What a primary asked for before it died may take the last copy away. The leader asks back, on any way."""
+    copied(group)
+    assert group.record("a").entries[0].in_sync == ("a", "b")
+    group.cut = cut
+    group.observe_all()
+    group.told.clear()
+    numbers = group.propose("d", Demote("b", 2, ((0, group.record("a").entries[0].revision),)))
+
+    assert ("d", Done(numbers[0])) in group.effects
+    assert group.record("a").entries[0].in_sync == ("a",)
+    assert [type(message) for name, _, message in group.told if name == "d"][:2] == [Propose, Propose]
+
+
+def test_a_demotion_that_is_not_asked_for_again_is_not_decided(group: Group) -> None:
+    """As it is not when its primary has died, be it that the leader has not noticed yet."""
+    copied(group)
+    wish = Propose(1, Demote("b", 2, ((0, group.record("a").entries[0].revision),)))
+
+    assert group.registers["a"].receive(group.now, "d", wish) == [Tell("d", Doubted(1, group.now))]
+    assert group.record("a").entries[0].in_sync == ("a", "b")
 
 
 def test_a_record_that_a_minority_has_accepted_is_proposed_again(group: Group) -> None:

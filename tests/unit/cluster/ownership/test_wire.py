@@ -17,6 +17,7 @@ from respcache.cluster.ownership.wire import (
     Chosen,
     Decided,
     DecodeError,
+    Doubted,
     Fence,
     Fenced,
     Fetch,
@@ -85,6 +86,8 @@ MESSAGES: list[Message] = [
             Drop(((0, 1, "b"),)),
         )
     ),
+    Propose(1, Retire("a", 1), 2.5),
+    Doubted(1, 2.5),
     Decided(1),
     Decided(1, (2, 3)),
 ]
