@@ -32,6 +32,7 @@ from simulation.ownership.clients import History
 from simulation.ownership.forecast import PART_BYTES
 from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Outcome, Violation
+from simulation.ownership.views import Eyes, Views
 from simulation.ownership.world import World
 
 MARGIN_S: Final = 0.02
@@ -120,6 +121,7 @@ def town_of(
     hangs_up: float,
     make: Make = CommandNode,
     pipelining: bool = False,
+    sight: Eyes = Views,
 ) -> Town:
     """Form a cluster and let clients move in, who all pipeline if so asked. In every eighth effects travel in parts."""
     config, limits = (PRESSED, PRESSED_LIMITS) if pressed else (SETTINGS, Limits())
@@ -130,6 +132,7 @@ def town_of(
         replace(config, replica_count=replica_count),
         nodes,
         build=lambda world, sim, config, dice: make(world, sim, config, dice, limits),
+        sight=sight,
     )
     town = Town(world, hangs_up)
     if pipelining:
@@ -139,7 +142,9 @@ def town_of(
     return town
 
 
-def weather(seed: int, duration_s: float, *, make: Make = CommandNode, pipelining: bool = False) -> dict[str, int]:
+def weather(
+    seed: int, duration_s: float, *, make: Make = CommandNode, pipelining: bool = False, sight: Eyes = Views
+) -> dict[str, int]:
     """Let a storm pass over three to five nodes, every third one under pressure; count what clients were told.
 
     Raises Violation.
@@ -152,6 +157,7 @@ def weather(seed: int, duration_s: float, *, make: Make = CommandNode, pipelinin
         hangs_up=0.1,
         make=make,
         pipelining=pipelining,
+        sight=sight,
     )
     world = town.world
     storm(world, duration_s)

@@ -11,6 +11,7 @@ from respcache.cluster.ownership.record import NOTHING, Quorum, majority
 from simulation.ownership.checks import at_rest, check_all, record_of, unrest
 from simulation.ownership.clients import Client, Counter, Register, Writer
 from simulation.ownership.outcome import Violation
+from simulation.ownership.views import Eyes, Views
 from simulation.ownership.world import NODES_MAX, PAUSES_S, Build, World
 
 REST_S = 60.0
@@ -61,10 +62,16 @@ class Storm:
 
 
 def begin(
-    seed: int, config: KeeperConfig, nodes: int, *, keeper: type[Keeper] = Keeper, build: Build | None = None
+    seed: int,
+    config: KeeperConfig,
+    nodes: int,
+    *,
+    keeper: type[Keeper] = Keeper,
+    build: Build | None = None,
+    sight: Eyes = Views,
 ) -> World:
     """Form a cluster and let it come to rest."""
-    world = World(seed, config, keeper=keeper, build=build)
+    world = World(seed, config, keeper=keeper, build=build, sight=sight)
     world.start("n0", seeded=False)
     for number in range(1, nodes):
         world.start(f"n{number}")
@@ -221,7 +228,7 @@ def _cut(world: World, name: str) -> str:
 
 def _hide(world: World, name: str) -> str:
     for_s = world.rng.choice([0.3, 1.5])
-    world.views.blind[name] = world.now + for_s
+    world.views.hide(name, for_s)
     return f"hide {name} {for_s}"
 
 
@@ -239,10 +246,10 @@ def settle(world: World, clients: list[Client], after_s: float = AFTER_S) -> Non
     check_all(world, clients)
 
 
-def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper) -> int:
+def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper, sight: Eyes = Views) -> int:
     """Let a storm pass; return how many writes were acknowledged. Raises Violation."""
     config = replace(CONFIG, replica_count=kind.replica_count, partitions=kind.partitions, frame_bytes=kind.frame_bytes)
-    world = begin(seed, config, kind.nodes, keeper=keeper)
+    world = begin(seed, config, kind.nodes, keeper=keeper, sight=sight)
     world.nodes_max, world.pauses_s = kind.nodes_max, kind.pauses_s
     clients = clients_of(world, kind.writers, kind.counters, kind.registers)
     storm(world, kind.duration_s, kind.lulls_s)

@@ -1,4 +1,4 @@
-"""What storm each seed brings.
+"""What storm each seed brings, and how the nodes see each other in it.
 
 Most storms are small: they cost a quarter of a large one and find nearly as much, so that a thousand fit into a run of
 all tests. What takes more nodes, more clients or more time to come about is left to every tenth and every hundredth.
@@ -7,8 +7,9 @@ all tests. What takes more nodes, more clients or more time to come about is lef
 from dataclasses import replace
 from typing import Final
 
-from respcache.cluster.keeper import Keeper
 from simulation.ownership.chaos import Storm, weather
+from simulation.ownership.gossip import Gossip
+from simulation.ownership.views import Eyes, Views
 
 SMALL: Final = {
     copies: Storm(copies, 1.2, nodes_max=4, writers=4, counters=1, registers=1, pauses_s=(0.05, 0.4, 1.2), after_s=0.4)
@@ -35,6 +36,11 @@ def _sized(seed: int) -> Storm:
     return SMALL[copies]
 
 
-def weather_of(seed: int, *, keeper: type[Keeper] = Keeper) -> int:
+def sight_of(seed: int) -> Eyes:
+    """Choose how nodes see each other: every other four times by real failure detectors, else by a hastier model."""
+    return Gossip if seed % 8 >= 4 else Views
+
+
+def weather_of(seed: int) -> int:
     """Let the storm of a seed pass; return how many writes were acknowledged. Raises Violation."""
-    return weather(seed, storm_of(seed), keeper=keeper)
+    return weather(seed, storm_of(seed), sight=sight_of(seed))

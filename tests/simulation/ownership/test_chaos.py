@@ -9,7 +9,7 @@ import pytest
 from simulation.linearizability import Kind
 from simulation.ownership.chaos import Storm, weather
 from simulation.ownership.clients import History
-from simulation.ownership.forecast import weather_of
+from simulation.ownership.forecast import storm_of, weather_of
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.replay import chunks, each, seeds
 
@@ -79,7 +79,7 @@ def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None
 )
 def test_a_storm_of_the_long_run_that_once_did_harm(seed: int) -> None:
     """Each found a fault when it was first met; what it does by now may be another thing."""
-    weather_of(seed)
+    weather(seed, storm_of(seed))
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SAFE, Outcome.UNCERTAIN, Outcome.REFUSED])

@@ -198,7 +198,7 @@ def overlooked(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     for name in ("n1", "n2", "n1", "n2"):
         world.run(0.3)
         world.wires.cut([("n0", name)])
-        world.views.blind[name] = world.now + 1.7
+        world.views.hide(name, 1.7)
         world.run(2.0)
         world.wires.heal()
         world.run(1.0)

@@ -166,7 +166,7 @@ def test_a_last_copy_that_comes_back_without_a_restart_has_everything() -> None:
     world = begin(1, replace(CONFIG, replica_count=1, rebuild_delay_s=5.0), nodes=3)
     clients = clients_of(world)
     world.run(0.3)
-    world.views.blind["n1"] = world.now + 2.0
+    world.views.hide("n1", 2.0)
     world.run(3.0)
     settle(world, clients)
 

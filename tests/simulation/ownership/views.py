@@ -4,9 +4,10 @@ A node that is reached neither directly nor through one other is suspected, then
 that is reached again answers again. Whoever takes another for dead gives the link to it up.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from simulation.ownership.life import SimNode
@@ -17,6 +18,32 @@ SUSPECT_S = (0.1, 0.5)
 """From the last answer until a node is suspected."""
 DEAD_S = (0.3, 1.0)
 """From suspicion until it is taken for dead."""
+
+
+class Sight(Protocol):
+    """How nodes find out who lives: what a world tells it. It tells the nodes."""
+
+    def started(self, sim: "SimNode") -> None:
+        """Hear that a node begins to live."""
+
+    def ended(self, sim: "SimNode") -> None:
+        """Hear that it is no more."""
+
+    def left(self, sim: "SimNode") -> None:
+        """Hear that it says good-bye, before it ends."""
+
+    def paused(self, sim: "SimNode", for_s: float) -> None:
+        """Hear that it is stopped for a while."""
+
+    def hide(self, name: str, for_s: float) -> None:
+        """Let nobody see a node for a while, though links to it stand."""
+
+    def unlinked(self, sim: "SimNode", peer: str) -> None:
+        """Hear that a node has lost its link to another."""
+
+
+Eyes = Callable[["World"], Sight]
+"""Makes how the nodes of a world see each other."""
 
 
 @dataclass(slots=True)
@@ -36,17 +63,34 @@ class Views:
         self._world = world
         self._views: dict[tuple[SimNode, SimNode], _View] = {}
         self._left: set[SimNode] = set()
-        self.blind: dict[str, float] = {}
-        """Names that nobody can see until a time, though links to them stand."""
+        self._blind: dict[str, float] = {}
+        """Names that nobody can see until a time."""
+        world.at(world.now, self._look)
+
+    def started(self, sim: "SimNode") -> None:
+        """Nothing: it will be seen."""
+
+    def ended(self, sim: "SimNode") -> None:
+        """Nothing: it will not be seen."""
+
+    def paused(self, sim: "SimNode", for_s: float) -> None:
+        """Nothing: it will not be seen."""
+
+    def unlinked(self, sim: "SimNode", peer: str) -> None:
+        """Nothing: who is dead will be missed."""
+
+    def hide(self, name: str, for_s: float) -> None:
+        """Let nobody see a node for a while."""
+        self._blind[name] = self._world.now + for_s
 
     def left(self, sim: "SimNode") -> None:
         """Note that a node has said good-bye."""
         self._left.add(sim)
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Let every node look at every other, and again after a while."""
         world = self._world
-        world.at(world.now + LOOK_S, self.look)
+        world.at(world.now + LOOK_S, self._look)
         self._views = {pair: view for pair, view in self._views.items() if pair[0].alive}
         watching = [sim for sim in world.live() if not sim.paused]
         targets = {sim.name: sim for sim in world.nodes.values()}
@@ -58,7 +102,7 @@ class Views:
 
     def _reaches(self, observer: "SimNode", target: "SimNode", watching: "list[SimNode]") -> bool:
         world = self._world
-        if target not in watching or self.blind.get(target.name, 0.0) > world.now:
+        if target not in watching or self._blind.get(target.name, 0.0) > world.now:
             return False
         passes = world.wires.passes
         return passes(observer.name, target.name) or any(

@@ -78,6 +78,7 @@ class Wires:
             self._under_way.pop((here, there), None)
             sim = self._world.nodes[here]
             self._world.input(sim, partial(sim.life.link_down, there))
+            self._world.views.unlinked(sim, there)
         self.link_later(one, other)
 
     def link_later(self, one: str, other: str) -> None:

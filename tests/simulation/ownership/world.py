@@ -23,7 +23,7 @@ from simulation.ownership.life import Life, SimNode
 from simulation.ownership.model import Done, Hear, Model
 from simulation.ownership.outcome import Violation
 from simulation.ownership.store import ModelStore
-from simulation.ownership.views import Views
+from simulation.ownership.views import Eyes, Views
 from simulation.ownership.wires import Wires
 
 WAKE_S = (0.0, 0.005)
@@ -77,9 +77,15 @@ class World:
     """The cluster, its network, and the true time."""
 
     def __init__(
-        self, seed: int, config: KeeperConfig, *, keeper: type[Keeper] = Keeper, build: Build | None = None
+        self,
+        seed: int,
+        config: KeeperConfig,
+        *,
+        keeper: type[Keeper] = Keeper,
+        build: Build | None = None,
+        sight: Eyes = Views,
     ) -> None:
-        """Nodes are models unless `build` makes them."""
+        """Nodes are models unless `build` makes them, and so is how they see each other unless `sight` does."""
         self.rng = random.Random(seed)
         self.config, self.keeper = config, keeper
         self._build = build or (lambda world, sim, config, dice: Model(world, sim, keeper, config, dice))
@@ -104,8 +110,7 @@ class World:
         self._served: dict[tuple[int, int], SimNode] = {}
         """Who served a partition in an epoch."""
         self.wires = Wires(self)
-        self.views = Views(self)
-        self.at(self.now, self.views.look)
+        self.views = sight(self)
 
     # Time
 
@@ -157,6 +162,7 @@ class World:
         for other in self.live():
             if other is not sim:
                 self.wires.link_later(name, other.name)
+        self.views.started(sim)
         return sim
 
     def kill(self, name: str) -> None:
@@ -165,6 +171,7 @@ class World:
         self.last_words += sim.records()
         sim.alive = False
         sim.life.end()
+        self.views.ended(sim)
         waiting, sim.waiting = sim.waiting, []
         for arrival in waiting:
             arrival()
@@ -181,6 +188,7 @@ class World:
         sim = self.nodes[name]
         if sim.alive and not sim.paused:
             sim.paused = True
+            self.views.paused(sim, for_s)
             self.at(self.now + for_s, lambda: self._resume(sim))
 
     def _resume(self, sim: SimNode) -> None:
@@ -266,8 +274,8 @@ class World:
 
     def _depart(self, sim: SimNode) -> None:
         if sim.alive:
-            self.kill(sim.name)
             self.views.left(sim)
+            self.kill(sim.name)
 
     def told(self, sim: SimNode, effect: Effect) -> None:
         """Remember what a node has said."""
