@@ -10,8 +10,8 @@ import pytest
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.keeper import Keeper
-from respcache.cluster.ownership.lease import Lease
-from respcache.cluster.ownership.record import Node
+from respcache.cluster.ownership.lease import DRIFT, Lease
+from respcache.cluster.ownership.record import Entry, Life, Node, Version
 from respcache.cluster.replication.copying import Copying, Job
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log
@@ -21,8 +21,11 @@ from respcache.cluster.replication.wire import Item
 from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
 from simulation.ownership.clients import primary_of
 from simulation.ownership.outcome import Violation
+from simulation.ownership.world import World
 
 SEEDS = 2
+SLOW, FAST = 0.92, 1.08
+"""How fast clocks run, so that one sees (1 + DRIFT) / (1 - DRIFT) of the time that another does, or a little less."""
 CONFIGS = {copies: replace(CONFIG, replica_count=copies, partitions=32) for copies in (2, 3)}
 
 Scenario = Callable[[int, type[Keeper], int], None]
@@ -137,6 +140,26 @@ class CountsOnTooMuch(Keeper):
         self._tenure.lease = Lease(me.life, config.lease_s * 3)
 
 
+class MarginlessFencing(Fencing):
+    """Waits for a lease as long as it is by the own clock."""
+
+    def __init__(self, lease_s: float) -> None:
+        super().__init__(lease_s / (1 + DRIFT))
+
+    def answered(self, now: float, voter: Life, version: Version, remaining_s: Iterable[tuple[Life, float]]) -> None:
+        """Take what is left of leases as it is told."""
+        super().answered(now, voter, version, [(life, left_s / (1 + DRIFT)) for life, left_s in remaining_s])
+
+
+class KnowsNoMargin(Keeper):
+    """Takes all clocks for equally fast, as a holder of leases and as one who waits for their end."""
+
+    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
+        super().__init__(me, config, storage, rng, locked)
+        self._tenure.lease = Lease(me.life, config.lease_s / (1 - DRIFT))
+        self._holdings.fencing = MarginlessFencing(config.lease_s)
+
+
 def half_heard(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     """A primary loses the link to one of its copies, is written to, and dies; nobody writes afterwards."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
@@ -205,6 +228,32 @@ def overlooked(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
+def slow(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+    """Owners whose clocks are slow are taken for dead, and cut off in the moment in which that is decided."""
+    world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
+    clients = clients_of(world, writers=30, registers=6)
+    for name in ("n1", "n2", "n1", "n2"):
+        world.run(0.3)
+        for sim in world.live():
+            world.pace(sim, SLOW if sim.name == name else FAST)
+        world.wires.cut([("n0", name)])
+        world.views.hide(name, 1.7)
+        ends = world.now + 1.7
+        while world.now < ends and any(entry.primary == name for entry in agreed(world)):
+            world.run(0.000_1)
+        world.wires.cut(between(world, {name}))
+        world.run(ends - world.now)
+        world.wires.heal()
+        world.run(1.0)
+    settle(world, clients)
+
+
+def agreed(world: World) -> tuple[Entry, ...]:
+    """Return the entries of the newest record that anybody knows."""
+    records = [record for sim in world.live() for record in sim.records()]
+    return max(records, key=lambda record: record.version).entries
+
+
 def cut_off(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     """Owners are cut off from everybody, and go on until their leases end."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
@@ -234,6 +283,7 @@ SCENARIOS = pytest.mark.parametrize(
         (frozen, ServesWithoutALease, 2),
         (overlooked, ServesUnfenced, 2),
         (cut_off, CountsOnTooMuch, 2),
+        (slow, KnowsNoMargin, 2),
     ],
 )
 

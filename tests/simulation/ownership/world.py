@@ -147,6 +147,11 @@ class World:
         """Read a node's clock."""
         return sim.origin_s + self.now * sim.rate
 
+    def pace(self, sim: SimNode, rate: float) -> None:
+        """Let a node's clock run at another rate from now on."""
+        sim.origin_s += self.now * (sim.rate - rate)
+        sim.rate = rate
+
     # Nodes
 
     def start(self, name: str, *, seeded: bool = True, weight: float = 1.0) -> SimNode:
