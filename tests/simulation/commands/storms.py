@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from respcache.cluster.config import KeeperConfig
@@ -26,8 +27,8 @@ from simulation.commands.clients import (
 from simulation.commands.ledger import Ledger
 from simulation.commands.node import CommandNode, Limits
 from simulation.commands.queues import Queues
-from simulation.ownership.chaos import CONFIG, REST_S, begin, may_leave, storm
-from simulation.ownership.checks import at_rest, check_copies, holder, unrest
+from simulation.ownership.chaos import CONFIG, REST_S, SERVED_S, begin, may_leave, storm
+from simulation.ownership.checks import at_rest, check_copies, check_served, holder, unrest
 from simulation.ownership.clients import History
 from simulation.ownership.forecast import PART_BYTES
 from simulation.ownership.life import SimNode
@@ -164,6 +165,7 @@ def weather(
     world.wires.heal()
     if not world.run_until(lambda: not any(sim.paused for sim in world.live()), within_s=REST_S):
         raise Violation("a pause does not end")
+    world.at(world.now + SERVED_S, partial(check_served, world))
     world.run(0.3)
     town.finish()
     town.check()

@@ -15,6 +15,14 @@ def record_of(world: World, name: str) -> Record | None:
     return world.nodes[name].keeper._register.record
 
 
+def check_served(world: World) -> None:
+    """Raise Violation unless every partition is served."""
+    live = world.live()
+    for partition in range(world.config.partitions):
+        if not any(world.serves(sim, partition) for sim in live):
+            raise Violation(f"t={world.now:.3f} nobody serves {partition}")
+
+
 def at_rest(world: World) -> bool:
     """Whether all nodes hold one record in which every partition is where it should be, and serve by it."""
     return unrest(world) == ""
