@@ -139,10 +139,12 @@ def town_of(
     return town
 
 
-def weather(seed: int, duration_s: float, *, make: Make = CommandNode, pipelining: bool = False) -> dict[str, int]:
+def weather(
+    seed: int, duration_s: float, *, make: Make = CommandNode, pipelining: bool = False, sleeps: bool = False
+) -> dict[str, int]:
     """Let a storm pass over three to five nodes, every third one under pressure; count what clients were told.
 
-    Raises Violation.
+    With `sleeps` most nodes that are stopped sleep meanwhile. Raises Violation.
     """
     town = town_of(
         seed,
@@ -154,6 +156,7 @@ def weather(seed: int, duration_s: float, *, make: Make = CommandNode, pipelinin
         pipelining=pipelining,
     )
     world = town.world
+    world.sleeps = sleeps
     storm(world, duration_s)
     world.wires.heal()
     if not world.run_until(lambda: not any(sim.paused for sim in world.live()), within_s=REST_S):
