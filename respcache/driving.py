@@ -74,10 +74,13 @@ class Surroundings(Protocol):
         """Put a message of the keeper on the link to a peer, if it stands."""
 
     def slept(self) -> bool:
-        """Tell whether the machine has been asleep since this was last asked."""
+        """Tell whether the machine has been asleep, while that clock stood still, since this last said so."""
 
     def lease_until(self, ends_s: float) -> None:
         """Take note of when this node may serve no longer; infinity: for ever, and not positive: not at all."""
+
+    def lease_over(self) -> bool:
+        """Tell whether that time has come, by a clock that goes on while the machine sleeps, or by one nobody sets."""
 
     def rerouted(self, primary: Sequence[str]) -> None:
         """Hear of the primaries of all partitions, some of which may have changed."""
@@ -157,7 +160,12 @@ class Driver:
         self.perform(self.keeper.peer_disconnected(self._around.now_s(), name))
 
     def receive(self, name: str, frame: bytes) -> None:
-        """Take a message of a peer's keeper. Raises DecodeError, having changed nothing."""
+        """Take a message of a peer's keeper. Raises DecodeError, having done nothing about it.
+
+        It may grant what was asked for before the machine slept: from that lease the sleep would have to be taken off.
+        """
+        if self._around.slept():
+            self._suspended()
         self.perform(self.keeper.receive(self._around.now_s(), name, frame))
 
     def asked(  # what a message says
@@ -212,12 +220,15 @@ class Driver:
 
     def check_lease(self) -> None:
         """Serve nothing more if the lease has ended, though no timer has said so yet."""
-        if self._around.exact_s() >= self._lease_ends_s:
+        if self._around.lease_over():
             self.lapsed()
 
     def lapsed(self) -> None:
-        """Serve nothing more unless the lease turns out to last."""
-        self.perform(self.keeper.tick(self._around.exact_s()))
+        """Serve nothing more unless the lease turns out to last: it does not if the machine has been asleep."""
+        if self._around.slept():
+            self._suspended()
+        else:
+            self.perform(self.keeper.tick(self._around.exact_s()))
 
     def acknowledge(self, order: Order) -> None:
         """Answer how many copies have what was written to partitions of this node, once enough have, or in time."""
@@ -326,8 +337,14 @@ class Driver:
 
     def _tick(self) -> None:
         self._timer, self._timer_due = None, math.inf
-        now_s = self._around.now_s()
-        self.perform(self.keeper.suspended(now_s) if self._around.slept() else self.keeper.tick(now_s))
+        if self._around.slept():
+            self._suspended()
+        else:
+            self.perform(self.keeper.tick(self._around.now_s()))
+
+    def _suspended(self) -> None:
+        """Serve nothing more before a new lease is granted: nobody knows for how long the machine was asleep."""
+        self.perform(self.keeper.suspended(self._around.exact_s()))
 
 
 def _moves(effects: Sequence[Effect]) -> bool:

@@ -43,8 +43,11 @@ log: Final = logging.getLogger(__name__)
 LAPSE_TOLD_S: Final = 0.5
 """For how long a node has no lease until the log says so. The second voter of a cluster has to be asked once it is one,
 and on a busy machine that takes a tenth of a second: clients wait for so long, and an operator need not know."""
-SLEPT_S: Final = 0.05
-"""How far the clock that runs while the machine sleeps may get ahead of the one that does not, until that counts."""
+SLEPT_S: Final = 0.02
+"""How far the clock that runs while the machine sleeps may get ahead of the one that does not, until that counts: less
+than what the shortest lease, of 0.3 s, allows for clocks that drift apart."""
+BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+"""The one that runs while the machine sleeps, on systems that have it."""
 
 
 class Replicator:
@@ -286,11 +289,11 @@ class Replicator:
             link.send(frames.KEEPER, frame)
 
     def slept(self) -> bool:
-        """Tell whether the machine has been asleep since this was last asked."""
-        before_s, self._asleep_s = self._asleep_s, asleep_s()
-        slept_s = self._asleep_s - before_s
-        if slept_s <= SLEPT_S:
+        """Tell whether the machine has been asleep since this last said so."""
+        slept_s = asleep_s() - self._asleep_s
+        if slept_s <= SLEPT_S:  # short sleeps add up
             return False
+        self._asleep_s += slept_s
         log.warning("the machine was asleep for %.1f s", slept_s)
         return True
 
@@ -305,6 +308,11 @@ class Replicator:
             executor.lease_ends_ns = time.perf_counter_ns() + int(left_s * 1e9)
         else:
             executor.lease_ends_unix_ms = executor.lease_ends_ns = 0
+
+    def lease_over(self) -> bool:
+        """Tell whether this node may serve no longer, by either of these clocks."""
+        executor = self.driver.router.executor
+        return time.time() * 1e3 >= executor.lease_ends_unix_ms or time.perf_counter_ns() >= executor.lease_ends_ns
 
     def rerouted(self, primary: Sequence[str]) -> None:
         """Pass on that the owners may have changed."""
@@ -372,6 +380,8 @@ class Replicator:
 
 
 def asleep_s() -> float:
-    """Return for how long the machine has been asleep since it started, as far as it says so."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()
+    """Return for how long the machine has been asleep since it started, as far as it says so; never too much.
+
+    If this process is stopped between its looks at the two clocks, it is too little.
+    """
+    return 0.0 if BOOT_CLOCK is None else time.clock_gettime(BOOT_CLOCK) - time.monotonic()

@@ -1,7 +1,7 @@
 """The parts of a command, and their replies made into one. Pure, on encoded replies.
 
-Each part has run on another node. An error of any part is the error of the whole:
-the others may have been done then, as with any command that says it is split.
+Each part has run on another node. An error of any part is the error of the whole: the others may have been done then,
+as with any command that says it is split. But an error which says that nothing was done has to be one of all parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,8 @@ from zlib import crc32
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import Merge
-from respcache.resp.encode import array_head, bulk, integer
+from respcache.errors import ClusterDown, NoReplicas, TryAgain, Uncertain
+from respcache.resp.encode import array_head, bulk, error, integer
 from respcache.routing.order import Order
 from respcache.store import scan
 
@@ -28,12 +29,24 @@ class Part:
 Merger: TypeAlias = Callable[[Sequence[Part]], bytes]
 
 
-def merged(merge: Merge, parts: Sequence[Part], *, dice: float = 0.0) -> bytes:
+UNDONE: Final = tuple(b"-%b " % refusal.code.encode() for refusal in (ClusterDown, NoReplicas, TryAgain))
+"""How errors begin that say: certainly not done."""
+
+
+def merged(merge: Merge, parts: Sequence[Part], *, writes: bool = False, dice: float = 0.0) -> bytes:
     """Put the replies together. `dice` is to be another number each time: it chooses where one reply is as good."""
     for part in parts:
         if part.wire.startswith(b"-"):
-            return part.wire
+            return _in_doubt(part.wire, parts) if writes else part.wire
     return _any(parts, dice) if merge is Merge.ANY else _MERGERS[merge](parts)
+
+
+def _in_doubt(wire: bytes, parts: Sequence[Part]) -> bytes:
+    """Give the error of a part as that of a whole that writes, and of which others may have been done."""
+    if not wire.startswith(UNDONE) or all(part.wire.startswith(UNDONE) for part in parts):
+        return wire
+    reason = wire[1:-2].decode("utf-8", "surrogateescape")
+    return error(Uncertain(f"Other nodes have done their part of the command, or may have; of one: {reason}"))
 
 
 def parts_of(order: Order, owner_of: Sequence[str]) -> list[Order]:
@@ -49,7 +62,8 @@ def parts_of(order: Order, owner_of: Sequence[str]) -> list[Order]:
         missing -= 1
         if not missing:
             replies = [Part(part.wire or b"", places) for part, places in parts]
-            order.resolve(merged(order.row.merge, replies, dice=order.deadline_s))
+            row = order.row
+            order.resolve(merged(row.merge, replies, writes=row.writes, dice=order.deadline_s))
 
     for part, _ in parts:
         part.then(arrived)

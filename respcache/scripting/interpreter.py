@@ -8,7 +8,7 @@ from typing import Final
 from respcache.commands.registry import Command, Flags
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Habit, Running, Wandered
-from respcache.errors import Busy, CommandError, OutOfMemory
+from respcache.errors import Busy, ClusterDown, CommandError, OutOfMemory
 from respcache.pending import Pending
 from respcache.pubsub.audience import Kind
 from respcache.reply import Reply
@@ -35,6 +35,9 @@ TIME: Final = b"time"
 KILLED: Final = b"killed"
 LOST: Final = b"lost"
 """Why scripts are ended."""
+GONE: Final = b"CLUSTERDOWN Its keys went to another node while the script ran; it had written nothing"
+GONE_IN_DOUBT: Final = b"UNCERTAIN Its keys went to another node while the script ran; what it wrote may be lost"
+"""What is said then of a script that was LOST."""
 SLICE_NS: Final = 5 * NS_PER_MS
 """How long a script runs before others have a turn: the longest that a short command waits for a long script."""
 GUESSING_MS: Final = 100
@@ -219,9 +222,11 @@ class Interpreter:
                 return self._on_session(run, row, argv)
             reply = run.ground.run(row, argv, run.session.database if run.session else run.database)
         except CommandError as refusal:
-            self._note(run, refusal)
             self._stats.blame(row.index, refusal.code)
-            raise
+            # Nothing of this command was done, but of the script.
+            told = ScriptError(GONE_IN_DOUBT) if run.wrote and isinstance(refusal, ClusterDown) else refusal
+            self._note(run, told)
+            raise told from None
         finally:
             self._stats.calls[row.index] += 1
             self._stats.duration_ns[row.index] += perf_counter_ns() - started
@@ -356,8 +361,7 @@ class Interpreter:
     def _cut_off(self, end: Ended, name: bytes, *, wrote: bool) -> ScriptError:
         reason = end.reason
         if reason == LOST.decode():
-            state = "what it wrote may be lost" if wrote else "it had written nothing"
-            return ScriptError(f"CLUSTERDOWN Its keys went to another node while the script ran; {state}".encode())
+            return ScriptError(GONE_IN_DOUBT if wrote else GONE)
         self.ended[reason] += 1
         if reason == KILLED.decode():
             where = b", on %b:%d." % (end.source, end.line) if end.source else b""

@@ -116,6 +116,14 @@ class SaysTryAgain(CommandNode):
         super()._reply(link, number, error(TryAgain()) if denied else wire)
 
 
+class SleepsUnawares(CommandNode):
+    """Does not see that its machine was asleep."""
+
+    def slept(self) -> bool:
+        """See nothing."""
+        return False
+
+
 def with_participant(kind: type[Participant]) -> Make:
     """Make nodes whose transactions have a bug."""
 

@@ -4,6 +4,7 @@ Store, executor, router, transactions, waiting commands, locks, driver and keepe
 simulated are links (`simulation.ownership.wires`), timers and connections.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,10 +68,13 @@ class Limits:
 class Alarm:
     """A timer, on a node's own clock."""
 
-    __slots__ = ("callback",)
+    __slots__ = ("callback", "due_s", "slept_s")
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, callback: Callable[[], None], due_s: float, slept_s: float) -> None:
         self.callback: Callable[[], None] | None = callback
+        self.due_s: Final = due_s
+        self.slept_s = slept_s
+        """For how long that clock had stood still when this was set."""
 
     def cancel(self) -> None:
         """Do not call."""
@@ -112,6 +116,9 @@ class CommandNode:
         self._flushing = False
         self._next = 0
         self._overdue: list[Alarm] = []
+        self._lease_ends_s = self._lease_ends_wall_s = -math.inf
+        self._slept_s = 0.0
+        """How much of its sleep the driver knows of."""
         self.connections: Final[dict[Connection, None]] = {}
         """Those with something under way."""
         self.parts = False
@@ -280,15 +287,23 @@ class CommandNode:
 
     def call_at(self, due_s: float, callback: Callable[[], None]) -> Alarm:
         """Call a function when the node's clock shows that it is time."""
-        alarm, world, sim = Alarm(callback), self._world, self._sim
-        world.at(world.now + max(0.000_05, (due_s - world.clock(sim)) / sim.rate), lambda: self._ring(alarm))
+        alarm = Alarm(callback, due_s, self._sim.slept_s)
+        self._set(alarm)
         return alarm
 
+    def _set(self, alarm: Alarm) -> None:
+        world, sim = self._world, self._sim
+        world.at(world.now + max(0.000_05, (alarm.due_s - world.clock(sim)) / sim.rate), lambda: self._ring(alarm))
+
     def _ring(self, alarm: Alarm) -> None:
-        if alarm.callback is None or not self._sim.alive:
+        sim = self._sim
+        if alarm.callback is None or not sim.alive:
             return
-        if self._sim.paused:
+        if sim.paused:
             self._overdue.append(alarm)
+        elif alarm.slept_s != sim.slept_s:
+            alarm.slept_s = sim.slept_s
+            self._set(alarm)
         else:
             callback, alarm.callback = alarm.callback, None
             callback()
@@ -303,11 +318,18 @@ class CommandNode:
             self._world.wires.transmit(self._sim, peer, bytes((frames.KEEPER,)) + frame)
 
     def slept(self) -> bool:
-        """Tell that the machine does not sleep."""
-        return False
+        """Tell whether the machine has slept since this last said so."""
+        before_s, self._slept_s = self._slept_s, self._sim.slept_s
+        return self._slept_s > before_s
 
     def lease_until(self, ends_s: float) -> None:
-        """Do nothing: what comes in is looked at by the node's own clock."""
+        """Note when that is, by both clocks."""
+        self._lease_ends_s = ends_s
+        self._lease_ends_wall_s = self._world.wall(self._sim) + (ends_s - self.now_s())
+
+    def lease_over(self) -> bool:
+        """Tell whether that time has come."""
+        return self.now_s() >= self._lease_ends_s or self._world.wall(self._sim) >= self._lease_ends_wall_s
 
     def rerouted(self, primary: Sequence[str]) -> None:
         """Do nothing: no client here asks for the slot table."""

@@ -144,11 +144,17 @@ def town_of(
 
 
 def weather(
-    seed: int, duration_s: float, *, make: Make = CommandNode, pipelining: bool = False, sight: Eyes = Views
+    seed: int,
+    duration_s: float,
+    *,
+    make: Make = CommandNode,
+    pipelining: bool = False,
+    sight: Eyes = Views,
+    sleeps: bool = False,
 ) -> dict[str, int]:
     """Let a storm pass over three to five nodes, every third one under pressure; count what clients were told.
 
-    Raises Violation.
+    With `sleeps` most nodes that are stopped sleep meanwhile. Raises Violation.
     """
     town = town_of(
         seed,
@@ -161,6 +167,7 @@ def weather(
         sight=sight,
     )
     world = town.world
+    world.sleeps = sleeps
     storm(world, duration_s)
     world.wires.heal()
     if not world.run_until(lambda: not any(sim.paused for sim in world.live()), within_s=REST_S):

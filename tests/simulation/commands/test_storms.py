@@ -14,6 +14,7 @@ from simulation.replay import chunks, each, seeds
 SEEDS: Final = 24
 SEEDS_CALM: Final = 10
 """Far more is done where nothing fails."""
+SEEDS_ASLEEP: Final = 8
 SEEDS_PER_TEST: Final = 12
 """So that several processes share them, and each has storms of all kinds."""
 DURATION_S: Final = 1.5
@@ -37,6 +38,14 @@ def test_a_storm_over_whole_nodes_loses_nothing(some: Sequence[int]) -> None:
     if len(some) == SEEDS_PER_TEST:
         assert told["TRYAGAIN"] > 0
         assert told["UNCERTAIN"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_a_storm_in_which_machines_sleep_loses_nothing() -> None:
+    """The same, where the clocks of most nodes that are stopped stand still."""
+    run = partial(weather, duration_s=DURATION_S, sleeps=True)
+    told = each(seeds(SEEDS_ASLEEP), run, scenario="test_a_storm_in_which_machines_sleep_loses_nothing")
+    assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(told)
 
 
 @pytest.mark.timeout(600)

@@ -23,6 +23,8 @@ AFTER_S = 0.5
 """How long clients go on when all faults have ended."""
 LAST_WORDS_S = 0.1
 """Longer than clients take to notice that they are to stop."""
+SLEEPS = 0.7
+"""How many of those that are stopped sleep, where machines do."""
 LULLS_S = (0.01, 0.2, 1.0)
 """How long at most nothing is done after something was."""
 
@@ -217,6 +219,9 @@ def _pause(world: World, name: str) -> str:
     others = [sim for sim in world.live() if sim.name != name and sim.keeper.joined and not sim.paused]
     if not others and for_s >= world.config.settle_s:  # newcomers may found a cluster of their own, and are told so
         return ""
+    if world.sleeps and world.rng.random() < SLEEPS:
+        world.suspend(name, for_s)
+        return f"suspend {name} {for_s}"
     world.pause(name, for_s)
     return f"pause {name} {for_s}"
 

@@ -58,6 +58,8 @@ class SimNode:
     """How fast its clock runs."""
     alive: bool = True
     paused: bool = False
+    slept_s: float = 0.0
+    """For how long its clock has stood still, all told."""
     drained: bool = False
     leaving: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)

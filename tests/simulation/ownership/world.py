@@ -104,6 +104,8 @@ class World:
         """More than that are not started by a storm."""
         self.pauses_s: Sequence[float] = PAUSES_S
         """For how long a storm stops nodes: one of these, by chance."""
+        self.sleeps = False
+        """Whether some of the nodes that a storm stops sleep meanwhile."""
         self._runs = 1_000
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -144,7 +146,11 @@ class World:
         return True
 
     def clock(self, sim: SimNode) -> float:
-        """Read a node's clock."""
+        """Read a node's monotonic clock, which stands still while its machine sleeps."""
+        return self.wall(sim) - sim.slept_s
+
+    def wall(self, sim: SimNode) -> float:
+        """Read the clock on the wall of a node, which is as fast, and never stands still."""
         return sim.origin_s + self.now * sim.rate
 
     def pace(self, sim: SimNode, rate: float) -> None:
@@ -195,6 +201,18 @@ class World:
             sim.paused = True
             self.views.paused(sim, for_s)
             self.at(self.now + for_s, lambda: self._resume(sim))
+
+    def suspend(self, name: str, for_s: float) -> None:
+        """Put a node's machine to sleep for a while."""
+        sim = self.nodes[name]
+        if sim.alive and not sim.paused:
+            sim.paused = True
+            self.views.paused(sim, for_s)
+            self.at(self.now + for_s, lambda: self._wake(sim, for_s))
+
+    def _wake(self, sim: SimNode, slept_s: float) -> None:
+        sim.slept_s += slept_s * sim.rate
+        self._resume(sim)
 
     def _resume(self, sim: SimNode) -> None:
         sim.paused = False

@@ -1,6 +1,8 @@
 """The slot table as clients see it."""
 
 import math
+import re
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -215,6 +217,10 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
     assert b"safe_to_restart_next_node:1\r\n" in reply.text
     assert b"quorum_margin:1\r\n" in reply.text
     assert b"rebalance_eta_seconds:20\r\n" in reply.text
+    text = (Path(__file__).parents[3] / "docs" / "membership.md").read_text("utf-8")
+    table = text.partition("## What `CLUSTER HEALTH` says")[2].partition("\n## ")[0]
+    documented = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert documented == [line.partition(b":")[0].decode() for line in reply.text.splitlines()]
     status = front.ask(client, b"CLUSTER", b"REBALANCE", b"status")
     assert isinstance(status, Verbatim)
     assert status.text == (

@@ -224,6 +224,19 @@ def test_a_script_whose_lease_ends_is_refused_further_commands() -> None:
     assert street.ask(client, b"EVAL", text, b"1", A).startswith(b"-CLUSTERDOWN")
 
 
+@pytest.mark.parametrize("call", [b"return redis.call('GET', KEYS[1])", b"return redis.pcall('GET', KEYS[1])"])
+def test_a_script_whose_lease_ends_when_it_has_written_is_in_doubt(call: bytes) -> None:
+    """Of its next command nothing is done, and nobody knows what becomes of what it wrote."""
+    street = Street()
+    client, node = street.client(), street.nodes["a"]
+    ends_ns = perf_counter_ns() + 20_000_000
+    node.executor.lease_ends_ns = ends_ns
+    text = b"redis.call('SET', KEYS[1], 1) repeat local v = redis.pcall('GET', KEYS[1]) until type(v) == 'table' "
+    assert street.ask(client, b"EVAL", text + call, b"1", A).startswith(b"-UNCERTAIN Its keys went to another node")
+    assert perf_counter_ns() > ends_ns
+    assert node.stats.errors.keys() == {"UNCERTAIN"}
+
+
 @pytest.mark.parametrize(
     "close",
     [

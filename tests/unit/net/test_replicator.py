@@ -1,6 +1,7 @@
 """One node's dealings with the others: what a peer may ask for, and what becomes of it."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,7 @@ from respcache.commands.registry import TABLE
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
 from respcache.errors import ProtocolError
 from respcache.net.messages import Ask
-from respcache.net.replicator import Replicator
+from respcache.net.replicator import BOOT_CLOCK, SLEPT_S, Replicator
 from respcache.net.runtime import Runtime
 from respcache.resp.encode import bulk
 from respcache.routing.order import Order
@@ -172,6 +173,42 @@ def test_orders_that_are_lost_at_the_end_are_nobodys() -> None:
         await replicator.close()
         replicator.lost(order)
         assert order.wire is None
+
+    alone(scenario)
+
+
+@pytest.mark.skipif(BOOT_CLOCK is None, reason="this system does not say when it was asleep")
+def test_a_node_sees_once_that_its_machine_was_asleep() -> None:
+    """Short sleeps add up, and a look at one clock that comes late is none."""
+
+    async def scenario(replicator: Replicator) -> None:
+        assert not replicator.slept()
+        replicator._asleep_s -= 0.6 * SLEPT_S
+        assert not replicator.slept()
+        replicator._asleep_s -= 0.6 * SLEPT_S
+        assert replicator.slept()
+        assert not replicator.slept()
+        replicator._asleep_s += 1.0
+        assert not replicator.slept()
+
+    alone(scenario)
+
+
+def test_a_lease_is_over_when_either_clock_says_so() -> None:
+    """That on the wall goes on while the machine sleeps, the other one is set by nobody."""
+
+    async def scenario(replicator: Replicator) -> None:
+        executor = replicator.driver.router.executor
+        assert not replicator.lease_over()
+        replicator.lease_until(-math.inf)
+        assert replicator.lease_over()
+        replicator.lease_until(replicator.exact_s() + 60.0)
+        assert not replicator.lease_over()
+        executor.lease_ends_unix_ms -= 61_000
+        assert replicator.lease_over()
+        executor.lease_ends_unix_ms += 61_000
+        executor.lease_ends_ns -= 61_000_000_000
+        assert replicator.lease_over()
 
     alone(scenario)
 

@@ -69,6 +69,20 @@ def test_any_key_is_one_of_those_there(keys: list[bytes], empty: int, null: byte
         assert chosen in ({bulk(key) for key in keys} or {null})
 
 
+def test_nothing_was_done_only_if_no_part_was() -> None:
+    """A part that was done, or may have been, leaves the whole in doubt; a command that only reads has done nothing."""
+    fine, down, again = (part(wire) for wire in (b"+OK\r\n", b"-CLUSTERDOWN a\r\n", b"-TRYAGAIN b\r\n"))
+    lost, wrong = part(b"-UNCERTAIN c\r\n"), part(b"-ERR d\r\n")
+    assert merged(Merge.OK, [down, again], writes=True) == down.wire
+    for other in (fine, lost, wrong):
+        told = merged(Merge.OK, [down, other], writes=True)
+        assert told.startswith(b"-UNCERTAIN ")
+        assert told.endswith(b"CLUSTERDOWN a\r\n")
+    assert merged(Merge.OK, [lost, down], writes=True) == lost.wire
+    assert merged(Merge.OK, [wrong, down], writes=True) == wrong.wire
+    assert merged(Merge.CONCAT, [fine, down]) == down.wire
+
+
 def test_any_key_is_not_always_of_the_same_node() -> None:
     """The keys that the nodes have drawn decide."""
     drawn = {merged(Merge.ANY, [part(bulk(b"a%d" % at)), part(bulk(b"b%d" % at))])[4:5] for at in range(50)}
