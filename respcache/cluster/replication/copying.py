@@ -3,6 +3,7 @@
 On the stream to the learner, in order with the effects: BEGIN, chunks of keys, END.
 From BEGIN on the learner also gets every effect of the partition. A chunk carries
 each key's value at the moment it is cut, and it is cut between effects.
+Where a node keeps how keys are used, that follows behind their values (USES); no copy has to be equal in it.
 
 Why the learner ends with an equal copy. Call a key *pending* while it is queued
 here, or is of those not listed yet, *settled* otherwise. Claim: at every point of the stream the learner, having
@@ -42,7 +43,7 @@ from typing import Final
 
 from respcache.cluster.replication.log import Log, Stream
 from respcache.cluster.replication.storage import KeyList, Pieces, Storage, StoredKey
-from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, VALUES
+from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, USES, VALUES
 
 STEP_BYTES: Final = 512 * 1024
 """Bytes dumped in one step, exceeded by at most one piece."""
@@ -231,6 +232,7 @@ class Copying:
         """Cut one chunk; return how many keys that is, or is worth, and the bytes in it."""
         values: list[bytes] = []
         absent: list[bytes] = []
+        uses: list[bytes] = []
         keys = size = 0
         while (job.keys or job.again or job.large is not None) and keys < keys_max and size < bytes_max:
             if job.large is not None:
@@ -249,13 +251,13 @@ class Copying:
             elif isinstance(found, tuple):
                 blob, words = found
                 values += (b"%d" % database, key, blob)
-                size += len(blob)
+                size += len(blob) + self._use(job, stored, uses)
                 keys += words // WORDS_PER_KEY
             else:
                 job.large = Large((database, key), found)
             size += len(key)
             keys += 1
-        for kind, argv in ((VALUES, values), (ABSENT, absent)):
+        for kind, argv in ((VALUES, values), (ABSENT, absent), (USES, uses)):
             if argv:
                 self._put(job, kind, argv)
         self.keys_out += len(values) // 3
@@ -270,11 +272,23 @@ class Copying:
         self._put(job, LAST if ended else PIECE, [b"%d" % database, key, b"%d" % large.cut, piece])
         large.cut += 1
         if ended:
+            uses: list[bytes] = []
+            if self._use(job, large.stored, uses):
+                self._put(job, USES, uses)
             job.large = None
             job.restarts.pop(large.stored, None)
             self.withheld.discard(job.log.partition)
             self.keys_out += 1
         return len(piece), words
+
+    def _use(self, job: Job, stored: StoredKey, uses: list[bytes]) -> int:
+        """Add how a key is used, if that is kept; return the bytes of it."""
+        database, key = stored
+        use = self._storage.use(job.log.partition, database, key)
+        if use is None:
+            return 0
+        uses += (b"%d" % database, key, use)
+        return len(key) + len(use)
 
     def _put(self, job: Job, kind: int, argv: list[bytes]) -> None:
         log = job.log

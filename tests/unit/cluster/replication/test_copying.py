@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from respcache.cluster.replication.copying import RESTARTS, WINDOW_BYTES, WINDOW_STEPS, Copying
 from respcache.cluster.replication.log import Log, Replication, Stream
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.wire import BEGIN, END, LAST, PIECE, VALUES, Frame
+from respcache.cluster.replication.wire import BEGIN, END, LAST, PIECE, USES, VALUES, Frame
 from respcache.cluster.wire import decode
 from simulation.ownership.store import ModelStore
 
@@ -205,6 +205,20 @@ def test_a_large_value_takes_several_steps() -> None:
     assert kinds(pair) == [LAST, END]
     assert pair.done
     assert pair.copy.partitions == pair.store.partitions
+
+
+def test_how_keys_are_used_follows_behind_their_values() -> None:
+    """Behind the last piece of a large one, too; of keys of which nothing is known nothing is said."""
+    pair = Pair(step_keys=100)
+    for key, value in ((b"a", b"1"), (b"b", b"xy"), (b"c", b"3"), (b"d", b"4")):
+        pair.write([b"SET", key, value])
+    for key in (b"a", b"b", b"c"):
+        pair.store.used(PARTITION, 0, key, b"use of " + key)
+    pair.copying.add(pair.log, pair.stream)
+    assert kinds(pair) == [BEGIN, PIECE, VALUES, USES]
+    assert kinds(pair) == [LAST, USES]
+    assert END in kinds(pair)
+    assert pair.copy.uses == pair.store.uses
 
 
 def test_a_value_that_changes_on_its_way_begins_anew_behind_the_others() -> None:
