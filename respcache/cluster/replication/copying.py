@@ -34,13 +34,18 @@ END is cut when no key is pending. From there on the copy is equal, and effects 
 A value that is written to all the time would never arrive. So after RESTARTS attempts that were void its partition is
 *withheld*: writes to it wait, as they do under backpressure, until the value is through.
 
+A step may have to wait for its allowance, where an operator bounds the bytes a second. What is withheld does not wait,
+and is not counted: a client does, and one value at that rate could take minutes.
+
 If the learner dies, the link breaks for good, or this node stops being the primary,
 nothing has changed but data on a node that does not count: the next BEGIN starts over.
 """
 
+import math
 from collections import defaultdict, deque
 from typing import Final
 
+from respcache.cluster.replication.allowance import Allowance
 from respcache.cluster.replication.log import Log, Stream
 from respcache.cluster.replication.storage import KeyList, Pieces, Storage, StoredKey
 from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, USES, VALUES
@@ -107,8 +112,10 @@ class Job:
 class Copying:
     """All copies that this node is making for others. One at a time to each learner, several learners at once."""
 
-    def __init__(self, storage: Storage, *, step_keys: int) -> None:
+    def __init__(self, storage: Storage, *, step_keys: int, bytes_per_s: int = 0) -> None:
+        """`bytes_per_s` is how much is sent to all learners together; 0 for as much as they take."""
         self._storage, self._step_keys = storage, step_keys
+        self.allowance: Final = Allowance(bytes_per_s)
         self._queues: dict[Stream, deque[Job]] = {}
         self._ended: dict[Stream, deque[Job]] = {}
         self._jobs: defaultdict[int, dict[Stream, Job]] = defaultdict(dict)
@@ -180,8 +187,21 @@ class Copying:
 
     @property
     def runnable(self) -> bool:
-        """Whether a step would do something now."""
+        """Whether a step would do something, once it is due."""
         return not self.still and any(queue and self._has_room(stream) for stream, queue in self._queues.items())
+
+    @property
+    def due_s(self) -> float:
+        """When a step may be taken: infinite while it would do nothing, and long ago if it need not wait."""
+        if not self.runnable:
+            return math.inf
+        hurried = self.withheld and any(self._hurries(stream) and self._has_room(stream) for stream in self._queues)
+        return -math.inf if hurried else self.allowance.due_s
+
+    def _hurries(self, stream: Stream) -> bool:
+        """Whether writes wait for what is next on its way to a peer."""
+        queue = self._queues[stream]
+        return bool(queue) and queue[0].log.partition in self.withheld
 
     def _has_room(self, stream: Stream) -> bool:
         """Whether a peer may be sent another step."""
@@ -190,15 +210,19 @@ class Copying:
             steps.popleft()  # acked, or not kept any more because the peer did not ack
         return len(steps) < WINDOW_STEPS and stream.unacked_bytes < WINDOW_BYTES
 
-    def step(self, number: int) -> None:
-        """Cut some chunks into the open frames, which have this number, within the limits of one step."""
+    def step(self, now: float, number: int) -> None:
+        """Cut some chunks into the open frames, which have this number, within the limits of one step; if it is due."""
         if self.still:
             return
+        allowed, before = now >= self.allowance.due_s, self.bytes_out
         ready = [stream for stream, queue in self._queues.items() if queue and self._has_room(stream)]
+        if not allowed:
+            ready = [stream for stream in ready if self._hurries(stream)]
         for stream in ready:
             self._under_way[stream].append(number)
             queue = self._queues[stream]
-            keys, size = max(1, self._step_keys // len(ready)), STEP_BYTES // len(ready)
+            keys = max(1, self._step_keys // len(ready))
+            size = max(1, self.allowance.step_bytes(STEP_BYTES) // len(ready))
             while queue and keys > 0 and size > 0:
                 job = queue[0]
                 if not job.begun:
@@ -209,6 +233,8 @@ class Copying:
                 if not job.keys and not job.again and job.large is None:
                     self._end(job, number)
                     queue.popleft()
+        if allowed:
+            self.allowance.take(now, self.bytes_out - before)
 
     def acked(self, stream: Stream) -> list[Job]:
         """Return the jobs whose learner has acked the END; they are done."""
