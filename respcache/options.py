@@ -29,7 +29,9 @@ from respcache.config import SECRETS, ClusterConfig, Config, GossipSettings, Htt
 from respcache.errors import ConfigError
 from respcache.store.events import chosen_by, letters_of
 
-UNITS: Final = ("_bytes", "_s", "_ms", "_us", "_min")
+UNITS: Final = ("_bytes_per_s", "_bytes", "_s", "_ms", "_us", "_min")
+SIZES: Final = ("_bytes_per_s", "_bytes")
+"""Those that are written as a size, such as 50mb."""
 UNIT_KEPT: Final = frozenset({"hll_sparse_max_bytes", "stream_node_max_bytes"})
 """The fields of which Redis' own names have the unit."""
 VARIABLE_PREFIX: Final = "RESPCACHE_"
@@ -163,7 +165,7 @@ class Option:
         try:
             if not PLAIN_NUMBER.fullmatch(text):
                 raise ValueError(text)  # noqa: TRY301 # refused like what int() refuses
-            if self.field.endswith("_bytes"):
+            if self.field.endswith(SIZES):
                 number = _memory(text)
             else:
                 number = int(text) if isinstance(kind, inspect.IntType) else float(text)
@@ -203,7 +205,7 @@ def _memory(text: str) -> int:
 
 
 def _number_rule(field: str, kind: inspect.IntType | inspect.FloatType) -> str:
-    if field.endswith("_bytes"):
+    if field.endswith(SIZES):
         return "argument must be a memory value"
     noun = "an integer" if isinstance(kind, inspect.IntType) else "a number"
     return f"argument couldn't be parsed into {noun}"

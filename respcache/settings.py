@@ -37,6 +37,7 @@ CHANGEABLE: Final = frozenset(
         "protected-mode",
         "pubsub-memory-max",
         "pubsub-output-buffer-limit",
+        "rebalance-rate",
         "requirepass",
         "set-max-intset-entries",
         "slowlog-log-slower-than",

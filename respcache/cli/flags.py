@@ -22,7 +22,7 @@ METAVARS: Final[dict[type, str]] = {
     msgspec.inspect.FloatType: "NUMBER",
     msgspec.inspect.VarTupleType: "LIST",
 }
-UNIT_METAVARS: Final = {"_bytes": "SIZE", "_s": "SECONDS", "_us": "MICROSECONDS"}
+UNIT_METAVARS: Final = {"_bytes": "SIZE", "_bytes_per_s": "SIZE", "_s": "SECONDS", "_us": "MICROSECONDS"}
 """By the unit in the name of the field: the flag does not show it."""
 
 

@@ -44,6 +44,8 @@ class KeeperConfig:
     """How long it takes to compare all copies in the cluster with their primaries, in the background; 0 for never."""
     copy_step_keys: int = 500
     """Keys of a copy in the making that are dumped in one go, about 1 ms of work."""
+    copy_bytes_per_s: int = 0
+    """Bytes of keys and values that copies in the making send in a second, all together; 0 for no bound."""
     frame_bytes: int = FRAME_BYTES
     """Effects of one turn that count for more bytes travel in parts, none of which is larger."""
     peer_unacked_bytes_max: int = 64 * 1024 * 1024
@@ -58,6 +60,8 @@ class KeeperConfig:
                 raise ConfigError(f"{name} must be at least 1")
         if self.min_in_sync < 0:
             raise ConfigError("min_in_sync must be 0 or more copies")
+        if self.copy_bytes_per_s < 0:
+            raise ConfigError("copy_bytes_per_s must be 0 or more")
         if not 0 < self.lease_s < math.inf:
             raise ConfigError("lease_s must be above 0 seconds")
         for name in ("settle_s", "rebuild_delay_s", "unseen_after_s", "replica_timeout_s", "check_round_s"):

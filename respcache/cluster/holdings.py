@@ -61,7 +61,7 @@ class Holdings:
         self._config, self._storage, self._placement = config, storage, placement
         self.replication = Replication(frame_bytes=config.frame_bytes)
         self.replica = Replica(storage)
-        self.copying = Copying(storage, step_keys=config.copy_step_keys)
+        self.copying = Copying(storage, step_keys=config.copy_step_keys, bytes_per_s=config.copy_bytes_per_s)
         self.congestion = Congestion(config.peer_unacked_bytes_max, config.unacked_bytes_max, self.copying.withheld)
         self.checking = Checking(storage, rng, round_s=config.check_round_s)
         self.serving: list[Log | None] = [None] * config.partitions
@@ -305,10 +305,10 @@ class Holdings:
         self._demote_slow(now)
         self.checking.step(now, self.logs)
 
-    def work(self) -> list[Dropped]:
+    def work(self, now: float) -> list[Dropped]:
         """Take one bounded step: of copying, or of deleting while nothing can be copied."""
-        if self.copying.runnable:
-            self.copying.step(self.replication.number)
+        if self.copying.due_s <= now:
+            self.copying.step(now, self.replication.number)
             return []
         return self.surplus.drop_some(self.replica.copies, self.logs)
 
@@ -352,7 +352,8 @@ class Holdings:
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
         if self.takeovers:
             busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
-        return min(self._again_at, self._unfence_at, self.checking.due_s, min(busy, default=math.inf) + timeout_s)
+        work_s = min(self.checking.due_s, self.copying.due_s)
+        return min(self._again_at, self._unfence_at, work_s, min(busy, default=math.inf) + timeout_s)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition

@@ -176,6 +176,7 @@ class Keeper:
     def leave(self, now: float) -> list[Effect]:
         """Hand over everything; Drained says when that is done. Serving goes on until then."""
         self._departure.asked = True
+        self._holdings.copying.allowance.change(0)  # it has little time, and what is not copied then is lost
         return self._finish(now)
 
     def member_up(self, now: float, node: Node) -> list[Effect]:
@@ -257,7 +258,7 @@ class Keeper:
         if self._placement.step():
             self._planning.renew()
         elif not self._placement.busy:
-            self._effects += self._holdings.work()
+            self._effects += self._holdings.work(now)
         for change in self._asked.take(now):
             self._answered(change)
         return self._finish(now)
@@ -482,7 +483,7 @@ class Keeper:
     def _arm(self, now: float) -> None:
         self.deadline = now
         holdings = self._holdings
-        busy = holdings.copying.runnable or holdings.surplus or holdings.unsteered or self._placement.busy
+        busy = holdings.copying.due_s <= now or holdings.surplus or holdings.unsteered or self._placement.busy
         if busy or self._planning.changes or self._planning.next(now):
             return
         self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._asked.due_s)

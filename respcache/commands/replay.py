@@ -15,6 +15,7 @@ from respcache.store.field_expiry import FIELDS_GONE, fields_gone
 from respcache.store.keyspace import DATABASES, Keyspace
 from respcache.store.partition import FLUSH, Argv, Partition
 from respcache.store.swapping import SWAP, swap_copy, swapped
+from respcache.store.usage import Tracking
 
 NO_COMMANDS: Final = frozenset({ENTRY, FIELDS_GONE})
 """Effects on one key that are no commands."""
@@ -33,6 +34,7 @@ class CommandCopies(Copies):
             swap_copy(self.store, partition, argv)
         elif argv[0] == ENTRY:
             self.restore(partition, database, argv[1], argv[2] if len(argv) > 2 else None)
+            self._note_uses(partition, database, argv)
         elif argv[0] == FIELDS_GONE:
             fields_gone(copy, argv[1], integer(argv[2]), integer(argv[3]))
         else:
@@ -44,6 +46,17 @@ class CommandCopies(Copies):
                 pass
             ledger.now_unix_ms = now
             copy.settle()
+            self._note_uses(partition, database, argv)
+
+    def _note_uses(self, partition: int, database: int, argv: Argv) -> None:
+        """Note that a primary has written to keys: the mark that came with a copy does not hold from then on."""
+        usage = self.store.ledger.usage
+        if usage.tracking is Tracking.NOTHING:
+            return
+        for number, key in changed_keys(database, argv, len(self.store)):
+            held = self.store.keyspace(number).partitions[partition]
+            if key in held.values:
+                usage.mark(held, key, new=key not in held.marks)
 
     def keys_of(self, database: int, argv: Argv) -> list[StoredKey]:
         """List the keys that an effect reads or writes."""

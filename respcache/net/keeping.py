@@ -36,6 +36,7 @@ def keeper_config(config: Config) -> KeeperConfig:
         min_in_sync=cluster.min_in_sync,
         peer_unacked_bytes_max=cluster.peer_unacked_limit_bytes,
         unacked_bytes_max=cluster.unacked_limit_bytes,
+        copy_bytes_per_s=cluster.rebalance_rate_bytes_per_s,
         check_round_s=cluster.copy_check_interval_s,
         rebuild_delay_s=cluster.rebuild_delay_s,
         unclean_after_s=None if cluster.unclean_after_s == "never" else cluster.unclean_after_s,

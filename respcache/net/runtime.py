@@ -410,6 +410,7 @@ class Runtime:
         self.executor.slow.configure(config.server, self.host.latency, self.host.slowlog)
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
         self.scripts.size_max_bytes = config.server.lua_scripts_max_bytes
+        self.keeper.holdings.copying.allowance.change(config.cluster.rebalance_rate_bytes_per_s)
 
     def _spread_settings(self, chosen: dict[str, str]) -> None:
         """Have other nodes go by what clients of this one have set."""

@@ -60,6 +60,16 @@ class Copies:
                 self.unreadable += 1
         self.store.keyspace(database).partitions[partition].restore(key, value, deadline)
 
+    def use(self, partition: int, database: int, key: bytes) -> bytes | None:
+        """Tell how a key that is there is used, as bytes; None if there is nothing to tell."""
+        return self.store.ledger.usage.write(self.store.keyspace(database).partitions[partition], key)
+
+    def used(self, partition: int, database: int, key: bytes, use: bytes) -> None:
+        """Note how a key was used elsewhere, if it is there and anybody wants to know."""
+        held, ledger = self.store.keyspace(database).partitions[partition], self.store.ledger
+        if key in held.values:
+            ledger.usage.read(held, key, use, ledger.now_unix_ms)
+
     def digest(self, partition: int, database: int, key: bytes, salt: int) -> int:
         """Digest value and deadline of a key, expired or not; 0 if there is no such key."""
         held = self.store.keyspace(database).partitions[partition]

@@ -1,7 +1,8 @@
 """How recently, or how often, keys are used: one mark a key, kept while a policy asks for it. Pure.
 
 A mark is an object that all keys share which are used at the same time: so it costs a place in
-a dict, and no memory of its own. Keys without one were not used since marks are kept.
+a dict, and no memory of its own. Keys without one were not used since marks are kept. A copy in the making is
+given the marks of its keys, as bytes: what they count, ticks and minutes since 1970, means the same on all nodes.
 """
 
 import enum
@@ -18,6 +19,9 @@ NEW_COUNT: Final = 5
 COUNT_MAX: Final = 255
 COUNT_BITS: Final = 8
 MS_PER_MINUTE: Final = 60_000
+SHARED_MAX: Final = 4_096
+"""Marks that came from other nodes are shared among so many times or counts that came last."""
+MARK_BYTES: Final = 8
 
 
 class Tracking(enum.Enum):
@@ -30,10 +34,14 @@ class Tracking(enum.Enum):
     """How often it is used: a count that grows ever more slowly, and the minute as of which it holds."""
 
 
+TAGS: Final = {Tracking.RECENCY: b"R", Tracking.FREQUENCY: b"F"}
+"""What a mark begins with that is written for other nodes."""
+
+
 class Usage:
     """Makes and reads the marks in `Partition.marks`. One per node."""
 
-    __slots__ = ("_counts", "_minute", "_now", "_since", "decay_minutes", "ledger", "log_factor", "tracking")
+    __slots__ = ("_counts", "_minute", "_now", "_shared", "_since", "decay_minutes", "ledger", "log_factor", "tracking")
 
     def __init__(self, ledger: "Ledger") -> None:
         self.ledger: Final = ledger
@@ -49,6 +57,8 @@ class Usage:
         self._minute = 0
         self._counts: list[object] = []
         """The marks of this minute, by count."""
+        self._shared: dict[int, object] = {}
+        """Marks that came from other nodes."""
 
     def follow(self, tracking: Tracking, now_unix_ms: int) -> bool:
         """Keep marks of this kind from now on; whether there may be marks of another kind, to be dropped."""
@@ -84,6 +94,36 @@ class Usage:
             partition.marks[key] = self._counts[count]
         else:
             self.mark(partition, key, new=True)
+
+    def write(self, partition: "Partition", key: bytes) -> bytes | None:
+        """Write the mark of a key that is there for another node; None if there is nothing to tell."""
+        if self.tracking is Tracking.NOTHING:
+            return None
+        mark = partition.marks.get(key)
+        if not isinstance(mark, int):
+            if self.tracking is Tracking.FREQUENCY:
+                return None
+            mark = self._since
+        return TAGS[self.tracking] + mark.to_bytes(MARK_BYTES, "big")
+
+    def read(self, partition: "Partition", key: bytes, written: bytes, now_unix_ms: int) -> None:
+        """Give a key that is there the mark that another node has written.
+
+        One of another kind than is kept here is left out, as is what is none; nothing was used later than now.
+        """
+        tracking = self.tracking
+        if tracking is Tracking.NOTHING or len(written) != 1 + MARK_BYTES or written[:1] != TAGS[tracking]:
+            return
+        mark = int.from_bytes(written[1:], "big")
+        if tracking is Tracking.RECENCY:
+            mark = min(mark, now_unix_ms // TICK_MS)
+        else:
+            mark = (min(mark >> COUNT_BITS, now_unix_ms // MS_PER_MINUTE) << COUNT_BITS) + (mark & COUNT_MAX)
+        if mark not in self._shared:
+            if len(self._shared) >= SHARED_MAX:
+                self._shared = {}
+            self._shared[mark] = mark
+        partition.marks[key] = self._shared[mark]
 
     def idle_ms(self, partition: "Partition", key: bytes, now_unix_ms: int) -> int:
         """Tell for how long a key was not used; 0 if that is not recorded."""

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from integration.clients import client, clients, in_batches, until
-from integration.stores import copies, settled, stored
+from integration.stores import copies, settled, stored, total_bytes
 from integration.workload import Workload
 from respcache.testing import Cluster
 
@@ -174,3 +174,20 @@ async def test_clients_of_a_leaving_node_are_served_until_their_connection_ends(
         assert all(number > before[key] for key, number in acknowledged.items()), "they went on while the node left"
         for key, number in acknowledged.items():
             assert await cluster.member(0).get(key) in {b"%d" % number, b"%d" % (number + 1)}
+
+
+async def test_the_rate_of_copies_can_be_changed_while_they_are_made() -> None:
+    """At a hundredth of what there is a second they would take minutes; clients are served meanwhile."""
+    async with Cluster(nodes=1) as cluster, clients(cluster.members()) as (redis,):
+        for number in range(300):
+            await redis.set(f"key:{number}", bytes(40_000))
+        await redis.config_set("rebalance-rate", "100kb")
+        assert await redis.config_get("rebalance-rate") == {"rebalance-rate": "102400"}
+        second = await cluster.add_member()
+        await until(lambda: total_bytes([second]) > 0, "copies are on their way")
+        assert await redis.set("key:0", "new")
+        assert not settled(cluster.members())
+        await redis.config_set("rebalance-rate", "0")
+        await cluster.wait_for_copies(10.0)
+        assert copies(cluster.members(), b"key:0") == [b"new"] * 2
+        assert copies(cluster.members(), b"key:1") == [bytes(40_000)] * 2

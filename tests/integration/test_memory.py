@@ -105,3 +105,26 @@ async def test_a_full_owner_refuses_writes_through_any_node() -> None:
             with pytest.raises(OutOfMemoryError):
                 await one.msetnx({b"new" + other: "1", b"{%b}new" % full: "2"})
         assert copies(nodes, b"new" + other) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "use", "much"),
+    [("allkeys-lru", "IDLETIME", 5_000), ("allkeys-lfu", "FREQ", 200)],
+)
+async def test_how_a_key_was_used_goes_with_it_to_another_node(policy: str, use: str, much: int) -> None:
+    """The owner leaves, and hands its keys to a node that has never had them: what was cold, or hot, still is."""
+    async with Cluster(nodes=1, maxmemory_policy=policy, replica_count=1) as cluster:
+        first = cluster.member(0)
+        async with clients([first]) as (redis,):
+            for key, value in (("small", b"v"), ("large", b"v" * 300_000)):
+                await redis.set(key, value)
+                await redis.execute_command(  # type: ignore[no-untyped-call] # as redis-py has it
+                    "RESTORE", key, 0, await redis.dump(key), "REPLACE", use, much
+                )
+                await redis.set(f"new {key}", value)
+            second = await cluster.add_member()
+            assert await cluster.close(0)
+        async with clients([second]) as (redis,):
+            for key in ("small", "large"):
+                assert await redis.object(use, key) >= much - 1  # a count goes down at the turn of a minute
+                assert await redis.object(use, f"new {key}") < much / 2

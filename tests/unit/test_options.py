@@ -214,6 +214,14 @@ def test_memory_is_written_in_redis_units(amount: int, unit: tuple[str, int]) ->
             option.parse(f"{amount}{word}")
 
 
+def test_a_rate_is_written_as_a_size() -> None:
+    """Its name has neither the bytes nor the second."""
+    option = BY_NAME["rebalance-rate"]
+    assert (option.variable, option.parse("50mb")) == ("RESPCACHE_CLUSTER__REBALANCE_RATE", 50 * 1024 * 1024)
+    with pytest.raises(ConfigError, match="must be a memory value"):
+        option.parse("fast")
+
+
 @pytest.mark.parametrize("text", ["", "1xb", "mb", "-1mb", "1 mb", "1.5gb", "0x10", "\u0661mb", "1_0mb"])
 def test_what_is_no_memory_is_refused(text: str) -> None:
     """In Redis' words."""

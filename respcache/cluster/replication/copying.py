@@ -3,6 +3,7 @@
 On the stream to the learner, in order with the effects: BEGIN, chunks of keys, END.
 From BEGIN on the learner also gets every effect of the partition. A chunk carries
 each key's value at the moment it is cut, and it is cut between effects.
+Where a node keeps how keys are used, that follows behind their values (USES); no copy has to be equal in it.
 
 Why the learner ends with an equal copy. Call a key *pending* while it is queued
 here, or is of those not listed yet, *settled* otherwise. Claim: at every point of the stream the learner, having
@@ -33,16 +34,21 @@ END is cut when no key is pending. From there on the copy is equal, and effects 
 A value that is written to all the time would never arrive. So after RESTARTS attempts that were void its partition is
 *withheld*: writes to it wait, as they do under backpressure, until the value is through.
 
+A step may have to wait for its allowance, where an operator bounds the bytes a second. What is withheld does not wait,
+and is not counted: a client does, and one value at that rate could take minutes.
+
 If the learner dies, the link breaks for good, or this node stops being the primary,
 nothing has changed but data on a node that does not count: the next BEGIN starts over.
 """
 
+import math
 from collections import defaultdict, deque
 from typing import Final
 
+from respcache.cluster.replication.allowance import Allowance
 from respcache.cluster.replication.log import Log, Stream
 from respcache.cluster.replication.storage import KeyList, Pieces, Storage, StoredKey
-from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, VALUES
+from respcache.cluster.replication.wire import ABSENT, BEGIN, END, LAST, PIECE, USES, VALUES
 
 STEP_BYTES: Final = 512 * 1024
 """Bytes dumped in one step, exceeded by at most one piece."""
@@ -106,8 +112,10 @@ class Job:
 class Copying:
     """All copies that this node is making for others. One at a time to each learner, several learners at once."""
 
-    def __init__(self, storage: Storage, *, step_keys: int) -> None:
+    def __init__(self, storage: Storage, *, step_keys: int, bytes_per_s: int = 0) -> None:
+        """`bytes_per_s` is how much is sent to all learners together; 0 for as much as they take."""
         self._storage, self._step_keys = storage, step_keys
+        self.allowance: Final = Allowance(bytes_per_s)
         self._queues: dict[Stream, deque[Job]] = {}
         self._ended: dict[Stream, deque[Job]] = {}
         self._jobs: defaultdict[int, dict[Stream, Job]] = defaultdict(dict)
@@ -179,8 +187,21 @@ class Copying:
 
     @property
     def runnable(self) -> bool:
-        """Whether a step would do something now."""
+        """Whether a step would do something, once it is due."""
         return not self.still and any(queue and self._has_room(stream) for stream, queue in self._queues.items())
+
+    @property
+    def due_s(self) -> float:
+        """When a step may be taken: infinite while it would do nothing, and long ago if it need not wait."""
+        if not self.runnable:
+            return math.inf
+        hurried = self.withheld and any(self._hurries(stream) and self._has_room(stream) for stream in self._queues)
+        return -math.inf if hurried else self.allowance.due_s
+
+    def _hurries(self, stream: Stream) -> bool:
+        """Whether writes wait for what is next on its way to a peer."""
+        queue = self._queues[stream]
+        return bool(queue) and queue[0].log.partition in self.withheld
 
     def _has_room(self, stream: Stream) -> bool:
         """Whether a peer may be sent another step."""
@@ -189,15 +210,19 @@ class Copying:
             steps.popleft()  # acked, or not kept any more because the peer did not ack
         return len(steps) < WINDOW_STEPS and stream.unacked_bytes < WINDOW_BYTES
 
-    def step(self, number: int) -> None:
-        """Cut some chunks into the open frames, which have this number, within the limits of one step."""
+    def step(self, now: float, number: int) -> None:
+        """Cut some chunks into the open frames, which have this number, within the limits of one step; if it is due."""
         if self.still:
             return
+        allowed, before = now >= self.allowance.due_s, self.bytes_out
         ready = [stream for stream, queue in self._queues.items() if queue and self._has_room(stream)]
+        if not allowed:
+            ready = [stream for stream in ready if self._hurries(stream)]
         for stream in ready:
             self._under_way[stream].append(number)
             queue = self._queues[stream]
-            keys, size = max(1, self._step_keys // len(ready)), STEP_BYTES // len(ready)
+            keys = max(1, self._step_keys // len(ready))
+            size = max(1, self.allowance.step_bytes(STEP_BYTES) // len(ready))
             while queue and keys > 0 and size > 0:
                 job = queue[0]
                 if not job.begun:
@@ -208,6 +233,8 @@ class Copying:
                 if not job.keys and not job.again and job.large is None:
                     self._end(job, number)
                     queue.popleft()
+        if allowed:
+            self.allowance.take(now, self.bytes_out - before)
 
     def acked(self, stream: Stream) -> list[Job]:
         """Return the jobs whose learner has acked the END; they are done."""
@@ -231,6 +258,7 @@ class Copying:
         """Cut one chunk; return how many keys that is, or is worth, and the bytes in it."""
         values: list[bytes] = []
         absent: list[bytes] = []
+        uses: list[bytes] = []
         keys = size = 0
         while (job.keys or job.again or job.large is not None) and keys < keys_max and size < bytes_max:
             if job.large is not None:
@@ -249,13 +277,13 @@ class Copying:
             elif isinstance(found, tuple):
                 blob, words = found
                 values += (b"%d" % database, key, blob)
-                size += len(blob)
+                size += len(blob) + self._use(job, stored, uses)
                 keys += words // WORDS_PER_KEY
             else:
                 job.large = Large((database, key), found)
             size += len(key)
             keys += 1
-        for kind, argv in ((VALUES, values), (ABSENT, absent)):
+        for kind, argv in ((VALUES, values), (ABSENT, absent), (USES, uses)):
             if argv:
                 self._put(job, kind, argv)
         self.keys_out += len(values) // 3
@@ -270,11 +298,23 @@ class Copying:
         self._put(job, LAST if ended else PIECE, [b"%d" % database, key, b"%d" % large.cut, piece])
         large.cut += 1
         if ended:
+            uses: list[bytes] = []
+            if self._use(job, large.stored, uses):
+                self._put(job, USES, uses)
             job.large = None
             job.restarts.pop(large.stored, None)
             self.withheld.discard(job.log.partition)
             self.keys_out += 1
         return len(piece), words
+
+    def _use(self, job: Job, stored: StoredKey, uses: list[bytes]) -> int:
+        """Add how a key is used, if that is kept; return the bytes of it."""
+        database, key = stored
+        use = self._storage.use(job.log.partition, database, key)
+        if use is None:
+            return 0
+        uses += (b"%d" % database, key, use)
+        return len(key) + len(use)
 
     def _put(self, job: Job, kind: int, argv: list[bytes]) -> None:
         log = job.log

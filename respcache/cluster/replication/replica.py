@@ -21,6 +21,7 @@ from respcache.cluster.replication.wire import (
     END,
     LAST,
     PIECE,
+    USES,
     VALUES,
     Ack,
     Frame,
@@ -225,6 +226,9 @@ class Replica:
         elif kind == ABSENT:
             for database, key in zip(argv[::2], argv[1::2], strict=False):
                 restore(partition, _number(database), key, None)
+        elif kind == USES:
+            for database, key, use in zip(argv[::3], argv[1::3], argv[2::3], strict=False):
+                self._storage.used(partition, _number(database), key, use)
         elif kind in (PIECE, LAST):
             return self._take_piece(copy, partition, argv, last=kind == LAST)
         return True

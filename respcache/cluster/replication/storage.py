@@ -63,6 +63,17 @@ class Storage(Protocol):
         """Put what `cut` returned in place of whatever the key holds; None deletes the key."""
         ...
 
+    def use(self, partition: int, database: int, key: bytes) -> bytes | None:
+        """Return how recently or how often a key is used, as bytes that `used` understands; None if nobody keeps that.
+
+        It is no part of what `digest` digests: reading is not told to copies, and changes it.
+        """
+        ...
+
+    def used(self, partition: int, database: int, key: bytes, use: bytes) -> None:
+        """Note what `use` returned. What means nothing here changes nothing."""
+        ...
+
     def assemble(self, partition: int, database: int, key: bytes) -> Assembly:
         """Begin to put a value together from its pieces."""
         ...

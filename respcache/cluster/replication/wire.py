@@ -30,6 +30,9 @@ PIECE: Final = -7
 LAST: Final = -8
 """The same; with this the value is complete, and the key has it from here on."""
 
+USES: Final = -9
+"""argv is (database, key, use) times n: so these keys, whose values came before, are used; see `Storage.use`."""
+
 ITEMS_MAX: Final = 1_000_000
 ARGUMENTS_MAX: Final = 2_000_000
 WORD_MAX_BYTES: Final = 1024 * 1024 * 1024
@@ -39,7 +42,7 @@ _WireVersion = tuple[Number, Number]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Argv = Annotated[list[bytes], msgspec.Meta(max_length=ARGUMENTS_MAX)]
 _Items = Annotated[
-    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=LAST, le=2**31)], _Argv]],
+    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=USES, le=2**31)], _Argv]],
     msgspec.Meta(max_length=ITEMS_MAX),
 ]
 

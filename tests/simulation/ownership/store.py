@@ -15,6 +15,8 @@ class ModelStore:
 
     def __init__(self) -> None:
         self.partitions: dict[int, dict[StoredKey, bytes]] = {}
+        self.uses: dict[tuple[int, int, bytes], bytes] = {}
+        """How keys are used, by partition, database and key: no command here changes that."""
 
     def databases(self, partition: int) -> list[int]:
         """List the databases that have keys of a partition."""
@@ -36,6 +38,14 @@ class ModelStore:
         if value is None:
             return None
         return Slices(value) if len(value) > 1 else (value, 1)
+
+    def use(self, partition: int, database: int, key: bytes) -> bytes | None:
+        """Return how a key is used, for those that have been told."""
+        return self.uses.get((partition, database, key))
+
+    def used(self, partition: int, database: int, key: bytes, use: bytes) -> None:
+        """Note how a key is used."""
+        self.uses[partition, database, key] = use
 
     def assemble(self, partition: int, database: int, key: bytes) -> "Joined":
         """Begin to put a value together."""

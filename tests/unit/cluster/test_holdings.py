@@ -36,7 +36,7 @@ def vouching() -> tuple[Holdings, Stream, Gate]:
     holdings.steer()
     replication = holdings.replication
     for _ in range(3):  # the snapshot, its end, and what came meanwhile
-        holdings.copying.step(replication.number)
+        holdings.copying.step(0.0, replication.number)
         replication.cut(0.0, learning.version, lambda _peer, _frame: None)
         replication.ack(0.0, stream, replication.number - 1)
         holdings.advance(stream)

@@ -14,8 +14,9 @@ from respcache.errors import CommandError
 from respcache.store.copies import Copies, entry_effect
 from respcache.store.keyspace import Store
 from respcache.store.partition import Argv, Partition
-from respcache.store.snapshot import dump
+from respcache.store.snapshot import dump, dump_entry
 from respcache.store.texts import string_of
+from respcache.store.usage import MS_PER_MINUTE, NEW_COUNT, Tracking
 from respcache.store.values import Value
 
 SEEDS = range(100)
@@ -336,3 +337,33 @@ def test_an_effect_that_is_refused_changes_nothing(argv: Argv) -> None:
     copies.apply(partition_of(b"k"), 0, argv)
     assert _state(copies.store) == _state(_with(b"k", b"v"))
     assert copies.store.ledger.now_unix_ms == 5
+
+
+@pytest.mark.parametrize("policy", [Tracking.RECENCY, Tracking.FREQUENCY])
+def test_a_copy_takes_what_is_written_for_used(policy: Tracking) -> None:
+    """A mark that came with the copy says nothing of a key that was written since; one that is gone gets none."""
+    copies = CommandCopies(Store())
+    usage = copies.store.ledger.usage
+    usage.follow(policy, START_UNIX_MS)
+    number = partition_of(b"{k}")
+    effects = [[b"SET", b"{k}", b"v"], [b"RENAME", b"{k}", b"{k}2"], [b"SET", b"{k}", b"v"], [b"DEL", b"{k}"]]
+    effects.append([b"ENTRY", b"{k}3", dump_entry(b"v", None)])
+    for argv in effects:
+        copies.apply(number, 0, argv)
+    held = copies.store.keyspace(0).partitions[number]
+    assert {b"{k}2", b"{k}3"} <= held.marks.keys()
+    now_unix_ms = START_UNIX_MS + 10 * MS_PER_MINUTE
+    usage.tick(now_unix_ms)
+    copies.apply(number, 0, [b"APPEND", b"{k}3", b"v"])
+    if policy is Tracking.RECENCY:
+        assert [usage.idle_ms(held, key, now_unix_ms) for key in (b"{k}2", b"{k}3")] == [10 * MS_PER_MINUTE, 0]
+    else:
+        assert usage.frequency(held, b"{k}2") == 0
+        assert 0 < usage.frequency(held, b"{k}3") <= NEW_COUNT
+
+
+def test_a_copy_notes_no_uses_that_nobody_asks_for() -> None:
+    """No marks without a policy that goes by them."""
+    copies = CommandCopies(Store())
+    copies.apply(partition_of(b"k"), 0, [b"SET", b"k", b"v"])
+    assert not copies.store.keyspace(0).at(b"k").marks

@@ -2,6 +2,7 @@
 
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
+from respcache.store.usage import TICK_MS, Tracking
 
 KEYS = 2_000
 
@@ -23,3 +24,25 @@ def test_what_is_dropped_is_gone_at_once_and_freed_bit_by_bit() -> None:
         assert len(rubbish) == left
         rubbish.free(KEYS - 1)
     assert not rubbish
+
+
+def test_how_a_key_was_used_is_noted_where_it_is() -> None:
+    """A key that did not come, as of a value that nobody here can read, has no mark."""
+    now_unix_ms = 1_700_000_000_000
+    here, there = Copies(Store()), Copies(Store())
+    for copies in (here, there):
+        copies.store.ledger.now_unix_ms = now_unix_ms
+        copies.store.ledger.usage.follow(Tracking.RECENCY, now_unix_ms)
+    held = here.store.keyspace(3).partitions[5]
+    held.put(b"k", b"v")
+    held.marks[b"k"] = now_unix_ms // TICK_MS - 600
+    use = here.use(5, 3, b"k")
+    assert use is not None
+    there.used(5, 3, b"k", use)
+    assert not there.store.keyspace(3).partitions[5].marks
+    before = here.digest(5, 3, b"k", 1)
+    there.restore(5, 3, b"k", here.dump(5, 3, b"k"))
+    assert there.digest(5, 3, b"k", 1) == before
+    there.used(5, 3, b"k", use)
+    assert there.store.keyspace(3).partitions[5].marks == held.marks
+    assert there.digest(5, 3, b"k", 1) == before

@@ -1,12 +1,14 @@
 """A copy that is made while its partition is written to ends up equal."""
 
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.cluster.replication.copying import RESTARTS, WINDOW_BYTES, WINDOW_STEPS, Copying
 from respcache.cluster.replication.log import Log, Replication, Stream
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.wire import BEGIN, END, LAST, PIECE, VALUES, Frame
+from respcache.cluster.replication.wire import BEGIN, END, LAST, PIECE, USES, VALUES, Frame
 from respcache.cluster.wire import decode
 from simulation.ownership.store import ModelStore
 
@@ -28,13 +30,13 @@ chunks = st.just([b"chunk"])
 class Pair:
     """A primary with data, and a learner at the other end of its stream."""
 
-    def __init__(self, *, step_keys: int = 1) -> None:
+    def __init__(self, *, step_keys: int = 1, bytes_per_s: int = 0) -> None:
         self.store, self.copy = ModelStore(), ModelStore()
         self.replication = Replication()
         self.stream: Stream = self.replication.stream("learner", 1)
         self.stream.connected = True
         self.log = Log(self.replication, PARTITION, 1, 0)
-        self.copying = Copying(self.store, step_keys=step_keys)
+        self.copying = Copying(self.store, step_keys=step_keys, bytes_per_s=bytes_per_s)
         self.replica = Replica(self.copy)
         self.replica.follow(PARTITION, 1, ("primary", 1))
 
@@ -77,13 +79,13 @@ def test_a_copy_ends_equal_whatever_is_written_meanwhile(
     pair.copying.add(pair.log, pair.stream)
     for number, argv in enumerate(during):
         if argv == [b"chunk"]:
-            pair.copying.step(pair.replication.number)
+            pair.copying.step(0.0, pair.replication.number)
         else:
             pair.write(argv)
         if number % flushes == 0:
             pair.flush()
     for _ in range(100):
-        pair.copying.step(pair.replication.number)
+        pair.copying.step(0.0, pair.replication.number)
         pair.flush()
         if not pair.copying.runnable:
             break
@@ -101,7 +103,7 @@ def test_a_large_value_arrives_in_the_database_that_it_was_given_meanwhile() -> 
     assert kinds(pair) == [BEGIN, PIECE]
     pair.write([b"SWAPDB", b"0", b"1"])
     while pair.copying.runnable:
-        pair.copying.step(pair.replication.number)
+        pair.copying.step(0.0, pair.replication.number)
         pair.flush()
     assert pair.done
     assert pair.copy.partitions[PARTITION] == {(1, b"a"): b"xy"}
@@ -115,7 +117,7 @@ def test_a_step_is_bounded() -> None:
     pair.copying.add(pair.log, pair.stream)
     steps = 0
     while pair.copying.runnable:
-        pair.copying.step(pair.replication.number)
+        pair.copying.step(0.0, pair.replication.number)
         chunk = [item for item in pair.stream.open if item[3] not in (BEGIN, END)]
         assert sum(len(item[4]) // 3 for item in chunk) <= 4
         pair.flush()
@@ -128,7 +130,7 @@ def test_many_empty_partitions_travel_in_one_frame() -> None:
     pair = Pair(step_keys=500)
     for partition in range(100):
         pair.copying.add(Log(pair.replication, partition, 1, 0), pair.stream)
-    pair.copying.step(pair.replication.number)
+    pair.copying.step(0.0, pair.replication.number)
     pair.flush()
     assert len(pair.copying.acked(pair.stream)) == 100
 
@@ -139,7 +141,7 @@ def test_nothing_is_cut_into_a_full_window() -> None:
     pair.stream.unacked_bytes = WINDOW_BYTES
     pair.copying.add(pair.log, pair.stream)
     assert not pair.copying.runnable
-    pair.copying.step(pair.replication.number)
+    pair.copying.step(0.0, pair.replication.number)
     assert pair.stream.open == []
 
 
@@ -151,14 +153,14 @@ def test_little_is_under_way_to_a_slow_learner() -> None:
     pair.copying.add(pair.log, pair.stream)
     steps = 0
     while pair.copying.runnable:
-        pair.copying.step(pair.replication.number)
+        pair.copying.step(0.0, pair.replication.number)
         pair.replication.cut(0.0, (1, 1), lambda _peer, _frame: None)
         steps += 1
     assert steps == WINDOW_STEPS
     pair.replication.ack(0.0, pair.stream, pair.stream.unacked[1][0])
     goes_on = [pair.copying.runnable]
     for _ in range(2):
-        pair.copying.step(pair.replication.number)
+        pair.copying.step(0.0, pair.replication.number)
         pair.replication.cut(0.0, (1, 1), lambda _peer, _frame: None)
     goes_on.append(pair.copying.runnable)
     pair.replication.discard(pair.stream)
@@ -172,7 +174,7 @@ def test_a_cancelled_copy_can_begin_again() -> None:
     for key in KEYS:
         pair.write([b"SET", key, b"1"])
     pair.copying.add(pair.log, pair.stream)
-    pair.copying.step(pair.replication.number)
+    pair.copying.step(0.0, pair.replication.number)
     pair.flush()
     assert pair.copying.cancel(PARTITION, pair.stream)
     assert not pair.copying.cancel(PARTITION, pair.stream)
@@ -181,15 +183,15 @@ def test_a_cancelled_copy_can_begin_again() -> None:
     pair.write([b"DEL", KEYS[-1]])
     pair.copying.add(pair.log, pair.stream)
     while pair.copying.runnable:
-        pair.copying.step(pair.replication.number)
+        pair.copying.step(0.0, pair.replication.number)
         pair.flush()
     assert pair.done
     assert pair.copy.partitions == pair.store.partitions
 
 
-def kinds(pair: Pair) -> list[int]:
+def kinds(pair: Pair, now: float = 0.0) -> list[int]:
     """Cut one step; return what is in it."""
-    pair.copying.step(pair.replication.number)
+    pair.copying.step(now, pair.replication.number)
     found = [item[3] for item in pair.stream.open]
     pair.flush()
     return found
@@ -205,6 +207,20 @@ def test_a_large_value_takes_several_steps() -> None:
     assert kinds(pair) == [LAST, END]
     assert pair.done
     assert pair.copy.partitions == pair.store.partitions
+
+
+def test_how_keys_are_used_follows_behind_their_values() -> None:
+    """Behind the last piece of a large one, too; of keys of which nothing is known nothing is said."""
+    pair = Pair(step_keys=100)
+    for key, value in ((b"a", b"1"), (b"b", b"xy"), (b"c", b"3"), (b"d", b"4")):
+        pair.write([b"SET", key, value])
+    for key in (b"a", b"b", b"c"):
+        pair.store.used(PARTITION, 0, key, b"use of " + key)
+    pair.copying.add(pair.log, pair.stream)
+    assert kinds(pair) == [BEGIN, PIECE, VALUES, USES]
+    assert kinds(pair) == [LAST, USES]
+    assert END in kinds(pair)
+    assert pair.copy.uses == pair.store.uses
 
 
 def test_a_value_that_changes_on_its_way_begins_anew_behind_the_others() -> None:
@@ -262,3 +278,49 @@ def test_a_large_value_that_goes_on_its_way_does_not_arrive() -> None:
         kinds(pair)
         assert pair.done
         assert pair.copy.dump(PARTITION, 0, b"a") is None
+
+
+def test_a_step_waits_for_its_allowance() -> None:
+    """One that is not due does nothing; when it is due is known, and never while there is nothing to do."""
+    pair = Pair(step_keys=1, bytes_per_s=10)
+    for key in KEYS:
+        pair.write([b"SET", key, b"1"])
+    assert pair.copying.due_s == math.inf
+    pair.copying.add(pair.log, pair.stream)
+    now, began_s, steps = 50.0, 50.0, 0
+    while pair.copying.due_s < math.inf:
+        now = max(now, pair.copying.due_s)
+        if steps:
+            assert kinds(pair, now - 0.001) == []
+        assert kinds(pair, now)
+        steps += 1
+    assert pair.done
+    assert pair.copy.partitions == pair.store.partitions
+    assert steps <= len(KEYS) + 1
+    last = 2  # bytes of a key and a value: the last step is not waited for
+    assert (pair.copying.bytes_out - last) / 10 - 0.02 <= now - began_s <= pair.copying.bytes_out / 10
+
+
+def test_what_writes_wait_for_waits_for_nothing() -> None:
+    """The rest of its partition does not, either; others have to, and nothing of it is counted."""
+    pair = Pair(step_keys=100, bytes_per_s=20)
+    other = pair.replication.stream("other", 1)
+    other.connected = True
+    pair.write([b"SET", b"a", b"x" * 40])
+    pair.copying.add(pair.log, pair.stream)
+    now = 0.0
+    for _ in range(RESTARTS):
+        now = max(now, pair.copying.due_s)
+        assert PIECE in kinds(pair, now)
+        pair.write([b"APPEND", b"a", b"r"])
+    pair.copying.add(Log(pair.replication, PARTITION + 1, 1, 0), other)
+    assert pair.copying.withheld == {PARTITION}
+    assert pair.copying.due_s == -math.inf
+    due_s = pair.copying.allowance.due_s
+    assert due_s > now + 0.3
+    while pair.copying.withheld:
+        assert kinds(pair, now)
+        assert other.open == []
+    assert pair.copying.allowance.due_s == due_s
+    assert pair.copying.due_s == due_s
+    assert pair.done

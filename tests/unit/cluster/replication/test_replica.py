@@ -13,6 +13,7 @@ from respcache.cluster.replication.wire import (
     LAST,
     MARK,
     PIECE,
+    USES,
     Ack,
     Frame,
     Item,
@@ -234,6 +235,16 @@ def test_a_piece_that_is_not_the_next_one_is_refused(node: Node, pieces: list[It
     node.receive(2, begin(), (7, 3, 10, END, []))
     assert node.copy.whole
     assert node.value() is None
+    assert node.acks() == [("a", Ack(1, 2))]
+
+
+def test_uses_are_taken_while_a_copy_is_made(node: Node) -> None:
+    """As the primary has them; words that are left over are left out. A whole copy knows better."""
+    use: Item = (7, 3, 10, USES, [b"0", b"key", b"once", b"0", b"key"])
+    node.receive(1, use)
+    assert node.store.uses == {}
+    node.receive(2, begin(), use, (7, 3, 10, END, []))
+    assert node.store.uses == {(7, 0, b"key"): b"once"}
     assert node.acks() == [("a", Ack(1, 2))]
 
 

@@ -1,0 +1,41 @@
+"""How many bytes of copies a node may send in a second, to all others together. Pure."""
+
+import math
+from typing import Final
+
+LATE_S: Final = 0.01
+"""A timer goes off so much too late, or a turn takes so long: that does not count as time in which nothing was sent."""
+STEPS_PER_S: Final = 10
+"""At least so many steps make up a second's bytes: a slow link has room in between."""
+
+
+class Allowance:
+    """What may be sent, by what was sent before.
+
+    free --take--> spent --due_s--> free
+
+    What is taken is taken whole, however large it is, and the next one waits for as long as the rate has it take. So in
+    any t seconds that is at most the rate times (t + LATE_S), and one step.
+    """
+
+    __slots__ = ("_bytes_per_s", "due_s")
+
+    def __init__(self, bytes_per_s: int) -> None:
+        """0 for no bound."""
+        self._bytes_per_s = bytes_per_s
+        self.due_s = -math.inf
+        """When there is something to take again."""
+
+    def change(self, bytes_per_s: int) -> None:
+        """Go by another rate from now on; what was taken before does not count any more."""
+        if bytes_per_s != self._bytes_per_s:
+            self._bytes_per_s, self.due_s = bytes_per_s, -math.inf
+
+    def step_bytes(self, most: int) -> int:
+        """Tell how much one step should be, at most so much, and not all of a second's."""
+        return min(most, max(1, self._bytes_per_s // STEPS_PER_S)) if self._bytes_per_s else most
+
+    def take(self, now: float, size: int) -> None:
+        """Count what was sent; it should not be earlier than `due_s`."""
+        if self._bytes_per_s:
+            self.due_s = max(self.due_s, now - LATE_S) + size / self._bytes_per_s
