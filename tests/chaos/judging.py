@@ -112,6 +112,11 @@ class Judgement:
         """Keys that could not be judged."""
         return len(self.after.undecided)
 
+    def rate(self, since_s: float, until_s: float) -> float:
+        """Commands that were answered in the mean second between two moments."""
+        answered = sum(sent.outcome == "ok" and since_s <= sent.returned_s < until_s for sent in self.history)
+        return answered / (until_s - since_s)
+
     @property
     def commands_a_second(self) -> float:
         """Commands that were answered in the median second: outages are told apart, and bring down every mean."""

@@ -38,7 +38,10 @@ def test_each_kill_has_its_own_outage() -> None:
 
 def test_the_median_second_counts_empty_ones() -> None:
     """A second without a reply is a second."""
-    assert judgement([sent(1, 0, 0.5), sent(1, 0, 0.6), sent(1, 0, 2.5)]).commands_a_second == 1
+    three = judgement([sent(1, 0, 0.5), sent(1, 0, 0.6), sent(1, 0, 2.5)])
+    assert three.commands_a_second == 1
+    assert three.rate(0.5, 1.0) == 4
+    assert three.rate(1.0, 2.5) == 0
 
 
 def test_the_last_node_is_cut_off_in_the_shapes_that_have_a_minority() -> None:

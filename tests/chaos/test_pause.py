@@ -13,6 +13,10 @@ from chaos.judging import Judgement, Load, judged
 
 SEED = 60
 PAUSES_S = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 35.0, 60.0)
+CALM_S = 3.0
+"""For how long the load is measured before anything stops: afterwards the clients of a sleeper wait."""
+CALM_WRITES = 8_000
+"""Of 3,000 commands a second two thirds write: four seconds."""
 IMPATIENCE_S = 1.0
 """How long clients wait for a reply before they try again: some have asked the sleeper while it slept."""
 
@@ -34,11 +38,13 @@ def late_writes(judgement: Judgement) -> int:
     return sum(violation.key not in wrong for violation in judgement.after.violations)
 
 
-def figures_of(judgement: Judgement, pauses: int) -> list[Figure]:
+def figures_of(judgement: Judgement, calm: float, pauses: int) -> list[Figure]:
     """Say what is to be said of a run."""
     return [
         at_least("pauses of 1 to 60 s", pauses, pauses),
         at_least("acknowledged writes", 10_000, judgement.writes),
+        at_least("commands a second before the first pause", 2_000, calm),
+        Figure("commands in the median second, pauses included", "-", f"{judgement.commands_a_second:,.0f}", met=True),
         at_most("keys with a stale or otherwise wrong reply", 0, judgement.wrong, promise=2),
         at_most("keys with an acknowledged write that nobody has", 0, late_writes(judgement), promise=1),
         at_most("keys undecided", 0, judgement.undecided),
@@ -54,10 +60,12 @@ def test_a_paused_owner_gives_nothing_stale_and_takes_nothing_late(tmp_path: Pat
         fleet_of(3, tmp_path, "--environment=local") as fleet,
         Load.running(fleet, tmp_path, seed=SEED, timeout_s=IMPATIENCE_S, stays=True) as load,
     ):
+        load.go_on(CALM_WRITES)
+        paused_at_s = time.monotonic()
         for for_s in PAUSES_S:
             pause(fleet, load, rng.choice(fleet.servers), for_s)
         judgement = judged(load.stop(), fleet)
-    figures = figures_of(judgement, len(PAUSES_S))
+    figures = figures_of(judgement, judgement.rate(paused_at_s - CALM_S, paused_at_s), len(PAUSES_S))
     print(judgement)  # noqa: T201 # what happened, if it fails
     keep("SIGSTOP of an owner", figures)
     check(figures)
