@@ -257,7 +257,7 @@ class Node:
         for arrival in self._arrivals:
             if not arrival.done():
                 arrival.set_exception(NodeClosed("the node has closed before the reply was there"))
-        return runtime.handed_over
+        return bool(runtime.handed_over)
 
     async def _arrived(self, reply: bytes | Pending) -> bytes:
         if not isinstance(reply, Pending):

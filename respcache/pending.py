@@ -3,6 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+INCOMPLETE: Final = "INCOMPLETE"
+"""The first word of what a node says that has left, and could not hand over everything."""
+LEFT_BEHIND: Final = f"-{INCOMPLETE} the node has left, and not everything was handed over in time\r\n".encode()
+
 
 class Timer(Protocol):
     """Something that will be called."""
@@ -63,10 +67,19 @@ class Pending:
         self._listener = self._follower = None
 
 
-class Never(Pending):
-    """The reply to SHUTDOWN: none, for the connection ends with the node."""
+class Farewell(Pending):
+    """The reply to who asked the node to leave: it comes when the node has left, as the last thing that it says."""
 
-    __slots__ = ()
+    __slots__ = ("_good",)
+
+    def __init__(self, good: bytes) -> None:
+        """`good` is what to say if everything was handed over."""
+        super().__init__()
+        self._good: Final = good
+
+    def bid(self, *, complete: bool) -> None:
+        """Give the reply; `complete` says whether everything was handed over."""
+        self.resolve(self._good if complete else LEFT_BEHIND)
 
 
 class Resting(Pending):

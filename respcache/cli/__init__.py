@@ -4,6 +4,7 @@ import click
 
 from respcache.cli.demo import demo
 from respcache.cli.keys import keys
+from respcache.cli.leave import leave
 from respcache.cli.serve import serve
 from respcache.cli.status import status
 from respcache.version import __version__
@@ -19,3 +20,4 @@ main.add_command(serve)
 main.add_command(demo)
 main.add_command(status)
 main.add_command(keys)
+main.add_command(leave)

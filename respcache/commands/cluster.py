@@ -17,11 +17,12 @@ from respcache.cluster.health import Health
 from respcache.cluster.ownership.slots import SLOTS, SLOTS_PER_PARTITION, slot_of
 from respcache.cluster.topology import NodeView
 from respcache.commands.arguments import integer
-from respcache.commands.registry import Flags, command, family
+from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
-from respcache.pending import Pending
+from respcache.pending import Farewell, Pending
 from respcache.reply import OK, Reply, Verbatim
+from respcache.resp.encode import encode
 from respcache.store.partition import Argv
 
 _OPERATOR: Final = Flags.ADMIN | Flags.STALE
@@ -159,6 +160,18 @@ def cluster_rebalance(session: Session, argv: Argv) -> Reply:
         "last_ended_seconds_ago": _whole_seconds(rebalance.last_ended_ago_s),
     }
     return Verbatim("".join(f"{name}:{figure}\r\n" for name, figure in figures.items()).encode())
+
+
+@command("CLUSTER|LEAVE", arity=2, flags=_OPERATOR | Flags.NO_MULTI | Flags.CONNECTION, since="7.0.0")
+def cluster_leave(session: Session, argv: Argv) -> Answer:
+    """Leave the cluster, and end, as SHUTDOWN does; the reply is the last that comes of the node.
+
+    It says whether everything was handed over, so without one the node has died on its way.
+    """
+    del argv
+    session.host.shut_down()
+    session.barrier = end = Farewell(encode(OK, session.protocol))
+    return end
 
 
 @command("CLUSTER|FAILOVER", arity=-2, flags=_OPERATOR | Flags.NO_ASYNC_LOADING, since="3.0.0")

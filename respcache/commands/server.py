@@ -11,7 +11,7 @@ from respcache.commands.documentation import commands
 from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, SyntaxRefused, echoed
-from respcache.pending import Never, Pending
+from respcache.pending import Farewell, Pending
 from respcache.reply import OK, Members, Reply, Verbatim
 from respcache.store.partition import Argv
 from respcache.version import REDIS_VERSION, __version__
@@ -65,8 +65,9 @@ def lolwut(session: Session, argv: Argv) -> Reply:
 def shutdown(session: Session, argv: Argv) -> Answer:
     """Leave the cluster, with all keys handed over, and end; there is nothing to save.
 
-    The client gets no reply: its connection ends with the node. A script that has been running for long
-    is in the way, as in Redis, but of NOSAVE, which ends it if it has written nothing.
+    The client gets no reply, or an error if not everything could be handed over; its connection ends with the node.
+    A script that has been running for long is in the way, as in Redis, but of NOSAVE, which ends it if it has written
+    nothing.
     """
     options = [option(word) for word in argv[1:]]
     if options == [b"ABORT"]:
@@ -79,7 +80,7 @@ def shutdown(session: Session, argv: Argv) -> Answer:
     elif (refusal := host.catalogue.busy()) is not None:
         raise refusal
     host.shut_down()
-    session.barrier = end = Never()
+    session.barrier = end = Farewell(b"")
     return end
 
 

@@ -290,8 +290,8 @@ class Runtime:
         )
         for number in range(PARTITIONS):
             locks.close(number)
-        self.handed_over = True
-        """Whether leaving ended with everything handed over."""
+        self.handed_over: bool | None = None
+        """Whether leaving ended with everything handed over; None as long as it has not ended."""
         self.refusal: ConfigError | None = None
         """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
         self._differences: Final = Differences()
@@ -342,6 +342,7 @@ class Runtime:
         try:
             async with asyncio.timeout(timeout_s):
                 await self.replicator.drained.wait()
+            self.handed_over = True
         except TimeoutError:
             self.handed_over = False
             log.warning("not everything was handed over within %s s", timeout_s)
@@ -368,7 +369,7 @@ class Runtime:
         if self._ports.http is not None:
             await self.monitor.close()
         self._ports.close()
-        self.server.finish()
+        self.server.finish(complete=self.handed_over)
 
     def redundancy(self) -> Redundancy | None:
         """Count the copies of the whole cluster; None while this node belongs to none."""

@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic, time
 from typing import Final, cast
 
@@ -14,7 +15,7 @@ from respcache.complaints import Complaints
 from respcache.config import ServerConfig
 from respcache.engine.executor import Executor
 from respcache.net.connection import Connection
-from respcache.pending import Never
+from respcache.pending import Farewell
 from respcache.stats import Stats
 
 BACKLOG: Final = 511
@@ -188,11 +189,13 @@ class Server:
             await asyncio.sleep(PART_POLL_S)
 
     def _has_company(self) -> bool:
-        return any(not isinstance(session.barrier, Never) for session in self.sessions())
+        return any(not isinstance(session.barrier, Farewell) for session in self.sessions())
 
     def _owes_replies(self) -> bool:
         return any(
-            connection.waits and not connection.session.is_blocked and not isinstance(connection.session.barrier, Never)
+            connection.waits
+            and not connection.session.is_blocked
+            and not isinstance(connection.session.barrier, Farewell)
             for connection in self._connections
         )
 
@@ -211,13 +214,18 @@ class Server:
     def abandon(self) -> None:
         """End the connections that wait for replies: none will come any more."""
         for connection in list(self._connections):
-            if connection.waits and not isinstance(connection.session.barrier, Never):
+            if connection.waits and not isinstance(connection.session.barrier, Farewell):
                 connection.end("drain")
 
-    def finish(self) -> None:
-        """End the connections that are left: of those who wait for the end of the node."""
+    def finish(self, *, complete: bool | None) -> None:
+        """End the connections that are left: of those who wait for the end of the node.
+
+        They are told whether everything was handed over, and nothing at all of a node that stops without leaving.
+        """
         for connection in list(self._connections):
-            connection.end("drain")
+            if complete is not None and isinstance(connection.session.barrier, Farewell):
+                connection.session.barrier.bid(complete=complete)
+            self.soon(partial(connection.end, "drain"))  # behind the reply, which goes at the end of this turn
 
     def _refuse(self) -> None:
         if self._listener is not None:

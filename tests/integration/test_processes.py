@@ -3,17 +3,21 @@
 import asyncio
 import os
 import signal
+import sys
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Callable
 from itertools import permutations
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as HungUp
+from redis.exceptions import RedisError, ResponseError
 
 from integration.clients import command, in_batches, page, until
 from integration.processes import Processes, ServerProcess, eventually
 from respcache.cli.serve import INCOMPLETE
+from respcache.pending import INCOMPLETE as LEFT_BEHIND
 
 pytestmark = pytest.mark.integration
 
@@ -103,6 +107,40 @@ async def test_a_node_that_cannot_hand_over_says_so() -> None:
         await processes.converge(2)
         await second.stop(signal.SIGKILL)
         assert await first.stop() == INCOMPLETE
+
+
+async def test_the_command_line_has_a_node_leave_and_says_how_that_went() -> None:
+    """A node of three hands everything over and is gone; one whose only peer is dead could not, and is gone too."""
+    async with Processes() as processes:
+        first, second, _ = [await processes.add("--quorum=majority", "--shutdown-timeout=1") for _ in range(3)]
+        await processes.converge(3)
+        await in_batches(first.redis, [("SET", f"key:{n}", n) for n in range(3000)])
+        status, told = await _leave(second)
+        assert (status, "everything was handed over" in told) == (0, True), told
+        async with asyncio.timeout(5.0):
+            assert await second.process.wait() == 0
+        await processes.converge(2, timeout_s=1.0)
+        await _all_there(first.redis, 3000)
+        await processes.servers[2].stop(signal.SIGKILL)
+        status, told = await _leave(first)
+        assert (status, "not everything was handed over" in told) == (INCOMPLETE, True), told
+        async with asyncio.timeout(5.0):
+            assert await first.process.wait() == INCOMPLETE
+
+
+async def test_shutdown_is_an_error_where_not_everything_was_handed_over() -> None:
+    """Where it was, the connection ends without a reply, as clients expect of a success."""
+    async with Processes() as processes:
+        first = await processes.add("--quorum=majority", "--shutdown-timeout=1")
+        second, third = await processes.add("--quorum=majority"), await processes.add("--quorum=majority")
+        await processes.converge(3)
+        with pytest.raises(HungUp):
+            await command(third.redis, "SHUTDOWN")
+        assert await third.process.wait() == 0
+        await processes.converge(2)
+        await second.stop(signal.SIGKILL)
+        with pytest.raises(ResponseError, match=LEFT_BEHIND):
+            await command(first.redis, "SHUTDOWN")
 
 
 async def test_all_nodes_that_are_stopped_at_once_are_soon_gone() -> None:
@@ -221,6 +259,14 @@ async def _acknowledged_are_there(server: ServerProcess, progress: Progress) -> 
     assert not missing, f"{len(missing)} of {len(numbers)} keys are not at {server.address}, such as {missing[:5]}"
     deadlines = await in_batches(server.redis, [("TTL", f"key:{n}") for n in numbers])
     assert all(isinstance(rest, int) and TTL_S - 300 < rest <= TTL_S for rest in deadlines)
+
+
+async def _leave(server: ServerProcess) -> tuple[int | None, str]:
+    """Have a node leave by the command line; return the exit status, and what was said."""
+    program = (sys.executable, "-P", "-m", "respcache", "leave", "{}:{}".format(*server.address))
+    process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=STDOUT, cwd="/", env=os.environ)
+    told, _ = await process.communicate()
+    return process.returncode, told.decode()
 
 
 async def _all_there(redis: Redis, count: int) -> None:

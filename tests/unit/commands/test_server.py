@@ -3,11 +3,16 @@
 import gc
 import weakref
 from time import time
+from typing import Final
+
+import pytest
 
 from respcache.commands.categories import CATEGORIES
-from respcache.pending import Pending
+from respcache.pending import Farewell, Pending
 from respcache.reply import OK, Verbatim
 from unit.commands.front import Front
+
+INCOMPLETE: Final = b"-INCOMPLETE the node has left, and not everything was handed over in time\r\n"
 
 
 def test_time_is_seconds_and_microseconds() -> None:
@@ -31,6 +36,23 @@ def test_shutdown_is_for_the_host_to_do() -> None:
     assert isinstance(reply, Pending)
     assert reply.wire is None
     assert (front.shutdowns, client.barrier) == (1, reply)
+
+
+@pytest.mark.parametrize(
+    ("words", "good"),
+    [((b"SHUTDOWN",), b""), ((b"CLUSTER", b"LEAVE"), b"+OK\r\n")],
+)
+def test_the_last_reply_of_a_node_says_whether_it_has_handed_everything_over(
+    words: tuple[bytes, ...], good: bytes
+) -> None:
+    """Of SHUTDOWN nobody expects a reply to success, so it has none; what was left behind is an error to all."""
+    for complete, told in ((True, good), (False, INCOMPLETE)):
+        front = Front()
+        reply = front.answer(front.client(), *words)
+        assert isinstance(reply, Farewell)
+        assert (front.shutdowns, reply.wire) == (1, None)
+        reply.bid(complete=complete)
+        assert reply.wire == told
 
 
 def test_a_node_becomes_nobodys_replica() -> None:
