@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from respcache.cluster.arrival import copies_lacking
 from respcache.cluster.holdings import Holdings
-from respcache.cluster.ownership.planner import unowned
+from respcache.cluster.ownership.planner import TargetCache, unowned
 from respcache.cluster.ownership.record import NOTHING, Life, Record
 from respcache.cluster.ownership.register import Register
 from respcache.cluster.peers import Peers
@@ -12,15 +13,23 @@ from respcache.cluster.tenure import Tenure
 
 
 def figures_of(
-    register: Register, holdings: Holdings, peers: Peers, tenure: Tenure, now: float, *, me: Life
+    register: Register,
+    holdings: Holdings,
+    peers: Peers,
+    tenure: Tenure,
+    placement: TargetCache,
+    now: float,
+    *,
+    me: Life,
 ) -> KeeperFigures:
     """Take a snapshot."""
     replication, replica, copying = holdings.replication, holdings.replica, holdings.copying
     record = register.record
-    roles = Counter[str]()
+    roles, target = Counter[str](), None
     lost = 0
     if record is not None:
         roles = roles_of(record, me)
+        target = None if placement.busy else placement.look(record)  # to look elsewhere would end what it works on
         lost = len(unowned(record, peers.live(now))) if register.leading else 0
     streams = replication.streams.values()
     oldest = min((stream.unacked[0][2] for stream in streams if stream.unacked), default=now)
@@ -38,6 +47,7 @@ def figures_of(
         partitions_unowned=lost,
         copies_out_pending=copying.pending,
         copies_in_pending=roles["learner"],
+        copies_lacking=copies_lacking(record, target, peers.live(now), me),
         keys_out_total=copying.keys_out,
         bytes_out_total=copying.bytes_out,
         keys_in_total=replica.keys_in,

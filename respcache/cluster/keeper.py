@@ -411,7 +411,9 @@ class Keeper:
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
-        return figures_of(self._register, self._holdings, self._peers, self._tenure, now, me=self.me.life)
+        return figures_of(
+            self._register, self._holdings, self._peers, self._tenure, self._placement, now, me=self.me.life
+        )
 
     # The end of every input
 

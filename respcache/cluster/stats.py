@@ -27,6 +27,8 @@ class KeeperFigures:
     copies_out_pending: int
     """Copies that this node is making for others."""
     copies_in_pending: int
+    copies_lacking: int | None
+    """Partitions that this node should have a copy of, and is not in sync with; None while it does not know which."""
     keys_out_total: int
     bytes_out_total: int
     keys_in_total: int

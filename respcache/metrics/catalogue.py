@@ -27,9 +27,10 @@ from respcache.metrics.metric import (
 )
 from respcache.metrics.ownership import OWNERSHIP
 from respcache.metrics.pubsub import PUBSUB
+from respcache.metrics.readiness import SENTENCES
 from respcache.metrics.scripts import SCRIPTS
 from respcache.metrics.sealing import SEALING
-from respcache.metrics.sources import SENTENCES, Snapshot
+from respcache.metrics.sources import Snapshot
 from respcache.metrics.watching import WATCHING
 
 ERROR_CODES: Final = (
@@ -153,7 +154,7 @@ NODE: Final = Section(
         gauges("node_state", "1 for the state that the node is in.", {"state": ", ".join(SENTENCES)}, _node_state),
         gauge(
             "ready",
-            "1 if clients should be sent here: the verdict of /readyz.",
+            "1 if clients should be sent here, once the node has got its copies: the verdict of /readyz.",
             lambda now: now.sources.readiness().ready,
         ),
         histogram(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 from respcache.cluster.membership.snapshot import MembershipSnapshot
 from respcache.cluster.membership.tally import Tally
@@ -12,20 +12,12 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.metrics.lag import LoopLag
+from respcache.metrics.readiness import Readiness
 from respcache.monitors import Monitors
 from respcache.pubsub.exchange import Exchange
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.tracking.tracking import Tracking
-
-SENTENCES: Final = {
-    "starting": "The node is starting.",
-    "joining": "The node is joining the cluster.",
-    "serving": "The node serves clients.",
-    "draining": "The node is leaving the cluster and hands its keys over.",
-    "left": "The node has left the cluster.",
-}
-"""What to say of each state that a node can be in."""
 
 
 class GossipTraffic(Protocol):
@@ -91,20 +83,6 @@ class ScriptFigures(Protocol):
         """Scripts that were ended, by what they took too much of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether clients should be sent here."""
-
-    ready: bool
-    reason: str
-    """A sentence for people, whichever way it is."""
-
-    @classmethod
-    def of(cls, state: str) -> Self:
-        """Judge by the state that the node is in."""
-        return cls(state == "serving", SENTENCES[state])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """One node, as far as it is measured. Callables are asked at every scrape."""
@@ -124,7 +102,7 @@ class Sources:
     scripts: ScriptFigures
     lag: LoopLag
     state: Callable[[], str]
-    """One of the keys of SENTENCES."""
+    """One of the keys of readiness.SENTENCES."""
     readiness: Callable[[], Readiness]
     sessions: Callable[[], Sequence[Session]]
     """The clients that are connected."""

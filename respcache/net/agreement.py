@@ -7,12 +7,13 @@ else should be alike is written into the log, once. `replica-count` and `quorum`
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from respcache.cluster.membership import Member
 from respcache.config import Config
 from respcache.net.keeping import lease_ms
+from respcache.settings import LiveSettings
 
 log: Final = logging.getLogger(__name__)
 WITH: Final = {True: "with", False: "without"}
@@ -33,6 +34,14 @@ def difference(config: Config, member: Member) -> str | None:
             f"{their_ms / 1000:g} s on {member.name}: all nodes of a cluster must have the same"
         )
     return None
+
+
+def accept(settings: LiveSettings, agreed: Mapping[str, object]) -> None:
+    """Take over what the cluster has been formed with, and say so where this node was told otherwise."""
+    for name, value in agreed.items():
+        if (own := settings.get(name)) != str(value):
+            log.warning("%s = %s is ignored: the cluster has been formed with %s", name, own, value)
+            settings.settle({name: value})
 
 
 class Differences:

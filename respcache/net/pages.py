@@ -2,7 +2,7 @@
 
 /metrics   everything that is measured, as Prometheus text or OpenMetrics
 /livez     200 as long as the event loop turns
-/readyz    200 if clients should be sent here, else 503; a sentence says why
+/readyz    200 if clients should be sent here, and the next node may be restarted, else 503; a sentence says why
 /status    the node and its view of the cluster, as JSON
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from prometheus_client.registry import Collector
 
 from respcache.metrics.exposition import expose
-from respcache.metrics.sources import Readiness
+from respcache.metrics.readiness import Readiness
 from respcache.net.http import Handler, Request, Response
 
 

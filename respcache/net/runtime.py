@@ -48,9 +48,9 @@ from respcache.engine.memory import Memory
 from respcache.engine.pausing import Pauses
 from respcache.errors import ConfigError, Outranked
 from respcache.host import NodeHost
-from respcache.metrics import LoopLag, Readiness, Sources
+from respcache.metrics import LoopLag, Preparation, Sources
 from respcache.net import keys, scripts, seeds, sockets
-from respcache.net.agreement import Differences, difference, unclean_s
+from respcache.net.agreement import Differences, accept, difference, unclean_s
 from respcache.net.announcer import Announcer
 from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config, lease_ms
 from respcache.net.membership import Membership
@@ -96,7 +96,7 @@ class Runtime:
     ) -> None:
         """Bind the ports. Raises ConfigError if one is taken.
 
-        `state` gives the state of the node, one of metrics.sources.SENTENCES; `later_than` is an earlier run of it.
+        `state` gives the state of the node, one of metrics.readiness.SENTENCES; `later_than` is an earlier run of it.
         """
         server, cluster = config.server, config.cluster
         ring = keys.load_ring(config)
@@ -261,6 +261,7 @@ class Runtime:
             soon=self._loop.call_soon,
             later=self._loop.call_later,
         )
+        self.preparation: Final = Preparation(state, lambda: self.keeper.figures(self._loop.time()))
         self.monitor: Final = Monitor(
             Sources(
                 name=self.name,
@@ -276,7 +277,7 @@ class Runtime:
                 scripts=self.scripts,
                 lag=LoopLag(),
                 state=state,
-                readiness=lambda: Readiness.of(state()),
+                readiness=self.preparation.verdict,
                 sessions=self.server.sessions,
                 keeper=lambda: self.keeper.figures(self._loop.time()),
                 membership=lambda: self.membership.snapshot,
@@ -328,11 +329,7 @@ class Runtime:
                 raise Outranked(run)
         redundancy = self.redundancy()
         assert redundancy is not None  # it has joined
-        agreed = {"replica-count": redundancy.replica_count, "quorum": self.keeper.table.quorum}
-        for name, value in agreed.items():
-            if (own := self.settings.get(name)) != str(value):
-                log.warning("%s = %s is ignored: the cluster has been formed with %s", name, own, value)
-                self.settings.settle({name: value})
+        accept(self.settings, {"replica-count": redundancy.replica_count, "quorum": self.keeper.table.quorum})
         log.info("%s (%s:%d) is part of the cluster", self.name, *self.address)
 
     async def leave(self, timeout_s: float) -> None:
@@ -487,6 +484,7 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         if not self.keeper.joined:
             self.replicator.changed.set()  # no event tells that this run is outranked
+        self.preparation.review()
         self.server.sweep()
         self.router.sweep()
         self.memory.tick()

@@ -69,6 +69,15 @@ class ServerProcess:
             return 0
         return int(info["cluster_known_nodes"]) if info["cluster_state"] == "ok" else 0
 
+    async def ready(self) -> bool:
+        """Ask the node whether clients should be sent there, as orchestrators do."""
+        assert self.http_address is not None
+        reader, writer = await asyncio.open_connection(*self.http_address)
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.startswith(b"HTTP/1.1 200 ")
+
     async def voters_spare(self) -> int:
         """Ask the node how many voters may die before nobody can decide on owners; -1 if it does not answer."""
         try:

@@ -58,6 +58,7 @@ FIGURES: Final = KeeperFigures(
     partitions_unowned=1,
     copies_out_pending=2,
     copies_in_pending=0,
+    copies_lacking=0,
     keys_out_total=10,
     bytes_out_total=1000,
     keys_in_total=20,
@@ -130,7 +131,7 @@ def idle_node() -> Sources:
         scripts=Front().scripts,
         lag=LoopLag(),
         state=lambda: "serving",
-        readiness=lambda: Readiness.of("serving"),
+        readiness=lambda: Readiness(ready=True, reason="The node serves clients."),
         sessions=tuple,
         keeper=lambda: FIGURES,
         membership=lambda: MembershipSnapshot.of(swim),
@@ -378,14 +379,6 @@ def test_pieces_are_small_and_made_only_when_taken() -> None:
 
     assert len(sizes) > 1
     assert all(size <= SAMPLES_PER_PIECE or families == 1 for size, families in sizes)
-
-
-def test_only_a_serving_node_is_ready() -> None:
-    """The sentence tells why."""
-    assert Readiness.of("serving").ready
-    assert Readiness.of("draining") == Readiness(
-        ready=False, reason="The node is leaving the cluster and hands its keys over."
-    )
 
 
 def test_status_says_who_and_how() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 
-from respcache.metrics.sources import Readiness
+from respcache.metrics.readiness import Readiness
 from respcache.net.http import FIELDS_MAX, HEAD_MAX_BYTES, HttpServer, Refused, Request, Response, parse
 from respcache.net.pages import pages
 

@@ -63,6 +63,19 @@ def test_a_node_without_seeds_is_a_cluster() -> None:
     run(scenario)
 
 
+def test_a_node_of_its_own_is_ready_by_itself() -> None:
+    """It has all copies that there can be, which it finds out without being asked."""
+
+    async def scenario(runtime: Runtime) -> None:
+        await runtime.joined()
+        async with asyncio.timeout(5.0):
+            while not runtime.preparation.done:  # noqa: ASYNC110 # there is no event for it
+                await asyncio.sleep(0.01)
+        assert runtime.preparation.verdict().ready
+
+    run(scenario)
+
+
 def test_a_process_that_has_imported_lua_starts_it_with_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """So no script waits for it; a program that embeds a node and runs no scripts pays nothing."""
     pytest.importorskip(LUA)
