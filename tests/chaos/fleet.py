@@ -153,12 +153,20 @@ class Server:
         return found
 
     def page(self, path: str) -> str:
-        """Get a page by HTTP. Raises OSError."""
+        """Get a page by HTTP, whatever its status. Raises OSError."""
+        return self._get(path)[1]
+
+    def is_ready(self) -> bool:
+        """Ask the node, as orchestrators do, whether clients should be sent there."""
+        return self._get("/readyz")[0] == http.client.OK
+
+    def _get(self, path: str) -> tuple[int, str]:
         host, _, port = self.ready.http.rpartition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=5.0)
         try:
             connection.request("GET", path)
-            return connection.getresponse().read().decode()
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
         except http.client.HTTPException as failure:
             raise ConnectionError(str(failure)) from failure
         finally:

@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 
 from respcache.cli.flags import config_flags, given
-from respcache.cli.serve import _ready
+from respcache.cli.serve import INCOMPLETE, _ready
 from respcache.config import Config
 from respcache.node import Node
 from respcache.options import load
@@ -66,8 +66,8 @@ def memory_of(node: Node) -> Memory:
     )
 
 
-async def run(settings: Config, file: Path) -> None:
-    """Run one node until SIGTERM."""
+async def run(settings: Config, file: Path) -> bool:
+    """Run one node until SIGTERM; return whether it has handed everything over."""
     node = Node(settings)
     loop = asyncio.get_running_loop()
 
@@ -81,7 +81,7 @@ async def run(settings: Config, file: Path) -> None:
     loop.add_signal_handler(signal.SIGUSR1, show)
     click.echo(_ready(node))
     await node.stopping.wait()
-    await node.close()
+    return await node.close()
 
 
 @click.command()
@@ -90,8 +90,8 @@ async def run(settings: Config, file: Path) -> None:
 def main(file: Path, config: Path | None, **flags: str | None) -> None:
     """Wait for a line, then run."""
     settings = load(file=config, environment=os.environ, flags=given(flags))
-    if sys.stdin.readline():
-        uvloop.run(run(settings, file))
+    if sys.stdin.readline() and not uvloop.run(run(settings, file)):
+        raise SystemExit(INCOMPLETE)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """That what judges the chaos sees what there is to see."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from chaos.figures import at_least, at_most, check
+from chaos.fleet import fleet_of
 from chaos.judging import Judgement
 from chaos.load import Sent
 from chaos.namespaces import shapes
 from chaos.node import Memory
 from chaos.test_partitions import late, minority, unequal
+from chaos.test_rolling import figures_of
+from respcache.cli.serve import INCOMPLETE
 from simulation.linearizability import judge
 
 
@@ -89,6 +93,19 @@ def test_unequal_copies_are_named() -> None:
     assert "gone" in unequal([right])
     assert "served by ['a', 'b']" in unequal([right, memory("b", "x", "y", serving=True)])
     assert "versions" in unequal([right, Memory("b", (1, 2), right.digests, right.primaries, right.in_sync, 0, [])])
+
+
+@pytest.mark.integration
+def test_a_node_that_did_not_hand_everything_over_is_seen(tmp_path: Path) -> None:
+    """By its exit status: its only peer is dead, and one of two is no majority."""
+    with fleet_of(2, tmp_path, "--environment=local", "--quorum=majority", "--shutdown-timeout=1") as fleet:
+        first, second = fleet.servers
+        second.kill()
+        unclean = int(first.terminate() != 0)
+    assert first.process is not None
+    assert first.process.returncode == INCOMPLETE
+    with pytest.raises(AssertionError, match="nodes that did not hand everything over: 1, not 0"):
+        check(figures_of(judgement([sent(1, 0, 1)]), 0, unclean))
 
 
 def test_a_figure_that_misses_its_target_fails_and_is_named() -> None:
