@@ -411,9 +411,8 @@ class Keeper:
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
-        return figures_of(
-            self._register, self._holdings, self._peers, self._tenure, self._placement, now, me=self.me.life
-        )
+        parts = (self._register, self._holdings, self._peers, self._tenure, self._placement)
+        return figures_of(*parts, now, me=self.me.life)
 
     # The end of every input
 
