@@ -384,4 +384,5 @@ def asleep_s() -> float:
 
     If this process is stopped between its looks at the two clocks, it is too little.
     """
-    return 0.0 if BOOT_CLOCK is None else time.clock_gettime(BOOT_CLOCK) - time.monotonic()
+    clock = BOOT_CLOCK  # mypyc takes the constant itself for an int once it is known not to be None, and C does not
+    return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()
