@@ -19,6 +19,7 @@ REPLY_TIMEOUT_S = 5.0
 ENDING = {
     "QUIT",
     "SHUTDOWN",
+    "CLUSTER|LEAVE",
     "RESET",
     "CLIENT|KILL",
     "CLIENT|PAUSE",
