@@ -176,7 +176,7 @@ class Keeper:
     def leave(self, now: float) -> list[Effect]:
         """Hand over everything; Drained says when that is done. Serving goes on until then."""
         self._departure.asked = True
-        self._holdings.copying.allowance.change(0)  # it has little time, and what is not copied then is lost
+        self._holdings.copying.allowance.lift()  # it has little time, and what is not copied then is lost
         return self._finish(now)
 
     def member_up(self, now: float, node: Node) -> list[Effect]:

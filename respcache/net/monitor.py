@@ -56,5 +56,7 @@ def _tell(lag_s: float, before: resource.struct_rusage, after: resource.struct_r
     faults = after.ru_majflt - before.ru_majflt
     log.warning(
         "the event loop stood still for %.1f s: it had a processor for %.1f s, and waited for %d pages from disk",
-        *(lag_s, computed_s, faults),
+        lag_s,
+        computed_s,
+        faults,
     )

@@ -18,18 +18,24 @@ class Allowance:
     any t seconds that is at most the rate times (t + LATE_S), and one step.
     """
 
-    __slots__ = ("_bytes_per_s", "due_s")
+    __slots__ = ("_bytes_per_s", "_lifted", "due_s")
 
     def __init__(self, bytes_per_s: int) -> None:
         """0 for no bound."""
         self._bytes_per_s = bytes_per_s
+        self._lifted = False
         self.due_s = -math.inf
         """When there is something to take again."""
 
     def change(self, bytes_per_s: int) -> None:
         """Go by another rate from now on; what was taken before does not count any more."""
-        if bytes_per_s != self._bytes_per_s:
+        if bytes_per_s != self._bytes_per_s and not self._lifted:
             self._bytes_per_s, self.due_s = bytes_per_s, -math.inf
+
+    def lift(self) -> None:
+        """Know no bound any more, whatever rate is asked for later."""
+        self.change(0)
+        self._lifted = True
 
     def step_bytes(self, most: int) -> int:
         """Tell how much one step should be, at most so much, and not all of a second's."""

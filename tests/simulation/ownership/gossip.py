@@ -46,6 +46,8 @@ class Gossip:
         self._network.cuts = world.wires.cuts
         self._lives: dict[tuple[str, int], tuple[SimNode, Swim]] = {}
         """By name and run of the network's."""
+        self._leaving: set[SimNode] = set()
+        """Those that say good-bye."""
         self._pump_at = math.inf
 
     def started(self, sim: "SimNode") -> None:
@@ -69,11 +71,12 @@ class Gossip:
 
     def ended(self, sim: "SimNode") -> None:
         """Let a node die, or go when it has said good-bye."""
-        if not sim.drained:
+        if sim not in self._leaving:
             self._in_time().crash(sim.name)
 
     def left(self, sim: "SimNode") -> None:
         """Let a node say good-bye."""
+        self._leaving.add(sim)
         network, name = self._in_time(), sim.name
         run = network.nodes[name].run
         _, swim = self._lives[name, run]

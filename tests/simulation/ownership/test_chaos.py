@@ -73,8 +73,8 @@ def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None
         pytest.param(210_919, id="a leader that left as the last one let a newcomer in, made it a voter, and was gone"),
         pytest.param(308_292, id="a leader never looked again whether a member that it had not seen yet was there"),
         pytest.param(318_440, id="two left at once, and one decided that it was the last one; two were cut off"),
-        pytest.param(450_459, id="a leader that had been stopped read what a primary had asked for before it died"),
         pytest.param(319_464, id="a node that was taken for dead on its way out was let in again, and made a voter"),
+        pytest.param(450_459, id="a leader that had been stopped read what a primary had asked for before it died"),
     ],
 )
 def test_a_storm_of_the_long_run_that_once_did_harm(seed: int) -> None:

@@ -196,25 +196,21 @@ class World:
 
     def pause(self, name: str, for_s: float) -> None:
         """Stop a node for a while, as SIGSTOP does."""
-        sim = self.nodes[name]
-        if sim.alive and not sim.paused:
-            sim.paused = True
-            self.views.paused(sim, for_s)
-            self.at(self.now + for_s, lambda: self._resume(sim))
+        self._stop(name, for_s, slept_s=0.0)
 
     def suspend(self, name: str, for_s: float) -> None:
         """Put a node's machine to sleep for a while."""
+        self._stop(name, for_s, slept_s=for_s)
+
+    def _stop(self, name: str, for_s: float, *, slept_s: float) -> None:
         sim = self.nodes[name]
         if sim.alive and not sim.paused:
             sim.paused = True
             self.views.paused(sim, for_s)
-            self.at(self.now + for_s, lambda: self._wake(sim, for_s))
+            self.at(self.now + for_s, partial(self._resume, sim, slept_s))
 
-    def _wake(self, sim: SimNode, slept_s: float) -> None:
+    def _resume(self, sim: SimNode, slept_s: float) -> None:
         sim.slept_s += slept_s * sim.rate
-        self._resume(sim)
-
-    def _resume(self, sim: SimNode) -> None:
         sim.paused = False
         if not sim.alive:
             return

@@ -28,14 +28,16 @@ NODES = (
 
 
 @contextmanager
-def answering(wire: bytes) -> Iterator[str]:
-    """Run a server that answers one request with these bytes and hangs up; give its address."""
+def answering(*replies: bytes, asked: list[bytes] | None = None) -> Iterator[str]:
+    """Run a server that takes a connection for each reply, and hangs up behind it; give its address."""
+    heard = [] if asked is None else asked
 
     def answer() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(1024)
-            connection.sendall(wire)
+        for reply in replies:
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(1024))
+                connection.sendall(reply)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer)

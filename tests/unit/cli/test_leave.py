@@ -1,9 +1,7 @@
 """`respcache leave`, against a node that answers what it is told to."""
 
 import socket
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,28 +14,10 @@ from respcache.cli.leave import hands_over
 from respcache.cli.serve import INCOMPLETE
 from respcache.pending import LEFT_BEHIND
 from respcache.resp.encode import request
+from unit.cli.test_client import answering
 
 SETTING: Final = b"*2\r\n$16\r\nshutdown-timeout\r\n$1\r\n3\r\n"
 ASKED: Final = [request([b"CONFIG", b"GET", b"shutdown-timeout"]), request([b"CLUSTER", b"LEAVE"])]
-
-
-@contextmanager
-def answering(*replies: bytes, asked: list[bytes] | None = None) -> Iterator[str]:
-    """Run a server that takes a connection for each reply, and hangs up behind it; give its address."""
-    heard = [] if asked is None else asked
-
-    def answer() -> None:
-        for reply in replies:
-            connection, _ = listener.accept()
-            with connection:
-                heard.append(connection.recv(1024))
-                connection.sendall(reply)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer)
-        thread.start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        thread.join()
 
 
 def run(arguments: Sequence[str]) -> Result:

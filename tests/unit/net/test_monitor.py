@@ -39,6 +39,19 @@ def visit(sources: Sources, *paths: str) -> list[str]:
     return asyncio.run(main())
 
 
+def watch(lag: LoopLag, *, until: asyncio.Event) -> None:
+    """Let a node's lag be measured until something has happened."""
+
+    async def main() -> None:
+        monitor = Monitor(replace(idle_node(), lag=lag))
+        await monitor.listen(socket.create_server(("127.0.0.1", 0)))
+        async with asyncio.timeout(TIMEOUT_S):
+            await until.wait()
+        await monitor.close()
+
+    asyncio.run(main())
+
+
 def test_a_node_shows_its_figures_its_health_and_its_state() -> None:
     """All four pages of an idle node that serves."""
     metrics, alive, ready, status = visit(idle_node(), "/metrics", "/livez", "/readyz", "/status")
@@ -61,14 +74,7 @@ def test_the_lag_is_sampled_while_the_port_is_open() -> None:
                 enough.set()
             return super().start(now - PERIOD_S)
 
-    async def main() -> None:
-        monitor = Monitor(replace(idle_node(), lag=Impatient()))
-        await monitor.listen(socket.create_server(("127.0.0.1", 0)))
-        async with asyncio.timeout(TIMEOUT_S):
-            await enough.wait()
-        await monitor.close()
-
-    asyncio.run(main())
+    watch(Impatient(), until=enough)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +100,6 @@ def test_a_stall_is_told_and_whose_doing_it_was(
         def start(self, now: float) -> float:
             return super().start(now - PERIOD_S - late_s if not sampled.is_set() else now)
 
-    async def main() -> None:
-        monitor = Monitor(replace(idle_node(), lag=Late()))
-        await monitor.listen(socket.create_server(("127.0.0.1", 0)))
-        async with asyncio.timeout(TIMEOUT_S):
-            await sampled.wait()
-        await monitor.close()
-
-    asyncio.run(main())
+    watch(Late(), until=sampled)
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(",")[0] for line in lines if "stood still" in line] == told

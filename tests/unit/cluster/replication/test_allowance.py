@@ -61,3 +61,13 @@ def test_another_rate_holds_at_once() -> None:
     assert allowance.due_s == -math.inf
     allowance.take(1.0, 1_000)
     assert allowance.due_s == 2.0 - LATE_S
+
+
+def test_what_is_lifted_stays_so() -> None:
+    """A node that leaves has no time, whatever is set meanwhile, be it something else."""
+    allowance = Allowance(1)
+    allowance.take(100.0, 1_000)
+    allowance.lift()
+    allowance.change(1)
+    allowance.take(100.0, 1_000)
+    assert allowance.due_s == -math.inf
