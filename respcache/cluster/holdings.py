@@ -23,7 +23,7 @@ from respcache.cluster.effects import Dropped
 from respcache.cluster.handovers import Handovers
 from respcache.cluster.ownership.changes import InSync, Move, Proposal, Retire, Target
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing, handed_over, same_ring
+from respcache.cluster.ownership.record import Entry, Life, Record, broke, differing, same_line, same_ring
 from respcache.cluster.progress import Progress
 from respcache.cluster.replication.checking import Checking
 from respcache.cluster.replication.copying import Copying
@@ -103,7 +103,8 @@ class Holdings:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
         self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
-        self.fencing.learn(now, record, leap=leap)
+        traced = not leap or same_line(old, record)
+        self.fencing.learn(now, record, leap=leap, traced=traced)
         needed = self._config.needed_in_sync(record)
         lost: list[Log] = []
         mine, known = record.has(self._me), old is not None and old.has(self._me)
@@ -112,9 +113,8 @@ class Holdings:
         self.progress.note(now, old if same else None, record, changed)
         for partition in changed:
             entry, before = record.entries[partition], NOBODY if old is None else old.entries[partition]
-            if old is not None and not leap and before.primary not in ("", self._name, entry.primary):  # it may serve
-                rival, willing = old.nodes[before.primary].life, handed_over(before, entry)
-                self.fencing.depose(now, partition, rival, record.version, willing=willing)
+            if old is not None and traced:
+                self.fencing.succeed(now, partition, old, record, me=self._name)
             if mine and entry.primary == self._name:
                 if leap and (before if known else NOBODY).revision != entry.revision:
                     self._start_copies_over(partition)

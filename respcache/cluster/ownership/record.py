@@ -238,6 +238,15 @@ def differing(old: Record | None, new: Record) -> list[int]:
     ]
 
 
+def same_line(old: Record | None, new: Record) -> bool:
+    """Whether one version has become the other, by however many that this node did not see.
+
+    The versions of a term have one proposer, who makes each out of the one before (see `register`). Those of different
+    terms may lie on two branches, where an operator, or `quorum = any`, has had one side go on alone.
+    """
+    return old is not None and old.cluster_id == new.cluster_id and old.version[0] == new.version[0]
+
+
 def same_ring(old: Record | None, new: Record) -> bool:
     """Whether partitions are placed on the same lives of the same nodes as before."""
     if old is None:

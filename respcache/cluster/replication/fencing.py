@@ -4,9 +4,14 @@ A rival may not know yet that a record has deposed it, and serve by its lease. I
 soon as it says that it knows, as soon as a majority of the voters says that what they granted it
 has ended, and in any case one lease after this node learned of the record (see `lease`).
 
-Who has missed records, or is new, knows no rivals by name, and waits for a lease, whatever the record
+Who is new, or comes from another line of records, knows no rivals by name, and waits for a lease, whatever the record
 says. But a primary that hands a partition over has served it, so it has waited for all rivals itself: whoever
 sees that need only know that this one has stopped.
+
+Who has only missed some versions of its line can still tell: an epoch has one primary at most, so where one epoch has
+begun meanwhile the primary of the one before is the only rival, and where more have, a lease has to pass for this
+partition. (When it had to pass for all of them, a newcomer that many partitions moved to, and that missed a version
+now and then while it was busy, served what it had been given seconds later, when the moving had ended.)
 """
 
 import math
@@ -15,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from respcache.cluster.ownership.lease import DRIFT
-from respcache.cluster.ownership.record import NOTHING, Life, Record, Version, majority
+from respcache.cluster.ownership.record import NOTHING, Life, Record, Version, handed_over, majority
 
 
 @dataclass(slots=True)
@@ -41,22 +46,29 @@ class Fencing:
         self._known: dict[Life, Version] = {}
         """The newest record that a rival says it goes by: of what that took from it, it serves nothing any more."""
         self._all_harmless_s = -math.inf
+        self._unseen_s: dict[int, float] = {}
+        """By partition: when those are harmless who were its primaries in versions that this node has missed."""
         self._inherited: set[int] = set()
-        """Partitions that were handed over since the last leap: nobody is a rival whom this node has not seen."""
+        """Partitions that were handed over since: nobody is a rival whom this node has not seen."""
         self._voters: frozenset[Life] = frozenset()
         self._voters_changed: deque[float] = deque((-math.inf, -math.inf), maxlen=2)
         self.asking: set[Life] = set()
         """Rivals that the voters should be asked about."""
 
-    def learn(self, now: float, record: Record, *, leap: bool) -> None:
-        """Take note of a record. After a leap anybody may have been deposed of anything."""
+    def learn(self, now: float, record: Record, *, leap: bool, traced: bool) -> None:
+        """Take note of a record. Unless it is `traced` to the one before, anybody may have been deposed of anything.
+
+        After a `leap` versions are missing, and voters may have changed in each of them.
+        """
         voters = frozenset(voter.life for voter in record.voters)
         if voters != self._voters:
-            self._voters_changed.append(now)
+            self._voters_changed.extend((now, now) if leap else (now,))
             self._voters = voters
-        if leap:
+        if not traced:
             self._all_harmless_s = now + self._wait_s
             self._inherited.clear()
+        if self._unseen_s:
+            self._unseen_s = {partition: due_s for partition, due_s in self._unseen_s.items() if due_s > now}
         over = [life for life, rival in self._rivals.items() if rival.harmless_s <= now]
         for life in over:
             del self._rivals[life]
@@ -68,10 +80,21 @@ class Fencing:
                 if not self._deposed[partition]:
                     del self._deposed[partition]
 
+    def succeed(self, now: float, partition: int, old: Record, record: Record, *, me: str) -> None:
+        """Take note of who was the primary of a partition, by a version and one that it has become."""
+        before, after = old.entries[partition], record.entries[partition]
+        if after.epoch > before.epoch + 1 and record.parent != old.version:
+            self._unseen_s[partition] = now + self._wait_s
+            self._inherited.discard(partition)
+        elif before.primary not in ("", me, after.primary):  # it may serve
+            willing = handed_over(before, after)
+            self.depose(now, partition, old.nodes[before.primary].life, record.version, willing=willing)
+
     def depose(self, now: float, partition: int, life: Life, version: Version, *, willing: bool = False) -> None:
         """Take note that a record has made somebody else the primary; `willing`, if the former one has handed over."""
         if willing:
             self._inherited.add(partition)
+            self._unseen_s.pop(partition, None)
             self._deposed.pop(partition, None)
         rival = self._rivals.get(life)
         if rival is None or rival.version < version:
@@ -115,7 +138,7 @@ class Fencing:
         """Return from when on nobody else can serve a partition."""
         untils = [self._rivals[life].harmless_s for life in self.rivals(partition) if life in self._rivals]
         unseen_s = -math.inf if partition in self._inherited else self._all_harmless_s
-        return max((unseen_s, *untils))
+        return max((unseen_s, self._unseen_s.get(partition, -math.inf), *untils))
 
     def _conclude(self, now: float, rival: _Rival) -> None:
         if self._voters_changed[0] > now - self._wait_s:

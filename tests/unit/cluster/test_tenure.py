@@ -158,8 +158,8 @@ def test_voters_say_how_long_a_deposed_node_may_go_on() -> None:
     heir, fencing = nodes.tenures["b"], nodes.fencings["b"]
     heir.learn(0.4, new)
     nodes.said.clear()
-    fencing.learn(-9.0, old, leap=False)
-    fencing.learn(0.4, new, leap=False)
+    fencing.learn(-9.0, old, leap=False, traced=True)
+    fencing.learn(0.4, new, leap=False, traced=True)
     fencing.depose(0.4, 0, ("a", 1), new.version)
     fencing.ask(0)
     assert heir.ask_about(0.4, fencing)
