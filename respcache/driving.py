@@ -67,8 +67,8 @@ class Surroundings(Protocol):
     def call_at(self, due_s: float, callback: Callable[[], None]) -> Timer:
         """Call a function at a time on that clock."""
 
-    def call_soon(self, callback: Callable[[], None]) -> object:
-        """Call a function at the end of this turn of the event loop."""
+    def at_end_of_turn(self, callback: Callable[[], None]) -> object:
+        """Call a function at the end of this turn of the event loop, before what was sent in it is written."""
 
     def send(self, peer: str, frame: bytes) -> None:
         """Put a message of the keeper on the link to a peer, if it stands."""
@@ -129,7 +129,7 @@ class Driver:
         """Send effects and acks at the end of this turn of the event loop."""
         if not self._waking:
             self._waking = True
-            self._around.call_soon(self._end_of_turn)
+            self._around.at_end_of_turn(self._end_of_turn)
 
     # -- from membership ----------------------------------------------------------------------
 
@@ -315,10 +315,20 @@ class Driver:
             return
         self.router.tickets.serve()
         effects = self.keeper.flush(self._around.now_s())
-        if effects:
+        if effects and (self.keeper.handovers or not self._sent(effects)):
             self.perform(effects)
         else:
             self._arm()
+
+    def _sent(self, effects: Sequence[Effect]) -> bool:
+        """Send frames, if there is nothing but these: after them this turn has really ended, and no other follows."""
+        for effect in effects:
+            if not isinstance(effect, Send):
+                return False
+        for effect in effects:
+            assert isinstance(effect, Send)
+            self._around.send(effect.peer, effect.frame)
+        return True
 
     def _arm(self) -> None:
         """Have the timer go off when the keeper says, and let the lease be known."""

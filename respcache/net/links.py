@@ -25,6 +25,7 @@ from respcache.net.questions import ALONE, FRAME_BYTES, Questions
 from respcache.net.rejections import Rejections
 from respcache.net.sealed import Wire
 from respcache.net.sockets import host_of
+from respcache.net.turn import Turn
 from respcache.routing.order import Order
 from respcache.routing.sheaf import Sheaf
 from respcache.store.partition import Argv
@@ -231,7 +232,7 @@ class Link(asyncio.Protocol):
     def _wake(self) -> None:
         if not self._waking:
             self._waking = True
-            self._links.wake(self)
+            self._links.turn.write(self._flush)
 
     def _frame(self, kind: int, body: bytes) -> None:
         self._out += (frames.head(kind, body), body)
@@ -242,13 +243,13 @@ class Link(asyncio.Protocol):
             self._frame(frames.ANSWER, messages.encode_answer(self._replies))
             self._replies, self._replies_bytes = [], 0
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Write what was sent in this turn."""
         self._waking = False
         self._questions.flush()
         self._frame_replies()
         out, self._out = self._out, []
-        if self.gone.is_set() or self._transport.is_closing():
+        if not out or self.gone.is_set() or self._transport.is_closing():
             return
         large, self._large = self._large, False
         for part in out if large else (b"".join(out),):
@@ -267,7 +268,7 @@ class Link(asyncio.Protocol):
 
     def rekey(self) -> None:
         """Seal with the node's primary key from now on."""
-        self._links.flush(self)  # what was sent before goes under the key before
+        self._flush()  # what was sent before goes under the key before
         if not self._transport.is_closing() and (told := self._wire.rekey()):
             self._transport.write(told)
 
@@ -365,10 +366,10 @@ class Links:
         self._up: Final[dict[str, Link]] = {}
         self._all: Final[set[Link]] = set()
         self._strangers: Final[Crowd[Link]] = Crowd()
-        self._dirty: list[Link] = []
         self._dialling: Final[dict[str, asyncio.Task[None]]] = {}
         self._adopting: Final[set[asyncio.Task[object]]] = set()
-        self._waking = False
+        self.turn: Final = Turn()
+        """When links are written to, behind what may send more."""
         self.reconnects = 0
         """Links that were dialled anew after a break."""
         self.rejections: Final = Rejections(log)
@@ -419,28 +420,9 @@ class Links:
 
     # -- from the links ---------------------------------------------------------------
 
-    def wake(self, link: Link) -> None:
-        """Flush a link at the end of this turn of the event loop."""
-        self._dirty.append(link)
-        if not self._waking:
-            self._waking = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
     def soon(self, callback: Callable[[], None]) -> None:
         """Call a function in the next turn of the event loop."""
         asyncio.get_running_loop().call_soon(callback)
-
-    def flush(self, link: Link) -> None:
-        """Flush a link now, if anything is waiting to be sent over it."""
-        if link in self._dirty:
-            self._dirty.remove(link)
-            link.flush()
-
-    def _flush(self) -> None:
-        self._waking = False
-        dirty, self._dirty = self._dirty, []
-        for link in dirty:
-            link.flush()
 
     def opened(self, link: Link, host: str) -> None:
         """Know a connection, which came in from a host if that is named."""

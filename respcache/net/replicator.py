@@ -278,9 +278,9 @@ class Replicator:
         """Call a function when it is time."""
         return self._loop.call_at(due_s, callback)
 
-    def call_soon(self, callback: Callable[[], None]) -> object:
-        """Call a function at the end of this turn of the event loop."""
-        return self._loop.call_soon(callback)
+    def at_end_of_turn(self, callback: Callable[[], None]) -> None:
+        """Call a function at the end of this turn of the event loop, before what was sent in it is written."""
+        self.links.turn.decide(callback)
 
     def send(self, peer: str, frame: bytes) -> None:
         """Put a message on the link to a peer, if it stands."""

@@ -258,7 +258,7 @@ class Runtime:
             self.executor,
             self.stats,
             self.host.session,
-            soon=self._loop.call_soon,
+            soon=self.replicator.links.turn.write,
             later=self._loop.call_later,
         )
         self.preparation: Final = Preparation(state, lambda: self.keeper.figures(self._loop.time()))

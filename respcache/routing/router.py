@@ -28,7 +28,7 @@ from respcache.routing.holding import Held
 from respcache.routing.internal import ACKED, BLOCK, COMMIT, LOCK, SCRIPT, TICKETS, WATCH
 from respcache.routing.locking import Locks, node_of
 from respcache.routing.merging import parts_of
-from respcache.routing.observing import true_logs
+from respcache.routing.observing import ObservedLog, true_logs
 from respcache.routing.order import Order, Peers
 from respcache.routing.parking import Parking
 from respcache.routing.redirects import Redirects
@@ -175,7 +175,10 @@ class Router:
     def _gate_of(self, logs: list[Log]) -> Gate | None:
         """Send the effects in `logs`; give what their replies wait for."""
         self._peers.wake()
-        return self._gate(true_logs(logs) if self._locks.observed else logs)
+        for log in logs:
+            if isinstance(log, ObservedLog):
+                return self._gate(true_logs(logs))
+        return self._gate(logs)
 
     # -- from the keeper of partitions ------------------------------------------------
 

@@ -12,7 +12,6 @@ This is the path of every write: an effect costs one tuple and one append per pe
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from respcache.cluster.replication.parts import FRAME_BYTES, WORD_BYTES, Parts, size_of
@@ -171,7 +170,8 @@ class Replication:
         self.frames = 0
         self.effects = 0
         """Items sent."""
-        self._order = count()
+        self._order = 0
+        """How many gates there have been."""
 
     def stream(self, peer: str, run: int) -> Stream:
         """Return the stream to one life of a peer, a new one at need."""
@@ -197,8 +197,12 @@ class Replication:
         if not needs:
             return None
         gate = Gate(needs, waits)
+        self._order = order = self._order + 1
         for stream, number in waits.items():
-            heapq.heappush(stream.waiting, (number, next(self._order), gate))
+            if number == self.number:  # as after any write: nothing waits for more, and a heap takes its largest last
+                stream.waiting.append((number, order, gate))
+            else:
+                heapq.heappush(stream.waiting, (number, order, gate))
         self.gates[gate] = None
         return gate
 

@@ -308,7 +308,7 @@ class CommandNode:
             callback, alarm.callback = alarm.callback, None
             callback()
 
-    def call_soon(self, callback: Callable[[], None]) -> None:
+    def at_end_of_turn(self, callback: Callable[[], None]) -> None:
         """Call a function at the end of this turn."""
         self._world.after(TURN_S, lambda: self._world.input(self._sim, callback))
 
@@ -381,7 +381,7 @@ class CommandNode:
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self.call_soon(self._flush)
+            self.at_end_of_turn(self._flush)
 
     def _flush(self) -> None:
         """Send what was asked and answered in this turn: a frame for what is alike, as the links do."""
