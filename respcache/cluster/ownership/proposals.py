@@ -85,7 +85,14 @@ class Proposals:
 
     def forget(self, peers: Container[str]) -> None:
         """Pass on no more for peers that are gone; they will ask again if they return."""
-        for asked in [asked for asked in self._relayed if asked[0] in peers]:
+        self._drop([asked for asked in self._relayed if asked[0] in peers])
+
+    def lead(self) -> None:
+        """Pass on no more for anybody. A leader has to ask back before it decides some of that; all will ask again."""
+        self._drop(list(self._relayed))
+
+    def _drop(self, relayed: list[tuple[str, int]]) -> None:
+        for asked in relayed:
             number = self._relayed.pop(asked)
             del self._changes[number]
             self._awaited.pop(number, None)

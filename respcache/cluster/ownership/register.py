@@ -25,15 +25,7 @@ from respcache.cluster.ownership.changes import KINDS, Change, Proposal
 from respcache.cluster.ownership.effects import Done, Learned, RegisterEffect, Tell
 from respcache.cluster.ownership.proposals import Proposals
 from respcache.cluster.ownership.proposer import Proposer, Round
-from respcache.cluster.ownership.record import (
-    Life,
-    Node,
-    Quorum,
-    Record,
-    Version,
-    found,
-    next_term,
-)
+from respcache.cluster.ownership.record import Life, Node, Quorum, Record, Version, found, next_term
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.ownership.voters import forced
 from respcache.cluster.ownership.wire import (
@@ -455,6 +447,8 @@ class Register:
         leader = self.leader
         if leader != self._leader:
             self._leader = leader
+            if leader == self._name:
+                self._proposals.lead()
             self._forward_all()
         if leader != self._name:
             self._step_down(now, refused=False)

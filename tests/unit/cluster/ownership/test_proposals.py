@@ -70,6 +70,19 @@ def test_what_is_passed_on_for_peers_that_are_gone_is_forgotten() -> None:
     assert proposals.decided(lost) is None
 
 
+def test_a_leader_passes_nothing_on() -> None:
+    """What it merely passed on is forgotten, for others have to tell itself; what it wants itself stays."""
+    proposals = Proposals()
+    (own,) = proposals.add([RETIRE])
+    passed_on = proposals.relay("b", 1, RETIRE)
+    assert passed_on is not None
+    assert proposals.await_record(passed_on, "c", (1, 5))
+    proposals.lead()
+    assert proposals.numbers() == [own]
+    assert proposals.known((1, 5)) == []
+    assert proposals.relay("b", 1, RETIRE) not in {None, passed_on}
+
+
 def test_a_leader_that_is_one_no_more_forgets_what_only_a_leader_asks_for() -> None:
     """Its successor has its own view; what a member wants is asked of that one."""
     proposals = Proposals()
@@ -90,7 +103,9 @@ def test_peers_can_have_so_many_changes_passed_on_and_no_more() -> None:
     assert len(proposals) == RELAYED_MAX
 
 
-@given(st.lists(st.tuples(st.sampled_from(("own", "b", "c", "decide", "forget")), st.integers(0, 5)), max_size=40))
+@given(
+    st.lists(st.tuples(st.sampled_from(("own", "b", "c", "decide", "forget", "lead")), st.integers(0, 5)), max_size=40)
+)
 def test_every_asker_is_told_once(steps: list[tuple[str, int]]) -> None:
     """Beside a model of plain dicts."""
     proposals = Proposals()
@@ -105,7 +120,10 @@ def test_every_asker_is_told_once(steps: list[tuple[str, int]]) -> None:
             assert open_.setdefault(taken, (what, number)) == (what, number)
         elif what == "decide":
             assert proposals.decided(number) == open_.pop(number, None)
-        else:
+        elif what == "forget":
             proposals.forget({"b"})
             open_ = {mine: asked for mine, asked in open_.items() if asked[0] != "b"}
+        else:
+            proposals.lead()
+            open_ = {mine: asked for mine, asked in open_.items() if not asked[0]}
         assert proposals.numbers() == sorted(open_)

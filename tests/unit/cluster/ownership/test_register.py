@@ -259,6 +259,34 @@ def test_a_demotion_that_is_not_asked_for_again_is_not_decided(group: Group) -> 
     assert group.record("a").entries[0].in_sync == ("a", "b")
 
 
+def test_who_begins_to_lead_does_not_take_what_it_passed_on_for_its_own(group: Group) -> None:
+    """The primary that asked for it may have died meanwhile, which the new leader has not noticed yet."""
+    copied(group)
+    wish = Propose(1, Demote("b", 2, ((0, group.record("b").entries[0].revision),)))
+    passed_on = group.registers["b"].receive(group.now, "d", wish)
+    assert [effect.peer for effect in passed_on if isinstance(effect, Tell)] == ["a"]
+    group.kill("a")
+
+    assert group.leaders() == ["b"]
+    assert group.record("b").entries[0].in_sync == ("a", "b")
+
+
+def test_a_demotion_is_asked_of_the_next_leader_as_well(group: Group) -> None:
+    """By its primary, however it reached the former one, which decided nothing."""
+    copied(group)
+    group.cut = {frozenset("ad")}
+    group.observe_all()
+    group.up.remove("a")
+    numbers = group.propose("d", Demote("b", 2, ((0, group.record("b").entries[0].revision),)))
+    assert ("d", Done(numbers[0])) not in group.effects
+    group.observe_all()
+    group.pass_time()
+
+    assert group.leaders() == ["b"]
+    assert ("d", Done(numbers[0])) in group.effects
+    assert group.record("b").entries[0].in_sync == ("a",)
+
+
 def test_a_record_that_a_minority_has_accepted_is_proposed_again(group: Group) -> None:
     """It may have been chosen, as far as its finder can tell; nobody is asked to vote on anything beyond it before."""
     accepted = group.registers["b"]
