@@ -6,7 +6,9 @@ that was acknowledged would not count any more. So the leader asks back, and dec
 
     primary --Propose(demote)--> leader --Doubted(time)--> primary --Propose(demote, time)--> leader
 
-The time is the leader's own, so it knows how old an answer is without remembering what it doubted.
+The time is the leader's own, so it knows how old an answer is without remembering what it doubted. An answer may grow
+too old while it waits for its round, for a leader may be stopped then as well: it counts for nothing, and is asked for
+again.
 """
 
 from collections.abc import Container
@@ -24,10 +26,12 @@ FRESH_S: Final = 1.0
 class Agenda:
     """Changes that wait for their round, by who asked for them."""
 
-    __slots__ = ("_changes",)
+    __slots__ = ("_asked_s", "_changes")
 
     def __init__(self) -> None:
         self._changes: dict[tuple[str, int], Change] = {}
+        self._asked_s: dict[tuple[str, int], float] = {}
+        """When those were asked about that had to be."""
 
     def __len__(self) -> int:
         """Count what waits."""
@@ -39,17 +43,29 @@ class Agenda:
 
     def hear(self, now: float, peer: str, wish: Propose) -> Doubted | None:
         """Put a peer's change on it, unless there are too many, or return the question that it has to answer first."""
-        if isinstance(wish.change, Demote) and not 0.0 <= now - wish.asked_s <= FRESH_S:
+        doubtful = isinstance(wish.change, Demote)
+        if doubtful and not _fresh(now, wish.asked_s):
             return Doubted(wish.number, now)
         if len(self._changes) < QUEUE_MAX:
             self._changes[peer, wish.number] = wish.change
+            if doubtful:
+                self._asked_s[peer, wish.number] = wish.asked_s
         return None
 
-    def take(self) -> dict[tuple[str, int], Change]:
-        """Return all of it, and begin a new one."""
+    def take(self, now: float) -> dict[tuple[str, int], Change]:
+        """Return what is to be decided, and begin a new one. Who hears nothing of a change will ask again."""
         changes, self._changes = self._changes, {}
+        for asked, asked_s in self._asked_s.items():
+            if not _fresh(now, asked_s):
+                changes.pop(asked, None)
+        self._asked_s.clear()
         return changes
 
     def forget(self, peers: Container[str]) -> None:
         """Drop what peers that are gone have asked for; they will ask again if they return."""
         self._changes = {asked: change for asked, change in self._changes.items() if asked[0] not in peers}
+        self._asked_s = {asked: asked_s for asked, asked_s in self._asked_s.items() if asked[0] not in peers}
+
+
+def _fresh(now: float, asked_s: float) -> bool:
+    return 0.0 <= now - asked_s <= FRESH_S

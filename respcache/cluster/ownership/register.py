@@ -275,7 +275,7 @@ class Register:
 
     def _begin_round(self, now: float, base: Record) -> None:
         """Decide all that is waiting, as one version. A record that is not known to be chosen is proposed again."""
-        record, asked = base, self._agenda.take()
+        record, asked = base, self._agenda.take(now)
         for change in (*self._first(now, record, self._live), *asked.values()):
             changed = change.apply(record)
             if changed is not record:
