@@ -63,6 +63,7 @@ LAYERS: Final = {
     "engine": "the one path that every command takes, on data that this node serves",
     "engine.pausing": "commands held up for a while",
     "engine.executor": "the one path that every command takes",
+    "engine.relayed": "commands that peers ask for",
     "engine.routes": "the ways that commands take which cannot run here at once",
     "engine.memory": "the limit of a node's memory, kept",
     "engine.running": "scripts run on the data of this node",

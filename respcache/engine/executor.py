@@ -32,7 +32,8 @@ from respcache.engine.admission import (
     witnessed,
 )
 from respcache.engine.memory import Memory
-from respcache.engine.routes import Request, Router
+from respcache.engine.relayed import Relayed
+from respcache.engine.routes import Router
 from respcache.engine.running import Runner, with_beyond
 from respcache.engine.slow import SlowCommands
 from respcache.errors import CommandError, OutOfMemory
@@ -70,6 +71,8 @@ class Executor:
         self.runner: Final = Runner(scripts, store, self, hold=router.alone, owns_all=router.owns_all)
         self.slow: Final = SlowCommands(stats)
         """Told of the commands that take long."""
+        self.relayed: Final = Relayed(store, self.slow, set_out=self._set_out)
+        """What peers ask for."""
         self.lease_ends_unix_ms = NEVER
         self.lease_ends_ns = NEVER
         """When this node may serve no longer, on the wall clock, which can be set back, and on that of
@@ -373,57 +376,6 @@ class Executor:
         if any(call.row.on_script is not None for call in calls):
             return self._strand.run(lambda: self.runner.unit(calls, partitions), self._router.alone)
         return self.runner.unit(calls, partitions)
-
-    def relayed(
-        self,
-        requests: Sequence[Request],
-        start: int,
-        database: int,
-        protocol: int,
-        done: list[tuple[int, bytes]],
-        held: list[tuple[int, bytes]],
-        logs: list[Log],
-        room: int,
-    ) -> tuple[int, int]:
-        """Run what a peer asks for from `start` on, while it is commands on one key served here, and there is room.
-
-        Returns the place of the first that was not run, and what is left of `room`, in bytes. Number and reply
-        go to `done`, or, where effects have to be safe first, to `held`, and their logs to `logs`.
-        """
-        self._set_out()
-        if self._ledger.full:
-            return start, room
-        keyspace = self._store.keyspace(database)
-        run: Command | None = None
-        last: Argv = []
-        at, end, count, started = start, len(requests), 0, 0
-        while at < end and room > 0:
-            number, _, argv = requests[at]
-            row = TABLE.get(argv[0])
-            if row is None or row.key_at == 0 or not row.argc_min <= len(argv) <= row.argc_max:
-                break
-            partition = keyspace.at(argv[row.key_at])
-            if not partition.serving:
-                break
-            if row is not run:  # a run of one command is timed as one, as in `batch`
-                if run is not None:
-                    self.slow.relayed(run, last, started, count=count)
-                run, count, started = row, 0, perf_counter_ns()
-            last, count, at = argv, count + 1, at + 1
-            try:
-                reply, log = on_key(row, argv, partition)
-                wire = encode(reply, protocol)
-            except CommandError as refusal:
-                wire, log = error(refusal), None
-            if log is None:
-                done.append((number, wire))
-            else:
-                held.append((number, wire))
-                logs.append(log)
-            room -= len(wire)
-        if run is not None:
-            self.slow.relayed(run, last, started, count=count)
-        return at, room
 
     def run(
         self,

@@ -84,7 +84,7 @@ def _run_all(router: Router, errand: Errand, requests: Sequence[Request], answer
     done: list[tuple[int, bytes]] = []
     held: list[tuple[int, bytes]] = []
     logs: list[Log] = []
-    relayed, database, protocol = router.executor.relayed, errand.database, errand.protocol
+    relayed, database, protocol = router.executor.relayed.run, errand.database, errand.protocol
     at, room = 0, BATCH_REPLIES_BYTES
     while at < len(requests) and room > 0:
         before = len(done) + len(held)
