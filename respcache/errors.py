@@ -177,7 +177,7 @@ class CrossSlot(CommandError):
 
 
 class ClusterDown(CommandError):
-    """No node may serve the key now; nothing was done."""
+    """No node may serve the key now, or nobody confirms what a command has read; nothing was done."""
 
     code = "CLUSTERDOWN"
 

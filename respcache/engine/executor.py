@@ -33,7 +33,7 @@ from respcache.engine.admission import (
 )
 from respcache.engine.memory import Memory
 from respcache.engine.relayed import Relayed
-from respcache.engine.routes import Router
+from respcache.engine.routes import Router, Runs
 from respcache.engine.running import Runner, with_beyond
 from respcache.engine.slow import SlowCommands
 from respcache.errors import CommandError, OutOfMemory
@@ -110,6 +110,8 @@ class Executor:
         started = 0
         room = BATCH_REPLIES_BYTES
         logs: list[Log] | None = None
+        runs: Runs | None = None
+        """As soon as there are logs."""
         whole = True
         try:
             while True:
@@ -123,6 +125,8 @@ class Executor:
                     if run is not None:
                         self._note(session, run, last, count, perf_counter_ns() - started)
                         run = None
+                        if runs is not None:
+                            runs.append((len(out), None))
                     last = argv
                     answer = self._slow(session, argv)
                     out.append(answer)
@@ -150,6 +154,8 @@ class Executor:
                     if run is not None:
                         self._note(session, run, last, count, now - started)
                     run, count, started = row, 0, now
+                    if runs is not None:
+                        runs.append((len(out), row.writes))
                 count += 1
                 last = argv
                 key = argv[row.key_at]
@@ -169,7 +175,7 @@ class Executor:
                     partition.ship(argv if row.writes else None)
                 if partition.unsafe and (log := partition.awaits()) is not None:
                     if logs is None:
-                        logs = []
+                        logs, runs = [], [(len(out), row.writes)]
                     logs.append(log)
                 if type(reply) is bytes:
                     length = len(reply)
@@ -192,8 +198,8 @@ class Executor:
                 self._note(session, run, last, count, perf_counter_ns() - started)
             if last:
                 self._stats.batches += 1
-            if logs is not None:
-                self._router.hold_all(out, logs)
+            if logs is not None and runs is not None:
+                self._router.hold_all(out, logs, runs)
                 whole = False
         return whole
 
@@ -359,7 +365,7 @@ class Executor:
         self._check_memory(row)
         reply, log = on_key(row, argv, partition)
         wire = encode(reply, protocol)
-        return wire if log is None else self._router.hold(wire, [log])
+        return wire if log is None else self._router.hold(wire, [log], writes=row.writes)
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
@@ -403,7 +409,7 @@ class Executor:
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)
-        return self._router.hold(wire, logs) if logs else wire
+        return self._router.hold(wire, logs, writes=row.writes) if logs else wire
 
     def _script(
         self,
@@ -418,7 +424,7 @@ class Executor:
         if at_once and isinstance(reply, CommandError):
             self._refused(row, reply)
         wire = encode(reply, protocol)
-        return self._router.hold(wire, logs) if logs else wire
+        return self._router.hold(wire, logs, writes=row.writes) if logs else wire
 
     def end_lease(self) -> None:
         """Serve nothing more, unless the lease turns out to last."""

@@ -31,14 +31,15 @@ class Relayed:
         database: int,
         protocol: int,
         done: list[tuple[int, bytes]],
-        held: list[tuple[int, bytes]],
+        held: list[tuple[int, bytes, bool]],
         logs: list[Log],
         room: int,
     ) -> tuple[int, int]:
         """Run what a peer asks for from `start` on, while it is commands on one key served here, and there is room.
 
         Returns the place of the first that was not run, and what is left of `room`, in bytes. Number and reply
-        go to `done`, or, where effects have to be safe first, to `held`, and their logs to `logs`.
+        go to `done`, or, where effects have to be safe first, to `held`, with whether it writes, and their logs to
+        `logs`.
         """
         self._set_out()
         if self._ledger.full:
@@ -68,7 +69,7 @@ class Relayed:
             if log is None:
                 done.append((number, wire))
             else:
-                held.append((number, wire))
+                held.append((number, wire, row.writes))
                 logs.append(log)
             room -= len(wire)
         if run is not None:

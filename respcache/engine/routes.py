@@ -10,6 +10,9 @@ from respcache.strand import Hold
 
 Request: TypeAlias = tuple[int, list[int], Argv]
 """What a peer asks for: the number that the answer is to have, the partitions, argv."""
+Runs: TypeAlias = list[tuple[int, bool | None]]
+"""Where among the replies of a batch a run of like ones begins, from the first on that depends on effects which are not
+safe yet; and whether they are of writes, or None if each is as good as it is, such as that to PING."""
 
 
 class Router(Protocol):
@@ -34,8 +37,8 @@ class Router(Protocol):
     def owns_all(self) -> bool:
         """Tell whether this node is the primary of all partitions."""
 
-    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
-        """Keep a reply until the effects in `logs` are safe."""
+    def hold(self, wire: bytes, logs: list[Log], *, writes: bool) -> bytes | Pending:
+        """Keep the reply of a command, which may be one that writes, until the effects in `logs` are safe."""
 
-    def hold_all(self, replies: list[bytes | Pending], logs: list[Log]) -> None:
+    def hold_all(self, replies: list[bytes | Pending], logs: list[Log], runs: Runs) -> None:
         """Keep all replies until the effects in `logs` are safe."""

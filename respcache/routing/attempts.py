@@ -14,8 +14,8 @@ from respcache.commands.registry import TABLE, Command
 from respcache.commands.stage import Scripts, Wandered
 from respcache.engine.executor import Executor
 from respcache.errors import CommandError
-from respcache.pending import Pending
 from respcache.reply import OK
+from respcache.routing.holding import Held
 from respcache.routing.internal import UNITS
 from respcache.routing.order import Order
 from respcache.store.keyspace import Store
@@ -23,6 +23,7 @@ from respcache.store.partition import Log
 from respcache.strand import Rested
 from respcache.transactions.participant import Participant
 from respcache.transactions.transaction import packed
+from respcache.transactions.unit import Unit
 
 T = TypeVar("T")
 EXEC: Final = TABLE[b"EXEC"]
@@ -39,15 +40,15 @@ class Attempts:
         participant: Participant,
         *,
         executor: Callable[[], Executor],
-        hold: Callable[[bytes, list[Log]], bytes | Pending],
+        held: Held,
         transact: Callable[[Order], None],
     ) -> None:
-        """`hold` keeps a reply until effects are safe; `transact` takes an order that needs keys of other nodes."""
+        """`held` keeps replies until effects are safe; `transact` takes an order that needs keys of other nodes."""
         self._store: Final = store
         self._scripts: Final = scripts
         self._participant: Final = participant
         self._executor: Final = executor
-        self._hold: Final = hold
+        self._held: Final = held
         self._transact: Final = transact
 
     def run(self, order: Order) -> None:
@@ -60,7 +61,9 @@ class Attempts:
             unit = self._participant.unit(order)
             if unit is not None:
                 apply = partial(executor.apply, unit.calls, order.partitions)
-                self._attempt(order, EXEC, apply, lambda found: self._answer_unit(order, *found), perf_counter_ns())
+                self._attempt(
+                    order, EXEC, apply, lambda found: self._answer_unit(order, unit, *found), perf_counter_ns()
+                )
             return
         space, partitions = self._store.keyspace(order.database), order.partitions
         run = partial(executor.run, order.row, order.argv, space, order.protocol, partitions)
@@ -87,9 +90,12 @@ class Attempts:
         if order.relayed:
             self._executor().slow.relayed(row, order.argv, started_ns)
 
-    def _answer_unit(self, order: Order, wires: list[bytes], logs: list[Log]) -> None:
+    def _answer_unit(self, order: Order, unit: Unit, wires: list[bytes], logs: list[Log]) -> None:
         if order.relayed:
             wire = packed(wires)
         else:
             wire, order.wires = OK.wire, wires
-        order.follow(self._hold(wire, logs) if logs else wire)
+        if not logs:
+            order.resolve(wire)
+        else:
+            order.follow(self._held.hold(wire, logs, writes=any(call.row.writes for call in unit.calls)))

@@ -82,7 +82,7 @@ def _run_each(router: Router, errand: Errand, requests: Sequence[Request], answe
 def _run_all(router: Router, errand: Errand, requests: Sequence[Request], answer: Answer) -> int:
     """Run requests, those on one key without an object for each; return how many."""
     done: list[tuple[int, bytes]] = []
-    held: list[tuple[int, bytes]] = []
+    held: list[tuple[int, bytes, bool]] = []
     logs: list[Log] = []
     relayed, database, protocol = router.executor.relayed.run, errand.database, errand.protocol
     at, room = 0, BATCH_REPLIES_BYTES

@@ -1,25 +1,53 @@
 """Replies that wait until the effects of their commands are safe, behind gates.
 
     held --gate opens--------------------------------> sent
-      `-- this node is no primary any more ----------> as many errors: UNCERTAIN
+      `-- this node is no primary any more ----------> as many errors
       `-- a time limit passes, and nothing is known --> the same
+
+Of a write nobody can tell then (UNCERTAIN). What a read has found may be lost; the read itself has certainly changed
+nothing (CLUSTERDOWN), and neither has a write that was refused. What depends on no effect is sent as it is.
 
 Without the time limit a client would wait for as long as no majority agrees on new owners: its copies are
 silent, or gone, and nobody may take them off the record.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from respcache.cluster.replication.log import Gate
 from respcache.engine.executor import Out
-from respcache.errors import Uncertain
+from respcache.engine.routes import Runs
+from respcache.errors import ClusterDown, Uncertain
 from respcache.pending import Pending
 from respcache.resp.encode import error
 from respcache.store.partition import Log
 
-LOST: Final = Uncertain()
-SILENT: Final = Uncertain("Not all copies of the key confirmed the command in time")
+UNCERTAIN: Final = b"-%b " % Uncertain.code.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why nobody can tell what becomes of some effects."""
+
+    write: bytes
+    """What is told of a command that may have had some of them."""
+    read: bytes
+    """What is told of one that has had none, and may have seen them."""
+
+    def of(self, wire: bytes, *, writes: bool) -> bytes:
+        """Say what is told instead of a reply."""
+        refused = wire.startswith(b"-") and not wire.startswith(UNCERTAIN)
+        return self.write if writes and not refused else self.read
+
+
+LOST: Final = Doubt(
+    error(Uncertain()), error(ClusterDown("The owner of the key was lost before what it answered was confirmed"))
+)
+SILENT: Final = Doubt(
+    error(Uncertain("Not all copies of the key confirmed the command in time")),
+    error(ClusterDown("Not all copies of the key confirmed what was answered in time")),
+)
 
 
 class Held:
@@ -37,39 +65,45 @@ class Held:
         self._timeout_s: Final = timeout_s
         self._behind: Final[dict[Gate, _Behind]] = {}
 
-    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
-        """Keep a reply until the effects in `logs` are safe."""
-        replies: Out = [wire]
-        self.hold_all(replies, logs)
-        return replies[0]
+    def hold(self, wire: bytes, logs: list[Log], *, writes: bool) -> bytes | Pending:
+        """Keep the reply of a command, which may be one that writes, until the effects in `logs` are safe."""
+        gate = self._gate_of(logs)
+        if gate is None:
+            return wire
+        held = _Replies([wire], 0, [(0, writes)])
+        self._at(gate).held.append(held)
+        return held
 
-    def hold_all(self, replies: Out, logs: list[Log]) -> None:
-        """Keep a client's replies, in place: those that stand together become one."""
+    def hold_all(self, replies: Out, logs: list[Log], runs: Runs) -> None:
+        """Keep a client's replies, in place: those that stand together become one. `runs` says what they are of."""
         gate = self._gate_of(logs)
         if gate is None:
             return
         kept: Out = []
-        run: list[bytes] = []
+        together: list[bytes] = []
+        place = 0
         for reply in replies:
             if type(reply) is bytes:
-                run.append(reply)
+                together.append(reply)
                 continue
-            if run:
-                kept.append(_Replies(run))
-                run = []
+            if together:
+                kept.append(_Replies(together, place, runs))
+                place += len(together)
+                together = []
             kept.append(reply)
-        if run:
-            kept.append(_Replies(run))
+            place += 1
+        if together:
+            kept.append(_Replies(together, place, runs))
         self._at(gate).held.extend(reply for reply in kept if isinstance(reply, _Replies))
         replies[:] = kept
 
     def hold_answers(
-        self, answers: list[tuple[int, bytes]], logs: list[Log], send: Callable[[int, bytes | None], None]
+        self, answers: list[tuple[int, bytes, bool]], logs: list[Log], send: Callable[[int, bytes | None], None]
     ) -> None:
-        """Keep answers to a peer, by number; `send` is called for each once they may go."""
+        """Keep answers to a peer, by number, of commands that may write; `send` is called for each once they may go."""
         gate = self._gate_of(logs)
         if gate is None:
-            for number, wire in answers:
+            for number, wire, _ in answers:
                 send(number, wire)
             return
         self._at(gate).held.append(_Answers(answers, send))
@@ -126,18 +160,29 @@ class _Behind:
 class _Replies(Pending):
     """Finished replies of one client."""
 
-    __slots__ = ("_replies",)
+    __slots__ = ("_begin", "_replies", "_runs")
 
-    def __init__(self, replies: list[bytes]) -> None:
+    def __init__(self, replies: list[bytes], begin: int, runs: Runs) -> None:
+        """`begin` is the place of the first among those that `runs` is about."""
         super().__init__()
         self._replies = replies
+        self._begin = begin
+        self._runs = runs
 
-    def release(self, doubt: Uncertain | None) -> None:
-        """Send the replies; or as many errors, if nobody can tell what became of the effects."""
-        if doubt is None:
-            self.resolve(b"".join(self._replies))
-        else:
-            self.resolve(error(doubt) * len(self._replies))
+    def release(self, doubt: Doubt | None) -> None:
+        """Send the replies; or errors instead of those that depend on effects of which nobody can tell what became."""
+        self.resolve(b"".join(self._replies if doubt is None else self._doubted(doubt)))
+
+    def _doubted(self, doubt: Doubt) -> list[bytes]:
+        told: list[bytes] = []
+        writes: bool | None = None
+        at, runs = 0, self._runs
+        for place, wire in enumerate(self._replies, start=self._begin):
+            while at < len(runs) and runs[at][0] <= place:
+                writes = runs[at][1]
+                at += 1
+            told.append(wire if writes is None else doubt.of(wire, writes=writes))
+        return told
 
 
 class _Answers:
@@ -145,14 +190,14 @@ class _Answers:
 
     __slots__ = ("_answers", "_send")
 
-    def __init__(self, answers: list[tuple[int, bytes]], send: Callable[[int, bytes | None], None]) -> None:
+    def __init__(self, answers: list[tuple[int, bytes, bool]], send: Callable[[int, bytes | None], None]) -> None:
         self._answers = answers
         self._send = send
 
-    def release(self, doubt: Uncertain | None) -> None:
+    def release(self, doubt: Doubt | None) -> None:
         """Send the answers; or as many errors."""
-        for number, wire in self._answers:
-            self._send(number, wire if doubt is None else error(doubt))
+        for number, wire, writes in self._answers:
+            self._send(number, wire if doubt is None else doubt.of(wire, writes=writes))
 
 
 class _Call:
@@ -164,7 +209,7 @@ class _Call:
         self._call = call
         self._or_in_doubt = or_in_doubt
 
-    def release(self, doubt: Uncertain | None) -> None:
+    def release(self, doubt: Doubt | None) -> None:
         """Call, if it is wanted with what became of the effects."""
         if doubt is None or self._or_in_doubt:
             self._call()

@@ -18,6 +18,7 @@ from respcache.commands.session import Session, Turns
 from respcache.commands.stage import Scripts
 from respcache.engine.acting import check_pairs
 from respcache.engine.executor import Executor, Out
+from respcache.engine.routes import Runs
 from respcache.errors import ClusterDown, CommandError, Congested, NoReplicas, TryAgain, Uncertain
 from respcache.pending import Pending, Timer
 from respcache.reply import OK
@@ -96,7 +97,7 @@ class Router:
             name, store, scripts, owner_of=table.primary, dispatch=self._dispatch, again=self._once_more, hold=aside
         )
         self._attempts: Final = Attempts(
-            store, scripts, self._participant, executor=lambda: self.executor, hold=self.hold, transact=self._transact
+            store, scripts, self._participant, executor=lambda: self.executor, held=self.held, transact=self._transact
         )
         self._search: Final = Search(scripts, order=self.order, again=self._in_turn)
         self.executor: Executor
@@ -164,13 +165,13 @@ class Router:
         """Serve nothing more: the lease of this node has ended."""
         self._peers.lapsed()
 
-    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
-        """Keep a reply until the effects in `logs` are safe."""
-        return self.held.hold(wire, logs)
+    def hold(self, wire: bytes, logs: list[Log], *, writes: bool) -> bytes | Pending:
+        """Keep the reply of a command, which may be one that writes, until the effects in `logs` are safe."""
+        return self.held.hold(wire, logs, writes=writes)
 
-    def hold_all(self, replies: Out, logs: list[Log]) -> None:
+    def hold_all(self, replies: Out, logs: list[Log], runs: Runs) -> None:
         """Keep all replies until the effects in `logs` are safe."""
-        self.held.hold_all(replies, logs)
+        self.held.hold_all(replies, logs, runs)
 
     def _gate_of(self, logs: list[Log]) -> Gate | None:
         """Send the effects in `logs`; give what their replies wait for."""
@@ -422,7 +423,7 @@ class Router:
             self._parked.add(order)
             return
         if not order.refused:
-            order.follow(self.hold(OK.wire, logs) if logs else OK.wire)
+            order.follow(self.hold(OK.wire, logs, writes=True) if logs else OK.wire)
         self._peers.wake()  # a partition that was locked may be about to move
         self.routes_changed()
 

@@ -8,6 +8,7 @@ from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.engine.executor import Executor, Out
 from respcache.engine.memory import Memory
+from respcache.engine.routes import Runs
 from respcache.pending import Pending
 from respcache.resp.decode import Decoder
 from respcache.resp.encode import request
@@ -61,6 +62,10 @@ class Away:
         self.asked: Final[list[Argv]] = []
         self.held: Final[list[tuple[list[Log], list[bytes | Pending]]]] = []
         """(logs, replies that wait for them)."""
+        self.runs: Final[list[Runs]] = []
+        """What the replies of batches among these are of."""
+        self.wrote: Final[list[bool]] = []
+        """Whether the others among them are of writes."""
         self.lapses = 0
         self.barriers: Final[set[bytes]] = set()
         """Commands on several keys that those behind them wait for."""
@@ -90,14 +95,16 @@ class Away:
         """Note that the lease has ended."""
         self.lapses += 1
 
-    def hold(self, wire: bytes, logs: list[Log]) -> bytes | Pending:
+    def hold(self, wire: bytes, logs: list[Log], *, writes: bool) -> bytes | Pending:
         """Note a reply, and let it go."""
+        self.wrote.append(writes)
         self.held.append((logs, [wire]))
         return wire
 
-    def hold_all(self, replies: Out, logs: list[Log]) -> None:
+    def hold_all(self, replies: Out, logs: list[Log], runs: Runs) -> None:
         """Note replies, and let them go."""
         self.held.append((logs, list(replies)))
+        self.runs.append(runs)
 
     def _wait(self, argv: Argv) -> Pending:
         self.asked.append(argv)

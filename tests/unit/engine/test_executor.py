@@ -207,6 +207,27 @@ def test_replies_of_a_batch_wait_together() -> None:
     assert node.away.held == [([log], [b"+OK\r\n", b"+PONG\r\n"]), ([log], [b"$1\r\nv\r\n"])]
 
 
+def test_a_batch_that_waits_says_which_replies_are_of_writes() -> None:
+    """From the first on that depends on effects; those to commands that wait by themselves, if at all, are no runs."""
+    node = Alone()
+    logged(node, K)
+    client = node.front.client()
+    node.run(client, b"PING", b"GET k", b"SET l 1", b"SET k 1", b"SET l 2", b"GET k", b"GET l", b"PING", b"GET k")
+    node.run(client, b"GET k", b"PING", b"PING", b"INCR k", b"INCR l", b"DECR l")
+    assert node.away.runs == [
+        [(3, True), (5, False), (7, None), (8, False)],
+        [(0, False), (1, None), (3, True), (5, True)],
+    ]
+
+
+def test_a_command_that_waits_by_itself_says_whether_it_writes() -> None:
+    """Whichever way it takes."""
+    node = Alone()
+    logged(node, K)
+    node.run(node.front.client(), b"MSET k 1 l 2", b"MGET k l", b"OBJECT ENCODING k")
+    assert node.away.wrote == [True, False, False]
+
+
 def test_several_keys_have_their_results_for_effects() -> None:
     """A copy need not have the other keys; the reply waits for all the logs concerned."""
     node = Alone()

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from respcache.cluster.replication.log import Gate
 from respcache.engine.executor import Out
 from respcache.pending import Pending
@@ -24,10 +26,10 @@ class Town:
         self.gate = Gate([], {})
         return self.gate
 
-    def hold(self, replies: Sequence[bytes | Pending]) -> Out:
-        """Hold a client's replies."""
+    def hold(self, replies: Sequence[bytes | Pending], runs: Sequence[tuple[int, bool | None]] = ((0, True),)) -> Out:
+        """Hold a client's replies, to writes unless `runs` says something else."""
         out: Out = list(replies)
-        self.held.hold_all(out, [])
+        self.held.hold_all(out, [], list(runs))
         return out
 
     def resolve(self, gate: Gate, *, committed: bool) -> None:
@@ -49,8 +51,9 @@ def wires(out: Out) -> list[bytes | None]:
 def test_what_is_safe_is_not_held() -> None:
     """Without a gate replies and answers go at once."""
     town = Town()
+    assert town.held.hold(b"+OK\r\n", [], writes=True) == b"+OK\r\n"
     assert town.hold([b"+OK\r\n"]) == [b"+OK\r\n"]
-    town.held.hold_answers([(7, b":1\r\n")], [], town.sent.__setitem__)
+    town.held.hold_answers([(7, b":1\r\n", True)], [], town.sent.__setitem__)
     assert town.sent == {7: b":1\r\n"}
 
 
@@ -69,12 +72,50 @@ def test_a_gate_that_nobody_can_open_leaves_every_command_in_doubt() -> None:
     town = Town()
     gate = town.close()
     out = town.hold([b"+OK\r\n", b":1\r\n"])
-    town.held.hold_answers([(7, b":1\r\n")], [], town.sent.__setitem__)
+    town.held.hold_answers([(7, b":1\r\n", True)], [], town.sent.__setitem__)
     town.resolve(gate, committed=False)
     (wire,) = wires(out)
     assert wire is not None
     assert [line.split()[0] for line in wire.splitlines()] == [b"-UNCERTAIN"] * 2
     assert (town.sent[7] or b"").startswith(b"-UNCERTAIN ")
+
+
+def test_only_writes_are_left_in_doubt() -> None:
+    """A read has changed nothing, nor has a write that was refused; what depends on no effect is sent as it is."""
+    town, pending = Town(), Pending()
+    gate = town.close()
+    early, pong, read, refused, doubtful = (
+        b"$1\r\nx\r\n",
+        b"+PONG\r\n",
+        b"$1\r\ny\r\n",
+        b"-ERR no\r\n",
+        b"-UNCERTAIN a\r\n",
+    )
+    replies: Out = [early, b"+OK\r\n", read, pending, read, pong, pong, refused, doubtful, b":2\r\n", read]
+    out = town.hold(replies, [(1, True), (2, False), (5, None), (7, True), (10, False)])
+    town.resolve(gate, committed=False)
+    pending.resolve(b"*0\r\n")
+    wire = b"".join(reply or b"" for reply in wires(out))
+    told = [line.split()[0] for line in wire.replace(early, b"x\r\n").splitlines()]
+    up_to_pending = [b"x", b"-UNCERTAIN", b"-CLUSTERDOWN", b"*0"]
+    behind = [b"-CLUSTERDOWN", b"+PONG", b"+PONG", b"-CLUSTERDOWN", b"-UNCERTAIN", b"-UNCERTAIN", b"-CLUSTERDOWN"]
+    assert told == up_to_pending + behind
+
+
+@pytest.mark.parametrize(("writes", "code"), [(True, b"-UNCERTAIN"), (False, b"-CLUSTERDOWN")])
+def test_a_reply_or_answer_alone_is_in_doubt_if_it_is_of_a_write(writes: bool, code: bytes) -> None:  # noqa: FBT001 # both kinds
+    """However it comes to that: by a new owner, or by silence."""
+    town = Town()
+    for committed in (False, None):
+        gate = town.close()
+        reply = town.held.hold(b":1\r\n", [], writes=writes)
+        town.held.hold_answers([(7, b":1\r\n", writes)], [], town.sent.__setitem__)
+        if committed is None:
+            town.wait(TIMEOUT_S)
+        else:
+            town.resolve(gate, committed=committed)
+        told = [*wires([reply]), town.sent.pop(7)]
+        assert [(wire or b"").split()[0] for wire in told] == [code] * 2
 
 
 def test_nothing_waits_longer_than_the_time_limit() -> None:
@@ -85,7 +126,7 @@ def test_nothing_waits_longer_than_the_time_limit() -> None:
     town.wait(TIMEOUT_S / 2)
     second = town.close()
     late = town.hold([b":2\r\n"])
-    town.held.hold_answers([(7, b":3\r\n")], [], town.sent.__setitem__)
+    town.held.hold_answers([(7, b":3\r\n", True)], [], town.sent.__setitem__)
     town.wait(TIMEOUT_S / 2)
     (wire,) = wires(early)
     assert wire == b"-UNCERTAIN Not all copies of the key confirmed the command in time\r\n" * 2

@@ -220,23 +220,45 @@ def test_a_key_without_its_value_is_refused_before_anything_is_done(argv: list[b
 
 @pytest.mark.parametrize("safe", [True, False])
 def test_replies_wait_for_their_effects(safe: bool) -> None:  # noqa: FBT001 # both cases
-    """Then they go out, or, if nobody knows what became of the effects, as many errors."""
+    """Then they go out, or, if nobody knows what became of the effects, errors in place of those that depend on it."""
     street = Street()
     node, client = street.nodes["a"], street.client()
     log = Unsafe()
     node.locks.open(partition_of(A), log)
     gate = Gate([], {})
     node.gates.append(gate)
-    out = node.batch(client, [b"SET", A, b"1"], [b"GET", B], [b"INCR", A], [b"PING"])
+    out = node.batch(client, [b"SET", A, b"1"], [b"GET", B], [b"INCR", A], [b"GET", A], [b"PING"])
     assert all(isinstance(reply, Pending) and reply.wire is None for reply in out)
     street.settle()
     gate.committed = safe
     node.router.held.resolved([gate, gate])
     wire = b"".join(arrived(reply) for reply in out)
     if safe:
-        assert wire == b"+OK\r\n$-1\r\n:2\r\n+PONG\r\n"
+        assert wire == b"+OK\r\n$-1\r\n:2\r\n$1\r\n2\r\n+PONG\r\n"
     else:
-        assert [line[:10] for line in wire.split(b"\r\n")] == [b"-UNCERTAIN", b"$-1", b"-UNCERTAIN", b"-UNCERTAIN", b""]
+        told = [line.split()[0] for line in wire.splitlines()]
+        assert told == [b"-UNCERTAIN", b"$-1", b"-UNCERTAIN", b"-CLUSTERDOWN", b"+PONG"]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [([b"GET", A], b"-CLUSTERDOWN "), ([b"INCR", A], b"-UNCERTAIN ")],
+)
+def test_a_transaction_that_only_reads_is_not_in_doubt(call: list[bytes], told: bytes) -> None:
+    """Whatever became of the writes that it has met, it has changed nothing."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    node.locks.open(partition_of(A), Unsafe())
+    gates = [Gate([], {}), Gate([], {})]
+    node.gates.extend(gates)
+    out = node.batch(client, [b"SET", A, b"1"])
+    out += node.batch(client, [b"MULTI"], call, [b"EXEC"])
+    street.settle()
+    for gate in gates:
+        gate.committed = False
+    node.router.held.resolved(gates)
+    assert arrived(out[0]).startswith(b"-UNCERTAIN ")
+    assert arrived(out[-1]).startswith(told)
 
 
 class Unsafe:
