@@ -230,7 +230,7 @@ class NoReplicas(CommandError):
 
 
 class Uncertain(CommandError):
-    """The owner was lost before it confirmed, or its copies were silent for too long: done or not, nobody knows.
+    """The owner, or too many of its copies, were lost before it confirmed, or silent for too long: nobody knows.
 
     What it wrote lives on no copy, or on some from where it may spread. Retrying is
     safe for commands that may be done twice.

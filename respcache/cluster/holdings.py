@@ -5,9 +5,9 @@
                                              `--- moved ---- frozen <---- hand-over --'    |
                                                                 `------- refused ---------'
 
-The record decides the role in each partition; this follows it, entry by entry. What it
-wants of the record in turn (a copy is in sync, a partition should move, a copy is to be
-dropped) it leaves in `wishes`, and what it has to ask other copies in `inquiries`.
+The record decides the role in each partition; this follows it, entry by entry. What it wants of the record in turn (a
+copy is in sync, a partition should move, a copy is to be dropped) it leaves in `wishes`, and what it has to ask other
+copies in `inquiries`.
 """
 
 import math
@@ -30,7 +30,7 @@ from respcache.cluster.replication.copying import Copying
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.required import Required
+from respcache.cluster.replication.required import Required, short, thinned
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.takeover import Takeover, compare
 from respcache.cluster.replication.waits import Wait, Waits
@@ -80,8 +80,7 @@ class Holdings:
         self.surplus, self.fencing = Surplus(storage), Fencing(config.lease_s)
         self._record: Record | None = None
         self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        """Complete copies whose acks are required already, by partition and name: the frame with the last effect
-        that a gate did not wait for them to ack."""
+        """Complete copies whose acks are required already, by partition and name: the last frame that no gate needs."""
         self.scarce: frozenset[int] = frozenset()
         """Partitions that this node leads, and of which too few copies are in sync for writes."""
         self._vouched: set[tuple[int, str]] = set()
@@ -111,6 +110,8 @@ class Holdings:
         self._required.clear()
         changed, same = differing(old, record), same_ring(old, record)
         self.progress.note(now, old if same else None, record, changed)
+        if thin := [self.logs[p] for p in thinned(old, record, changed, needed) if p in self.logs]:
+            self.resolved += self.replication.lose(thin)
         for partition in changed:
             entry, before = record.entries[partition], NOBODY if old is None else old.entries[partition]
             if old is not None and traced:
@@ -127,7 +128,7 @@ class Holdings:
         if not same:
             self._dirty.update(self.logs)
             self.handovers.ring_changed()
-        self.scarce = frozenset(p for p in self.logs if len(record.entries[p].in_sync) < needed)
+        self.scarce = short(record, self._name, needed)
 
     def _lead(self, now: float, partition: int, entry: Entry, lost: list[Log]) -> None:
         """Be the primary."""
@@ -350,10 +351,9 @@ class Holdings:
         """When `tick` is due."""
         timeout_s = self._config.replica_timeout_s
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
-        if self.takeovers:
-            busy.append(min(takeover.since_s for takeover in self.takeovers.values()))
-        work_s = min(self.checking.due_s, self.copying.due_s)
-        return min(self._again_at, self._unfence_at, work_s, min(busy, default=math.inf) + timeout_s)
+        busy += [takeover.since_s for takeover in self.takeovers.values()]
+        busy_s = min(busy, default=math.inf) + timeout_s
+        return min(self._again_at, self._unfence_at, self.checking.due_s, self.copying.due_s, busy_s)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition

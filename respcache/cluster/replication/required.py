@@ -1,4 +1,4 @@
-"""Whose acks a partition needs. Few sets of nodes hold all partitions between them, so each is looked at once."""
+"""Whose acks a partition needs, and how many. Few sets of nodes hold all partitions, so each is looked at once."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -30,3 +30,22 @@ class Required:
             found = tuple(dict.fromkeys([self._replication.stream(*life) for life in lives]))
             self._known[names] = found
         return found
+
+
+def short(record: Record, me: str, needed: int) -> frozenset[int]:
+    """Return the partitions that a node serves, or will once it may, and of which fewer copies count than needed."""
+    if needed <= 1:
+        return frozenset()
+    entries = enumerate(record.entries)
+    return frozenset(p for p, entry in entries if entry.primary == me and len(entry.in_sync) < needed)
+
+
+def thinned(old: Record | None, record: Record, changed: Iterable[int], needed: int) -> list[int]:
+    """Return those of some partitions that have lost copies, and have fewer than needed.
+
+    What was under way to them is on too few to be acknowledged, though all that are left have it.
+    """
+    if old is None or needed <= 1:
+        return []
+    counts = ((p, len(record.entries[p].in_sync)) for p in changed)
+    return [p for p, count in counts if count < min(needed, len(old.entries[p].in_sync))]

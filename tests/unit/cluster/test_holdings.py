@@ -9,8 +9,9 @@ from respcache.cluster.config import KeeperConfig
 from respcache.cluster.holdings import STEERED_MAX, Holdings
 from respcache.cluster.ownership.changes import Admit, InSync, Retire
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Node, found
+from respcache.cluster.ownership.record import Node, Record, found
 from respcache.cluster.replication.log import Gate, Stream
+from respcache.cluster.replication.wire import Positions
 from simulation.ownership.store import ModelStore
 
 A, B = Node("a", 1), Node("b", 2)
@@ -88,3 +89,51 @@ def test_where_nobody_stays_nothing_is_handed_over() -> None:
     holdings.steer()
     assert not holdings.handovers.unproposed()
     assert not holdings.wishes.move
+
+
+def pair(*, primary: str, in_sync: tuple[str, ...]) -> Record:
+    """Return a record of one partition on two nodes."""
+    record = Admit(B).apply(found("id", A, 2, partitions=1))
+    entry = msgspec.structs.replace(record.entries[0], primary=primary, in_sync=in_sync)
+    return record.edited({0: entry})
+
+
+def following(record: Record, *, primary: str, in_sync: tuple[str, ...]) -> Record:
+    """Return the next version, in which others hold the partition."""
+    before = record.entries[0]
+    epoch = before.epoch + (primary != before.primary)
+    entry = msgspec.structs.replace(before, epoch=epoch, revision=before.revision + 1, primary=primary, in_sync=in_sync)
+    version = (record.version[0], record.version[1] + 1)
+    return replace(record.edited({0: entry}), version=version, parent=record.version)
+
+
+def test_what_is_under_way_when_too_few_copies_are_left_is_not_acknowledged() -> None:
+    """The one that is left has it, and two are needed; what comes later is refused."""
+    for needed in (2, 1):
+        config = KeeperConfig(partitions=1, min_in_sync=needed)
+        holdings = Holdings(A.life, config, ModelStore(), TargetCache(), Random(1), ())
+        both = pair(primary="a", in_sync=("a", "b"))
+        holdings.adopt(0.0, None, both, leap=False)
+        holdings.positions(0.0, holdings.replication.stream(*B.life), Positions(both.version, ((0, 1, 0),)))
+        log = holdings.logs[0]
+        log.append(0, SET)
+        gate = holdings.replication.gate([log])
+        assert gate is not None
+        assert not holdings.scarce
+        holdings.adopt(0.0, both, following(both, primary="a", in_sync=("a",)), leap=False)
+        holdings.steer()
+        assert holdings.resolved == [gate]
+        assert gate.committed is (needed == 1)
+        assert holdings.scarce == ({0} if needed == 2 else set())
+
+
+def test_a_successor_knows_that_copies_are_too_few_before_it_serves() -> None:
+    """It waits for the former primary's lease to end, and hears of no new version when it has."""
+    config = KeeperConfig(partitions=1, min_in_sync=2)
+    holdings = Holdings(A.life, config, ModelStore(), TargetCache(), Random(1), ())
+    before = pair(primary="b", in_sync=("b", "a"))
+    holdings.adopt(0.0, None, before, leap=False)
+    holdings.replica.copies[0].whole = True
+    holdings.adopt(0.0, before, following(before, primary="a", in_sync=("a",)), leap=False)
+    assert not holdings.logs
+    assert holdings.scarce == {0}
