@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from respcache.cluster.ownership.record import Version
+from respcache.cluster.ownership.record import Record, Version
 from respcache.cluster.replication.log import Gate
 from respcache.cluster.replication.waits import Wait
 
@@ -56,9 +56,9 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class RecordChanged:
-    """The control record held here has this version now."""
+    """This is the control record held here now."""
 
-    version: Version
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)

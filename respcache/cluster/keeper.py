@@ -371,7 +371,7 @@ class Keeper:
         self._tenure.learn(now, record)
         self._holdings.adopt(now, learned.old, record, leap=learned.leap)
         self._holdings.forget_streams(record)
-        self._effects.append(RecordChanged(record.version))
+        self._effects.append(RecordChanged(record))
         self._routes_changed = True
         self._planning.renew()
         self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))

@@ -63,6 +63,8 @@ class Client:
         self.outcomes: Final = dict.fromkeys(Outcome, 0)
         self.congested = 0
         """How often it was told TRYAGAIN."""
+        self.scarce = 0
+        """How often it was told that too few copies are in sync, also as what undid a transaction."""
 
     def go(self) -> None:
         """Do something."""
@@ -106,6 +108,7 @@ class Client:
             for outcome, wire in list(zip(outcomes, replies, strict=True))[-counted:]:
                 self.outcomes[outcome] += 1
                 self.congested += wire is not None and wire.startswith(b"-TRYAGAIN")
+                self.scarce += wire is not None and wire.startswith(b"-") and b"NOREPLICAS" in wire
             heard(outcomes, [wire or b"" for wire in replies])
             self._world.after(THINK_S if outcomes[-1] is Outcome.SAFE else RETRY_S, self.go)
 

@@ -42,10 +42,11 @@ FAREWELL_S: Final = 0.1
 """How long nodes may take to hear that nobody waits any more."""
 MOVES_S: Final = 0.5
 """How long a partition that moves may keep those waiting who wait for its keys."""
-SETTINGS: Final = replace(CONFIG, expect=100)
-"""Those of the storms over models; but newcomers who meet only each other, all others being paused, found nothing."""
-PRESSED: Final = replace(SETTINGS, peer_unacked_bytes_max=3_000, unacked_bytes_max=5_000)
-"""Settings under which little may wait for acks."""
+SETTINGS: Final = replace(CONFIG, expect=100, min_in_sync=0)
+"""Those of the storms over models; but newcomers who meet only each other, all others being paused, found nothing. And
+writes take as many copies as they do by default."""
+PRESSED: Final = (3_000, 5_000)
+"""How many bytes may wait for one peer's acks, and for those of all, where that is little."""
 PRESSED_LIMITS: Final = Limits(timeout_s=0.4, backlog_bytes=1_500)
 PAD_BYTES: Final = 400
 
@@ -92,14 +93,18 @@ class Town:
     def check(self) -> None:
         """Check what holds whatever has happened. Raises Violation."""
         world = self.world
-        check_copies(world)
+        self.check_nodes()
         self.ledger.check({key: account(held_by(holder(world, key), key)) for key in (*ACCOUNTS, *TWINS)})
         self.queues.check(self.left())
         for history in self.histories:
             value = held_by(holder(world, history.key), history.key)
             assert value is None or isinstance(value, bytes)
             history.check(world.now, unpadded(value))
-        for sim in world.live():
+
+    def check_nodes(self) -> None:
+        """Check that copies are equal, and nothing is left of what is over. Raises Violation."""
+        check_copies(self.world)
+        for sim in self.world.live():
             assert isinstance(sim.life, CommandNode)
             sim.life.check_idle()
 
@@ -110,14 +115,17 @@ class Town:
     def outcomes(self) -> dict[str, int]:
         """Count what became of all requests."""
         counts = {outcome.name: sum(client.outcomes[outcome] for client in self.clients) for outcome in Outcome}
-        return counts | {"TRYAGAIN": sum(client.congested for client in self.clients)}
+        return counts | {
+            "TRYAGAIN": sum(client.congested for client in self.clients),
+            "NOREPLICAS": sum(client.scarce for client in self.clients),
+        }
 
 
 def town_of(
     seed: int,
     *,
+    config: KeeperConfig,
     pressed: bool,
-    replica_count: int,
     nodes: int,
     hangs_up: float,
     make: Make = CommandNode,
@@ -125,12 +133,14 @@ def town_of(
     sight: Eyes = Views,
 ) -> Town:
     """Form a cluster and let clients move in, who all pipeline if so asked. In every eighth effects travel in parts."""
-    config, limits = (PRESSED, PRESSED_LIMITS) if pressed else (SETTINGS, Limits())
+    limits = PRESSED_LIMITS if pressed else Limits()
+    if pressed:
+        config = replace(config, peer_unacked_bytes_max=PRESSED[0], unacked_bytes_max=PRESSED[1])
     if seed % 8 == 7:
         config = replace(config, frame_bytes=PART_BYTES)
     world = begin(
         seed,
-        replace(config, replica_count=replica_count),
+        config,
         nodes,
         build=lambda world, sim, config, dice: make(world, sim, config, dice, limits),
         sight=sight,
@@ -151,15 +161,21 @@ def weather(
     pipelining: bool = False,
     sight: Eyes = Views,
     sleeps: bool = False,
+    min_in_sync: int = SETTINGS.min_in_sync,
+    asynchronous: bool = False,
 ) -> dict[str, int]:
     """Let a storm pass over three to five nodes, every third one under pressure; count what clients were told.
 
-    With `sleeps` most nodes that are stopped sleep meanwhile. Raises Violation.
+    With `sleeps` most nodes that are stopped sleep meanwhile. Where `min_in_sync` is given there are three copies. What
+    nodes that are `asynchronous` have answered may be lost with an owner, and what may be is judged over models, where
+    the order of all effects is known: here copies have to be equal, all keys served, nothing left waiting or locked.
+    Raises Violation.
     """
+    copies = 3 if min_in_sync else 2 + seed % 2
     town = town_of(
         seed,
+        config=replace(SETTINGS, replica_count=copies, min_in_sync=min_in_sync, asynchronous=asynchronous),
         pressed=seed % 3 == 0,
-        replica_count=2 + seed % 2,
         nodes=3 + seed % 3,
         hangs_up=0.1,
         make=make,
@@ -175,17 +191,27 @@ def weather(
     world.at(world.now + SERVED_S, partial(check_served, world))
     world.run(0.3)
     town.finish()
-    town.check()
+    if asynchronous:
+        town.check_nodes()
+    else:
+        town.check()
     return town.outcomes()
 
 
-def calm(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[str, int]:
+def calm(seed: int, duration_s: float, *, make: Make = CommandNode, asynchronous: bool = False) -> dict[str, int]:
     """Let nodes come and go in order: nothing is in doubt or refused, and nobody waits in vain. Raises Violation.
 
     Every other time nobody comes or goes, so no queue moves, and who waits longest is served first.
     """
     hangs_up = 0.2 if seed % 4 < 2 else 0.0
-    town = town_of(seed, pressed=False, replica_count=2 + seed % 2, nodes=3 + seed % 3, hangs_up=hangs_up, make=make)
+    town = town_of(
+        seed,
+        config=replace(SETTINGS, replica_count=2 + seed % 2, asynchronous=asynchronous),
+        pressed=False,
+        nodes=3 + seed % 3,
+        hangs_up=hangs_up,
+        make=make,
+    )
     world, moves = town.world, seed % 2 == 0
     ends = world.now + duration_s
     while world.now < ends:
@@ -211,7 +237,7 @@ def company(seed: int, duration_s: float, *, make: Make = CommandNode) -> dict[s
 
     It has all partitions, and hands half of them over; what moves them is decided in the turn in which it may be.
     """
-    town = town_of(seed, pressed=False, replica_count=2, nodes=1, hangs_up=0.1, make=make)
+    town = town_of(seed, config=SETTINGS, pressed=False, nodes=1, hangs_up=0.1, make=make)
     world = town.world
     world.run(0.1)
     for number in range(1, 2 + seed % 2):

@@ -15,6 +15,9 @@ SEEDS: Final = 24
 SEEDS_CALM: Final = 10
 """Far more is done where nothing fails."""
 SEEDS_ASLEEP: Final = 8
+SEEDS_OTHERWISE: Final = 8
+"""With other settings."""
+SEEDS_AT_ONCE: Final = 4
 SEEDS_PER_TEST: Final = 12
 """So that several processes share them, and each has storms of all kinds."""
 DURATION_S: Final = 1.5
@@ -25,6 +28,11 @@ SAFE_MIN: Final = 150
 def storm_of(seed: int) -> dict[str, int]:
     """Let the storm of a seed pass; in every other four the nodes have their failure detectors, too."""
     return weather(seed, DURATION_S, sight=sight_of(seed))
+
+
+def scarce_of(seed: int) -> dict[str, int]:
+    """Let one pass over nodes that write nothing which fewer than two copies have."""
+    return weather(seed, DURATION_S, sight=sight_of(seed), min_in_sync=2)
 
 
 @pytest.mark.timeout(600)
@@ -45,6 +53,30 @@ def test_a_storm_in_which_machines_sleep_loses_nothing() -> None:
     """The same, where the clocks of most nodes that are stopped stand still."""
     run = partial(weather, duration_s=DURATION_S, sleeps=True)
     told = each(seeds(SEEDS_ASLEEP), run, scenario="test_a_storm_in_which_machines_sleep_loses_nothing")
+    assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(told)
+
+
+def test_a_storm_in_which_two_copies_are_needed_loses_nothing() -> None:
+    """The same, where two of three copies have to be in sync: writes are refused while there are fewer."""
+    scenario = "test_a_storm_in_which_two_copies_are_needed_loses_nothing"
+    told = each(seeds(SEEDS_OTHERWISE), scarce_of, scenario=scenario)
+    assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(told)
+    if len(told) == SEEDS_OTHERWISE:
+        assert sum(counts["NOREPLICAS"] for counts in told) > 0
+
+
+def test_a_storm_over_nodes_that_answer_at_once_leaves_copies_equal() -> None:
+    """What was answered may be lost with an owner; that all copies become equal, and everybody is answered, may not."""
+    run = partial(weather, duration_s=DURATION_S, asynchronous=True)
+    told = each(seeds(SEEDS_OTHERWISE), run, scenario="test_a_storm_over_nodes_that_answer_at_once_leaves_copies_equal")
+    assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(told)
+
+
+def test_in_calm_weather_nothing_is_lost_though_writes_are_answered_at_once() -> None:
+    """Whoever leaves hands over: all that clients were told holds, as where writes wait for the copies."""
+    run = partial(calm, duration_s=DURATION_S, asynchronous=True)
+    scenario = "test_in_calm_weather_nothing_is_lost_though_writes_are_answered_at_once"
+    told = each(seeds(SEEDS_AT_ONCE), run, scenario=scenario)
     assert sum(counts["SAFE"] for counts in told) > SAFE_MIN * len(told)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.effects import Dropped, Forced, Recreated
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.record import NOTHING, Quorum, majority
 from simulation.ownership.checks import at_rest, check_all, check_served, record_of, unrest
@@ -32,6 +33,7 @@ CONFIG = KeeperConfig(
     partitions=12,
     replica_count=2,
     quorum=Quorum.MAJORITY,
+    min_in_sync=1,
     lease_s=0.3,
     settle_s=2.0,
     rebuild_delay_s=0.5,
@@ -64,6 +66,23 @@ class Storm:
     """How long clients go on when all faults have ended."""
     frame_bytes: int = CONFIG.frame_bytes
     """Above which effects travel in parts."""
+    quorum: Quorum = CONFIG.quorum
+    asynchronous: bool = CONFIG.asynchronous
+    min_in_sync: int = CONFIG.min_in_sync
+    unclean_after_s: float | None = CONFIG.unclean_after_s
+
+    def settings(self) -> KeeperConfig:
+        """Give those of its nodes."""
+        return replace(
+            CONFIG,
+            replica_count=self.replica_count,
+            partitions=self.partitions,
+            frame_bytes=self.frame_bytes,
+            quorum=self.quorum,
+            asynchronous=self.asynchronous,
+            min_in_sync=self.min_in_sync,
+            unclean_after_s=self.unclean_after_s,
+        )
 
 
 def begin(
@@ -96,7 +115,7 @@ def clients_of(world: World, writers: int = 8, counters: int = 2, registers: int
 
 
 def may_die(world: World, name: str) -> bool:
-    """Whether a death costs nothing acknowledged, nor the majority of the voters.
+    """Whether a death costs nothing acknowledged, nor the majority of the voters, unless they are done without.
 
     By everybody's record, and by what may become one, each partition has another live copy. What the dead have accepted
     may be under way to a node that is stopped.
@@ -109,7 +128,7 @@ def may_die(world: World, name: str) -> bool:
         if any(surviving.isdisjoint(entry.in_sync) for entry in record.entries):
             return False
         voters = sum(alive.get(voter.name) == voter.run for voter in record.voters)
-        if voters < majority(len(record.voters)):
+        if voters < majority(len(record.voters)) and not record.splits:
             return False
     return True
 
@@ -255,12 +274,37 @@ def settle(world: World, clients: list[Client], after_s: float = AFTER_S) -> Non
     check_all(world, clients)
 
 
-def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper, sight: Eyes = Views) -> int:
-    """Let a storm pass; return how many writes were acknowledged. Raises Violation."""
-    config = replace(CONFIG, replica_count=kind.replica_count, partitions=kind.partitions, frame_bytes=kind.frame_bytes)
-    world = begin(seed, config, kind.nodes, keeper=keeper, sight=sight)
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What is to be said of a storm that has passed."""
+
+    acked: int
+    """Writes that were acknowledged."""
+    refused: int
+    """Writes that were refused because too few copies were in sync."""
+    breaks: int
+    """Epochs of partitions that began without the former primary having handed over."""
+    sides: int
+    """How often one side went on alone."""
+    orphans: int
+    """Keys that were dropped with what one side alone had written to them."""
+    reborn: int
+    """Partitions that have begun anew, empty."""
+
+
+def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper, sight: Eyes = Views) -> Aftermath:
+    """Let a storm pass; return what it did. Raises Violation."""
+    world = begin(seed, kind.settings(), kind.nodes, keeper=keeper, sight=sight)
     world.nodes_max, world.pauses_s = kind.nodes_max, kind.pauses_s
     clients = clients_of(world, kind.writers, kind.counters, kind.registers)
     storm(world, kind.duration_s, kind.lulls_s)
     settle(world, clients, kind.after_s)
-    return sum(client.acked for client in clients)
+    told = [effect for _, _, effect in world.effects]
+    return Aftermath(
+        acked=sum(client.acked for client in clients),
+        refused=world.refusals,
+        breaks=sum(map(len, world.lineage.breaks(world.lineage.newest))),
+        sides=sum(isinstance(effect, Forced) for effect in told),
+        orphans=sum(effect.orphaned_keys for effect in told if isinstance(effect, Dropped)),
+        reborn=sum(len(effect.partitions) for effect in told if isinstance(effect, Recreated)),
+    )

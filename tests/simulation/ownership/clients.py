@@ -4,27 +4,39 @@ Each `Writer` owns a group of keys in one partition, alone. After an operation o
 the outcome is uncertain it allows for both; a read settles which it was. Counters are
 shared: what they hold must lie between the acknowledged and the attempted increments. Registers are
 shared, too. All that was asked of a counter or a register, and all replies, must have an order that explains them.
+
+That is what is promised of a majority whose writes are answered once they are copied. Where they are answered at once,
+what becomes of all keys is judged by their `trails`; where each side of a split goes on, answers count that have led to
+the last version of the record, and others are as good as none.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
+from respcache.cluster.ownership.record import Version
 from respcache.cluster.ownership.slots import partition_of
 from simulation import linearizability
 from simulation.linearizability import Kind, Operation, Result, judge
 from simulation.ownership.life import SimNode
+from simulation.ownership.lineage import Truth
 from simulation.ownership.outcome import Outcome, Violation
 from simulation.ownership.store import ModelStore
+from simulation.ownership.trails import State, Trail
 from simulation.ownership.world import World, model_of
 
 THINK_S = (0.001, 0.04)
 RETRY_S = (0.002, 0.02)
 
-State = frozenset[tuple[bytes, bytes]]
-"""Keys and values of a group."""
+Basis = tuple[Version, float]
+"""The version that a node knew when it said something, and when that was."""
 
 
 class Writer:
-    """One client with a group of three keys: sets, deletes, appends, renames and reads them."""
+    """One client with a group of three keys: sets, deletes, appends, renames and reads them.
+
+    What it knows for certain it knows of one truth: there is none where each side of a split goes on.
+    """
 
     def __init__(self, world: World, number: int) -> None:
         self._world = world
@@ -33,6 +45,7 @@ class Writer:
         self.partition = partition_of(self._keys[0]) % world.config.partitions
         self.states: set[State] = {frozenset()}
         """What the group may hold."""
+        self._trail = Trail()
         self.acked = self.uncertain = 0
         self.stopped = False
 
@@ -50,7 +63,11 @@ class Writer:
 
     def check(self, sim: SimNode) -> None:
         """Compare what a store holds with what it may."""
-        self._judge(self._state(model_of(sim).store), f"at rest on {sim.name}")
+        state = self._state(model_of(sim).store)
+        if self._world.config.asynchronous:
+            check_trail(self._world, sim, self.partition, self._trail, state)
+        else:
+            self._judge(state, f"at rest on {sim.name}")
 
     def _write(self, sim: SimNode) -> None:
         self._count += 1
@@ -67,28 +84,33 @@ class Writer:
             ]
         )
 
+        def hear(reply: int | bool) -> None:  # noqa: FBT001 # it is what the store says
+            self._trail.wrote(epoch_of(sim, self.partition), argv, reply)
+
         def done(outcome: Outcome) -> None:
-            after = {_applied(self.partition, state, argv) for state in self.states}
-            if outcome is Outcome.SAFE:
-                self.acked += 1
-                self.states = after
-            elif outcome is Outcome.UNCERTAIN:
-                self.uncertain += 1
-                self.states |= after
+            self.acked += outcome is Outcome.SAFE
+            self.uncertain += outcome is Outcome.UNCERTAIN
+            if not (outcome is Outcome.REFUSED or self._world.config.asynchronous):
+                after = {_applied(self.partition, state, argv) for state in self.states}
+                self.states = after if outcome is Outcome.SAFE else self.states | after
             self._world.after(RETRY_S if outcome is Outcome.REFUSED else THINK_S, self.go)
 
-        self._world.execute(sim, self.partition, argv, done)
+        self._world.execute(sim, self.partition, argv, done, hear=hear)
 
     def _read(self, sim: SimNode) -> None:
         states: list[State] = []
 
+        def look(store: ModelStore) -> None:
+            states.append(self._state(store))
+            self._trail.saw(epoch_of(sim, self.partition), states[0])
+
         def done(outcome: Outcome) -> None:
-            if outcome is Outcome.SAFE:
+            if outcome is Outcome.SAFE and not self._world.config.asynchronous:
                 self._judge(states[0], f"read from {sim.name}")
                 self.states = {states[0]}
             self._world.after(RETRY_S if outcome is Outcome.REFUSED else THINK_S, self.go)
 
-        self._world.read(sim, self.partition, lambda store: states.append(self._state(store)), done)
+        self._world.read(sim, self.partition, look, done)
 
     def _judge(self, state: State, where: str) -> None:
         if state not in self.states:
@@ -106,6 +128,8 @@ class History:
     def __init__(self, key: bytes) -> None:
         self.key = key
         self._operations: list[Operation] = []
+        self._bases: dict[int, Sequence[Basis]] = {}
+        """What answers go by, where that is known."""
 
     def __len__(self) -> int:
         """Count the questions."""
@@ -118,8 +142,9 @@ class History:
         )
         return len(self._operations) - 1
 
-    def end(self, number: int, now: float, outcome: Outcome, result: Result) -> None:
-        """Note an answer."""
+    def end(self, number: int, now: float, outcome: Outcome, result: Result, bases: Sequence[Basis] = ()) -> None:
+        """Note an answer, and by which versions it was made and given."""
+        self._bases[number] = bases
         asked = self._operations[number]  # put together by hand, for `replace` takes several times as long
         self._operations[number] = Operation(
             self.key,
@@ -131,10 +156,22 @@ class History:
             result=result,
         )
 
-    def check(self, now: float, value: bytes | None) -> None:
-        """Search an order that explains all answers, and a value read now. Raises Violation."""
+    def answered(self, truth: Truth | None) -> list[Operation]:
+        """List what has been asked; only answers of one truth count, if there may be several."""
+        if truth is None:
+            return self._operations
+        return [
+            operation
+            if all(truth.holds(*basis) for basis in self._bases.get(number, ()))
+            else replace(operation, outcome=linearizability.Outcome.UNCERTAIN)
+            for number, operation in enumerate(self._operations)
+            if operation.outcome is not linearizability.Outcome.UNCERTAIN or operation.kind is not Kind.READ
+        ]
+
+    def check(self, now: float, value: bytes | None, truth: Truth | None = None) -> None:
+        """Search an order that explains all answers that count, and a value read now. Raises Violation."""
         last = Operation(self.key, Kind.READ, now, now, result=value, client="at rest")
-        verdict = judge([*self._operations, last])
+        verdict = judge([*self.answered(truth), last])
         if not verdict.linearizable:
             raise Violation(str(verdict))
 
@@ -152,7 +189,7 @@ class Counter:
     def __init__(self, world: World, number: int) -> None:
         self._world = world
         self._key = b"counter:%d" % number
-        self._history = History(self._key)
+        self._history, self._trail = History(self._key), Trail()
         self.partition = partition_of(self._key) % world.config.partitions
         self.acked = self.uncertain = self.pending = 0
         self.stopped = False
@@ -170,22 +207,38 @@ class Counter:
         """Compare what a store holds with the acknowledged, uncertain and unanswered increments, and judge all sums."""
         held = model_of(sim).store.dump(self.partition, 0, self._key)
         value, most = int(held or b"0"), self.acked + self.uncertain + self.pending
-        if not self.acked <= value <= most:
-            raise Violation(f"p={self.partition} {sim.name}: counted {value}, not {self.acked} to {most}")
-        self._history.check(self._world.now, held)
+        truth = truth_of(self._world, sim)
+        answered = [asked.outcome for asked in self._history.answered(truth)]
+        least = 0 if self._world.config.asynchronous else answered.count(linearizability.Outcome.OK)
+        if reborn(self._world, sim, self.partition):
+            return
+        if not least <= value <= most:
+            raise Violation(f"p={self.partition} {sim.name}: counted {value}, not {least} to {most}")
+        if self._world.config.asynchronous:
+            check_trail(self._world, sim, self.partition, self._trail, _state_of(self._key, held))
+        else:
+            self._history.check(self._world.now, held, truth)
 
     def _increment(self, sim: SimNode) -> None:
         self.pending += 1
         number = self._history.begin(self._world.now, Kind.INCR, b"1")
-        sums: list[Result] = []
+        argv = [b"INCR", self._key]
+        sums: list[int | bool] = []
+        bases: list[Basis] = []
+
+        def hear(reply: int | bool) -> None:  # noqa: FBT001 # it is what the store says
+            sums.append(reply)
+            bases.append(basis(self._world, sim))
+            self._trail.wrote(epoch_of(sim, self.partition), argv, reply)
 
         def done(outcome: Outcome) -> None:
             self.pending -= 1
             self.acked += outcome is Outcome.SAFE
             self.uncertain += outcome is Outcome.UNCERTAIN
-            self._history.end(number, self._world.now, outcome, sums[0] if sums else None)
+            bases.append(basis(self._world, sim))
+            self._history.end(number, self._world.now, outcome, sums[0] if sums else None, bases)
 
-        self._world.execute(sim, self.partition, [b"INCR", self._key], done, hear=sums.append)
+        self._world.execute(sim, self.partition, argv, done, hear=hear)
 
 
 class Register:
@@ -194,7 +247,7 @@ class Register:
     def __init__(self, world: World, number: int) -> None:
         self._world = world
         self._key = b"register:%d" % number
-        self._history = History(self._key)
+        self._history, self._trail = History(self._key), Trail()
         self._count = 0
         self.partition = partition_of(self._key) % world.config.partitions
         self.acked = self.uncertain = 0
@@ -212,27 +265,42 @@ class Register:
 
     def check(self, sim: SimNode) -> None:
         """Judge all replies, and the value at rest."""
-        self._history.check(self._world.now, model_of(sim).store.dump(self.partition, 0, self._key))
+        held = model_of(sim).store.dump(self.partition, 0, self._key)
+        if self._world.config.asynchronous:
+            check_trail(self._world, sim, self.partition, self._trail, _state_of(self._key, held))
+        elif not reborn(self._world, sim, self.partition):
+            self._history.check(self._world.now, held, truth_of(self._world, sim))
 
     def _do(self, sim: SimNode, kind: Kind) -> None:
         self._count += 1
         argument = b"%d" % self._count if kind in {Kind.WRITE, Kind.SETNX} else b""
         number = self._history.begin(self._world.now, kind, argument)
+        argv = [kind.value.encode(), self._key, *([argument] if argument else [])]
         results: list[Result] = []
+        bases: list[Basis] = []
+
+        def look(store: ModelStore) -> None:
+            held = store.dump(self.partition, 0, self._key)
+            results.append(held)
+            bases.append(basis(self._world, sim))
+            self._trail.saw(epoch_of(sim, self.partition), _state_of(self._key, held))
+
+        def hear(reply: int | bool) -> None:  # noqa: FBT001 # it is what the store says
+            results.append(reply)
+            bases.append(basis(self._world, sim))
+            self._trail.wrote(epoch_of(sim, self.partition), argv, reply)
 
         def done(outcome: Outcome) -> None:
             self.acked += outcome is Outcome.SAFE and kind is not Kind.READ
             self.uncertain += outcome is Outcome.UNCERTAIN
-            self._history.end(number, self._world.now, outcome, results[0] if results else None)
+            bases.append(basis(self._world, sim))
+            self._history.end(number, self._world.now, outcome, results[0] if results else None, bases)
             self._world.after(RETRY_S if outcome is Outcome.REFUSED else THINK_S, self.go)
 
         if kind is Kind.READ:
-            self._world.read(
-                sim, self.partition, lambda store: results.append(store.dump(self.partition, 0, self._key)), done
-            )
+            self._world.read(sim, self.partition, look, done)
         else:
-            argv = [kind.value.encode(), self._key, *([argument] if argument else [])]
-            self._world.execute(sim, self.partition, argv, done, hear=results.append)
+            self._world.execute(sim, self.partition, argv, done, hear=hear)
 
 
 DEEDS = (Kind.READ, Kind.READ, Kind.READ, Kind.READ, Kind.WRITE, Kind.WRITE, Kind.SETNX, Kind.DELETE)
@@ -248,6 +316,43 @@ def primary_of(world: World, partition: int) -> SimNode | None:
         return None
     sim = world.nodes.get(world.rng.choice(live).keeper.table.primary[partition])
     return sim if sim is not None and sim.alive else None
+
+
+def epoch_of(sim: SimNode, partition: int) -> int:
+    """Give the epoch in which a node serves a partition."""
+    log = sim.keeper.serving[partition]
+    assert log is not None
+    return log.epoch
+
+
+def basis(world: World, sim: SimNode) -> Basis:
+    """Give what a node goes by that says something now."""
+    return sim.keeper.table.version, world.now
+
+
+def truth_of(world: World, sim: SimNode) -> Truth | None:
+    """Give what led to the version that a node knows at rest, where there may be other truths."""
+    return world.lineage.truth(sim.keeper.table.version) if world.splits else None
+
+
+def reborn(world: World, sim: SimNode, partition: int) -> bool:
+    """Tell whether a partition has begun anew, without all that there was: only that it is told is promised then.
+
+    It happens where each side of a split goes on, and all copies are with another one for longer than `unclean-after`.
+    """
+    record = sim.keeper._register.record
+    assert record is not None
+    return world.splits and record.entries[partition].born > 1
+
+
+def check_trail(world: World, sim: SimNode, partition: int, trail: Trail, state: State) -> None:
+    """Judge all that was done, and what is there at rest. Raises Violation."""
+    trail.saw(epoch_of(sim, partition), state)
+    trail.check(world.lineage.breaks(sim.keeper.table.version)[partition])
+
+
+def _state_of(key: bytes, value: bytes | None) -> State:
+    return frozenset() if value is None else frozenset({(key, value)})
 
 
 def _applied(partition: int, state: State, argv: list[bytes]) -> State:

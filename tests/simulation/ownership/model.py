@@ -15,6 +15,7 @@ from respcache.cluster.effects import (
     Forced,
     ForeignCluster,
     Formed,
+    RecordChanged,
     Recreated,
     Resolved,
     Send,
@@ -59,12 +60,23 @@ class Model:
         if not self._world.serves(sim, partition) or partition in self.keeper.holdings.congestion.partitions:
             done(Outcome.REFUSED)
             return
+        if partition in self.keeper.holdings.scarce:
+            self._world.refusals += 1
+            done(Outcome.REFUSED)
+            return
         log = self.keeper.serving[partition]
         assert log is not None
         hear(self.store.execute(partition, 0, argv))
         if log.streams:
             log.append(0, argv)
-        self._answer(partition, done)
+        epoch, sequence = log.epoch, log.sequence
+
+        def witnessed(outcome: Outcome) -> None:
+            if outcome is Outcome.SAFE and not self._world.config.asynchronous:
+                self._world.check_copied(sim, partition, epoch, sequence)
+            done(outcome)
+
+        self._answer(partition, witnessed)
 
     def read(self, partition: int, look: Callable[[ModelStore], None], done: Done) -> None:
         """Let `look` see the store, and wait until what it shows is safe."""
@@ -134,6 +146,8 @@ class Model:
         return self._world.clock(self._sim)
 
     def _carry_out(self, effects: list[Effect]) -> None:
+        forced = False
+        self._world.lineage.seen(self._sim)
         for effect in effects:
             match effect:
                 case Send():
@@ -146,7 +160,11 @@ class Model:
                     self._world.acknowledged += effect.waits
                 case Drained():
                     self._world.drained(self._sim)
+                case RecordChanged():
+                    self._world.lineage.learned(self._world.now, self._sim, effect.record, forced=forced)
+                    forced = False
                 case Dropped() | Formed() | Recreated() | Differed() | ForeignCluster() | Forced():
+                    forced |= isinstance(effect, Forced)
                     self._world.told(self._sim, effect)
                 case _:
                     pass

@@ -16,10 +16,11 @@ from respcache.cluster.config import KeeperConfig
 from respcache.cluster.effects import Effect
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.planner import TargetCache
-from respcache.cluster.ownership.record import Node, Record
+from respcache.cluster.ownership.record import NOTHING, Node, Quorum, Record, Version
 from respcache.cluster.ownership.ring import RingNode, place
 from respcache.cluster.replication.waits import Wait
 from simulation.ownership.life import Life, SimNode
+from simulation.ownership.lineage import Lineage
 from simulation.ownership.model import Done, Hear, Model
 from simulation.ownership.outcome import Violation
 from simulation.ownership.store import ModelStore
@@ -98,8 +99,14 @@ class World:
         """Questions about copies that are done."""
         self.last_words: list[Record] = []
         """What nodes that died had accepted, and may have sent to some that have been stopped."""
-        self.splits = False
-        """Whether two nodes may serve the same partition, since each side of a split goes on."""
+        self.splits = config.quorum is not Quorum.MAJORITY
+        """Whether two nodes may serve the same partition, where each side of a split goes on."""
+        self.lineage = Lineage()
+        """What led to what, as far as nodes that are models have known it."""
+        self.refusals = 0
+        """Writes that were refused since too few copies were in sync."""
+        self.lives: list[SimNode] = []
+        """All that there ever were."""
         self.nodes_max = NODES_MAX
         """More than that are not started by a storm."""
         self.pauses_s: Sequence[float] = PAUSES_S
@@ -109,8 +116,8 @@ class World:
         self._runs = 1_000
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
-        self._served: dict[tuple[int, int], SimNode] = {}
-        """Who served a partition in an epoch."""
+        self._served: dict[tuple[int, int, Version], SimNode] = {}
+        """Who served a partition in an epoch, on a side."""
         self.wires = Wires(self)
         self.views = sight(self)
 
@@ -169,6 +176,7 @@ class World:
         sim.life = self._build(self, sim, replace(self.config, seeded=seeded), dice)
         sim.keeper._placement = sim.keeper._holdings._placement = sim.keeper._planning._placement = Placement()
         self.nodes[name] = sim
+        self.lives.append(sim)
         self.put(sim, sim.keeper.start)
         for other in self.live():
             if other is not sim:
@@ -243,17 +251,28 @@ class World:
         log = sim.keeper.serving[partition]
         if not sim.alive or log is None or not sim.keeper.leased(self.clock(sim)):
             return False
-        if self.splits:
-            return True
-        before = self._served.setdefault((partition, log.epoch), sim)
+        side = self._side(sim)
+        before = self._served.setdefault((partition, log.epoch, side), sim)
         if before is not sim:
             raise Violation(f"t={self.now:.3f} {sim.node} serves {partition} in {log.epoch}, as {before.node} did")
         for other in self.nodes.values():
             if other is sim or not other.alive or not other.keeper.serving[partition]:
                 continue
-            if other.keeper.leased(self.clock(other)):
+            if other.keeper.leased(self.clock(other)) and self._side(other) == side:
                 raise Violation(f"t={self.now:.3f} both {sim.name} and {other.name} serve {partition}")
         return True
+
+    def _side(self, sim: SimNode) -> Version:
+        """Tell which side of a split a node is on, where each has owners of its own."""
+        return self.lineage.side(sim.keeper.table.version) if self.splits else NOTHING
+
+    def check_copied(self, sim: SimNode, partition: int, epoch: int, sequence: int) -> None:
+        """See that as many copies as a write takes have it when it is acknowledged, be they alive or not."""
+        record = sim.keeper._register.record
+        assert record is not None
+        needed = self.config.needed_in_sync(record)
+        if needed > 1 and sum(has(life, partition, epoch, sequence) for life in self.lives) < needed:
+            raise Violation(f"t={self.now:.3f} {sim.name} acknowledges {sequence} of {partition}: {needed} needed")
 
     # Driving
 
@@ -305,3 +324,12 @@ def model_of(sim: SimNode) -> Model:
     """Give a node that is a model."""
     assert isinstance(sim.life, Model)
     return sim.life
+
+
+def has(sim: SimNode, partition: int, epoch: int, sequence: int) -> bool:
+    """Tell whether a node has, or had when it died, all up to one effect of a partition."""
+    holdings = sim.keeper.holdings
+    log, copy = holdings.logs.get(partition), holdings.replica.copies.get(partition)
+    if log is not None:
+        return log.epoch >= epoch and log.sequence >= sequence
+    return copy is not None and copy.whole and copy.epoch >= epoch and copy.sequence >= sequence
