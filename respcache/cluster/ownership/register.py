@@ -141,6 +141,10 @@ class Register:
         self._agenda.forget(gone)
         for name in fresh:
             self._remind(name)
+            if self.record is not None and self.record.splits:
+                # It was taken for dead when it said what it knew, and has not been told of what was decided since. Its
+                # side may have a record of its own, by which it would go on: no lease of theirs would tell them apart.
+                self._tell(name, Chosen(self.record.version, None))
         return self._review(now)
 
     def propose(self, now: float, changes: Sequence[Change]) -> tuple[range, list[RegisterEffect]]:

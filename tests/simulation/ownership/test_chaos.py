@@ -1,6 +1,6 @@
 """Nothing acknowledged is lost, whatever dies, joins, leaves, pauses or is cut off."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -129,6 +129,20 @@ def test_a_hasty_storm_that_once_did_harm(seed: int, replica_count: int) -> None
 def test_a_storm_of_the_long_run_that_once_did_harm(seed: int) -> None:
     """Each found a fault when it was first met; what it does by now may be another thing."""
     weather(seed, storm_of(seed))
+
+
+@pytest.mark.parametrize(
+    ("brings", "seed"),
+    [
+        pytest.param(scarce_of, 14, id="a successor wrote to one copy until the record changed"),
+        pytest.param(scarce_of, 36, id="a write was acknowledged since no copy was left that had to confirm it"),
+        pytest.param(pair_of, 1_085, id="two that had taken each other for dead went by two records"),
+        pytest.param(pair_of, 1_388, id="two that had taken each other for dead went by two records, again"),
+    ],
+)
+def test_a_storm_with_other_settings_that_once_did_harm(brings: Callable[[int], Aftermath], seed: int) -> None:
+    """Each found a fault when it was first met; what it does by now may be another thing."""
+    brings(seed)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SAFE, Outcome.UNCERTAIN, Outcome.REFUSED])

@@ -209,6 +209,20 @@ def test_two_dead_voters_of_three_stop_everything_until_one_forces_the_record(gr
     assert group.record("a").nodes["d"].standing is Standing.LEAVING
 
 
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_who_was_taken_for_dead_is_told_of_what_was_decided_without_it(names: str) -> None:
+    """Where each side goes on, that is: it has a record of its own, by which it needs nobody. Others ask for leases."""
+    group = Group(*names, voters=2)
+    alone = group.registers["b"]
+    group.do("b", alone.observe(group.now, {"b": 2}, []))
+    group.do("b", alone.force(group.now, [("b", 2)]))
+    decided = group.record("b").version
+    assert group.record("a").version < decided
+    group.do("b", alone.observe(group.now, group.runs, ["a"]))
+    assert (("b", "a", Chosen(decided, None)) in group.told) is (names == "ab")
+    assert (group.record("a").version == group.record("b").version) is (names == "ab")
+
+
 def test_a_voter_keeps_to_an_older_one_that_it_reaches(group: Group) -> None:
     """A younger one that does not is refused, and tries again later, not at once."""
     group.cut = {frozenset("ab")}
