@@ -79,6 +79,7 @@ class Held:
         gate = self._gate_of(logs)
         if gate is None:
             return
+        held = self._at(gate).held
         kept: Out = []
         together: list[bytes] = []
         place = 0
@@ -87,14 +88,17 @@ class Held:
                 together.append(reply)
                 continue
             if together:
-                kept.append(_Replies(together, place, runs))
+                waiting = _Replies(together, place, runs)
+                held.append(waiting)
+                kept.append(waiting)
                 place += len(together)
                 together = []
             kept.append(reply)
             place += 1
         if together:
-            kept.append(_Replies(together, place, runs))
-        self._at(gate).held.extend(reply for reply in kept if isinstance(reply, _Replies))
+            waiting = _Replies(together, place, runs)
+            held.append(waiting)
+            kept.append(waiting)
         replies[:] = kept
 
     def hold_answers(
