@@ -3,9 +3,12 @@
 All servers stay up throughout and take turns within each round, so a noisy moment of the
 machine hits all of them alike; what is printed are medians over the rounds. One node is
 measured with a command of each family; SET, GET and a script deeper too, and on three
-nodes with two copies. How many commands a second such a cluster answers if it has both cores,
-and shares them with the load, is measured besides: Olric was, in the same way. With `--write` the
-figures go to docs/speed.json, of which docs/generate.py makes the tables in the README.
+nodes with two copies: by plain clients that are all connected to one node, which relays two thirds
+of what it gets, and by clients that know the cluster protocol. CPU time of a cluster is that of all
+its nodes, gossip, copies and acknowledgements included. How many commands a second such a cluster
+answers if it has both cores, and shares them with the load, is measured besides: Olric was, in the
+same way. With `--write` the figures go to docs/speed.json, of which docs/generate.py makes the tables
+in the README.
 
 Needs redis-benchmark on PATH besides what `servers` needs.
 """
@@ -24,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import Final
@@ -55,7 +58,7 @@ REQUESTS: Final = {1: 40_000, 16: 300_000, 100: 600_000}
 """Requests of one measurement by pipeline depth: about two seconds for one core."""
 DEPTHS: Final = (1, 16)
 """For the commands that are not measured at all depths."""
-CLUSTER_SHARE: Final = 0.1
+CLUSTER_SHARE: Final = 0.2
 """Of these, the requests of a cluster of several nodes, which all share one core here."""
 QUICK_SHARE: Final = 0.25
 CONNECTIONS: Final = 50
@@ -63,6 +66,7 @@ KEYS: Final = 100_000
 MEMORY_KEYS: Final = 1_000_000
 ONE: Final = "respcache, 1 node"
 THREE: Final = "respcache, 3 nodes, 2 copies"
+AWARE: Final = f"{THREE}, aware clients"
 OLRIC_PER_S: Final = {("SET", 1): 14_700, ("GET", 1): 14_900, ("SET", 16): 16_400, ("GET", 16): 16_500}
 """What Olric answered with three nodes, two copies and 50 clients, all on the same two cores; for orientation."""
 FIGURES: Final = Path(__file__).parents[2] / "docs" / "speed.json"
@@ -139,13 +143,7 @@ def main() -> None:
     cases = _cases(options.commands, options.depth)
     memory = dict[str, float]() if options.quick or options.commands else dict([_memory(REFERENCE), _memory(ONE)])
     with ExitStack() as stack:
-        targets = [stack.enter_context(redis()), stack.enter_context(respcache(ONE, nodes=1, copies=1))]
-        if not options.quick and any(case.family.common for case in cases):
-            targets.append(stack.enter_context(respcache(THREE, nodes=3, copies=2)))
-        for target in targets:
-            fill(target, KEYS)
-            _benchmark(target, FILLING, requests=1, depth=1)
-            stack.enter_context(_subscribers(target))
+        targets = _targets(stack, cluster=not options.quick and any(case.family.common for case in cases))
         share = QUICK_SHARE if options.quick else 1.0
         rounds = list(_rounds(targets, cases, began, most=1 if options.quick else options.rounds, share=share))
     for case in cases:
@@ -166,6 +164,18 @@ def main() -> None:
     sys.stdout.write(f"\n{len(rounds)} rounds, {time.monotonic() - began:.0f} s\n")
     if options.write:
         _write(cases, rounds, memory, throughput)
+
+
+def _targets(stack: ExitStack, *, cluster: bool) -> list[Target]:
+    """Start what is measured, and fill it."""
+    targets = [stack.enter_context(redis()), stack.enter_context(respcache(ONE, nodes=1, copies=1))]
+    if cluster:
+        targets.append(stack.enter_context(respcache(THREE, nodes=3, copies=2)))
+    for target in targets:
+        fill(target, KEYS)
+        _benchmark(target, FILLING, requests=1, depth=1)
+        stack.enter_context(_subscribers(target))
+    return [*targets, *(replace(target, name=AWARE, aware=True) for target in targets if target.is_cluster)]
 
 
 def _options() -> argparse.Namespace:
@@ -209,9 +219,15 @@ def _rounds(
             (target.name, case): _load(target, case, share)
             for case in cases
             for target in targets
-            if case.family.common or not target.is_cluster
+            if _is_measured(target, case)
         }
         slowest_s = max(slowest_s, time.monotonic() - started)
+
+
+def _is_measured(target: Target, case: Case) -> bool:
+    if target.aware:
+        return bool(case.family.aware) and case.depth in DEPTHS
+    return case.family.common or not target.is_cluster
 
 
 def _table(case: Case, targets: Sequence[Target], rounds: Sequence[Round]) -> Iterator[str]:
@@ -222,7 +238,12 @@ def _table(case: Case, targets: Sequence[Target], rounds: Sequence[Round]) -> It
         if (target.name, case) in rounds[0]:
             cpu_us = _cpu_us(rounds, target.name, case)
             per_s = statistics.median(figures[target.name, case].per_s for figures in rounds)
-            yield f"  {target.name:30} {per_s:10,.0f} /s {cpu_us:8.2f} us CPU {cpu_us / reference_us:6.2f} x"
+            line = f"  {target.name:43} {per_s:10,.0f} /s {cpu_us:8.2f} us CPU {cpu_us / reference_us:6.2f} x"
+            if target.is_cluster:
+                line += f" {cpu_us / _cpu_us(rounds, ONE, case):6.2f} x one node's"
+            if target.aware and case.family.aware_goal is not None:
+                line += f" (at most {case.family.aware_goal:.1f})"
+            yield line
 
 
 def _cpu_us(rounds: Sequence[Round], name: str, case: Case) -> float:
@@ -282,7 +303,7 @@ def _load(target: Target, case: Case, share: float) -> Figures:
     if family.before:
         _benchmark(target, family.before, requests=requests, depth=100)
     before_s = target.cpu_s()
-    per_s = _benchmark(target, family.words, requests=requests, depth=case.depth)
+    per_s = _benchmark(target, family.aware if target.aware else family.words, requests=requests, depth=case.depth)
     return Figures(cpu_us=(target.cpu_s() - before_s) / requests * 1e6, per_s=per_s)
 
 
@@ -293,7 +314,9 @@ def _benchmark(
     done = subprocess.run(
         [
             *("taskset", "-c", cores, "redis-benchmark", "-h", HOST, "-p", str(target.port), "--csv"),
-            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-r", str(KEYS), *words),
+            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-r", str(KEYS)),
+            *(["--cluster"] if target.aware else []),
+            *words,
         ],
         check=True,
         capture_output=True,

@@ -8,6 +8,8 @@ from bench.servers import VALUE_BYTES
 VALUE: Final = "x" * VALUE_BYTES
 RANDOM: Final = "__rand_int__"
 """What redis-benchmark replaces by twelve digits, others each time."""
+TAGGED: Final = "key:{tag}:" + RANDOM
+"""A key whose tag it replaces, in cluster mode, by one of a slot of the node that it sends it to."""
 SCRIPT: Final = """local count = redis.call("INCR", KEYS[1])
 if count == 1 then redis.call("EXPIRE", KEYS[1], 60) end
 return count"""
@@ -30,11 +32,15 @@ class Family:
     """A command that is sent as often before, unmeasured."""
     common: bool = False
     """Whether it is measured at all depths, and on three nodes too."""
+    aware: tuple[str, ...] = ()
+    """The command as clients send it who know the cluster protocol, where theirs are measured too."""
+    aware_goal: float | None = None
+    """At most so many times one node's CPU time then, of all nodes together."""
 
 
 FAMILIES: Final = (
-    Family("SET", ("SET", f"key:{RANDOM}", VALUE), common=True),
-    Family("GET", ("GET", f"key:{RANDOM}"), common=True),
+    Family("SET", ("SET", f"key:{RANDOM}", VALUE), common=True, aware=("SET", TAGGED, VALUE), aware_goal=2.5),
+    Family("GET", ("GET", f"key:{RANDOM}"), common=True, aware=("GET", TAGGED), aware_goal=1.0),
     Family("EVAL", ("EVAL", SCRIPT, "1", f"limit:{RANDOM}"), share=0.3, goal=4.0, common=True),
     Family("LPUSH", ("LPUSH", "list", VALUE)),
     Family("RPOP", ("RPOP", "queue"), before=("LPUSH", "queue", VALUE)),

@@ -40,6 +40,8 @@ class Target:
     pids: tuple[int, ...]
     port: int
     """Where the load goes; of a cluster, one of the nodes."""
+    aware: bool = False
+    """Whether the load is of clients that know the cluster protocol, and go to the owner of each key."""
 
     @property
     def is_cluster(self) -> bool:
