@@ -196,7 +196,7 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     """How long after a death the lost copies are rebuilt elsewhere: a quick restart moves nothing."""
     rebalance_rate_bytes_per_s: Annotated[int, Meta(ge=0, le=2**40)] = 0
     """Bytes of copies that this node sends to others in a second when keys move or lost copies are made anew; 0 for as
-    much as they take. A node that leaves does not wait, nor do copies of a value that writes have to wait for."""
+    much as they take. Nobody waits while any node leaves, nor do copies of a value that writes have to wait for."""
     quorum: Literal["auto", "majority", "any"] = "auto"
     """Who goes on when nodes do not reach each other: a majority of them, any side, or any side of a pair at most."""
     lease_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0

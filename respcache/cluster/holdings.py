@@ -101,6 +101,7 @@ class Holdings:
     def adopt(self, now: float, old: Record | None, record: Record, *, leap: bool) -> None:
         """Follow a new version. After a `leap`, copies in the making start over where anything was taken away."""
         self._record = record
+        self.copying.allowance.waive(record.leaving)  # who leaves has little time, whoever makes the copies
         self.breaks += self._config.asynchronous and broke(old, record, leap=leap)
         traced = not leap or same_line(old, record)
         self.fencing.learn(now, record, leap=leap, traced=traced)
@@ -276,8 +277,7 @@ class Holdings:
         """
         deposed = False
         for partition, epoch in refused:
-            log = self.logs.get(partition)
-            if log is not None and log.epoch == epoch:
+            if (log := self.logs.get(partition)) is not None and log.epoch == epoch:
                 deposed |= self._refused(now, log, stream, number)
         return deposed
 

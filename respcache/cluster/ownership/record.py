@@ -156,6 +156,11 @@ class Record:
         """Whether each side of a split goes on alone."""
         return self.quorum is Quorum.ANY or (self.quorum is Quorum.AUTO and self.widest <= PAIR)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether any member is on its way out."""
+        return any(node.standing is Standing.LEAVING for node in self.nodes.values())
+
     def votes(self, life: Life) -> bool:
         """Whether this life of a node is a voter."""
         return any(voter.life == life for voter in self.voters)

@@ -18,24 +18,34 @@ class Allowance:
     any t seconds that is at most the rate times (t + LATE_S), and one step.
     """
 
-    __slots__ = ("_bytes_per_s", "_lifted", "due_s")
+    __slots__ = ("_asked_per_s", "_bytes_per_s", "_lifted", "_waived", "due_s")
 
     def __init__(self, bytes_per_s: int) -> None:
         """0 for no bound."""
-        self._bytes_per_s = bytes_per_s
-        self._lifted = False
+        self._asked_per_s = self._bytes_per_s = bytes_per_s
+        self._lifted = self._waived = False
         self.due_s = -math.inf
         """When there is something to take again."""
 
     def change(self, bytes_per_s: int) -> None:
         """Go by another rate from now on; what was taken before does not count any more."""
-        if bytes_per_s != self._bytes_per_s and not self._lifted:
-            self._bytes_per_s, self.due_s = bytes_per_s, -math.inf
+        self._asked_per_s = bytes_per_s
+        self._review()
+
+    def waive(self, waived: bool) -> None:  # noqa: FBT001 # the one thing that there is to say
+        """Know no bound for now, or go by the rate that was asked for last again."""
+        self._waived = waived
+        self._review()
 
     def lift(self) -> None:
         """Know no bound any more, whatever rate is asked for later."""
-        self.change(0)
         self._lifted = True
+        self._review()
+
+    def _review(self) -> None:
+        bytes_per_s = 0 if self._lifted or self._waived else self._asked_per_s
+        if bytes_per_s != self._bytes_per_s:
+            self._bytes_per_s, self.due_s = bytes_per_s, -math.inf
 
     def step_bytes(self, most: int) -> int:
         """Tell how much one step should be, at most so much, and not all of a second's."""

@@ -20,6 +20,8 @@ SERVED_S = 6.0
 what voters wait for each other. Most are served at once; 1.9 s was the longest of 700 storms."""
 REST_S = 60.0
 """Within which every partition has all its copies besides, be they made one after the other."""
+GONE_S = 3.0
+"""A node is given ten seconds to leave."""
 AFTER_S = 0.5
 """How long clients go on when all faults have ended."""
 LAST_WORDS_S = 0.1
@@ -308,3 +310,10 @@ def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper, sight: Eye
         orphans=sum(effect.orphaned_keys for effect in told if isinstance(effect, Dropped)),
         reborn=sum(len(effect.partitions) for effect in told if isinstance(effect, Recreated)),
     )
+
+
+def write_everywhere(world: World, word: bytes) -> None:
+    """Write one key to every partition that anybody serves."""
+    for sim in world.live():
+        for partition in range(world.config.partitions):
+            world.execute(sim, partition, [b"SET", b"key", word + sim.name.encode()], lambda _: None)

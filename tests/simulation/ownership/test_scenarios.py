@@ -1,9 +1,7 @@
 """One thing at a time: forming, leaving, restarting, losing everything, splitting and healing."""
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -12,18 +10,15 @@ from respcache.cluster.effects import Differed, Dropped, Effect, Forced, Foreign
 from respcache.cluster.ownership.record import Quorum
 from respcache.cluster.replication.waits import Wait
 from simulation.ownership.chaos import CONFIG as MAJORITY
-from simulation.ownership.chaos import REST_S, begin, between, clients_of, settle, storm
+from simulation.ownership.chaos import GONE_S, REST_S, begin, between, clients_of, settle, storm, write_everywhere
 from simulation.ownership.checks import at_rest, check_all, record_of, unrest
 from simulation.ownership.clients import primary_of
 from simulation.ownership.outcome import Outcome
 from simulation.ownership.views import LOOK_S, SUSPECT_S
-from simulation.ownership.world import RATE, World, model_of
+from simulation.ownership.world import World, model_of
 from simulation.replay import each_seed
 
 CONFIG = replace(MAJORITY, quorum=Quorum.AUTO)
-GONE_S = 3.0
-"""A node is given ten seconds to leave."""
-
 
 Kind = TypeVar("Kind", bound=Effect)
 
@@ -31,13 +26,6 @@ Kind = TypeVar("Kind", bound=Effect)
 def effects_of(world: World, kind: type[Kind]) -> list[Kind]:
     """Return the effects of a kind, in order."""
     return [effect for _, _, effect in world.effects if isinstance(effect, kind)]
-
-
-def write_everywhere(world: World, word: bytes) -> None:
-    """Write one key to every partition that anybody serves."""
-    for sim in world.live():
-        for partition in range(world.config.partitions):
-            world.execute(sim, partition, [b"SET", b"key", word + sim.name.encode()], lambda _: None)
 
 
 @each_seed(3)
@@ -452,43 +440,3 @@ def test_who_leaves_before_it_is_let_in_takes_no_vote_along(seed: int) -> None:
     world.run(2.0)
     assert not world.nodes["n1"].alive
     settle(world, clients)
-
-
-@each_seed(3)
-def test_copies_take_as_long_as_their_rate_has_them_take(seed: int) -> None:
-    """A newcomer is given its copies by all at that rate, in the end all of them, and nobody is busy in between."""
-    config, size = replace(MAJORITY, copy_bytes_per_s=20_000), 20_000
-    world = begin(seed, config, nodes=2)
-    write_everywhere(world, bytes(size))
-    world.run(1.0)
-    givers, steps = world.live(), [0, 0]
-    for place, sim in enumerate(givers):
-        copying = sim.keeper._holdings.copying
-        copying.step = partial(_counted, steps, place, copying.step)  # type: ignore[method-assign] # to count them
-    before = [sim.keeper.figures(world.now).bytes_out_total for sim in givers]
-    began_s = world.now
-    world.start("n2")
-    assert world.run_until(lambda: at_rest(world), within_s=REST_S), unrest(world)
-    sent = [sim.keeper.figures(world.now).bytes_out_total - had for sim, had in zip(givers, before, strict=True)]
-    for bytes_sent, taken in zip(sent, steps, strict=True):
-        assert bytes_sent > 2 * size
-        assert (bytes_sent - size) / config.copy_bytes_per_s <= (world.now - began_s) * RATE[1]
-        assert taken <= 5 * config.partitions, "four pieces each, and the end"
-    check_all(world, [])
-
-
-def test_a_node_that_leaves_does_not_wait_for_its_rate() -> None:
-    """What it has not handed over when its time is up would be lost."""
-    world = begin(1, replace(MAJORITY, copy_bytes_per_s=1, replica_count=1), nodes=2)
-    write_everywhere(world, bytes(1_000))
-    world.run(1.0)
-    world.leave("n1")
-    assert world.run_until(lambda: not world.nodes["n1"].alive, within_s=GONE_S)
-    assert world.run_until(lambda: at_rest(world), within_s=REST_S), unrest(world)
-    check_all(world, [])
-
-
-def _counted(steps: list[int], place: int, step: Callable[[float, int], None], now: float, number: int) -> None:
-    """Take a step, and count it."""
-    steps[place] += 1
-    step(now, number)

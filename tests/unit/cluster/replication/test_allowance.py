@@ -71,3 +71,19 @@ def test_what_is_lifted_stays_so() -> None:
     allowance.change(1)
     allowance.take(100.0, 1_000)
     assert allowance.due_s == -math.inf
+
+
+def test_a_rate_that_was_waived_is_what_was_asked_for_last() -> None:
+    """Others leave for a while, and an operator may choose another rate meanwhile."""
+    allowance = Allowance(1)
+    allowance.take(100.0, 1_000)
+    allowance.waive(True)
+    assert (allowance.due_s, allowance.step_bytes(500)) == (-math.inf, 500)
+    allowance.change(100)
+    allowance.take(100.0, 1_000)
+    assert allowance.due_s == -math.inf
+    allowance.waive(False)
+    allowance.take(100.0, 1_000)
+    assert allowance.due_s == 110.0 - LATE_S
+    allowance.waive(False)
+    assert allowance.due_s == 110.0 - LATE_S, "a new record in which nobody leaves changes nothing"
