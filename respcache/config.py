@@ -29,6 +29,18 @@ SECRETS: Final = frozenset({"requirepass", "keys"})
 """Fields whose values no message and no repr shows."""
 
 
+RATE_MIN_BYTES_PER_S: Final = 64 * 1024
+"""Whoever writes less means megabytes, and would have a node take days."""
+RATE_UNIT: Final = "_bytes_per_s"
+
+
+def check_rate(name: str, bytes_per_s: float) -> None:
+    """Refuse a rate that nobody can mean. Raises ConfigError."""
+    if 0 < bytes_per_s < RATE_MIN_BYTES_PER_S:
+        least = f"{RATE_MIN_BYTES_PER_S // 1024}kb"
+        raise ConfigError(f"{name} is in bytes a second, and must be at least {least}, or 0 for no bound")
+
+
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What all structures here have in common: a value out of range is a ConfigError at once."""
 
@@ -41,6 +53,8 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             except msgspec.ValidationError:
                 shown = "(hidden)" if field.name in SECRETS else repr(value)
                 raise ConfigError(f"{field.name} = {shown}: must be {_rule(inspect.type_info(field.type))}") from None
+            if field.name.endswith(RATE_UNIT):
+                check_rate(field.name, value)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{field.name} = {value}: the number must be finite")
 
@@ -195,8 +209,9 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     rebuild_delay_s: Seconds = 15.0
     """How long after a death the lost copies are rebuilt elsewhere: a quick restart moves nothing."""
     rebalance_rate_bytes_per_s: Annotated[int, Meta(ge=0, le=2**40)] = 0
-    """Bytes of copies that this node sends to others in a second when keys move or lost copies are made anew; 0 for as
-    much as they take. Nobody waits while any node leaves, nor do copies of a value that writes have to wait for."""
+    """Bytes of copies that this node sends to others in a second when keys move or lost copies are made anew, such as
+    50mb, at least 64kb; 0 for as much as they take. Nobody waits while any node leaves, nor do copies of a value that
+    writes have to wait for."""
     quorum: Literal["auto", "majority", "any"] = "auto"
     """Who goes on when nodes do not reach each other: a majority of them, any side, or any side of a pair at most."""
     lease_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0

@@ -25,12 +25,22 @@ from typing import Final, get_args
 import msgspec
 from msgspec import inspect
 
-from respcache.config import SECRETS, ClusterConfig, Config, GossipSettings, HttpConfig, Section, ServerConfig
+from respcache.config import (
+    RATE_UNIT,
+    SECRETS,
+    ClusterConfig,
+    Config,
+    GossipSettings,
+    HttpConfig,
+    Section,
+    ServerConfig,
+    check_rate,
+)
 from respcache.errors import ConfigError
 from respcache.store.events import chosen_by, letters_of
 
-UNITS: Final = ("_bytes_per_s", "_bytes", "_s", "_ms", "_us", "_min")
-SIZES: Final = ("_bytes_per_s", "_bytes")
+UNITS: Final = (RATE_UNIT, "_bytes", "_s", "_ms", "_us", "_min")
+SIZES: Final = (RATE_UNIT, "_bytes")
 """Those that are written as a size, such as 50mb."""
 UNIT_KEPT: Final = frozenset({"hll_sparse_max_bytes", "stream_node_max_bytes"})
 """The fields of which Redis' own names have the unit."""
@@ -175,6 +185,8 @@ class Option:
         high = math.inf if kind.le is None else kind.le
         if not low <= number <= high:
             raise ConfigError(f"argument must be between {low} and {high} inclusive")
+        if self.field.endswith(RATE_UNIT):
+            check_rate("argument", number)
         return number
 
 

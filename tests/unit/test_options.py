@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.config import Config
+from respcache.config import ClusterConfig, Config
 from respcache.errors import ConfigError
 from respcache.options import BY_NAME, OPTIONS, load
 
@@ -220,6 +220,26 @@ def test_a_rate_is_written_as_a_size() -> None:
     assert (option.variable, option.parse("50mb")) == ("RESPCACHE_CLUSTER__REBALANCE_RATE", 50 * 1024 * 1024)
     with pytest.raises(ConfigError, match="must be a memory value"):
         option.parse("fast")
+
+
+@pytest.mark.parametrize("text", ["1", "50", "50kb", "65535"])
+def test_a_rate_that_was_meant_otherwise_is_refused(text: str, tmp_path: Path) -> None:
+    """In all places; whoever writes 50 hardly means 50 bytes a second."""
+    option = BY_NAME["rebalance-rate"]
+    file = tmp_path / "node.toml"
+    file.write_text(f'[cluster]\nrebalance-rate = "{text}"\n')
+    refusal = r"is in bytes a second, and must be at least 64kb, or 0 for no bound"
+    with pytest.raises(ConfigError, match=refusal):
+        option.parse(text)
+    with pytest.raises(ConfigError, match=r"cluster.rebalance-rate = .*node.toml.*" + refusal):
+        loaded(file=file)
+    with pytest.raises(ConfigError, match=r"environment RESPCACHE_CLUSTER__REBALANCE_RATE.*" + refusal):
+        loaded(environment={option.variable: text})
+    with pytest.raises(ConfigError, match=r"flag --rebalance-rate.*" + refusal):
+        loaded(flags={"rebalance-rate": text})
+    with pytest.raises(ConfigError, match=refusal):
+        ClusterConfig(rebalance_rate_bytes_per_s=50)
+    assert (option.parse("64kb"), option.parse("0")) == (65_536, 0)
 
 
 @pytest.mark.parametrize("text", ["", "1xb", "mb", "-1mb", "1 mb", "1.5gb", "0x10", "\u0661mb", "1_0mb"])

@@ -50,6 +50,17 @@ def test_what_can_be_changed_can_be_set_to_what_it_is(name: str) -> None:
     assert settings.config == Config()
 
 
+def test_a_rate_in_bytes_that_was_meant_otherwise_is_refused() -> None:
+    """50 is no rate that anybody wants; 0 is for no bound."""
+    settings, announced = live()
+    with pytest.raises(Refused, match="in bytes a second, and must be at least 64kb, or 0"):
+        settings.set({"rebalance-rate": "50"})
+    assert announced == []
+    settings.set({"rebalance-rate": "50mb"})
+    settings.set({"rebalance-rate": "0"})
+    assert [config.cluster.rebalance_rate_bytes_per_s for config in announced] == [50 * 1024 * 1024, 0]
+
+
 @pytest.mark.parametrize("name", sorted(TUNINGS))
 def test_tunings_are_remembered_and_nobody_goes_by_them(name: str) -> None:
     """They can be set to what they are, and to nothing that Redis would refuse; the configuration stays."""
