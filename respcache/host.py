@@ -147,7 +147,7 @@ class NodeHost:
         return self._health()
 
     def take_over(self) -> None:
-        """Go on without a majority of the voters."""
+        """Go on without a majority of the voters. Raises CommandError while there is one."""
         self._take_over()
 
     def shut_down(self) -> None:

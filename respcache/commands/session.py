@@ -146,7 +146,7 @@ class Host(Protocol):
         """Judge how the cluster is; None while this node belongs to none."""
 
     def take_over(self) -> None:
-        """Go on without a majority of the voters."""
+        """Go on without a majority of the voters. Raises CommandError while there is one."""
 
     def fail_over(self, force: bool, /) -> None:  # noqa: FBT001 # the one thing that there is to say
         """Have this node become the primary of all that it has copies of; returns at once. Raises CommandError."""

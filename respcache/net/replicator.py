@@ -17,6 +17,7 @@ from respcache.cluster.effects import (
     LeaseChanged,
     Recreated,
 )
+from respcache.cluster.health import Health
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.membership import Member
 from respcache.cluster.ownership.record import Node
@@ -46,6 +47,8 @@ and on a busy machine that takes a tenth of a second: clients wait for so long, 
 SLEPT_S: Final = 0.02
 """How far the clock that runs while the machine sleeps may get ahead of the one that does not, until that counts: less
 than what the shortest lease, of 0.3 s, allows for clocks that drift apart."""
+LOST_FOR_GOOD: Final = "if they are lost for good, send CLUSTER FAILOVER TAKEOVER to a node that is left"
+"""What an operator can do about voters that do not come back."""
 BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 """The one that runs while the machine sleeps, on systems that have it."""
 
@@ -244,11 +247,22 @@ class Replicator:
         self.driver.leave()
 
     def take_over(self) -> None:
-        """Go on without a majority of the voters."""
+        """Go on without a majority of the voters. Raises CommandError while there is one."""
+        health = self._health()
+        if health.leased and health.voters_spare >= 0:
+            reached = f"{health.voters_reached} of {health.voters}"
+            raise CommandError(f"a majority of the voters is in reach ({reached}): there is nothing to take over")
         self.driver.perform(self.keeper.take_over(self._loop.time()))
 
     def fail_over(self, *, force: bool) -> None:
         """Become the primary of all that this node has copies of. Raises CommandError."""
+        health = self._health()
+        if health.voters_spare < 0:
+            raise CommandError(
+                f"no majority of the voters is in reach ({health.voters_reached} of {health.voters}); {LOST_FOR_GOOD}"
+            )
+        if not health.leased:
+            raise CommandError("this node may not serve just now, and cannot become the primary of anything: try again")
         claimable = self.keeper.claimable
         if not claimable:
             raise CommandError("You should send CLUSTER FAILOVER to a replica")
@@ -256,6 +270,12 @@ class Replicator:
             raise CommandError("Master is down or failed, please use CLUSTER FAILOVER FORCE")
         log.warning("an operator wants this node to be the primary of all that it has copies of")
         self.driver.perform(self.keeper.fail_over(self._loop.time(), force=force))
+
+    def _health(self) -> Health:
+        health = self.keeper.health(self._loop.time())
+        if health is None:
+            raise CommandError("This node does not belong to a cluster yet")
+        return health
 
     async def close(self) -> None:
         """Stop: no more is sent or taken in."""
@@ -335,7 +355,7 @@ class Replicator:
 
     def _warn_of_lapse(self) -> None:
         self._lapse, self._has_warned = None, True
-        log.warning("this node reaches no majority of the voters: it serves nothing for now")
+        log.warning("this node reaches no majority of the voters: it serves nothing for now; %s", LOST_FOR_GOOD)
 
     def told(self, news: News) -> None:
         """Write into the log what an operator may want to know."""

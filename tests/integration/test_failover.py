@@ -197,3 +197,22 @@ async def test_an_operator_chooses_the_primary(how: tuple[str, ...]) -> None:
         await cluster.wait_for_copies()
         with pytest.raises(ResponseError, match="syntax error"):
             await command(redis[1], "CLUSTER", "FAILOVER", "NOW")
+
+
+async def test_who_asks_for_a_failover_without_a_majority_is_told_what_helps() -> None:
+    """Neither form of it can do anything then. TAKEOVER can, and nobody can have it by mistake while there is one."""
+    async with Cluster(nodes=3) as cluster, clients(cluster.members()) as redis:
+        survivor = cluster.member(0)
+        await cluster.wait_for_copies()
+        await in_batches(redis[0], [("SET", f"key:{n}", f"key:{n}") for n in range(100)])
+        held = next(key for n in range(100) if stored(survivor, key := b"key:%d" % n) == key)
+        with pytest.raises(ResponseError, match=r"a majority of the voters is in reach \(3 of 3\)"):
+            await command(redis[0], "CLUSTER", "FAILOVER", "TAKEOVER")
+        await cluster.kill(1)
+        await cluster.kill(2)
+        await until(lambda: len(survivor.members()) == 1, "the others are gone")
+        for how in ((), ("FORCE",)):
+            with pytest.raises(ResponseError, match=r"no majority of the voters is in reach .* FAILOVER TAKEOVER"):
+                await command(redis[0], "CLUSTER", "FAILOVER", *how)
+        assert await command(redis[0], "CLUSTER", "FAILOVER", "TAKEOVER")
+        assert await redis[0].get(held) == held

@@ -11,9 +11,9 @@ from respcache.cluster.effects import LeaseChanged, Resolved, RoutesChanged
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.registry import TABLE
 from respcache.config import ClusterConfig, Config, HttpConfig, ServerConfig
-from respcache.errors import ProtocolError
+from respcache.errors import CommandError, ProtocolError
 from respcache.net.messages import Ask
-from respcache.net.replicator import BOOT_CLOCK, SLEPT_S, Replicator
+from respcache.net.replicator import BOOT_CLOCK, LOST_FOR_GOOD, SLEPT_S, Replicator
 from respcache.net.runtime import Runtime
 from respcache.resp.encode import bulk
 from respcache.routing.order import Order
@@ -230,8 +230,22 @@ def test_a_node_warns_of_a_majority_that_it_has_had(caplog: pytest.LogCaptureFix
                 await asyncio.sleep(0.01)
         replicator.told(LeaseChanged(held=True))
         assert caplog.messages == [
-            "this node reaches no majority of the voters: it serves nothing for now",
+            f"this node reaches no majority of the voters: it serves nothing for now; {LOST_FOR_GOOD}",
             "this node reaches a majority of the voters again, and serves",
         ]
+
+    alone(scenario)
+
+
+def test_no_operator_takes_over_from_a_majority() -> None:
+    """A node alone is one, and has nothing to become the primary of."""
+
+    async def scenario(replicator: Replicator) -> None:
+        version = replicator.keeper.table.version
+        with pytest.raises(CommandError, match=r"a majority of the voters is in reach \(1 of 1\)"):
+            replicator.take_over()
+        with pytest.raises(CommandError, match="to a replica"):
+            replicator.fail_over(force=True)
+        assert replicator.keeper.table.version == version
 
     alone(scenario)
