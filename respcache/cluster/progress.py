@@ -30,7 +30,8 @@ class Rebalance:
     elapsed_s: float
     """Since it began; 0 while there is nothing to do."""
     eta_s: float
-    """How much longer it will take at this rate; 0 while there is nothing to do, infinite before the first one."""
+    """How much longer it will take at this rate; 0 while there is nothing to do. Infinite before the first one, as long
+    as the target is not known, and while a node of it does not live: that may come back, or others get its copies."""
     last_duration_s: float
     """How long the last one took; 0 if there was none."""
     last_ended_ago_s: float
@@ -82,7 +83,7 @@ class Progress:
 
         `live` maps the names of the live nodes to their run epochs: only they can be given copies.
         """
-        pending, moves = self._pending, len(record.entries)
+        pending, moves, is_open = self._pending, len(record.entries), True
         if target is not None:
             pairs = list(zip(target, record.entries, strict=True))
             moves = sum(
@@ -96,11 +97,14 @@ class Progress:
             placed = Counter([(wanted, entry.in_sync, entry.learners) for wanted, entry in pairs if entry.primary])
             for (wanted, in_sync, learners), partitions in placed.items():  # there are few such triples
                 pending += partitions * len(able.intersection(wanted).difference(in_sync, learners))
+            is_open = any(not able.issuperset(wanted) for wanted in set(target))
         elapsed_s = eta_s = 0.0
         if pending:
             if self._pending or now - self.ended_s <= GAP_S:
                 elapsed_s = now - self._began_s
             eta_s = elapsed_s / self._made * pending if self._made and elapsed_s else math.inf
+        if is_open:
+            eta_s = math.inf
         return Rebalance(
             copies_pending=pending,
             copies_made=self._made,

@@ -143,11 +143,11 @@ def cluster_health(session: Session, argv: Argv) -> Reply:
     return Verbatim("".join(f"{name}:{int(figure)}\r\n" for name, figure in figures.items()).encode())
 
 
-@command("CLUSTER|REBALANCE", arity=3, flags=Flags.STALE, since="7.0.0")
+@command("CLUSTER|REBALANCE", arity=-2, flags=Flags.STALE, since="7.0.0")
 def cluster_rebalance(session: Session, argv: Argv) -> Reply:
     """With STATUS, say how far the making of copies is in the whole cluster, and how long it may still take."""
-    if argv[2].upper() != b"STATUS":
-        raise SyntaxRefused
+    if len(argv) != 3 or argv[2].upper() != b"STATUS":
+        raise CommandError("Try CLUSTER REBALANCE STATUS")
     rebalance = _health(session).rebalance
     figures = {
         "rebalance_active": int(rebalance.active),

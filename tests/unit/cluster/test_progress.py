@@ -62,6 +62,16 @@ def test_copies_that_are_not_begun_yet_are_pending() -> None:
     assert Progress("a", set()).report(11.0, record(0), BOTH, LIVE).eta_s == math.inf
 
 
+def test_nobody_can_tell_while_a_node_that_copies_belong_on_is_dead() -> None:
+    """Nothing is under way then, and yet not all is well, until others have a place. Nor before places are known."""
+    progress = Progress("a", set())
+    progress.note(10.0, None, record(0), ())
+    waiting = progress.report(11.0, record(0), BOTH, {"a": 1})
+    assert (waiting.active, waiting.copies_pending, waiting.eta_s) == (False, 0, math.inf)
+    assert progress.report(11.0, record(0), HERE, {"a": 1}).eta_s == 0.0
+    assert progress.report(11.0, record(0), None, {"a": 1}).eta_s == math.inf
+
+
 def test_what_begins_again_at_once_goes_on() -> None:
     """The copies of the next plan belong to the same rebalancing; those of much later do not."""
     progress = Progress("a", set())

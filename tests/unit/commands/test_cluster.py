@@ -227,8 +227,9 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
         b"rebalance_active:1\r\ncopies_pending:10\r\ncopies_made:30\r\nprimaries_pending:4\r\nelapsed_seconds:60\r\n"
         b"eta_seconds:20\r\nlast_duration_seconds:0\r\nlast_ended_seconds_ago:-1\r\n"
     )
-    with pytest.raises(CommandError, match="syntax error"):
-        front.ask(client, b"CLUSTER", b"REBALANCE", b"x")
+    for words in ((), (b"x",), (b"STATUS", b"x")):
+        with pytest.raises(CommandError, match="Try CLUSTER REBALANCE STATUS"):
+            front.ask(client, b"CLUSTER", b"REBALANCE", *words)
 
 
 def test_failover_hands_over_seizes_or_takes_over() -> None:
