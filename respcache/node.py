@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeAlias
 
@@ -24,6 +24,9 @@ Answer: TypeAlias = "bytes | str | int | float | bool | list[Answer] | dict[Answ
 
 
 log: Final = logging.getLogger(__name__)
+
+EXPECT_TOLD_S: Final = 3.0
+"""How long a node waits for others (`expect`) until its log says so: those that start together are there by then."""
 
 
 class Address(NamedTuple):
@@ -93,17 +96,21 @@ class Node:
         )
         self.state = "joining"
         runtime.stats.garbage.watch()
+        telling = asyncio.get_running_loop().call_later(EXPECT_TOLD_S, self._tell_too_few, runtime)
         try:
             await runtime.open()
             async with asyncio.timeout_at(until_s):
                 await runtime.joined()
         except BaseException as failure:
+            reasons = self._reasons(runtime)
             runtime.stats.garbage.unwatch()
             await runtime.close()
             self.state = "left"
             if isinstance(failure, TimeoutError):
-                raise JoinTimeout(self._in_vain(runtime.search.tried, keyed=runtime.sealing is not None)) from None
+                raise JoinTimeout(self._in_vain(reasons, keyed=runtime.sealing is not None)) from None
             raise
+        finally:
+            telling.cancel()
         session = runtime.host.session("embedded", "embedded")
         session.embedded = True
         session.protocol = 3
@@ -231,10 +238,24 @@ class Node:
         assert isinstance(deleted, int)
         return deleted
 
-    def _in_vain(self, tried: Mapping[str, str], *, keyed: bool) -> str:
-        """Say why there is no cluster to be part of. `tried` has a sentence for each join address that was tried."""
+    def _too_few(self, runtime: Runtime) -> str:
+        """Say how many nodes are waited for, if nothing else is in the way of a cluster."""
+        here = runtime.keeper.peers.too_few(asyncio.get_running_loop().time())
+        are = "is" if here == 1 else "are"
+        return f"waiting for {self.config.cluster.expect} nodes (expect), {here} {are} here" if here else ""
+
+    def _tell_too_few(self, runtime: Runtime) -> None:
+        if told := self._too_few(runtime):
+            log.warning("%s", told)
+
+    def _reasons(self, runtime: Runtime) -> list[str]:
+        """Say what has been in the way of joining so far, and what became of each join address that was tried."""
+        return [*filter(None, [self._too_few(runtime)]), *runtime.search.tried.values()]
+
+    def _in_vain(self, found: Sequence[str], *, keyed: bool) -> str:
+        """Say why there is no cluster to be part of, by the reasons that were found."""
         with_keys = ", or none that has this node's keys" if keyed else ""
-        reasons = "; ".join(tried.values()) or f"none of {', '.join(self.config.cluster.join)} has been reached"
+        reasons = "; ".join(found) or f"none of {', '.join(self.config.cluster.join)} has been reached"
         return f"no cluster within {self.config.cluster.join_timeout_s:g} s{with_keys} (join-timeout): {reasons}"
 
     async def _stop(self, *, drain: bool) -> bool:

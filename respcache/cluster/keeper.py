@@ -76,21 +76,21 @@ class Keeper:
         """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
         self._config, self._rng, self._placement = config, rng, TargetCache()
         self._tenure = Tenure(me.life, config.lease_s, lambda peer, message: self._send(peer, encode(message)))
-        self._peers = Peers(me, config, self._tenure.grants.until, self._tenure.asked_s)
+        self.peers = Peers(me, config, self._tenure.grants.until, self._tenure.asked_s)
         self._register = Register(
             me.life,
             rng,
-            first=lambda now, record, live: burials(record, live, self._peers.heard(now), self._placement),
+            first=lambda now, record, live: burials(record, live, self.peers.heard(now), self._placement),
             partitions=config.partitions,
         )
         self._holdings = Holdings(me.life, config, storage, self._placement, rng, locked)
-        self._inbox = Inbox(self._peers, self._holdings, self.table, send=self._send, catch_up=self._catch_up)
+        self._inbox = Inbox(self.peers, self._holdings, self.table, send=self._send, catch_up=self._catch_up)
         self.serving: list[Log | None] = self._holdings.serving
         """By partition: the log to append effects to, where this node serves the partition. Edited in place."""
         self.handovers = self._holdings.handovers
         """Partitions that this node serves no more because they are to move, and of which it still is the primary."""
         self._asked = Asked()
-        self._planning = Planning(self._register, self._peers, self._placement)
+        self._planning = Planning(self._register, self.peers, self._placement)
         self._look_at = math.inf
         """When a member that does not answer cannot serve any more, or one that was never seen is taken for dead."""
         self._departure = Departure(me.life)
@@ -116,7 +116,7 @@ class Keeper:
 
     def catch_up(self, peer: str, version: Version) -> list[Effect]:
         """Ask a peer for its newer record, of this version at least."""
-        if not self._peers.asks(peer, self.table.version, version):
+        if not self.peers.asks(peer, self.table.version, version):
             return []
         return [Send(tell.peer, encode(tell.message)) for tell in self._register.fetch(peer) if isinstance(tell, Tell)]
 
@@ -141,7 +141,7 @@ class Keeper:
         """Judge how the cluster is; None while this node belongs to none."""
         if (record := self._register.record) is None:
             return None
-        live, reached = self._peers.live(now), self._peers.linked(now) | {self.me.name}
+        live, reached = self.peers.live(now), self.peers.linked(now) | {self.me.name}
         progress = self._holdings.progress.report(now, record, self._placement.look(record), live)
         return examine(record, live, reached, leased=self.leased(now), rebalance=progress)
 
@@ -150,7 +150,7 @@ class Keeper:
     def take_over(self, now: float) -> list[Effect]:
         """Go on with the members in reach, though the voters have no majority: an operator vouches for the others."""
         record = self._register.record
-        members = [] if record is None else self._peers.reached(now, record)
+        members = [] if record is None else self.peers.reached(now, record)
         if self.me.life in members:
             self._force(now, members)
         return self._finish(now)
@@ -183,28 +183,28 @@ class Keeper:
         """A member lives. A greater run epoch than before means that its former life is over."""
         if node.name == self.me.name:
             return []
-        self._peers.up(now, node)
+        self.peers.up(now, node)
         return self._look_around(now)
 
     def member_suspect(self, now: float, name: str, run: int) -> list[Effect]:
         """A member does not answer: its partitions are taken over as soon as its lease has ended."""
-        self._peers.suspect(name, run)
+        self.peers.suspect(name, run)
         return self._look_around(now)
 
     def member_down(self, now: float, name: str, run: int) -> list[Effect]:
         """A member is dead: its partitions are taken over, its copies made elsewhere later."""
-        self._peers.down(now, name, run, left=False)
+        self.peers.down(now, name, run, left=False)
         return self._look_around(now)
 
     def member_left(self, now: float, name: str, run: int) -> list[Effect]:
         """A member has left and will not return."""
-        self._peers.down(now, name, run, left=True)
+        self.peers.down(now, name, run, left=True)
         return self._look_around(now)
 
     def peer_connected(self, now: float, name: str) -> list[Effect]:
         """There is a new link to a peer, in both directions. It takes the place of a former one."""
         self._unlink(name)
-        self._peers.connected(name)
+        self.peers.connected(name)
         self._greet(name)
         return self._look_around(now)
 
@@ -221,10 +221,10 @@ class Keeper:
     def receive(self, now: float, peer: str, frame: bytes) -> list[Effect]:
         """Take one frame in. Raises DecodeError, having changed nothing, for anything that is no message."""
         message = decode(frame)
-        hello = self._peers.hello(peer)
+        hello = self.peers.hello(peer)
         if isinstance(message, Hello):
             return self._on_hello(now, peer, message)
-        if hello is None or self._peers.foreign(peer) or self._departure.aloof:
+        if hello is None or self.peers.foreign(peer) or self._departure.aloof:
             return []
         match message:
             case Frame() | Part():
@@ -276,7 +276,7 @@ class Keeper:
     # Links
 
     def _unlink(self, name: str) -> None:
-        hello = self._peers.disconnected(name)
+        hello = self.peers.disconnected(name)
         self._inbox.forget(name)
         if hello is not None:
             self._holdings.replication.stream(name, hello.run).connected = False
@@ -288,8 +288,8 @@ class Keeper:
         self._send(name, encode(Hello(self.me.run, cluster_id, version, run, applied)))
 
     def _on_hello(self, now: float, peer: str, hello: Hello) -> list[Effect]:
-        self._peers.greeted(peer, hello)
-        if self._peers.foreign(peer):
+        self.peers.greeted(peer, hello)
+        if self.peers.foreign(peer):
             self._effects.append(ForeignCluster(peer, hello.cluster_id))
             return self._look_around(now)
         stream = self._holdings.replication.stream(peer, hello.run)
@@ -342,8 +342,8 @@ class Keeper:
 
     def _look_around(self, now: float, *, finish: bool = True) -> list[Effect]:
         self._planning.renew()
-        self._look_at = min(self._peers.lapse_due(now), self._peers.doubt_due(now))
-        self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
+        self._look_at = min(self.peers.lapse_due(now), self.peers.doubt_due(now))
+        self._heed(now, self._register.observe(now, self.peers.live(now), self.peers.linked(now)))
         return self._finish(now) if finish else []
 
     # The record
@@ -362,10 +362,10 @@ class Keeper:
 
     def _adopt(self, now: float, learned: Learned) -> None:
         record = learned.record
-        self._peers.study(now, record)
-        self._look_at = min(self._look_at, self._peers.doubt_due(now))  # members that this node has never seen
+        self.peers.study(now, record)
+        self._look_at = min(self._look_at, self.peers.doubt_due(now))  # members that this node has never seen
         if learned.old is None:
-            for name in self._peers.links():
+            for name in self.peers.links():
                 self._greet(name)
         self.table.show(record)
         self._tenure.learn(now, record)
@@ -374,7 +374,7 @@ class Keeper:
         self._effects.append(RecordChanged(record))
         self._routes_changed = True
         self._planning.renew()
-        self._heed(now, self._register.observe(now, self._peers.live(now), self._peers.linked(now)))
+        self._heed(now, self._register.observe(now, self.peers.live(now), self.peers.linked(now)))
         self._inbox.release()
         self._effects += self._inbox.news()
 
@@ -402,7 +402,7 @@ class Keeper:
 
     def _go_alone(self, now: float) -> None:
         """Where each side goes on alone, do so once too many voters are dead to agree on anything."""
-        if (record := self._register.record) is not None and (members := self._peers.forsaken(now, record)):
+        if (record := self._register.record) is not None and (members := self.peers.forsaken(now, record)):
             self._force(now, members)
 
     def _force(self, now: float, members: Sequence[Life]) -> None:
@@ -411,7 +411,7 @@ class Keeper:
 
     def figures(self, now: float) -> KeeperFigures:
         """Return a snapshot for metrics."""
-        parts = (self._register, self._holdings, self._peers, self._tenure, self._placement)
+        parts = (self._register, self._holdings, self.peers, self._tenure, self._placement)
         return figures_of(*parts, now, me=self.me.life)
 
     # The end of every input
@@ -420,8 +420,8 @@ class Keeper:
         """Draw conclusions from an input, as many as a turn has time for."""
         if self._register.record is None and not self._departure.asked:
             if now > self.deadline + self._config.settle_s / 4:
-                self._peers.resettle(now)
-            if self._peers.may_form(now):
+                self.peers.resettle(now)
+            if self.peers.may_form(now):
                 self._found(now)
         self._go_alone(now)
         holdings = self._holdings
@@ -450,7 +450,7 @@ class Keeper:
         """On the way out: get off the ring, and find out whether anything is left here."""
         if not self._departure.under_way:
             return
-        record, peers = self._register.record, self._peers
+        record, peers = self._register.record, self.peers
         sole = self._register.leading and self.leased(now) and peers.alone(now, record)
         match self._departure.review(record, sole=sole, company=peers.company(now, record)):
             case Retire() as step:
@@ -489,8 +489,8 @@ class Keeper:
             return
         self.deadline = min(self._register.deadline, self._tenure.deadline, holdings.deadline, self._asked.due_s)
         self.deadline = min(self.deadline, self._look_at, self._planning.due_s if self._register.idle else math.inf)
-        if self._register.record is None and now < self._peers.forming_due:
-            self.deadline = min(self.deadline, self._peers.forming_due)
+        if self._register.record is None and now < self.peers.forming_due:
+            self.deadline = min(self.deadline, self.peers.forming_due)
 
     def _send(self, peer: str, frame: bytes) -> None:
         self._effects.append(Send(peer, frame))

@@ -239,6 +239,13 @@ class Peers:
             and min((run, name) for name, run in live.items()) == (self._me.run, self._me.name)
         )
 
+    def too_few(self, now: float) -> int:
+        """Return how many nodes are here, if a cluster is not founded because they are fewer than expected; else 0."""
+        live = self.present(now)
+        if not self._config.seeded or self._record is not None or any(map(self._says_cluster, live)):
+            return 0
+        return len(live) if len(live) < self._config.expect else 0
+
     def resettle(self, now: float) -> None:
         """Wait for a cluster anew: this node has not been listening, and there may be one by now."""
         self._settling_since = now

@@ -126,6 +126,21 @@ async def test_a_node_that_finds_nobody_says_whom_it_asked() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_nodes_that_wait_for_another_one_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Two of three that are to form a cluster: nothing else is wrong, and nothing else tells. Each says it once."""
+    ports = free_ports(3)
+    seeds = tuple(f"{HOST}:{port}" for port in ports)
+    async with Cluster() as cluster:
+        ends = await asyncio.gather(
+            *(cluster.add_member(port=port, join=seeds, expect=3, join_timeout_s=4.5) for port in ports[:2]),
+            return_exceptions=True,
+        )
+    for end in ends:
+        assert isinstance(end, JoinTimeout)
+        assert "waiting for 3 nodes (expect), 2 are here" in str(end)
+    assert [told.startswith("waiting for 3 nodes") for told in caplog.messages].count(True) == 2
+
+
 @pytest.mark.parametrize("seed", ["nonsense", "host:", ":1", "host:0", "host:65536", "host:http"])
 async def test_a_seed_that_is_no_address_is_refused_at_once(seed: str) -> None:
     """The error repeats the seed and says what it must look like."""

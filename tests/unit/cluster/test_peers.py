@@ -46,6 +46,20 @@ def meet(those: Peers, node: Node, cluster_id: str = "", *, now: float = 0.0) ->
     those.greeted(node.name, hello(node.run, cluster_id))
 
 
+def test_too_few_nodes_are_counted_while_nothing_else_is_in_the_way() -> None:
+    """Not by one that may be alone, nor once they are enough, or any of them is part of a cluster."""
+    assert peers(seeded=False, expect=3).too_few(0.0) == 0
+    those = peers(expect=3)
+    assert those.too_few(0.0) == 1
+    meet(those, OTHER)
+    assert those.too_few(0.0) == 2
+    meet(those, OTHER, "id")
+    assert those.too_few(0.0) == 0
+    meet(those, OTHER)
+    meet(those, Node("d", 4))
+    assert those.too_few(0.0) == 0
+
+
 def test_a_node_lives_from_up_to_down() -> None:
     """An older life cannot speak for a newer one."""
     those = peers()
