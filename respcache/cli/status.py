@@ -62,7 +62,7 @@ def status(address: str, requirepass_file: Path | None) -> None:
 
 def summary(overview: dict[str, str], nodes: list[SeenNode]) -> list[str]:
     """Say how the cluster is, and what endangers it. `overview` has the fields of CLUSTER INFO and INFO CLUSTER."""
-    served = f"{overview['cluster_slots_assigned']} of 16384 slots served"
+    served = f"{overview['cluster_slots_ok']} of 16384 slots served"
     lines = [f"cluster {overview['cluster_state']}, {overview['cluster_known_nodes']} nodes, {served}"]
     copies, wanted = overview.get("cluster_replica_count", "1"), overview.get("cluster_copies_wanted", "1")
     missing = int(overview.get("cluster_copies_missing", "0"))

@@ -10,6 +10,7 @@ SOUND = {
     "cluster_state": "ok",
     "cluster_known_nodes": "3",
     "cluster_slots_assigned": "16384",
+    "cluster_slots_ok": "16384",
     "cluster_replica_count": "2",
     "cluster_copies_wanted": "2",
     "cluster_copies_missing": "0",
@@ -24,6 +25,12 @@ def told(*nodes: SeenNode, **figures: str) -> list[str]:
 def test_a_sound_cluster_is_one_line() -> None:
     """Nothing else to worry about."""
     assert told() == ["cluster ok, 3 nodes, 16384 of 16384 slots served"]
+
+
+def test_slots_of_nodes_that_are_gone_are_not_served() -> None:
+    """They still are somebody's, as CLUSTER INFO has it: a minority waits for the others to come back."""
+    (line,) = told(cluster_state="fail", cluster_known_nodes="1", cluster_slots_ok="5456")
+    assert line == "cluster fail, 1 nodes, 5456 of 16384 slots served"
 
 
 def test_what_a_death_could_cost_is_told() -> None:
