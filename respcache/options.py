@@ -322,9 +322,22 @@ def _in_file(path: Path | None) -> list[_Written]:
         for key, given in table.items():
             found = known.get(key.replace("_", "-"))
             if found is None:
-                raise unknown(f"key in [{section}]:", key, known, source)
+                raise _unknown_key(section, key, known, source)
             written.append(_Written(found[0], given, source, is_path=found[1]))
     return written
+
+
+def _unknown_key(section: str, key: str, known: Iterable[str], source: str) -> ConfigError:
+    """Make the error for a key that its section does not have: another one may."""
+    homes = [other for other in SECTIONS if _named(key, other)]
+    if homes:
+        belongs = " or ".join(f"[{other}]" for other in homes)
+        return ConfigError(f"{source}: unknown key in [{section}]: {key}; it belongs into {belongs}")
+    return unknown(f"key in [{section}]:", key, known, source)
+
+
+def _named(key: str, section: str) -> bool:
+    return key.replace("_", "-") in _spellings(option for option in OPTIONS if option.section == section)
 
 
 def _misplaced(key: str, source: str) -> ConfigError:

@@ -55,6 +55,9 @@ def test_a_file_may_write_dashes_or_underscores_units_and_words(tmp_path: Path) 
     ("content", "told"),
     [
         ("[server]\nprot = 1", r"respcache.toml: unknown key in \[server\]: prot; did you mean port\?"),
+        ("[server]\nrebalance-rate = 1", r"unknown key in \[server\]: rebalance-rate; it belongs into \[cluster\]$"),
+        ("[http]\nrequirepass_file = 'x'", r"in \[http\]: requirepass_file; it belongs into \[server\]$"),
+        ("[gossip]\nport = 1", r"in \[gossip\]: port; it belongs into \[server\] or \[cluster\] or \[http\]$"),
         ("[sever]\nport = 1", r"respcache.toml: unknown section sever; did you mean server\?"),
         ("port = 1", r"respcache.toml: port stands outside of all sections; put port under \[server\]"),
         ("replica_count = 1", r"replica_count stands outside .*; put replica-count under \[cluster\]"),
