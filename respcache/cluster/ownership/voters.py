@@ -23,6 +23,10 @@ from respcache.cluster.ownership.record import (
 FORCED_SEATS: Final = 2**14
 """Where a record goes on without a majority, seats are numbered from a random place in so many, so that the
 two sides of a split do not give the same ones."""
+FORCED_ROUNDS: Final = 2**16
+"""So many terms at least, and less than twice as many, are left out where a record goes on without a majority: more
+than the other side begins until the split heals. So which side's record is the newer one stays as it is: who has given
+up what it had for that side's truth must not be made to go on from its own, by what was yet to be decided there."""
 
 
 def wanted(members: int) -> int:
@@ -76,7 +80,8 @@ def forced(record: Record, lives: Sequence[Life], promised: int, rng: Random) ->
     """Return the record with the first of some lives as its only voters, in a term after the one `promised`."""
     seats = record.seats + rng.randrange(1, FORCED_SEATS)
     voters = tuple(Voter(*life, (seats + index) % SEATS) for index, life in enumerate(lives[:VOTERS_MAX]))
-    term = next_term(max(promised, record.version[0]), voters[0].seat)
+    rounds = rng.randrange(FORCED_ROUNDS, 2 * FORCED_ROUNDS)
+    term = next_term(max(promised, record.version[0]) + rounds * SEATS, voters[0].seat)
     return replace(
         record,
         version=(term, record.version[1] + 1),

@@ -1,10 +1,12 @@
 """Who votes: an odd number, the oldest first, from all zones, and never without a majority that can be heard."""
 
+from random import Random
+
 import pytest
 
 from respcache.cluster.ownership.changes import Admit, Dismiss, Enrol, Retire
-from respcache.cluster.ownership.record import Node, Record, found
-from respcache.cluster.ownership.voters import next_voter_change, wanted
+from respcache.cluster.ownership.record import NUMBER_MAX, Node, Record, found, next_term
+from respcache.cluster.ownership.voters import FORCED_ROUNDS, forced, next_voter_change, wanted
 
 ZONES = {"c": "west", "d": "east"}
 
@@ -70,3 +72,16 @@ def test_no_change_that_leaves_nobody_to_decide_the_next_one() -> None:
     record = Retire("a", 1).apply(members("abc", "abc"))
     assert next_voter_change(record, present("abc"), "ab") is None
     assert next_voter_change(members("abc", "ab"), present("abc"), "a") is None
+
+
+def test_what_one_side_decides_alone_is_newer_than_all_that_others_decide_until_they_meet() -> None:
+    """However often they find a new leader meanwhile; and there is room for more splits than a cluster may see."""
+    record = members("abc", "abc")
+    alone = forced(record, [("a", 1)], record.version[0], Random(1))
+    term = record.version[0]
+    for _ in range(FORCED_ROUNDS):
+        term = next_term(term, 2)
+    assert term < alone.version[0]
+    for seed in range(50_000):
+        assert record.version[0] < alone.version[0] < NUMBER_MAX
+        record, alone = alone, forced(alone, [("a", 1)], alone.version[0], Random(seed))
