@@ -63,6 +63,7 @@ def figures_of(
         acks_total=replication.acks,
         ack_us_buckets=tuple(replication.ack_us),
         dropped_keys_total=holdings.surplus.dropped_keys,
+        orphaned_keys_total=holdings.surplus.orphaned_keys,
         rebalance_duration_s=holdings.progress.last_s,
         rebalance_ended_ago_s=now - holdings.progress.ended_s,
         checks_total=holdings.checking.checked,

@@ -49,6 +49,8 @@ class KeeperFigures:
     """Acks by time: bucket i counts those below 2**i microseconds that no smaller one counts."""
     dropped_keys_total: int
     """Keys deleted here because another node took the partition over."""
+    orphaned_keys_total: int
+    """Those of them that this node was the primary of when that happened."""
     rebalance_duration_s: float
     """How long the last making of copies took in the whole cluster; 0 if there was none."""
     rebalance_ended_ago_s: float

@@ -18,6 +18,8 @@ class Surplus:
         self._doomed: dict[int, bool] = {}
         """Partitions whose data is to go: whether this node was the primary."""
         self.dropped_keys = 0
+        self.orphaned_keys = 0
+        """Those of them that this node was the primary of when the record took them away."""
 
     def __len__(self) -> int:
         """How many partitions there are to delete."""
@@ -45,6 +47,7 @@ class Surplus:
                 keys += dropped
                 orphaned += dropped if was_primary else 0
         self.dropped_keys += keys
+        self.orphaned_keys += orphaned
         return [Dropped(tuple(partitions), keys, orphaned)] if partitions else []
 
     def replaced(self, orphans: Iterable[tuple[int, int]]) -> list[Dropped]:
@@ -52,4 +55,5 @@ class Surplus:
         gone = list(orphans)
         keys = sum(keys for _, keys in gone)
         self.dropped_keys += keys
+        self.orphaned_keys += keys
         return [Dropped(tuple(partition for partition, _ in gone), keys, keys)] if gone else []

@@ -421,6 +421,12 @@ REPLICATION: Final = Section(
             "Keys deleted here because their partition belongs to other nodes now.",
             lambda now: now.keeper.dropped_keys_total,
         ),
+        counter(
+            "rebalance_keys_orphaned_total",
+            "Those of them that this node was the primary of when it was cut off and others took them over: what it "
+            "alone has written to them since, where each side of a split goes on, is lost.",
+            lambda now: now.keeper.orphaned_keys_total,
+        ),
     ),
 )
 

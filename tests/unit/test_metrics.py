@@ -74,6 +74,7 @@ FIGURES: Final = KeeperFigures(
     acks_total=7,
     ack_us_buckets=tuple(1 if bucket == 8 else 0 for bucket in range(32)),
     dropped_keys_total=9,
+    orphaned_keys_total=3,
     checks_total=4,
     rebalance_duration_s=2.5,
     rebalance_ended_ago_s=60.0,

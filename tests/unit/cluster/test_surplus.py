@@ -25,6 +25,7 @@ def test_what_is_held_again_stays() -> None:
     assert sorted(store.partitions) == [1, 2, 3]
     assert not surplus
     assert surplus.dropped_keys == 3
+    assert surplus.orphaned_keys == 3
 
 
 def test_a_step_is_bounded() -> None:
@@ -43,4 +44,4 @@ def test_orphans_count_as_lost() -> None:
     surplus = Surplus(ModelStore())
     assert surplus.replaced([]) == []
     assert surplus.replaced([(1, 2), (3, 4)]) == [Dropped((1, 3), 6, 6)]
-    assert surplus.dropped_keys == 6
+    assert surplus.dropped_keys == surplus.orphaned_keys == 6
