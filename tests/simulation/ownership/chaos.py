@@ -130,7 +130,10 @@ def may_die(world: World, name: str) -> bool:
         if any(surviving.isdisjoint(entry.in_sync) for entry in record.entries):
             return False
         voters = sum(alive.get(voter.name) == voter.run for voter in record.voters)
-        if voters < majority(len(record.voters)) and not record.splits:
+        if record.splits:  # those that are left go on, unless all of them are about to go
+            if not any(record.has(sim.node.life) for sim in world.live() if sim.name != name and not sim.leaving):
+                return False
+        elif voters < majority(len(record.voters)):
             return False
     return True
 
@@ -266,7 +269,7 @@ def settle(world: World, clients: list[Client], after_s: float = AFTER_S) -> Non
     world.wires.heal()
     if not world.run_until(lambda: not any(sim.paused for sim in world.live()), within_s=REST_S):
         raise Violation("a pause does not end")
-    world.at(world.now + SERVED_S, partial(check_served, world))
+    world.at(world.now + SERVED_S + (world.config.unclean_after_s or 0.0), partial(check_served, world))
     world.run(after_s)
     for client in clients:
         client.stopped = True
