@@ -34,10 +34,10 @@ TOLERANCE = 0.10
         ("set 20", 4_000),
         ("list 20", 4_000),
         ("zset 20", 4_000),
-        ("hash 10000", 4),
-        ("set 10000", 4),
+        ("hash 10000", 12),
+        ("set 10000", 12),
         ("list 10000", 10),
-        ("zset 10000", 4),
+        ("zset 10000", 12),
     ],
 )
 def test_the_estimate_is_within_a_tenth_of_what_the_process_grows_by(kind: str, keys: int) -> None:
