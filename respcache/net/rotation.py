@@ -9,7 +9,8 @@ from respcache.cluster.sealing.keyring import KeyRefused, Keyring
 from respcache.cluster.sealing.rotation import Report, Step, Verb, check, decode, encode, stepped
 from respcache.cluster.sealing.sealing import Sealing
 from respcache.errors import CommandError, ProtocolError
-from respcache.net import frames
+from respcache.host import NodeHost
+from respcache.net import frames, keys
 from respcache.net.links import Link, Links
 from respcache.pending import Pending
 from respcache.reply import Reply
@@ -163,3 +164,20 @@ def _shown(name: str, report: Report | None) -> Reply:
         b"connections": [fingerprint.encode() for fingerprint in report.connections],
         b"kept": report.kept.encode() or b"yes",
     }
+
+
+def rotation_of(host: NodeHost, sealing: Sealing, links: Links, keys_file: str) -> Rotation:
+    """Connect the part of a node that changes keys: they are kept in its file, where it has one."""
+
+    def others() -> Sequence[str]:
+        return [node.name for node in host.topology() if node.state in {"alive", "suspect"} and not node.myself]
+
+    rotation = Rotation(
+        sealing,
+        links,
+        members=others,
+        keep=lambda ring: keys.keep(keys_file, ring) if keys_file else keys.IN_MEMORY,
+        kept="" if keys_file else keys.IN_MEMORY,
+    )
+    host.rotate = rotation.command
+    return rotation

@@ -58,7 +58,7 @@ from respcache.net.messages import Greeting
 from respcache.net.monitor import Monitor
 from respcache.net.names import Names
 from respcache.net.replicator import Replicator
-from respcache.net.rotation import Rotation
+from respcache.net.rotation import rotation_of
 from respcache.net.search import Search
 from respcache.net.server import Server
 from respcache.net.views import node_id, node_views
@@ -213,7 +213,11 @@ class Runtime:
         )
         self.scripts.strand.soon = self._loop.call_soon
         scripts.share(self.name, self.host, self.scripts, self.replicator)
-        self.rotation: Final = None if self.sealing is None else self._rotation(self.sealing, cluster.keys_file)
+        self.rotation: Final = (
+            None
+            if self.sealing is None
+            else rotation_of(self.host, self.sealing, self.replicator.links, cluster.keys_file)
+        )
         self.router: Final = Router(
             name=self.name,
             store=self.store,
@@ -376,22 +380,6 @@ class Runtime:
     def topology(self) -> Sequence[NodeView]:
         """List the nodes of the cluster, this one included, by name."""
         return node_views(self.keeper.table, self.membership.snapshot, me=self.name)
-
-    def _rotation(self, sealing: Sealing, keys_file: str) -> Rotation:
-        """Connect the part that changes keys."""
-
-        def others() -> Sequence[str]:
-            return [node.name for node in self.topology() if node.state in {"alive", "suspect"} and not node.myself]
-
-        rotation = Rotation(
-            sealing,
-            self.replicator.links,
-            members=others,
-            keep=lambda ring: keys.keep(keys_file, ring) if keys_file else keys.IN_MEMORY,
-            kept="" if keys_file else keys.IN_MEMORY,
-        )
-        self.host.rotate = rotation.command
-        return rotation
 
     def _rejected(self) -> dict[str, int]:
         """Count the connections on the cluster port that were cut, before and after they were links."""
