@@ -23,7 +23,7 @@ HEALTH: Final = (
     ),
     Panel(
         title="Ready nodes",
-        description="Nodes that want to be sent clients.",
+        description="Nodes that want to be sent clients: they have their copies, and a lease.",
         unit="none",
         kind="stat",
         width=3,

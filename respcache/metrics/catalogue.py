@@ -154,7 +154,7 @@ NODE: Final = Section(
         gauges("node_state", "1 for the state that the node is in.", {"state": ", ".join(SENTENCES)}, _node_state),
         gauge(
             "ready",
-            "1 if clients should be sent here, once the node has got its copies: the verdict of /readyz.",
+            "1 if clients should be sent here: the node once had its copies, and holds a lease now; as /readyz says.",
             lambda now: now.sources.readiness().ready,
         ),
         histogram(

@@ -15,6 +15,11 @@ SENTENCES: Final = {
     "left": "The node has left the cluster.",
 }
 """What to say of each state that a node can be in."""
+CUT_OFF: Final = (
+    "This node reaches no majority of the voters, so it serves nothing; if the others are lost for good: "
+    "CLUSTER FAILOVER TAKEOVER."
+)
+"""What to say of a node that was ready, and whose lease has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +32,25 @@ class Readiness:
 
 
 class Preparation:
-    """What a node that has joined still has to get before it is ready: a lease, and its copies.
+    """What a node that has joined has to get before it is ready, its copies, and what it must not lose: its lease.
 
-    serving --leased, copies made--> ready --asked to leave--> not ready
+    serving --leased, copies made--> ready <--lease ended, granted again--> not ready
+                                       `--asked to leave--> not ready
 
-    It stays ready when it is given more copies to make, or its lease ends: any node answers for all keys by asking
-    their owners, and a load balancer that takes all nodes out at once has none left.
+    It stays ready when it is given more copies to make: any node answers for all keys by asking their owners, and a
+    load balancer that takes all nodes out because one has died has none left. Without a lease it answers for none.
     """
 
-    def __init__(self, state: Callable[[], str], figures: Callable[[], KeeperFigures]) -> None:
-        """`state` gives one of the keys of SENTENCES; `figures` are asked for until the node is ready, and no more."""
+    def __init__(
+        self, state: Callable[[], str], figures: Callable[[], KeeperFigures], leased: Callable[[], bool]
+    ) -> None:
+        """`state` gives one of the keys of SENTENCES; `figures` are asked for until the node is ready, and no more.
+
+        `leased` tells whether the node may serve at the moment.
+        """
         self._state: Final = state
         self._figures: Final = figures
+        self._leased: Final = leased
         self.done = False
         """Whether the node was ready once."""
 
@@ -55,6 +67,8 @@ class Preparation:
             if obstacle is not None:
                 return Readiness(ready=False, reason=obstacle)
             self.done = True
+        if state == SERVING and not self._leased():
+            return Readiness(ready=False, reason=CUT_OFF)
         return Readiness(ready=state == SERVING, reason=SENTENCES[state])
 
 

@@ -265,7 +265,11 @@ class Runtime:
             soon=self.replicator.links.turn.write,
             later=self._loop.call_later,
         )
-        self.preparation: Final = Preparation(state, lambda: self.keeper.figures(self._loop.time()))
+        self.preparation: Final = Preparation(
+            state,
+            lambda: self.keeper.figures(self._loop.time()),
+            leased=lambda: self.keeper.leased(self._loop.time()),
+        )
         self.monitor: Final = Monitor(
             Sources(
                 name=self.name,

@@ -27,11 +27,12 @@ async def test_a_minority_stops_while_the_majority_goes_on_and_nothing_acknowled
     async with Cluster(nodes=3, command_timeout_s=3.0) as cluster, clients(cluster.members()) as redis:
         await cluster.wait_for_copies()
         nodes = cluster.members()
-        await until(lambda: all(_voters(node) == 3 and _leased(node) for node in nodes), "all three vote, and serve")
+        await until(lambda: all(_voters(node) == 3 and _ready(node) for node in nodes), "all three vote, and serve")
         acked = await _acknowledged(redis[0], "before")
         assert len(acked) == KEYS
         with cut(nodes[:1], nodes[1:]):
             await until(lambda: not _leased(nodes[0]), "the minority has no lease")
+            assert [_ready(node) for node in nodes] == [False, True, True]
             early = await in_batches(redis[0], [("SET", f"minority:{n}", n) for n in range(50)])
             assert all(isinstance(reply, RedisError) for reply in early)  # uncertain, where links seemed to stand
             await until(lambda: len(nodes[0].members()) == 1, "the minority is alone", timeout_s=30.0)
@@ -45,6 +46,7 @@ async def test_a_minority_stops_while_the_majority_goes_on_and_nothing_acknowled
             assert len(acked) == 2 * KEYS
         await cluster.wait_for_convergence(3, timeout_s=30.0)
         await until(lambda: all(_leased(node) for node in nodes), "all may serve again", timeout_s=30.0)
+        assert all(_ready(node) for node in nodes)
         for one in redis:
             names = sorted(acked)
             assert await in_batches(one, [("GET", name) for name in names]) == [acked[name] for name in names]
@@ -113,6 +115,11 @@ def _voters(node: Node) -> int:
     """How many nodes the record is agreed among, as a node knows it."""
     assert node._runtime is not None
     return node._runtime.keeper.figures(asyncio.get_running_loop().time()).voters
+
+
+def _ready(node: Node) -> bool:
+    assert node._runtime is not None
+    return node._runtime.preparation.verdict().ready
 
 
 def _leased(node: Node) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from respcache.cluster.stats import KeeperFigures
-from respcache.metrics.readiness import SENTENCES, Preparation, Readiness
+from respcache.metrics.readiness import CUT_OFF, SENTENCES, Preparation, Readiness
 from unit.test_metrics import FIGURES
 
 READY: Final = Readiness(ready=True, reason="The node serves clients.")
@@ -19,7 +19,7 @@ class Node:
         self.state = "serving"
         self.figures = replace(FIGURES, copies_lacking=None, lease_held=False)
         self.asked = 0
-        self.preparation: Final = Preparation(lambda: self.state, self._tell)
+        self.preparation: Final = Preparation(lambda: self.state, self._tell, leased=lambda: self.figures.lease_held)
 
     def _tell(self) -> KeeperFigures:
         self.asked += 1
@@ -47,9 +47,21 @@ def test_a_node_stays_ready_whatever_else_it_is_given_to_copy() -> None:
     node = Node()
     node.figures = replace(node.figures, copies_lacking=0, lease_held=True)
     node.preparation.review()
-    node.figures = replace(node.figures, copies_lacking=500, lease_held=False)
+    node.figures = replace(node.figures, copies_lacking=500)
     node.preparation.review()
     assert (node.preparation.verdict(), node.asked) == (READY, 1)
+
+
+def test_a_node_without_a_lease_is_not_ready_however_often_it_was() -> None:
+    """It serves nothing, and says what an operator can do; with a lease again it is ready, whatever it has to copy."""
+    node = Node()
+    node.figures = replace(node.figures, copies_lacking=0, lease_held=True)
+    assert node.preparation.verdict() == READY
+    node.figures = replace(node.figures, copies_lacking=500, lease_held=False)
+    node.preparation.review()
+    assert node.preparation.verdict() == Readiness(ready=False, reason=CUT_OFF)
+    node.figures = replace(node.figures, lease_held=True)
+    assert node.preparation.verdict() == READY
 
 
 @pytest.mark.parametrize("state", ["starting", "joining", "draining", "left"])
