@@ -1,5 +1,6 @@
 """The node, as far as commands may see it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import Final
@@ -24,6 +25,8 @@ from respcache.slowlog import SlowLog
 from respcache.stats import Stats
 from respcache.store.keyspace import Store
 from respcache.tracking.tracking import Tracking
+
+log: Final = logging.getLogger(__name__)
 
 
 class NodeHost:
@@ -150,8 +153,9 @@ class NodeHost:
         """Go on without a majority of the voters. Raises CommandError while there is one."""
         self._take_over()
 
-    def shut_down(self) -> None:
-        """Begin to leave the cluster and to end the process; returns at once."""
+    def shut_down(self, asked: str) -> None:
+        """Begin to leave the cluster and to end the process; returns at once. `asked` says by what, for the log."""
+        log.info("%s: leaving", asked)
         self._shut_down()
 
 

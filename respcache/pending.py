@@ -5,7 +5,6 @@ from typing import Final, Protocol
 
 INCOMPLETE: Final = "INCOMPLETE"
 """The first word of what a node says that has left, and could not hand over everything."""
-LEFT_BEHIND: Final = f"-{INCOMPLETE} the node has left, and not everything was handed over in time\r\n".encode()
 
 
 class Timer(Protocol):
@@ -70,16 +69,23 @@ class Pending:
 class Farewell(Pending):
     """The reply to who asked the node to leave: it comes when the node has left, as the last thing that it says."""
 
-    __slots__ = ("_good",)
+    __slots__ = ("_good", "_mourns")
 
-    def __init__(self, good: bytes) -> None:
-        """`good` is what to say if everything was handed over."""
+    def __init__(self, good: bytes, *, mourns: bool = False) -> None:
+        """`good` is what to say if everything was handed over; `mourns`: and no key is gone with the last node."""
         super().__init__()
         self._good: Final = good
+        self._mourns: Final = mourns
 
-    def bid(self, *, complete: bool) -> None:
-        """Give the reply; `complete` says whether everything was handed over."""
-        self.resolve(self._good if complete else LEFT_BEHIND)
+    def bid(self, *, complete: bool, keys_gone: int = 0, losses: str = "") -> None:
+        """Give the reply; `complete` says whether everything was handed over, `losses` what was not."""
+        if not complete:
+            told = f"-{INCOMPLETE} the node has left, and not everything was handed over in time: {losses}\r\n"
+            self.resolve(told.encode())
+        elif keys_gone and self._mourns:
+            self.resolve(f"-{INCOMPLETE} the node has left, and was the last one: {losses}\r\n".encode())
+        else:
+            self.resolve(self._good)
 
 
 class Resting(Pending):

@@ -87,6 +87,7 @@ LAYERS: Final = {
     "latency": "notes what held the node up",
     "rates": "turns counts into counts a second",
     "pubsub": "who listens to what, and what each of them gets",
+    "leaving": "what goes with a node that leaves, in figures and in words",
     "glob": "patterns as in KEYS",
     "store": "keys and values, deadlines, and what a command changed",
     "cluster": "who lives, who owns what, who has copies: decisions without sockets and clocks",

@@ -12,33 +12,42 @@ from respcache.cli.serve import INCOMPLETE
 GOODBYE_S: Final = 15.0
 """How long a node may take on top of `shutdown-timeout`: for its good-bye, and on a machine that has little time."""
 
+ADDRESS_HINT: Final = "ADDRESS is host:port, where clients connect, and `respcache status` shows that of each node"
+
 
 @click.command()
 @click.argument("address")
+@click.option("--force", is_flag=True, help="Leave although nobody can take the keys over: they are gone then.")
 @password_flag
-def leave(address: str, requirepass_file: Path | None) -> None:
+def leave(address: str, requirepass_file: Path | None, force: bool) -> None:  # noqa: FBT001 # click's calling
     """Have the node at ADDRESS (host:port) hand its keys over and leave, and wait until it is gone.
 
+    The last node of a cluster, and one that reaches no majority of the voters, refuse while they have keys, unless
+    they get --force.
+
     The exit status is 0 if it has handed over everything, 3 if it is gone and could not do that within its
-    shutdown-timeout, and 1 if it was not asked, refused, or went without a word of how it went.
+    shutdown-timeout, or had nobody to hand keys over to, and 1 if it was not asked, refused, or went without a word of
+    how it went. With 3 it says how many keys are gone, and how many partitions have one copy for now.
     """
     password = password_of(requirepass_file)
     try:
         with Client(address, password) as client:
             limit_s = _shutdown_timeout_s(client) + GOODBYE_S
     except (OSError, ValueError, Refused) as problem:
-        raise click.ClickException(f"{address}: {explained(diagnosed(address, problem))}") from problem
-    if not hands_over(address, password, limit_s=limit_s):
-        click.echo(f"{address} has left; not everything was handed over within its shutdown-timeout", err=True)
+        told = explained(diagnosed(address, problem))
+        hint = "" if _has_port(address) else f"; {ADDRESS_HINT}"
+        raise click.ClickException(f"{address}: {told}{hint}") from problem
+    if left_behind := what_is_left(address, password, limit_s=limit_s, force=force):
+        click.echo(f"{address}: {left_behind}", err=True)
         raise SystemExit(INCOMPLETE)
     click.echo(f"{address} has left; everything was handed over")
 
 
-def hands_over(address: str, password: str, *, limit_s: float) -> bool:
-    """Have a node leave, and return whether it has handed over everything. Raises ClickException if nobody knows."""
+def what_is_left(address: str, password: str, *, limit_s: float, force: bool = False) -> str:
+    """Have a node leave; return what it says that it has not handed over. Raises ClickException if nobody knows."""
     try:
         with Client(address, password, timeout_s=limit_s) as client:
-            client.ask("CLUSTER", "LEAVE")
+            client.ask("CLUSTER", "LEAVE", *(["FORCE"] if force else []))
     except TimeoutError as problem:
         raise click.ClickException(f"{address}: not gone after {limit_s:g} s; it may still be leaving") from problem
     except OSError as problem:
@@ -46,9 +55,14 @@ def hands_over(address: str, password: str, *, limit_s: float) -> bool:
         raise click.ClickException(told) from problem
     except Refused as refusal:
         if str(refusal).startswith(pending.INCOMPLETE):
-            return False
+            return str(refusal).removeprefix(pending.INCOMPLETE).strip()
         raise click.ClickException(f"{address}: {explained(refusal)}") from refusal
-    return True
+    return ""
+
+
+def _has_port(address: str) -> bool:
+    """Tell whether somebody gave a port, be it all that was given; else it may be the name of a node."""
+    return address.isdecimal() or ":" in address
 
 
 def _shutdown_timeout_s(client: Client) -> float:

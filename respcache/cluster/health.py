@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from respcache.cluster.ownership.planner import unowned
-from respcache.cluster.ownership.record import PAIR, Record, majority
+from respcache.cluster.ownership.record import PAIR, Life, Record, majority
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.progress import Rebalance
+from respcache.cluster.stake import Stake
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Health:
     """The copies of the whole cluster."""
     rebalance: Rebalance
     """How far their making is."""
+    stake: Stake
+    """What this node has that others may lack."""
 
     @property
     def restart_is_safe(self) -> bool:
@@ -38,9 +41,9 @@ class Health:
 
 
 def examine(
-    record: Record, live: Mapping[str, int], reached: Collection[str], *, leased: bool, rebalance: Rebalance
+    record: Record, live: Mapping[str, int], reached: Collection[str], *, me: Life, leased: bool, rebalance: Rebalance
 ) -> Health:
-    """Judge. `live` gives members' run epochs by name, `reached` those with links; this node is in both."""
+    """Judge. `live` gives members' run epochs by name, `reached` those with links; this node, `me`, is in both."""
     voters = [voter.name for voter in record.voters if live.get(voter.name) == voter.run and voter.name in reached]
     return Health(
         leased=leased,
@@ -51,4 +54,5 @@ def examine(
         splits=record.splits,
         redundancy=Redundancy.of(record, live),
         rebalance=rebalance,
+        stake=Stake.of(record, [(name, run) for name, run in live.items() if name in reached], me),
     )

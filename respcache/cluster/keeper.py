@@ -143,7 +143,7 @@ class Keeper:
             return None
         live, reached = self.peers.live(now), self.peers.linked(now) | {self.me.name}
         progress = self._holdings.progress.report(now, record, self._placement.look(record), live)
-        return examine(record, live, reached, leased=self.leased(now), rebalance=progress)
+        return examine(record, live, reached, me=self.me.life, leased=self.leased(now), rebalance=progress)
 
     # Inputs
 

@@ -20,6 +20,7 @@ from respcache.commands.arguments import integer
 from respcache.commands.registry import Answer, Flags, command, family
 from respcache.commands.session import Session
 from respcache.errors import CommandError, NotAnInteger, SyntaxRefused, echoed
+from respcache.leaving import refusal
 from respcache.pending import Farewell, Pending
 from respcache.reply import OK, Reply, Verbatim
 from respcache.resp.encode import encode
@@ -28,6 +29,7 @@ from respcache.store.partition import Argv
 _OPERATOR: Final = Flags.ADMIN | Flags.STALE
 _MODE: Final = Flags.LOADING | Flags.STALE | Flags.FAST
 
+LEAVE_ARGC_MAX: Final = 3
 MEET_ARGC_MAX: Final = 5
 KEY_VERBS: Final = frozenset({"list", "install", "use", "remove"})
 MARKS: Final = {"alive": "master", "suspect": "master,fail?", "dead": "master,fail"}
@@ -162,15 +164,20 @@ def cluster_rebalance(session: Session, argv: Argv) -> Reply:
     return Verbatim("".join(f"{name}:{figure}\r\n" for name, figure in figures.items()).encode())
 
 
-@command("CLUSTER|LEAVE", arity=2, flags=_OPERATOR | Flags.NO_MULTI | Flags.CONNECTION, since="7.0.0")
+@command("CLUSTER|LEAVE", arity=-2, flags=_OPERATOR | Flags.NO_MULTI | Flags.CONNECTION, since="7.0.0")
 def cluster_leave(session: Session, argv: Argv) -> Answer:
     """Leave the cluster, and end, as SHUTDOWN does; the reply is the last that comes of the node.
 
-    It says whether everything was handed over, so without one the node has died on its way.
+    It says whether everything was handed over, so without one the node has died on its way. A node whose keys nobody
+    can take over stays, unless it is told FORCE.
     """
-    del argv
-    session.host.shut_down()
-    session.barrier = end = Farewell(encode(OK, session.protocol))
+    host = session.host
+    if len(argv) > LEAVE_ARGC_MAX or (len(argv) == LEAVE_ARGC_MAX and argv[2].upper() != b"FORCE"):
+        raise SyntaxRefused
+    if len(argv) < LEAVE_ARGC_MAX and (told := refusal(host.health(), host.store)) is not None:
+        raise CommandError(told)
+    host.shut_down(f"CLUSTER LEAVE from {session.address}")
+    session.barrier = end = Farewell(encode(OK, session.protocol), mourns=True)
     return end
 
 

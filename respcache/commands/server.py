@@ -79,7 +79,7 @@ def shutdown(session: Session, argv: Argv) -> Answer:
         host.catalogue.hurry()
     elif (refusal := host.catalogue.busy()) is not None:
         raise refusal
-    host.shut_down()
+    host.shut_down(f"SHUTDOWN from {session.address}")
     session.barrier = end = Farewell(b"")
     return end
 

@@ -151,8 +151,8 @@ class Host(Protocol):
     def fail_over(self, force: bool, /) -> None:  # noqa: FBT001 # the one thing that there is to say
         """Have this node become the primary of all that it has copies of; returns at once. Raises CommandError."""
 
-    def shut_down(self) -> None:
-        """Begin to leave the cluster and to end the process; returns at once."""
+    def shut_down(self, asked: str) -> None:
+        """Begin to leave the cluster and to end the process; returns at once. `asked` says by what, for the log."""
 
 
 class Tracked(Protocol):

@@ -13,6 +13,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic, time, time_ns
 from typing import Final, assert_never
 
@@ -48,6 +49,7 @@ from respcache.engine.memory import Memory
 from respcache.engine.pausing import Pauses
 from respcache.errors import ConfigError, Outranked
 from respcache.host import NodeHost
+from respcache.leaving import Losses
 from respcache.metrics import LoopLag, Preparation, Sources
 from respcache.net import keys, scripts, seeds, sockets
 from respcache.net.agreement import Differences, accept, difference, unclean_s
@@ -301,6 +303,7 @@ class Runtime:
             locks.close(number)
         self.handed_over: bool | None = None
         """Whether leaving ended with everything handed over; None as long as it has not ended."""
+        self._losses = Losses()
         self.refusal: ConfigError | None = None
         """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
         self._differences: Final = Differences()
@@ -344,15 +347,17 @@ class Runtime:
         """Hand everything over, say good-bye, stop."""
         until_s = self._loop.time() + timeout_s
         self.replicator.leave()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self.replicator.drained.wait()
-            self.handed_over = True
-        except TimeoutError:
-            self.handed_over = False
-            log.warning("not everything was handed over within %s s", timeout_s)
         # Replies are still to come over links, which the others cut as soon as they hear of the leave.
         await self.server.part(silent_s=FAREWELL_S, answered_s=until_s - self._loop.time())
+        self.handed_over = self.replicator.drained.is_set()
+        self._losses = losses = Losses.of(self.keeper.health(self._loop.time()), self.store)
+        if not self.handed_over:
+            log.warning("not everything was handed over within %s s: %s", timeout_s, losses)
+        elif losses.keys:
+            log.warning("nobody was left to hand everything over to: %s", losses)
         await self.membership.leave(FAREWELL_S)
         await self.close()
 
@@ -374,7 +379,7 @@ class Runtime:
         if self._ports.http is not None:
             await self.monitor.close()
         self._ports.close()
-        self.server.finish(complete=self.handed_over)
+        self.server.finish(self._losses, complete=self.handed_over)
 
     def redundancy(self) -> Redundancy | None:
         """Count the copies of the whole cluster; None while this node belongs to none."""

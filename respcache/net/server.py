@@ -14,6 +14,7 @@ from respcache.commands.session import Session
 from respcache.complaints import Complaints
 from respcache.config import ServerConfig
 from respcache.engine.executor import Executor
+from respcache.leaving import Losses
 from respcache.net.connection import Connection
 from respcache.pending import Farewell
 from respcache.stats import Stats
@@ -217,14 +218,15 @@ class Server:
             if connection.waits and not isinstance(connection.session.barrier, Farewell):
                 connection.end("drain")
 
-    def finish(self, *, complete: bool | None) -> None:
+    def finish(self, losses: Losses, *, complete: bool | None) -> None:
         """End the connections that are left: of those who wait for the end of the node.
 
-        They are told whether everything was handed over, and nothing at all of a node that stops without leaving.
+        They are told whether everything was handed over, and what is lost; and nothing at all of a node that stops
+        without leaving.
         """
         for connection in list(self._connections):
             if complete is not None and isinstance(connection.session.barrier, Farewell):
-                connection.session.barrier.bid(complete=complete)
+                connection.session.barrier.bid(complete=complete, keys_gone=losses.keys, losses=str(losses))
             self.soon(partial(connection.end, "drain"))  # behind the reply, which goes at the end of this turn
 
     def _refuse(self) -> None:

@@ -1,6 +1,6 @@
 """The databases of one node, each cut into partitions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
@@ -91,6 +91,11 @@ class Store:
     def used(self) -> list[Keyspace]:
         """List the databases that were ever used, by number."""
         return [keyspace for keyspace in self._keyspaces if keyspace is not None]
+
+    def count(self, partitions: Iterable[int]) -> int:
+        """Count the keys of partitions in all databases, those of copies among them."""
+        used = self.used()
+        return sum(len(keyspace.partitions[number].values) for number in partitions for keyspace in used)
 
     def mark(self, number: int, *, serving: bool, log: Log | None) -> None:
         """Say of one partition, in every database, whether it is served and where effects go."""

@@ -129,9 +129,10 @@ async def test_a_node_that_cannot_hand_over_says_so() -> None:
 
 
 async def test_the_command_line_has_a_node_leave_and_says_how_that_went() -> None:
-    """A node of three hands everything over and is gone; one whose only peer is dead could not, and is gone too."""
+    """A node of three hands everything over and is gone; one whose only peer is dead goes by force, with its keys."""
     async with Processes() as processes:
-        first, second, _ = [await processes.add("--quorum=majority", "--shutdown-timeout=1") for _ in range(3)]
+        first = await processes.add("--quorum=majority", "--shutdown-timeout=1")
+        second, _ = [await processes.add("--quorum=majority") for _ in range(2)]
         await processes.converge(3)
         await in_batches(first.redis, [("SET", f"key:{n}", n) for n in range(3000)])
         status, told = await _leave(second)
@@ -141,10 +142,39 @@ async def test_the_command_line_has_a_node_leave_and_says_how_that_went() -> Non
         await processes.converge(2, timeout_s=1.0)
         await _all_there(first.redis, 3000)
         await processes.servers[2].stop(signal.SIGKILL)
+        await eventually(lambda: _is_cut_off(first), "no lease", timeout_s=10.0)
         status, told = await _leave(first)
-        assert (status, "not everything was handed over" in told) == (INCOMPLETE, True), told
+        assert (status, "a copy of 3000 of its 3000 keys" in told, "TAKEOVER" in told) == (1, True, True), told
+        assert first.process.returncode is None
+        status, told = await _leave(first, "--force")
+        assert (status, "3000 keys are gone" in told) == (INCOMPLETE, True), told
         async with asyncio.timeout(5.0):
             assert await first.process.wait() == INCOMPLETE
+
+
+async def test_the_last_node_leaves_with_its_keys_only_by_force() -> None:
+    """Of a pair each goes on alone; the last one says how many keys would be gone, and then that they are."""
+    async with Processes() as processes:
+        first, second = [await processes.add() for _ in range(2)]
+        await processes.converge(2)
+        await in_batches(first.redis, [("SET", f"key:{n}", n) for n in range(300)])
+        assert (await _leave(second))[0] == 0
+        assert await second.process.wait() == 0
+        await processes.converge(1)
+        status, told = await _leave(first)
+        assert (status, "300 keys would be gone" in told, "--force" in told) == (1, True, True), told
+        assert await first.redis.get("key:7") == b"7"
+        with pytest.raises(ResponseError, match=r"INCOMPLETE .*: 300 keys are gone"):
+            await command(first.redis, "CLUSTER", "LEAVE", "FORCE")
+        async with asyncio.timeout(5.0):
+            assert await first.process.wait() == 0
+
+
+async def test_an_empty_last_node_may_leave() -> None:
+    """There is nothing to lose."""
+    async with Processes() as processes:
+        empty = await processes.add()
+        assert await _leave(empty) == (0, "{}:{} has left; everything was handed over\n".format(*empty.address))
 
 
 async def test_shutdown_is_an_error_where_not_everything_was_handed_over() -> None:
@@ -280,9 +310,13 @@ async def _acknowledged_are_there(server: ServerProcess, progress: Progress) -> 
     assert all(isinstance(rest, int) and TTL_S - 300 < rest <= TTL_S for rest in deadlines)
 
 
-async def _leave(server: ServerProcess) -> tuple[int | None, str]:
+async def _is_cut_off(server: ServerProcess) -> bool:
+    return not await server.ready()
+
+
+async def _leave(server: ServerProcess, *flags: str) -> tuple[int | None, str]:
     """Have a node leave by the command line; return the exit status, and what was said."""
-    program = (sys.executable, "-P", "-m", "respcache", "leave", "{}:{}".format(*server.address))
+    program = (sys.executable, "-P", "-m", "respcache", "leave", "{}:{}".format(*server.address), *flags)
     process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=STDOUT, cwd="/", env=os.environ)
     told, _ = await process.communicate()
     return process.returncode, told.decode()

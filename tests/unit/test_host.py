@@ -15,7 +15,7 @@ def test_clients_are_numbered_in_the_order_of_their_coming() -> None:
 def test_a_shutdown_is_passed_on() -> None:
     """The host itself ends nothing."""
     front = Front()
-    front.host.shut_down()
+    front.host.shut_down("SHUTDOWN from 127.0.0.1:5")
     assert front.shutdowns == 1
 
 

@@ -10,9 +10,8 @@ from click import ClickException
 from click.testing import CliRunner, Result
 
 from respcache.cli import main
-from respcache.cli.leave import hands_over
+from respcache.cli.leave import what_is_left
 from respcache.cli.serve import INCOMPLETE
-from respcache.pending import LEFT_BEHIND
 from respcache.resp.encode import request
 from unit.cli.test_client import answering
 
@@ -36,10 +35,27 @@ def test_a_node_that_has_handed_everything_over_is_a_success() -> None:
 
 def test_a_node_that_left_something_behind_is_told_apart() -> None:
     """By the exit status that its process has as well."""
-    with answering(SETTING, LEFT_BEHIND) as address:
+    with answering(SETTING, b"-INCOMPLETE the node has left, and 7 keys are gone\r\n") as address:
         result = run([address])
-    told = f"{address} has left; not everything was handed over within its shutdown-timeout\n"
+    told = f"{address}: the node has left, and 7 keys are gone\n"
     assert (result.exit_code, result.stdout, result.stderr) == (INCOMPLETE, "", told)
+
+
+def test_a_node_leaves_by_force_only_if_somebody_says_so() -> None:
+    """What it says is refused otherwise."""
+    asked: list[bytes] = []
+    with answering(SETTING, b"+OK\r\n", asked=asked) as address:
+        assert run([address, "--force"]).exit_code == 0
+    assert asked[1] == request([b"CLUSTER", b"LEAVE", b"FORCE"])
+
+
+def test_the_name_of_a_node_is_no_address() -> None:
+    """Whoever gives it is told where the address stands; with a port it is what it looks like."""
+    with_name, with_port = run(["no-such-host.invalid"]), run(["no-such-host.invalid:6379"])
+    assert (with_name.exit_code, with_port.exit_code) == (1, 1)
+    assert "ADDRESS is host:port" in with_name.output
+    assert "respcache status" in with_name.output
+    assert "ADDRESS is host:port" not in with_port.output
 
 
 def test_a_node_that_dies_on_its_way_is_no_success() -> None:
@@ -55,7 +71,7 @@ def test_a_node_that_does_not_go_is_not_waited_for_without_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = "{}:{}".format(*silent.getsockname())
         with pytest.raises(ClickException, match=f"{address}: not gone after 0.1 s; it may still be leaving"):
-            hands_over(address, "", limit_s=0.1)
+            what_is_left(address, "", limit_s=0.1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ ALL = dict.fromkeys(NAMES, 1)
 def examined(record: Record, live: Mapping[str, int], reached: Collection[str], *, leased: bool) -> Health:
     """Judge while nothing is being copied."""
     rebalance = Progress("a", ()).report(0.0, record, ((),) * len(record.entries), live)
-    return examine(record, live, reached, leased=leased, rebalance=rebalance)
+    return examine(record, live, reached, me=("a", 1), leased=leased, rebalance=rebalance)
 
 
 def trio() -> Record:

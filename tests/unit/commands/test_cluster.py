@@ -11,6 +11,7 @@ from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.progress import Rebalance
 from respcache.cluster.sealing.rotation import Verb
+from respcache.cluster.stake import Stake
 from respcache.commands.registry import Flags
 from respcache.commands.resolving import resolve
 from respcache.config import Config, ServerConfig
@@ -211,6 +212,7 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
         splits=False,
         redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
         rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
+        stake=Stake(),
     )
     reply = front.ask(client, b"CLUSTER", b"HEALTH")
     assert isinstance(reply, Verbatim)

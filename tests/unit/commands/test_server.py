@@ -1,6 +1,7 @@
 """Clock, role, users, memory, end."""
 
 import gc
+import logging
 import weakref
 from time import time
 from typing import Final
@@ -12,7 +13,8 @@ from respcache.pending import Farewell, Pending
 from respcache.reply import OK, Verbatim
 from unit.commands.front import Front
 
-INCOMPLETE: Final = b"-INCOMPLETE the node has left, and not everything was handed over in time\r\n"
+INCOMPLETE: Final = b"-INCOMPLETE the node has left, and not everything was handed over in time: 7 keys are gone\r\n"
+LAST: Final = b"-INCOMPLETE the node has left, and was the last one: 7 keys are gone\r\n"
 
 
 def test_time_is_seconds_and_microseconds() -> None:
@@ -40,7 +42,7 @@ def test_shutdown_is_for_the_host_to_do() -> None:
 
 @pytest.mark.parametrize(
     ("words", "good"),
-    [((b"SHUTDOWN",), b""), ((b"CLUSTER", b"LEAVE"), b"+OK\r\n")],
+    [((b"SHUTDOWN",), b""), ((b"CLUSTER", b"LEAVE"), b"+OK\r\n"), ((b"CLUSTER", b"LEAVE", b"force"), b"+OK\r\n")],
 )
 def test_the_last_reply_of_a_node_says_whether_it_has_handed_everything_over(
     words: tuple[bytes, ...], good: bytes
@@ -51,8 +53,34 @@ def test_the_last_reply_of_a_node_says_whether_it_has_handed_everything_over(
         reply = front.answer(front.client(), *words)
         assert isinstance(reply, Farewell)
         assert (front.shutdowns, reply.wire) == (1, None)
-        reply.bid(complete=complete)
+        reply.bid(complete=complete, losses="7 keys are gone")
         assert reply.wire == told
+
+
+@pytest.mark.parametrize(("words", "told"), [((b"SHUTDOWN",), b""), ((b"CLUSTER", b"LEAVE", b"FORCE"), LAST)])
+def test_the_last_node_says_what_is_gone_with_it(words: tuple[bytes, ...], told: bytes) -> None:
+    """SHUTDOWN ends all nodes of a cluster without an error, as it does a Redis."""
+    front = Front()
+    reply = front.answer(front.client(), *words)
+    assert isinstance(reply, Farewell)
+    reply.bid(complete=True, keys_gone=7, losses="7 keys are gone")
+    assert reply.wire == told
+
+
+def test_who_asks_a_node_to_leave_is_in_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    """By what, and from where; what is no such command asks for nothing."""
+    front = Front()
+    client = front.client()
+    with caplog.at_level(logging.INFO, logger="respcache.host"):
+        for words in ((b"LATER",), (b"FORCE", b"FORCE")):
+            assert front.wire(client, b"CLUSTER", b"LEAVE", *words).startswith(b"-ERR syntax error")
+        assert (front.shutdowns, caplog.messages) == (0, [])
+        front.answer(client, b"CLUSTER", b"LEAVE")
+        front.answer(client, b"SHUTDOWN")
+    assert caplog.messages == [
+        f"CLUSTER LEAVE from {client.address}: leaving",
+        f"SHUTDOWN from {client.address}: leaving",
+    ]
 
 
 def test_a_node_becomes_nobodys_replica() -> None:

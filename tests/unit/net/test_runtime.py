@@ -203,6 +203,19 @@ def test_leaving_ends_everything() -> None:
     run(scenario)
 
 
+def test_the_keys_of_the_last_node_are_counted_in_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    """It leaves as if everything was handed over, whoever asked it to: all nodes may be stopped at once."""
+
+    async def scenario(runtime: Runtime) -> None:
+        await runtime.joined()
+        runtime.store.keyspace(0).at(b"k").put(b"k", b"v")
+        await runtime.leave(5.0)
+        assert runtime.handed_over
+
+    run(scenario)
+    assert "nobody was left to hand everything over to: 1 keys are gone" in caplog.text
+
+
 def test_a_node_has_an_id_for_each_run() -> None:
     """40 hexadecimal digits, as Redis' clients expect; always the same for one run."""
     ids = {node_id(name, epoch) for name in ("a", "b") for epoch in (1, 2)}

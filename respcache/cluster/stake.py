@@ -1,0 +1,35 @@
+"""What is at stake if a node goes: the partitions that it has copies of, by who else has one. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from respcache.cluster.ownership.record import Life, Record, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """One node's copies, by the record that it knows and the members that it reaches."""
+
+    held: tuple[int, ...] = ()
+    """Partitions that it has a copy in sync of."""
+    alone: tuple[int, ...] = ()
+    """Those of them that no other node in reach has such a copy of: their keys go with the node."""
+    paired: int = 0
+    """How many of them have one such copy elsewhere, which is the only one from then on, until others are made."""
+    heirs: bool = False
+    """Whether another node in reach stays, and can be given copies."""
+
+    @classmethod
+    def of(cls, record: Record, reached: Collection[Life], me: Life) -> "Stake":
+        """Look; `reached` are the live members with links, by name and run epoch."""
+        if not record.has(me):
+            return cls()
+        others = {life[0] for life in reached if life != me and record.has(life)}
+        held = [partition for partition, entry in enumerate(record.entries) if me[0] in entry.in_sync]
+        copies = {partition: len(others.intersection(record.entries[partition].in_sync)) for partition in held}
+        return cls(
+            held=tuple(held),
+            alone=tuple(partition for partition in held if not copies[partition]),
+            paired=sum(count == 1 for count in copies.values()),
+            heirs=any(record.nodes[name].standing is Standing.MEMBER for name in others),
+        )

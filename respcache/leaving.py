@@ -1,0 +1,66 @@
+"""What goes with a node that leaves, in figures and in words: before, to refuse it, and after."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from respcache.cluster.health import Health
+from respcache.store.keyspace import Store
+
+ANYHOW: Final = "CLUSTER LEAVE FORCE (`respcache leave --force`) has it leave all the same"
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What nobody has any more, or not as it should be, as far as the node that leaves can know."""
+
+    keys: int = 0
+    """Keys of which no node in reach has a copy."""
+    partitions: int = 0
+    """Partitions of which no node in reach has a copy, be there keys or not."""
+    paired: int = 0
+    """Partitions that have one copy from now on, until others are made."""
+    owned: bool = True
+    """Whether somebody can be made the owner of what has copies."""
+
+    @classmethod
+    def of(cls, health: Health | None, store: Store) -> "Losses":
+        """Count; a node that belongs to no cluster has nothing to lose."""
+        if health is None:
+            return cls()
+        alone = health.stake.alone
+        return cls(store.count(alone), len(alone), health.stake.paired, owned=_decides(health))
+
+    def __str__(self) -> str:
+        parts = []
+        if self.keys:
+            parts.append(
+                f"{self.keys} keys are gone: they are of {self.partitions} partitions that no other node in reach has "
+                "a copy of"
+            )
+        elif self.partitions:
+            parts.append(f"no other node in reach has a copy of {self.partitions} partitions, which are empty")
+        if self.paired:
+            parts.append(f"{self.paired} partitions have one copy for now, until others are made")
+        if self.paired and not self.owned:
+            parts.append("nobody owns them before a majority of the voters is back, or CLUSTER FAILOVER TAKEOVER")
+        return "; ".join(parts) or "all keys have copies elsewhere"
+
+
+def refusal(health: Health | None, store: Store) -> str | None:
+    """Say why a node should not leave: its keys could not be handed over. None if they can, or it has none."""
+    if health is None or not (held := store.count(health.stake.held)):
+        return None
+    gone = store.count(health.stake.alone)
+    if not _decides(health):
+        return (
+            "this node reaches no majority of the voters, so nobody can take its keys over: no node in reach has a "
+            f"copy of {gone} of its {held} keys, and they would be gone. If the other nodes are lost for good, have "
+            f"this side go on first, with CLUSTER FAILOVER TAKEOVER; {ANYHOW}"
+        )
+    if health.stake.heirs:
+        return None
+    return f"no other node is there to take its keys over: {gone} keys would be gone. {ANYHOW}"
+
+
+def _decides(health: Health) -> bool:
+    return health.leased and health.voters_spare >= 0
