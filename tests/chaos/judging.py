@@ -13,7 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from chaos.fleet import HERE, Fleet, Server, wait_for
-from chaos.load import Count, Plan, Sent
+from chaos.load import Count, Homes, Plan, Sent
 from simulation.linearizability import Kind, Operation, Outcome, Verdict, judge
 
 STOP_S: Final = 60.0
@@ -66,6 +66,15 @@ class Load:
         place = fleet.servers.index(server) if server is not None else -1
         self._ask(f"avoid {place}")
         wait_for(lambda: self._ask("count").clients[place] == 0 or server is None, "the clients have left the node")
+
+    def follow(self, fleet: Fleet, servers: Sequence[Server]) -> None:
+        """Have the clients spread over these nodes, and leave all others."""
+        nodes = [(server.host, server.port) for server in fleet.servers]
+        homes = Homes(nodes, [fleet.servers.index(server) for server in servers])
+        words = f"homes {msgspec.json.encode(homes).decode()}"
+        self._ask(words)
+        others = [place for place in range(len(nodes)) if place not in homes.homes]
+        wait_for(lambda: not any(self.count().clients[place] for place in others), "the clients have left other nodes")
 
     def stop(self) -> list[Sent]:
         """End it; return what every client sent and got."""

@@ -2,7 +2,8 @@
 
 Run as a program, with a `Plan` as JSON for its argument; it obeys lines on its standard
 input. `count` is answered with a `Count` as JSON; `avoid N` has the clients leave node N after
-their next replies, or none if N is -1; `stop` ends all clients once their last replies are
+their next replies, or none if N is -1; `homes` with `Homes` as JSON has them do so with all nodes
+but some, of which there may be more than before; `stop` ends all clients once their last replies are
 there, and writes the history to a file. All are answered in the same way.
 
 Each client has one connection, one command at a time, and as many a second as the plan says.
@@ -55,6 +56,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether clients stay with their home node even where it does not answer."""
 
 
+class Homes(msgspec.Struct, frozen=True):
+    """Where clients are to have their homes from now on."""
+
+    nodes: list[tuple[str, int]]
+    """Where the nodes are: those that there were, and new ones behind them."""
+    homes: list[int]
+    """The places of those that are left; client n has its home at the one whose turn it is."""
+
+
 class Sent(msgspec.Struct, array_like=True):
     """One command and what came of it."""
 
@@ -93,7 +103,8 @@ class Client(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._pause_s = plan.clients / plan.commands_a_second
         self._due_s = self._loop.time() + self._rng.random() * self._pause_s
-        self._home = self._node = number % len(plan.nodes)
+        self.homes = Homes(plan.nodes, list(range(len(plan.nodes))))
+        self._node = self._home
         self._written = 0
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
@@ -105,6 +116,11 @@ class Client(asyncio.Protocol):
         self.idle = asyncio.Event()
         self.avoided = -1
         """A node to keep away from."""
+
+    @property
+    def _home(self) -> int:
+        homes = self.homes.homes
+        return homes[self._number % len(homes)]
 
     @property
     def node(self) -> int:
@@ -145,10 +161,10 @@ class Client(asyncio.Protocol):
     async def _connect(self) -> None:
         """Connect to the first node that takes it, the home node first."""
         self._reader = hiredis.Reader()
-        nodes = self._plan.nodes
         while not self.stopping:
-            for step in range(1 if self._plan.stays else len(nodes)):
-                self._node = (self._home + step) % len(nodes)
+            nodes, homes = self.homes.nodes, self.homes.homes
+            for step in range(1 if self._plan.stays else len(homes)):
+                self._node = homes[(self._number + step) % len(homes)]
                 if self._node == self.avoided:
                     continue
                 try:
@@ -180,7 +196,7 @@ class Client(asyncio.Protocol):
             return
         now = self._loop.time()
         homesick = self.avoided != self._home != self._node and now - self._away_since_s > HOMESICK_S
-        if homesick or self._node == self.avoided:
+        if homesick or self._node == self.avoided or self._node not in self.homes.homes:
             transport.abort()
             return
         self._sent, request = self._draw(time.monotonic())  # the loop's own clock stands still within a turn
@@ -268,6 +284,10 @@ async def main(plan: Plan) -> None:
         if line.startswith(b"avoid "):
             for client in clients:
                 client.avoided = int(line.split()[1])
+        if line.startswith(b"homes "):
+            homes = msgspec.json.decode(line[len(b"homes ") :], type=Homes)
+            for client in clients:
+                client.homes = homes
         tell(counts, clients)
     for client in clients:
         client.stop()
@@ -285,7 +305,7 @@ def tell(counts: Counter[str], clients: list[Client]) -> None:
     """Write how far the clients are to the standard output."""
     errors = {name: number for name, number in counts.items() if name not in {"commands", "writes"}}
     connected = Counter(client.node for client in clients)
-    places = [connected[node] for node in range(len(clients[0]._plan.nodes))]
+    places = [connected[node] for node in range(len(clients[0].homes.nodes))]
     count = Count(counts["commands"], counts["writes"], errors, places)
     sys.stdout.write(msgspec.json.encode(count).decode() + "\n")
     sys.stdout.flush()
