@@ -182,13 +182,14 @@ class Holdings:
             if held is not None and held.epoch != entry.epoch:
                 held.learning = False
             copy = self.replica.follow(partition, entry.epoch, source)
+            copy.orphaned |= self.surplus.spare(partition)
             if self._name in entry.learners and self._name in before.in_sync:
                 copy.whole = copy.learning = False
-                copy.orphaned = was_primary
+                copy.orphaned |= was_primary
             if self._name in entry.in_sync and not copy.whole:
                 self.wishes.surrender.add((partition, entry.revision))
-        elif self.replica.copies.pop(partition, None) is not None:
-            self.surplus.doom(partition, was_primary=was_primary)
+        elif (gone := self.replica.copies.pop(partition, None)) is not None:
+            self.surplus.doom(partition, was_primary=was_primary or gone.orphaned)
 
     def _retreat(self, partition: int, lost: list[Log]) -> None:
         """Cease to be the primary; what this node has remains as a copy."""
@@ -349,10 +350,9 @@ class Holdings:
     @property
     def deadline(self) -> float:
         """When `tick` is due."""
-        timeout_s = self._config.replica_timeout_s
         busy = [stream.busy_since_s for stream in self.replication.streams.values() if stream.unacked]
         busy += [takeover.since_s for takeover in self.takeovers.values()]
-        busy_s = min(busy, default=math.inf) + timeout_s
+        busy_s = min(busy, default=math.inf) + self._config.replica_timeout_s
         return min(self._again_at, self._unfence_at, self.checking.due_s, self.copying.due_s, busy_s)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:

@@ -29,9 +29,9 @@ class Surplus:
         """Delete a partition soon."""
         self._doomed[partition] = was_primary
 
-    def spare(self, partition: int) -> None:
-        """Keep a partition after all."""
-        self._doomed.pop(partition, None)
+    def spare(self, partition: int) -> bool:
+        """Keep a partition after all; tell whether it was to go and this node had been its primary."""
+        return self._doomed.pop(partition, False)
 
     def drop_some(self, *held: Container[int]) -> list[Dropped]:
         """Delete some of it, but nothing that is held again."""

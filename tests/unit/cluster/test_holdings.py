@@ -137,3 +137,20 @@ def test_a_successor_knows_that_copies_are_too_few_before_it_serves() -> None:
     holdings.adopt(0.0, before, following(before, primary="a", in_sync=("a",)), leap=False)
     assert not holdings.logs
     assert holdings.scarce == {0}
+
+
+def test_keys_of_a_former_primary_are_orphans_though_a_copy_is_made_over_them() -> None:
+    """The record named it nowhere for one version, which is too short a time to delete anything."""
+    config = KeeperConfig(partitions=1)
+    holdings = Holdings(A.life, config, ModelStore(), TargetCache(), Random(1), ())
+    mine = pair(primary="a", in_sync=("a",))
+    holdings.adopt(0.0, None, mine, leap=False)
+    other = following(mine, primary="b", in_sync=("b",))
+    holdings.adopt(0.0, mine, other, leap=True)
+    assert len(holdings.surplus) == 1
+    learner = other.edited({0: msgspec.structs.replace(other.entries[0], learners=("a",))})
+    learner = replace(learner, version=(other.version[0], other.version[1] + 1), parent=other.version)
+    holdings.adopt(0.0, other, learner, leap=False)
+    assert holdings.replica.copies[0].orphaned
+    holdings.adopt(0.0, learner, replace(other, version=(9 * other.version[0], 1)), leap=True)
+    assert holdings.surplus.spare(0), "it is to go again, and is an orphan still"

@@ -20,7 +20,7 @@ def test_what_is_held_again_stays() -> None:
     surplus = Surplus(store)
     for partition in (1, 2, 3, 4):
         surplus.doom(partition, was_primary=partition == 4)
-    surplus.spare(3)
+    assert not surplus.spare(3)
     assert surplus.drop_some({1}, {2}) == [Dropped((4,), 3, 3)]
     assert sorted(store.partitions) == [1, 2, 3]
     assert not surplus
@@ -45,3 +45,14 @@ def test_orphans_count_as_lost() -> None:
     assert surplus.replaced([]) == []
     assert surplus.replaced([(1, 2), (3, 4)]) == [Dropped((1, 3), 6, 6)]
     assert surplus.dropped_keys == surplus.orphaned_keys == 6
+
+
+def test_what_is_spared_remembers_whose_it_was() -> None:
+    """A copy that is made over it takes what this node alone may have written."""
+    surplus = Surplus(ModelStore())
+    surplus.doom(1, was_primary=True)
+    surplus.doom(2, was_primary=False)
+    assert surplus.spare(1)
+    assert not surplus.spare(2)
+    assert not surplus.spare(1)
+    assert not len(surplus)
