@@ -93,17 +93,17 @@ class Town:
     def check(self) -> None:
         """Check what holds whatever has happened. Raises Violation."""
         world = self.world
-        self.check_nodes()
+        check_copies(world)
         self.ledger.check({key: account(held_by(holder(world, key), key)) for key in (*ACCOUNTS, *TWINS)})
         self.queues.check(self.left())
         for history in self.histories:
             value = held_by(holder(world, history.key), history.key)
             assert value is None or isinstance(value, bytes)
             history.check(world.now, unpadded(value))
+        self.check_idle()
 
-    def check_nodes(self) -> None:
-        """Check that copies are equal, and nothing is left of what is over. Raises Violation."""
-        check_copies(self.world)
+    def check_idle(self) -> None:
+        """Check that nothing is left of what is over. Raises Violation."""
         for sim in self.world.live():
             assert isinstance(sim.life, CommandNode)
             sim.life.check_idle()
@@ -192,7 +192,8 @@ def weather(
     world.run(0.3)
     town.finish()
     if asynchronous:
-        town.check_nodes()
+        check_copies(world)
+        town.check_idle()
     else:
         town.check()
     return town.outcomes()
