@@ -14,7 +14,7 @@ from simulation.ownership.outcome import Outcome, Violation
 from simulation.replay import chunks, each, seeds
 
 SEEDS: Final = 1_000
-SEEDS_OTHERWISE: Final = 50
+SEEDS_OTHERWISE: Final = 25
 """Of each kind of storm with other settings."""
 SEEDS_PER_TEST: Final = 25
 """So that several processes share them, and a long run shows how far it is."""
