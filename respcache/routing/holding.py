@@ -35,10 +35,9 @@ class Doubt:
     read: bytes
     """What is told of one that has had none, and may have seen them."""
 
-    def of(self, wire: bytes, *, writes: bool) -> bytes:
+    def of(self, *, writes: bool) -> bytes:
         """Say what is told instead of a reply."""
-        refused = wire.startswith(b"-") and not wire.startswith(UNCERTAIN)
-        return self.write if writes and not refused else self.read
+        return self.write if writes else self.read
 
 
 LOST: Final = Doubt(
@@ -70,7 +69,7 @@ class Held:
         gate = self._gate_of(logs)
         if gate is None:
             return wire
-        held = _Replies([wire], 0, [(0, writes)])
+        held = _Reply(wire, writes=writes)
         self._at(gate).held.append(held)
         return held
 
@@ -158,11 +157,26 @@ class _Behind:
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s: Final = deadline_s
         """That of the first; the others came within the same turn of the event loop, or little later."""
-        self.held: Final[list[_Replies | _Answers | _Call]] = []
+        self.held: Final[list[_Reply | _Replies | _Answers | _Call]] = []
+
+
+class _Reply(Pending):
+    """The finished reply of one command that has effects, or has seen some; that of a script may be an error."""
+
+    __slots__ = ("_wire", "_writes")
+
+    def __init__(self, wire: bytes, *, writes: bool) -> None:
+        super().__init__()
+        self._wire = wire
+        self._writes = writes
+
+    def release(self, doubt: Doubt | None) -> None:
+        """Send the reply; or an error."""
+        self.resolve(self._wire if doubt is None else doubt.of(writes=self._writes))
 
 
 class _Replies(Pending):
-    """Finished replies of one client."""
+    """Finished replies of one client's batch. What was refused has no effects: scripts have replies of their own."""
 
     __slots__ = ("_begin", "_replies", "_runs")
 
@@ -185,7 +199,7 @@ class _Replies(Pending):
             while at < len(runs) and runs[at][0] <= place:
                 writes = runs[at][1]
                 at += 1
-            told.append(wire if writes is None else doubt.of(wire, writes=writes))
+            told.append(wire if writes is None else doubt.of(writes=writes and not _refused(wire)))
         return told
 
 
@@ -201,7 +215,7 @@ class _Answers:
     def release(self, doubt: Doubt | None) -> None:
         """Send the answers; or as many errors."""
         for number, wire, writes in self._answers:
-            self._send(number, wire if doubt is None else doubt.of(wire, writes=writes))
+            self._send(number, wire if doubt is None else doubt.of(writes=writes))
 
 
 class _Call:
@@ -217,3 +231,7 @@ class _Call:
         """Call, if it is wanted with what became of the effects."""
         if doubt is None or self._or_in_doubt:
             self._call()
+
+
+def _refused(wire: bytes) -> bool:
+    return wire.startswith(b"-") and not wire.startswith(UNCERTAIN)

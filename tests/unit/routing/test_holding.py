@@ -118,6 +118,16 @@ def test_a_reply_or_answer_alone_is_in_doubt_if_it_is_of_a_write(writes: bool, c
         assert [(wire or b"").split()[0] for wire in told] == [code] * 2
 
 
+def test_the_error_in_which_a_script_ends_does_not_say_that_it_has_written_nothing() -> None:
+    """A command that is refused has no effects to wait for, and is not held; a script that fails halfway is."""
+    town = Town()
+    gate = town.close()
+    reply = town.held.hold(b"-ERR script failed\r\n", [], writes=True)
+    town.resolve(gate, committed=False)
+    (wire,) = wires([reply])
+    assert (wire or b"").startswith(b"-UNCERTAIN ")
+
+
 def test_nothing_waits_longer_than_the_time_limit() -> None:
     """When it is over the client is told that nobody knows; what the gate says later is about nobody."""
     town = Town()
