@@ -28,7 +28,7 @@ class Losses:
         if health is None:
             return cls()
         alone = health.stake.alone
-        return cls(store.count(alone), len(alone), health.stake.paired, owned=_decides(health))
+        return cls(store.count(alone), len(alone), health.stake.paired, owned=health.decides)
 
     def __str__(self) -> str:
         parts = []
@@ -51,7 +51,7 @@ def refusal(health: Health | None, store: Store) -> str | None:
     if health is None or not (held := store.count(health.stake.held)):
         return None
     gone = store.count(health.stake.alone)
-    if not _decides(health):
+    if not health.decides:
         return (
             "this node reaches no majority of the voters, so nobody can take its keys over: no node in reach has a "
             f"copy of {gone} of its {held} keys, and they would be gone. If the other nodes are lost for good, have "
@@ -60,7 +60,3 @@ def refusal(health: Health | None, store: Store) -> str | None:
     if health.stake.heirs:
         return None
     return f"no other node is there to take its keys over: {gone} keys would be gone. {ANYHOW}"
-
-
-def _decides(health: Health) -> bool:
-    return health.leased and health.voters_spare >= 0

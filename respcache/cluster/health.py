@@ -33,6 +33,11 @@ class Health:
     """What this node has that others may lack."""
 
     @property
+    def decides(self) -> bool:
+        """Whether this node may serve, and reaches a majority of the voters: then anything can be agreed on."""
+        return self.leased and self.voters_spare >= 0
+
+    @property
     def restart_is_safe(self) -> bool:
         """Whether any one node may stop without a key lost, or a side left that cannot decide."""
         deciding = self.voters_spare >= 1 or (self.splits and self.voters_spare >= 0 and self.voters == PAIR)

@@ -249,7 +249,7 @@ class Replicator:
     def take_over(self) -> None:
         """Go on without a majority of the voters. Raises CommandError while there is one."""
         health = self._health()
-        if health.leased and health.voters_spare >= 0:
+        if health.decides:
             reached = f"{health.voters_reached} of {health.voters}"
             raise CommandError(f"a majority of the voters is in reach ({reached}): there is nothing to take over")
         self.driver.perform(self.keeper.take_over(self._loop.time()))

@@ -178,11 +178,6 @@ class Locks:
         self.room.sweep()
         self.readers.sweep()
 
-    @property
-    def observed(self) -> bool:
-        """Whether any partition may have a log that is not its true one."""
-        return self.watches.in_use or self.room.in_use or self.readers.in_use
-
     def logs(self, numbers: Iterable[int]) -> list[Log]:
         """List the true logs of those partitions among some that ownership lets this node serve."""
         return [log for number in numbers if (log := self._logs.get(number)) is not None]

@@ -14,10 +14,6 @@ from respcache.store.partition import Argv, Log
 class Observer(Protocol):
     """Whoever wants to hear of changes in some partitions."""
 
-    @property
-    def in_use(self) -> bool:
-        """Whether any partition has, or had until now, a log of its own because of this observer."""
-
     def observes(self, number: int) -> bool:
         """Tell whether it wants to hear of changes in a partition."""
 

@@ -75,11 +75,6 @@ class Readers:
 
     # -- observing ----------------------------------------------------------------------
 
-    @property
-    def in_use(self) -> bool:
-        """Whether any partition has, or had until now, a log of its own because of this observer."""
-        return bool(self._prefixes) or bool(self._keys)
-
     def observes(self, number: int) -> bool:
         """Tell whether changes in a partition matter to anybody, or did until now."""
         return bool(self._prefixes) or number in self._keys

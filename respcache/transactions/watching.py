@@ -60,11 +60,6 @@ class Watches:
         """Count the watched keys."""
         return len(self._watched)
 
-    @property
-    def in_use(self) -> bool:
-        """Whether any partition has, or had until now, a log of its own because of watched keys."""
-        return bool(self._keys)
-
     def observes(self, number: int) -> bool:
         """Tell whether a partition has, or had until now, watched keys."""
         return number in self._keys

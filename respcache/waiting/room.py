@@ -67,11 +67,6 @@ class Room:
         self.dismissed: Callable[[Waiter], None] = _unheard
         """Told of everybody whose key is no longer served here, after it has left."""
 
-    @property
-    def in_use(self) -> bool:
-        """Whether any partition has, or had until now, a log of its own because of this observer."""
-        return bool(self._observed)
-
     def observes(self, number: int) -> bool:
         """Tell whether somebody waits for a key of a partition, or did until now."""
         return number in self._observed

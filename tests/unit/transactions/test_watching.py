@@ -220,7 +220,7 @@ def test_a_partition_without_watched_keys_is_as_all_others() -> None:
     owner.do("SET {t}k v")
     owner.locks.watches.sweep(owner.street.now)
     assert partition.log is log
-    assert not owner.locks.watches.in_use
+    assert not owner.locks.watches.observes(PARTITION)
 
 
 def test_effects_reach_the_copies_all_the_same() -> None:

@@ -89,7 +89,7 @@ def test_a_partition_is_pending_from_the_change_until_all_were_offered_it() -> N
     """Nobody else is to see the key in between; without anybody who waits, nothing is pending."""
     shop = Shop()
     shop.put(A)
-    assert not shop.room.in_use
+    assert not shop.room.observes(partition_of(b"a"))
     assert not shop.room.pending
     shop.wait(B)
     shop.put(A)
@@ -188,9 +188,9 @@ def test_a_partition_is_as_all_others_once_nobody_waits() -> None:
     shop.room.sweep()
     assert shop.room.observes(partition_of(b"a"))
     shop.room.leave(waiter)
-    assert shop.room.in_use
+    assert shop.room.observes(partition_of(b"a"))
     shop.room.sweep()
-    assert not shop.room.in_use
+    assert not shop.room.observes(partition_of(b"a"))
 
 
 @dataclass(frozen=True)
