@@ -37,6 +37,11 @@ def at_least(what: str, limit: float, measured: float, unit: str = "") -> Figure
     return Figure(what, f"at least {limit:,g}{unit}", f"{measured:,.0f}{unit}", measured >= limit)
 
 
+def stated(what: str, number: float) -> Figure:
+    """Make a line for something that has no limit, and is told for what it says of the others."""
+    return Figure(what, "-", f"{number:,.0f}", met=True)
+
+
 def keep(scenario: str, figures: Sequence[Figure]) -> None:
     """Put the figures of a scenario into the file, in the place of those of an earlier run."""
     name = os.environ.get(FILE)

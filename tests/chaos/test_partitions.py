@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos import namespaces
-from chaos.figures import Figure, at_least, at_most, check, keep
+from chaos.figures import Figure, at_least, at_most, check, keep, stated
 from chaos.fleet import Fleet, wait_for
 from chaos.judging import Judgement, Load, judged
 from chaos.load import Sent
@@ -83,7 +83,7 @@ def figures_of(judgement: Judgement, calm: float, late_acks: int, healed_s: floa
     figures = [
         at_least("acknowledged writes", 1_000, judgement.writes),
         at_least("commands a second before the cut", 2_000, calm),
-        Figure("commands in the median second, the cut included", "-", f"{judgement.commands_a_second:,.0f}", met=True),
+        stated("commands in the median second, the cut included", judgement.commands_a_second),
         at_most("keys with a wrong reply", 0, judgement.wrong, promise=2),
         at_most("keys lost", 0, judgement.lost, promise=1),
         at_most("keys undecided", 0, judgement.undecided),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.figures import Figure, at_least, at_most, check, keep
+from chaos.figures import Figure, at_least, at_most, check, keep, stated
 from chaos.fleet import Fleet, Server, fleet_of, wait_for
 from chaos.judging import Judgement, Load, judged
 
@@ -44,7 +44,7 @@ def figures_of(judgement: Judgement, calm: float, pauses: int) -> list[Figure]:
         at_least("pauses of 1 to 60 s", pauses, pauses),
         at_least("acknowledged writes", 10_000, judgement.writes),
         at_least("commands a second before the first pause", 2_000, calm),
-        Figure("commands in the median second, pauses included", "-", f"{judgement.commands_a_second:,.0f}", met=True),
+        stated("commands in the median second, pauses included", judgement.commands_a_second),
         at_most("keys with a stale or otherwise wrong reply", 0, judgement.wrong, promise=2),
         at_most("keys with an acknowledged write that nobody has", 0, late_writes(judgement), promise=1),
         at_most("keys undecided", 0, judgement.undecided),
