@@ -4,7 +4,6 @@ A frame is applied at once and acked with the next flush. What a copy refuses, b
 the sender is not its primary any more or an effect is missing, it names in the ack.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,8 +11,9 @@ from respcache.cluster.ownership.record import Life
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.checking import equals
 from respcache.cluster.replication.inbound import Arriving, Copy, Inbound, apply_next
-from respcache.cluster.replication.parts import Gathering, gathered_again
+from respcache.cluster.replication.parts import Gathering
 from respcache.cluster.replication.storage import Storage
+from respcache.cluster.replication.tail import TAIL_BYTES, Tail
 from respcache.cluster.replication.wire import (
     ABSENT,
     BEGIN,
@@ -27,13 +27,9 @@ from respcache.cluster.replication.wire import (
     Frame,
     Item,
     Part,
-    decode_items,
     encode_frame,
 )
 
-TAIL_BYTES: Final = 8 * 1024 * 1024
-"""Recent effects that a node keeps for copies that are behind when it becomes primary: several seconds of them,
-where milliseconds would do; a copy that is further behind is made afresh."""
 GATHERED_MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
 """What a peer may have this node hold of frames that are not complete: eight values of the largest size."""
 UNKNOWN: Final = -1
@@ -47,10 +43,7 @@ class Replica:
         self._storage = storage
         self.copies: dict[int, Copy] = {}
         self._inbound: dict[Life, Inbound] = {}
-        self._tail: deque[bytes | list[bytes]] = deque()
-        """Frames as they came, or their parts, the latest last. As objects their effects were 150,000, and the garbage
-        collector went through all of them every second or two, for a fifth of a second in which nothing else ran."""
-        self._tail_bytes = 0
+        self.tail = Tail()
         self.effects = 0
         """Items applied."""
         self.refusals = 0
@@ -138,7 +131,7 @@ class Replica:
         if gathering is not None:
             items = gathering.items
             if gathering.kept:
-                self._keep(gathering.kept)
+                self.tail.keep(gathering.kept)
         if inbound.gathered:  # what is older was given up by its sender
             inbound.gathered = {number: rest for number, rest in inbound.gathered.items() if number > frame.number}
         plain = True
@@ -151,9 +144,9 @@ class Replica:
         if gathering is not None:
             return
         if plain:
-            self._keep(encoded)
+            self.tail.keep(encoded)
         elif effects := [item for item in items if item[3] >= 0]:
-            self._keep(encode_frame(frame.number, frame.version, effects))
+            self.tail.keep(encode_frame(frame.number, frame.version, effects))
 
     def acks(self) -> Iterable[tuple[str, Ack]]:
         """Yield one ack for each peer that has sent something since the last call."""
@@ -162,30 +155,6 @@ class Replica:
                 inbound.unacked = False
                 refused = tuple(inbound.refused.items())
                 yield inbound.life[0], Ack(inbound.life[1], inbound.applied, refused, inbound.arrived)
-
-    def tails(self, wanted: dict[int, int]) -> dict[int, list[Item]]:
-        """Return the effects after a given sequence of each partition, up to where this node's copy is.
-
-        A partition of which not all of them are kept is left out.
-        """
-        copies = self.copies
-        kept = {partition: after for partition, after in wanted.items() if after >= copies[partition].floor}
-        recent: dict[int, dict[int, Item]] = {partition: {} for partition in kept}
-        missing = sum(copies[partition].sequence - after for partition, after in kept.items())
-        frames = reversed(self._tail)  # what copies lack is mostly little, and there are megabytes of frames
-        while missing > 0 and (frame := next(frames, None)) is not None:
-            for item in reversed(decode_items(frame) if isinstance(frame, bytes) else gathered_again(frame)):
-                partition, _, sequence, database, _ = item
-                if partition in kept and kept[partition] < sequence <= copies[partition].sequence and database >= 0:
-                    found = recent[partition]
-                    if sequence not in found:  # an earlier one of the same sequence was void
-                        found[sequence] = item
-                        missing -= 1
-        return {
-            partition: [recent[partition][sequence] for sequence in range(after + 1, copies[partition].sequence + 1)]
-            for partition, after in kept.items()
-            if len(recent[partition]) == copies[partition].sequence - after
-        }
 
     def _receive_odd(self, inbound: Inbound, item: Item) -> None:
         """Take a step of a copy in the making, or find out why an effect does not fit."""
@@ -262,16 +231,6 @@ class Replica:
     def _refuse(self, inbound: Inbound, partition: int, epoch: int) -> None:
         inbound.refused[partition] = epoch
         self.refusals += 1
-
-    def _keep(self, frame: bytes | list[bytes]) -> None:
-        self._tail.append(frame)
-        self._tail_bytes += _size(frame)
-        while self._tail_bytes > TAIL_BYTES:
-            self._tail_bytes -= _size(self._tail.popleft())
-
-
-def _size(frame: bytes | list[bytes]) -> int:
-    return len(frame) if isinstance(frame, bytes) else sum(map(len, frame))
 
 
 def _number(digits: bytes) -> int:

@@ -60,7 +60,7 @@ def compare(
             behind[partition] = sequence
         else:
             faulty.append(partition)
-    tails = replica.tails(behind)
+    tails = replica.tail.after(replica.copies, behind)
     for partition in behind:
         if partition not in tails:
             faulty.append(partition)

@@ -11,6 +11,7 @@ from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.record import NOTHING, Quorum, majority
 from simulation.ownership.checks import at_rest, check_all, check_served, record_of, unrest
 from simulation.ownership.clients import Client, Counter, Register, Writer
+from simulation.ownership.model import Make
 from simulation.ownership.outcome import Violation
 from simulation.ownership.views import Eyes, Views
 from simulation.ownership.world import NODES_MAX, PAUSES_S, Build, World
@@ -92,7 +93,7 @@ def begin(
     config: KeeperConfig,
     nodes: int,
     *,
-    keeper: type[Keeper] = Keeper,
+    keeper: Make = Keeper,
     build: Build | None = None,
     sight: Eyes = Views,
 ) -> World:
@@ -297,7 +298,7 @@ class Aftermath:
     """Partitions that have begun anew, empty."""
 
 
-def weather(seed: int, kind: Storm, *, keeper: type[Keeper] = Keeper, sight: Eyes = Views) -> Aftermath:
+def weather(seed: int, kind: Storm, *, keeper: Make = Keeper, sight: Eyes = Views) -> Aftermath:
     """Let a storm pass; return what it did. Raises Violation."""
     world = begin(seed, kind.settings(), kind.nodes, keeper=keeper, sight=sight)
     world.nodes_max, world.pauses_s = kind.nodes_max, kind.pauses_s

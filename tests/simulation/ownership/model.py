@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Final
 
 from respcache.cluster.config import KeeperConfig
@@ -23,6 +23,7 @@ from respcache.cluster.effects import (
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.record import Node
 from respcache.cluster.replication.log import Gate
+from respcache.cluster.replication.storage import Storage
 from simulation.ownership.life import SimNode
 from simulation.ownership.outcome import Outcome
 from simulation.ownership.store import ModelStore
@@ -35,14 +36,14 @@ TURN_S = (0.0, 0.000_3)
 
 Done = Callable[[Outcome], None]
 Hear = Callable[[int | bool], None]
+Make = Callable[[Node, KeeperConfig, Storage, random.Random, Container[int]], Keeper]
+"""Makes a keeper, of what `Keeper` itself is made of."""
 
 
 class Model:
     """Executes commands as a node's executor would, and does for its keeper what a driver does."""
 
-    def __init__(
-        self, world: "World", sim: SimNode, keeper: type[Keeper], config: KeeperConfig, dice: random.Random
-    ) -> None:
+    def __init__(self, world: "World", sim: SimNode, keeper: Make, config: KeeperConfig, dice: random.Random) -> None:
         self._world: Final = world
         self._sim: Final = sim
         self.store: Final = ModelStore()

@@ -14,12 +14,13 @@ from respcache.cluster.ownership.lease import DRIFT, Lease
 from respcache.cluster.ownership.record import Entry, Life, Node, Version
 from respcache.cluster.replication.copying import Copying, Job
 from respcache.cluster.replication.fencing import Fencing
-from respcache.cluster.replication.log import Gate, Log
-from respcache.cluster.replication.replica import Replica
+from respcache.cluster.replication.inbound import Copy
 from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
+from respcache.cluster.replication.tail import Tail
 from respcache.cluster.replication.wire import Item
 from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
 from simulation.ownership.clients import primary_of
+from simulation.ownership.model import Make
 from simulation.ownership.outcome import Violation
 from simulation.ownership.world import World
 
@@ -28,16 +29,14 @@ SLOW, FAST = 0.92, 1.08
 """How fast clocks run, so that one sees (1 + DRIFT) / (1 - DRIFT) of the time that another does, or a little less."""
 CONFIGS = {copies: replace(CONFIG, replica_count=copies, partitions=32) for copies in (2, 3)}
 
-Scenario = Callable[[int, type[Keeper], int], None]
+Scenario = Callable[[int, Make, int], None]
 
 
-class AcksBeforeReplicating(Keeper):
+def acks_before_replicating(
+    me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]
+) -> Keeper:
     """Answers as soon as it has executed."""
-
-    def gate(self, logs: Iterable[Log]) -> Gate | None:
-        """Wait for nothing."""
-        del logs
-        return None
+    return Keeper(me, replace(config, asynchronous=True), storage, rng, locked)
 
 
 class HalfOfThem(KeyList):
@@ -59,12 +58,11 @@ class HalfCopying(Copying):
         job.keys = HalfOfThem(self._storage, job.log.partition)
 
 
-class CountsHalfCopies(Keeper):
+def counts_half_copies(me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> Keeper:
     """Takes learners for in sync before the snapshot has ended."""
-
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._holdings.copying = HalfCopying(storage, step_keys=config.copy_step_keys)
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper.holdings.copying = HalfCopying(storage, step_keys=config.copy_step_keys)
+    return keeper
 
 
 class BlindCopying(Copying):
@@ -74,28 +72,27 @@ class BlindCopying(Copying):
         del job, stored
 
 
-class SendsStalePieces(Keeper):
+def sends_stale_pieces(me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> Keeper:
     """Makes copies of large values as they were when their first piece was cut."""
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper.holdings.copying = BlindCopying(storage, step_keys=config.copy_step_keys)
+    return keeper
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._holdings.copying = BlindCopying(storage, step_keys=config.copy_step_keys)
 
-
-class ForgetfulReplica(Replica):
+class NoTail(Tail):
     """Pretends that copies which are behind lack nothing."""
 
-    def tails(self, wanted: dict[int, int]) -> dict[int, list[Item]]:
+    def after(self, copies: dict[int, Copy], wanted: dict[int, int]) -> dict[int, list[Item]]:
         """Return nothing to send again."""
+        del copies
         return {partition: [] for partition in wanted}
 
 
-class SendsNoTail(Keeper):
+def sends_no_tail(me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> Keeper:
     """As a new primary, serves without making its copies equal."""
-
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._holdings.replica = ForgetfulReplica(storage)
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper.holdings.replica.tail = NoTail()
+    return keeper
 
 
 class UnfencedLease(Lease):
@@ -107,12 +104,13 @@ class UnfencedLease(Lease):
             self.until_s = math.inf
 
 
-class ServesWithoutALease(Keeper):
+def serves_without_a_lease(
+    me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]
+) -> Keeper:
     """Once it may serve it does so until it hears that it may not."""
-
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._tenure.lease = UnfencedLease(me.life, config.lease_s)
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper._tenure.lease = UnfencedLease(me.life, config.lease_s)
+    return keeper
 
 
 class WaitsForNobody(Fencing):
@@ -124,20 +122,18 @@ class WaitsForNobody(Fencing):
         return -math.inf
 
 
-class ServesUnfenced(Keeper):
+def serves_unfenced(me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> Keeper:
     """As a new primary, serves while the former one may."""
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper.holdings.fencing = WaitsForNobody(config.lease_s)
+    return keeper
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._holdings.fencing = WaitsForNobody(config.lease_s)
 
-
-class CountsOnTooMuch(Keeper):
+def counts_on_too_much(me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> Keeper:
     """As a holder, takes leases for longer than voters do: a margin of the wrong sign."""
-
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._tenure.lease = Lease(me.life, config.lease_s * 3)
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper._tenure.lease = Lease(me.life, config.lease_s * 3)
+    return keeper
 
 
 class MarginlessFencing(Fencing):
@@ -151,16 +147,15 @@ class MarginlessFencing(Fencing):
         super().answered(now, voter, version, [(life, left_s / (1 + DRIFT)) for life, left_s in remaining_s])
 
 
-class KnowsNoMargin(Keeper):
+def knows_no_margin(me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> Keeper:
     """Takes all clocks for equally fast, as a holder of leases and as one who waits for their end."""
+    keeper = Keeper(me, config, storage, rng, locked)
+    keeper._tenure.lease = Lease(me.life, config.lease_s / (1 - DRIFT))
+    keeper.holdings.fencing = MarginlessFencing(config.lease_s)
+    return keeper
 
-    def __init__(self, me: Node, config: KeeperConfig, storage: Storage, rng: Random, locked: Container[int]) -> None:
-        super().__init__(me, config, storage, rng, locked)
-        self._tenure.lease = Lease(me.life, config.lease_s / (1 - DRIFT))
-        self._holdings.fencing = MarginlessFencing(config.lease_s)
 
-
-def half_heard(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def half_heard(seed: int, keeper: Make, replica_count: int) -> None:
     """A primary loses the link to one of its copies, is written to, and dies; nobody writes afterwards."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
     clients = clients_of(world, writers=100)
@@ -173,7 +168,7 @@ def half_heard(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
-def join(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def join(seed: int, keeper: Make, replica_count: int) -> None:
     """A node joins while clients write."""
     world = begin(seed, CONFIGS[replica_count], nodes=2, keeper=keeper)
     clients = clients_of(world, writers=60)
@@ -183,7 +178,7 @@ def join(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
-def join_under_fire(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def join_under_fire(seed: int, keeper: Make, replica_count: int) -> None:
     """A node joins while a few keys are written to as fast as can be, and a former owner dies when it has."""
     world = begin(seed, CONFIGS[replica_count], nodes=2, keeper=keeper)
     clients = clients_of(world, writers=2)
@@ -203,7 +198,7 @@ def join_under_fire(seed: int, keeper: type[Keeper], replica_count: int) -> None
     settle(world, clients)
 
 
-def frozen(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def frozen(seed: int, keeper: Make, replica_count: int) -> None:
     """Owners are stopped for longer than a lease, one after the other."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
     clients = clients_of(world, writers=30, registers=6)
@@ -214,7 +209,7 @@ def frozen(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
-def overlooked(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def overlooked(seed: int, keeper: Make, replica_count: int) -> None:
     """Owners are taken for dead that live, reach a majority, and do not hear from the leader."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
     clients = clients_of(world, writers=30, registers=6)
@@ -228,7 +223,7 @@ def overlooked(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
-def slow(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def slow(seed: int, keeper: Make, replica_count: int) -> None:
     """Owners whose clocks are slow are taken for dead, and cut off in the moment in which that is decided."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
     clients = clients_of(world, writers=30, registers=6)
@@ -254,7 +249,7 @@ def agreed(world: World) -> tuple[Entry, ...]:
     return max(records, key=lambda record: record.version).entries
 
 
-def cut_off(seed: int, keeper: type[Keeper], replica_count: int) -> None:
+def cut_off(seed: int, keeper: Make, replica_count: int) -> None:
     """Owners are cut off from everybody, and go on until their leases end."""
     world = begin(seed, CONFIGS[replica_count], nodes=3, keeper=keeper)
     clients = clients_of(world, writers=30, registers=6)
@@ -267,7 +262,7 @@ def cut_off(seed: int, keeper: type[Keeper], replica_count: int) -> None:
     settle(world, clients)
 
 
-def for_each_seed(scenario: Scenario, keeper: type[Keeper], replica_count: int) -> None:
+def for_each_seed(scenario: Scenario, keeper: Make, replica_count: int) -> None:
     """Run a scenario with a few seeds."""
     for seed in range(SEEDS):
         scenario(seed, keeper, replica_count)
@@ -276,27 +271,27 @@ def for_each_seed(scenario: Scenario, keeper: type[Keeper], replica_count: int) 
 SCENARIOS = pytest.mark.parametrize(
     ("scenario", "bug", "replica_count"),
     [
-        (half_heard, AcksBeforeReplicating, 2),
-        (half_heard, SendsNoTail, 3),
-        (join, CountsHalfCopies, 2),
-        (join_under_fire, SendsStalePieces, 2),
-        (frozen, ServesWithoutALease, 2),
-        (overlooked, ServesUnfenced, 2),
-        (cut_off, CountsOnTooMuch, 2),
-        (slow, KnowsNoMargin, 2),
+        (half_heard, acks_before_replicating, 2),
+        (half_heard, sends_no_tail, 3),
+        (join, counts_half_copies, 2),
+        (join_under_fire, sends_stale_pieces, 2),
+        (frozen, serves_without_a_lease, 2),
+        (overlooked, serves_unfenced, 2),
+        (cut_off, counts_on_too_much, 2),
+        (slow, knows_no_margin, 2),
     ],
 )
 
 
 @SCENARIOS
-def test_a_planted_bug_is_caught(scenario: Scenario, bug: type[Keeper], replica_count: int) -> None:
+def test_a_planted_bug_is_caught(scenario: Scenario, bug: Make, replica_count: int) -> None:
     """A keeper with the bug breaks a promise."""
     with pytest.raises(Violation):
         for_each_seed(scenario, bug, replica_count)
 
 
 @SCENARIOS
-def test_without_the_bug_all_is_well(scenario: Scenario, bug: type[Keeper], replica_count: int) -> None:
+def test_without_the_bug_all_is_well(scenario: Scenario, bug: Make, replica_count: int) -> None:
     """It is the bug that is caught, and not the scenario."""
     del bug
     for_each_seed(scenario, Keeper, replica_count)

@@ -21,7 +21,7 @@ from respcache.cluster.ownership.ring import RingNode, place
 from respcache.cluster.replication.waits import Wait
 from simulation.ownership.life import Life, SimNode
 from simulation.ownership.lineage import Lineage
-from simulation.ownership.model import Done, Hear, Model
+from simulation.ownership.model import Done, Hear, Make, Model
 from simulation.ownership.outcome import Violation
 from simulation.ownership.store import ModelStore
 from simulation.ownership.views import Eyes, Views
@@ -82,7 +82,7 @@ class World:
         seed: int,
         config: KeeperConfig,
         *,
-        keeper: type[Keeper] = Keeper,
+        keeper: Make = Keeper,
         build: Build | None = None,
         sight: Eyes = Views,
     ) -> None:

@@ -308,7 +308,7 @@ def test_the_tail_has_large_effects_too() -> None:
     pair.write(value(3, 10))
     while pair.there:
         pair.deliver(1)
-    assert pair.replica.tails({1: 0}) == {
+    assert pair.replica.tail.after(pair.replica.copies, {1: 0}) == {
         1: [(1, 1, sequence, 0, value(sequence, size)) for sequence, size in ((1, 1_000), (2, 10), (3, 10))]
     }
 

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from respcache.cluster.replication import replica
+from respcache.cluster.replication import tail
 from respcache.cluster.replication.inbound import Copy, Inbound
 from respcache.cluster.replication.replica import UNKNOWN, Replica
 from respcache.cluster.replication.wire import (
@@ -39,6 +39,10 @@ class Node:
         """Take a frame in."""
         encoded = encode_frame(number, (1, 1), list(items))
         self.replica.receive(inbound or self.inbound, Frame(number, (1, 1), list(items)), encoded)
+
+    def tails(self, wanted: dict[int, int]) -> dict[int, list[Item]]:
+        """Return what is kept of effects after some."""
+        return self.replica.tail.after(self.replica.copies, wanted)
 
     def acks(self) -> list[tuple[str, Ack]]:
         """Return the acks of this tick."""
@@ -127,9 +131,9 @@ def test_a_mark_changes_nothing(node: Node) -> None:
 def test_the_tail_is_what_was_received_since(node: Node) -> None:
     """Whoever is within it can be sent what is missing; whoever is not gets no partial answer."""
     node.receive(1, effect(11), effect(12), effect(13))
-    assert node.replica.tails({7: 11}) == {7: [effect(12), effect(13)]}
-    assert node.replica.tails({7: 10}) == {7: [effect(11), effect(12), effect(13)]}
-    assert node.replica.tails({7: 9}) == {}
+    assert node.tails({7: 11}) == {7: [effect(12), effect(13)]}
+    assert node.tails({7: 10}) == {7: [effect(11), effect(12), effect(13)]}
+    assert node.tails({7: 9}) == {}
 
 
 def test_of_the_tail_no_more_is_read_than_what_is_missing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,12 +144,12 @@ def test_of_the_tail_no_more_is_read_than_what_is_missing(node: Node, monkeypatc
         read.append(frame)
         return decode_items(frame)
 
-    monkeypatch.setattr(replica, "decode_items", counted)
+    monkeypatch.setattr(tail, "decode_items", counted)
     for number in range(1, 11):
         node.receive(number, effect(10 + number))
-    assert node.replica.tails({7: 18}) == {7: [effect(19), effect(20)]}
+    assert node.tails({7: 18}) == {7: [effect(19), effect(20)]}
     assert len(read) == 2
-    assert node.replica.tails({}) == {}
+    assert node.tails({}) == {}
     assert len(read) == 2
 
 
@@ -165,8 +169,8 @@ def test_a_tail_never_crosses_the_beginning_of_a_copy(node: Node) -> None:
     """Effects from before it may belong to a history that was given up."""
     node.receive(1, effect(11), effect(12))
     node.receive(2, (7, 3, 11, BEGIN, []), (7, 3, 11, END, []), effect(12))
-    assert node.replica.tails({7: 10}) == {}
-    assert node.replica.tails({7: 11}) == {7: [effect(12)]}
+    assert node.tails({7: 10}) == {}
+    assert node.tails({7: 11}) == {7: [effect(12)]}
 
 
 def test_a_new_life_of_the_primary_starts_a_new_stream(node: Node) -> None:
