@@ -248,7 +248,7 @@ class Holdings:
         if takeover.resent:
             log.dirty = self.replication.number
             for stream in log.required:
-                stream.open.append((partition, log.epoch, log.sequence, MARK, []))
+                stream.open.add(partition, log.epoch, log.sequence, MARK, [])
         self._open(partition)
         self._dirty.add(partition)
 

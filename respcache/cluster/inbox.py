@@ -43,7 +43,7 @@ class Inbox:
         if isinstance(message, Part):
             self._replica.gather(self._inbound(peer), message, encoded)
             return
-        if isinstance(message, Frame) and message.parts:
+        if isinstance(message, Frame):
             self._replica.check(self._inbound(peer), message)
         if self._turns.queue(peer, message, encoded, self._table.version):
             if self._turns.waiting(peer) == 1:

@@ -112,6 +112,8 @@ class Executor:
         logs: list[Log] | None = None
         runs: Runs | None = None
         """As soon as there are logs."""
+        awaited: Partition | None = None
+        """The one whose log was added last: a pipeline often stays on one."""
         whole = True
         try:
             while True:
@@ -173,10 +175,11 @@ class Executor:
                     continue
                 if partition.changed:
                     partition.ship(argv if row.writes else None)
-                if partition.unsafe and (log := partition.awaits()) is not None:
+                if partition.unsafe and partition is not awaited and (log := partition.awaits()) is not None:
                     if logs is None:
                         logs, runs = [], [(len(out), row.writes)]
                     logs.append(log)
+                    awaited = partition
                 if type(reply) is bytes:
                     length = len(reply)
                     if length < HEADED_MAX:

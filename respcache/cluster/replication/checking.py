@@ -85,9 +85,9 @@ class Checking:
         digest = digest_of(self._storage, log.partition, keys, salt)
         count = b"" if self._keys else b"%d" % self._storage.count(log.partition)
         words = [word for database, key in keys for word in (b"%d" % database, key)]
-        check = (log.partition, log.epoch, log.sequence, CHECK, [b"%d" % digest, b"%d" % salt, count, *words])
+        check = [b"%d" % digest, b"%d" % salt, count, *words]
         for stream in log.required:
-            stream.open.append(check)
+            stream.open.add(log.partition, log.epoch, log.sequence, CHECK, check)
 
 
 def digest_of(storage: Storage, partition: int, keys: list[StoredKey], salt: int) -> int:

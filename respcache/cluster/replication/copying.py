@@ -318,7 +318,7 @@ class Copying:
 
     def _put(self, job: Job, kind: int, argv: list[bytes]) -> None:
         log = job.log
-        job.stream.open.append((log.partition, log.epoch, log.sequence, kind, argv))
+        job.stream.open.add(log.partition, log.epoch, log.sequence, kind, argv)
 
     def _end(self, job: Job, number: int) -> None:
         self._put(job, END, [])

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from respcache.cluster.replication.items import STAMP, Items, Place
 from respcache.cluster.replication.parts import Gathering
-from respcache.cluster.replication.wire import Item
 
 if TYPE_CHECKING:
     from respcache.cluster.ownership.record import Life
@@ -74,27 +74,35 @@ class Copy:
 
 
 def apply_next(
-    items: list[Item],
-    start: int,
+    items: Items,
+    place: Place,
     copies: dict[int, Copy],
     inbound: Inbound,
     apply: Callable[[int, int, list[bytes]], None],
-) -> int:
-    """Apply effects from `start` on, as long as each is the next one of a copy that is fed from there.
+) -> None:
+    """Apply effects from a place on, as long as each is the next one of a copy that is fed from there.
 
-    Returns the place of the first that is not.
+    Goes on to the first that is not.
     """
-    for at in range(start, len(items)):
-        partition, epoch, sequence, database, argv = items[at]
+    numbers, words = items.numbers, items.words
+    at, taken, word = place.at, place.taken, place.word
+    while at < len(numbers):
+        partition, database = numbers[at], numbers[at + 3]
         copy = copies.get(partition)
         if (
             copy is None
-            or copy.epoch != epoch
+            or copy.epoch != numbers[at + 1]
             or copy.source is not inbound
-            or sequence != copy.sequence + 1
+            or numbers[at + 2] + taken != copy.sequence + 1
             or database < 0
         ):
-            return at
-        copy.sequence = sequence
-        apply(partition, database, argv)
-    return len(items)
+            break
+        first = at + STAMP
+        at = first + numbers[at + 4]
+        for nth in range(first + taken, at):
+            end = word + numbers[nth]
+            copy.sequence += 1
+            apply(partition, database, words[word:end])
+            word = end
+        taken = 0
+    place.at, place.taken, place.word = at, taken, word

@@ -6,7 +6,7 @@ streams; `cut` makes one frame per peer of them. A frame has the number of its
 tick, one count for all peers, so "is everything acked" is one comparison of
 integers per copy: `stream.acked >= log.dirty`.
 
-This is the path of every write: an effect costs one tuple and one append per peer.
+This is the path of every write: its words are listed once per peer, behind a few numbers.
 """
 
 import heapq
@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from respcache.cluster.replication.items import Item, Items, items_of
 from respcache.cluster.replication.parts import FRAME_BYTES, WORD_BYTES, Parts, size_of
-from respcache.cluster.replication.wire import Item, encode_frame
+from respcache.cluster.replication.wire import encode_frame
 
 if TYPE_CHECKING:
     from respcache.cluster.ownership.record import Version
@@ -51,7 +52,7 @@ class Stream:
         self.peer, self.run = peer, run
         self.acked = 0
         """All frames up to this number have been applied by the peer."""
-        self.open: list[Item] = []
+        self.open = Items([], [])
         self.unacked: deque[tuple[int, bytes | Parts, float, int]] = deque()
         """(number, frame, when it was cut, items) of frames to send again should the link break."""
         self.backlog: deque[tuple[int, bytes | Parts]] = deque()
@@ -101,9 +102,8 @@ class Log:
         for word in argv:
             size += len(word)
         self.replication.open_bytes += size
-        effect = (self.partition, self.epoch, sequence, database, argv)
         for stream in self.streams:
-            stream.open.append(effect)
+            stream.open.add(self.partition, self.epoch, sequence, database, argv)
         self.dirty = self.replication.number
         if self.copying is not None:
             self.copying.touched(self.partition, database, argv)
@@ -186,9 +186,9 @@ class Replication:
         needs: list[tuple[Log, int]] = []
         waits: dict[Stream, int] = {}
         for log in logs:
-            dirty, is_safe = log.dirty, True
+            dirty, refusers, is_safe = log.dirty, log.refusers, True
             for stream in log.required:
-                if stream.acked < dirty or stream in log.refusers:
+                if stream.acked < dirty or (refusers and stream in refusers):
                     is_safe = False
                     if waits.get(stream, 0) < dirty:
                         waits[stream] = dirty
@@ -214,7 +214,7 @@ class Replication:
         are_small, self.open_bytes = self.open_bytes <= self._frame_bytes, 0
         for stream in self.streams.values():
             items = stream.open
-            if not items:
+            if not items.numbers:
                 continue
             frame: bytes | Parts
             if are_small or (size := size_of(items)) <= self._frame_bytes:
@@ -228,7 +228,7 @@ class Replication:
             stream.items += len(items)
             self.frames += 1
             self.effects += len(items)
-            stream.open = []
+            stream.open = Items([], [])
             sent = True
             if stream.connected:
                 self._dispatch(stream, number, frame, send)
@@ -308,8 +308,9 @@ class Replication:
 
     def resend(self, stream: Stream, effects: list[Item]) -> None:
         """Have a copy told what it lacks, with the next frame."""
-        stream.open += effects
-        self.open_bytes += size_of(effects)
+        for partition, epoch, sequence, database, argv in effects:
+            stream.open.add(partition, epoch, sequence, database, argv)
+        self.open_bytes += size_of(items_of(*effects))
 
     def review(self) -> list[Gate]:
         """Open the gates whose last missing acks are no longer required. To be called when a log lost a stream."""

@@ -11,6 +11,7 @@ from respcache.cluster.ownership.record import Life
 from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication.checking import equals
 from respcache.cluster.replication.inbound import Arriving, Copy, Inbound, apply_next
+from respcache.cluster.replication.items import Item, Place, items_of
 from respcache.cluster.replication.parts import Gathering
 from respcache.cluster.replication.storage import Storage
 from respcache.cluster.replication.tail import TAIL_BYTES, Tail
@@ -25,7 +26,6 @@ from respcache.cluster.replication.wire import (
     VALUES,
     Ack,
     Frame,
-    Item,
     Part,
     encode_frame,
 )
@@ -107,7 +107,9 @@ class Replica:
         return sum(inbound.gathered_bytes for inbound in self._inbound.values())
 
     def check(self, inbound: Inbound, frame: Frame) -> None:
-        """Raise DecodeError if parts of a frame are missing."""
+        """Raise DecodeError if that is no frame, or parts of it are missing."""
+        if not frame.items.sound:
+            raise DecodeError(f"frame {frame.number} is not made of effects")
         if frame.parts and frame.number > inbound.applied:
             gathering = inbound.gathered.get(frame.number)
             if gathering is None or gathering.parts != frame.parts or not gathering.is_whole:
@@ -135,17 +137,18 @@ class Replica:
         if inbound.gathered:  # what is older was given up by its sender
             inbound.gathered = {number: rest for number, rest in inbound.gathered.items() if number > frame.number}
         plain = True
-        at = apply_next(items, 0, self.copies, inbound, apply)
-        while at < len(items):
+        place, end = Place(), len(items.numbers)
+        apply_next(items, place, self.copies, inbound, apply)
+        while place.at < end:
             plain = False
-            self._receive_odd(inbound, items[at])
-            at = apply_next(items, at + 1, self.copies, inbound, apply)
+            self._receive_odd(inbound, place.take(items))
+            apply_next(items, place, self.copies, inbound, apply)
         self.effects += len(items)
         if gathering is not None:
             return
         if plain:
             self.tail.keep(encoded)
-        elif effects := [item for item in items if item[3] >= 0]:
+        elif effects := items_of(*[item for item in items if item[3] >= 0]):
             self.tail.keep(encode_frame(frame.number, frame.version, effects))
 
     def acks(self) -> Iterable[tuple[str, Ack]]:

@@ -4,8 +4,9 @@ from collections import deque
 from typing import Final
 
 from respcache.cluster.replication.inbound import Copy
+from respcache.cluster.replication.items import Item
 from respcache.cluster.replication.parts import gathered_again
-from respcache.cluster.replication.wire import Item, decode_items
+from respcache.cluster.replication.wire import decode_items
 
 TAIL_BYTES: Final = 8 * 1024 * 1024
 """Recent effects that a node keeps for copies that are behind when it becomes primary: several seconds of them,
@@ -38,7 +39,7 @@ class Tail:
         missing = sum(copies[partition].sequence - after for partition, after in kept.items())
         frames = reversed(self._frames)  # what copies lack is mostly little, and there are megabytes of frames
         while missing > 0 and (frame := next(frames, None)) is not None:
-            for item in reversed(decode_items(frame) if isinstance(frame, bytes) else gathered_again(frame)):
+            for item in reversed([*(decode_items(frame) if isinstance(frame, bytes) else gathered_again(frame))]):
                 partition, _, sequence, database, _ = item
                 if partition in kept and kept[partition] < sequence <= copies[partition].sequence and database >= 0:
                     found = recent[partition]

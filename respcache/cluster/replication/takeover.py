@@ -14,8 +14,8 @@ all copies are equal or demoted, and effects of an older epoch are refused.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from respcache.cluster.replication.items import Item
 from respcache.cluster.replication.replica import Replica
-from respcache.cluster.replication.wire import Item
 
 
 @dataclass(slots=True)

@@ -5,10 +5,7 @@ from typing import Annotated, Final
 import msgspec
 
 from respcache.cluster.ownership.record import Number, PartitionNumber, Version
-
-Item = tuple[int, int, int, int, list[bytes]]
-"""(partition, epoch, sequence, database, argv): an effect. With one of the kinds below in place of a
-database it is a step of a copy in the making: one shape for all, because it is what decodes fastest."""
+from respcache.cluster.replication.items import KIND_MIN, STAMP, Items
 
 BEGIN: Final = -1
 """A copy begins: forget the partition; effects after `sequence` follow."""
@@ -30,21 +27,19 @@ PIECE: Final = -7
 LAST: Final = -8
 """The same; with this the value is complete, and the key has it from here on."""
 
-USES: Final = -9
+USES: Final = KIND_MIN
 """argv is (database, key, use) times n: so these keys, whose values came before, are used; see `Storage.use`."""
 
 ITEMS_MAX: Final = 1_000_000
-ARGUMENTS_MAX: Final = 2_000_000
+WORDS_MAX: Final = 2_000_000
 WORD_MAX_BYTES: Final = 1024 * 1024 * 1024
 """A value may have 512 MiB, and is written with its deadline and more."""
 
 _WireVersion = tuple[Number, Number]
-_Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Argv = Annotated[list[bytes], msgspec.Meta(max_length=ARGUMENTS_MAX)]
-_Items = Annotated[
-    list[tuple[PartitionNumber, Number, _Sequence, Annotated[int, msgspec.Meta(ge=USES, le=2**31)], _Argv]],
-    msgspec.Meta(max_length=ITEMS_MAX),
+_Numbers = Annotated[
+    list[Annotated[int, msgspec.Meta(ge=USES, le=2**63 - 1)]], msgspec.Meta(max_length=(STAMP + 1) * ITEMS_MAX)
 ]
+_Words = Annotated[list[bytes], msgspec.Meta(max_length=WORDS_MAX)]
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -53,9 +48,15 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag=0):
     number: Number
     version: _WireVersion
     """Of the record that the sender went by: a receiver that is behind has to catch up first."""
-    items: _Items
+    numbers: _Numbers
+    words: _Words
     parts: Number = 0
     """So many parts of it came before; they have all the items then."""
+
+    @property
+    def items(self) -> Items:
+        """What is in it."""
+        return Items(self.numbers, self.words)
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -69,7 +70,13 @@ class Part(msgspec.Struct, frozen=True, array_like=True, tag=5):
     """Whether the words of the first item go on with the last one of the part before."""
     unfinished: Annotated[int, msgspec.Meta(ge=0, le=WORD_MAX_BYTES)]
     """How long the last word is, all in all, if more of it is to come; else 0."""
-    items: _Items
+    numbers: _Numbers
+    words: _Words
+
+    @property
+    def items(self) -> Items:
+        """What is in it."""
+        return Items(self.numbers, self.words)
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -113,14 +120,15 @@ _frames: Final = msgspec.msgpack.Decoder(Frame)
 _parts: Final = msgspec.msgpack.Decoder(Part)
 
 
-def encode_frame(number: int, version: Version, items: list[Item], parts: int = 0) -> bytes:
+def encode_frame(number: int, version: Version, items: Items, parts: int = 0) -> bytes:
     """Encode a frame, or what comes behind so many parts of it."""
-    return _encoder.encode((0, number, version, items, parts) if parts else (0, number, version, items))
+    fields = (0, number, version, items.numbers, items.words)
+    return _encoder.encode((*fields, parts) if parts else fields)
 
 
-def encode_part(number: int, index: int, goes_on: bool, unfinished: int, items: list[Item]) -> bytes:  # noqa: FBT001 # as on the wire
+def encode_part(number: int, index: int, goes_on: bool, unfinished: int, items: Items) -> bytes:  # noqa: FBT001 # as on the wire
     """Encode a part of a frame."""
-    return _encoder.encode((5, number, index, goes_on, unfinished, items))
+    return _encoder.encode((5, number, index, goes_on, unfinished, items.numbers, items.words))
 
 
 def decode_part(part: bytes) -> Part:
@@ -128,6 +136,6 @@ def decode_part(part: bytes) -> Part:
     return _parts.decode(part)
 
 
-def decode_items(frame: bytes) -> list[Item]:
+def decode_items(frame: bytes) -> Items:
     """Read the effects in a frame again that has been decoded before."""
     return _frames.decode(frame).items

@@ -15,9 +15,9 @@ from respcache.cluster.ownership.record import Entry, Life, Node, Version
 from respcache.cluster.replication.copying import Copying, Job
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.replication.inbound import Copy
+from respcache.cluster.replication.items import Item
 from respcache.cluster.replication.storage import KeyList, Storage, StoredKey
 from respcache.cluster.replication.tail import Tail
-from respcache.cluster.replication.wire import Item
 from simulation.ownership.chaos import CONFIG, begin, between, clients_of, settle
 from simulation.ownership.clients import primary_of
 from simulation.ownership.model import Make

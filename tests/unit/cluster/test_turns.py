@@ -11,7 +11,7 @@ from respcache.cluster.turns import HELD_MAX, Turns
 
 def frame(number: int, version: int) -> Frame:
     """Return a frame that goes by a version."""
-    return Frame(number, (1, version), [])
+    return Frame(number, (1, version), [], [])
 
 
 def numbers(turns: Turns, peer: str, version: int) -> list[int]:

@@ -54,9 +54,9 @@ FULL = difference(None, NEW)
 
 MESSAGES: list[Message] = [
     Hello(7, "cluster", (1, 2), 3, 4),
-    Frame(9, (1, 2), [(5, 1, 8, 0, [b"SET", b"key", b"\x00\xff"])]),
-    Frame(9, (1, 2), [], 3),
-    Part(9, 2, goes_on=True, unfinished=100, items=[(5, 1, 8, 0, [b"SET", b"key", b"\x00\xff"])]),
+    Frame(9, (1, 2), [5, 1, 8, 0, 1, 3], [b"SET", b"key", b"\x00\xff"]),
+    Frame(9, (1, 2), [], [], 3),
+    Part(9, 2, goes_on=True, unfinished=100, numbers=[5, 1, 8, 0, 1, 1], words=[b"\x00\xff"]),
     Ack(7, 9, ((5, 1),)),
     Ack(7, 9, (), (10, 3)),
     Inquiry((1, 2), ((5, 1),)),
@@ -166,4 +166,4 @@ def test_mangled_bytes_are_a_message_or_a_decode_error(data: st.DataObject) -> N
 def test_partitions_beyond_the_last_are_refused(partition: int) -> None:
     """An index from the wire can be used as it is."""
     with pytest.raises(DecodeError):
-        decode(encode(Frame(1, (1, 1), [(partition, 1, 1, 0, [])])))
+        decode(encode(Inquiry((1, 1), ((partition, 1),))))

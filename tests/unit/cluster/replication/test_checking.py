@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respcache.cluster.replication.checking import CHUNK_KEYS, PAUSE_S, Checking, equals
+from respcache.cluster.replication.items import Items
 from respcache.cluster.replication.log import Log, Replication
 from simulation.ownership.store import ModelStore
 
@@ -36,7 +37,7 @@ class Pair:
         while self.checking.checked == done:
             self.checking.step(self.checking.due_s, self.logs)
         found = [argv for _, _, _, _, argv in self.stream.open]
-        self.stream.open.clear()
+        self.stream.open = Items([], [])
         return found
 
     def equal(self) -> bool:
@@ -89,7 +90,7 @@ def test_a_round_takes_its_time() -> None:
     pair.logs[7] = other
     first = pair.checking.due_s
     pair.checking.step(first - 0.001, pair.logs)
-    assert pair.stream.open == []
+    assert not pair.stream.open
     pair.checking.step(first, pair.logs)
     assert pair.checking.due_s == first + PAUSE_S
     pair.checking.step(first + PAUSE_S, pair.logs)

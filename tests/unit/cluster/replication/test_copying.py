@@ -142,7 +142,7 @@ def test_nothing_is_cut_into_a_full_window() -> None:
     pair.copying.add(pair.log, pair.stream)
     assert not pair.copying.runnable
     pair.copying.step(0.0, pair.replication.number)
-    assert pair.stream.open == []
+    assert not pair.stream.open
 
 
 def test_little_is_under_way_to_a_slow_learner() -> None:
@@ -320,7 +320,7 @@ def test_what_writes_wait_for_waits_for_nothing() -> None:
     assert due_s > now + 0.3
     while pair.copying.withheld:
         assert kinds(pair, now)
-        assert other.open == []
+        assert not other.open
     assert pair.copying.allowance.due_s == due_s
     assert pair.copying.due_s == due_s
     assert pair.done

@@ -2,6 +2,7 @@
 
 import pytest
 
+from respcache.cluster.replication.items import Item, items_of
 from respcache.cluster.replication.log import Gate, Log, Replication, Stream
 from respcache.cluster.replication.wire import Frame
 from respcache.cluster.wire import decode
@@ -41,6 +42,12 @@ class Primary:
         return gate
 
 
+def frame(*items: Item) -> Frame:
+    """Return the first frame, with these effects."""
+    made = items_of(*items)
+    return Frame(1, (1, 1), made.numbers, made.words)
+
+
 def outcome(gate: Gate) -> bool | None:
     """Return what became of a gate."""
     return gate.committed
@@ -62,8 +69,8 @@ def test_effects_of_a_tick_travel_in_one_frame_per_peer(primary: Primary) -> Non
     primary.flush()
 
     assert primary.sent == [
-        ("b", Frame(1, (1, 1), [(1, 1, 1, 0, SET), (2, 1, 1, 3, SET), (1, 1, 2, 0, SET)])),
-        ("c", Frame(1, (1, 1), [(1, 1, 1, 0, SET), (1, 1, 2, 0, SET)])),
+        ("b", frame((1, 1, 1, 0, SET), (2, 1, 1, 3, SET), (1, 1, 2, 0, SET))),
+        ("c", frame((1, 1, 1, 0, SET), (1, 1, 2, 0, SET))),
     ]
 
 

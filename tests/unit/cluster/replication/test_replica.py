@@ -4,8 +4,10 @@ import gc
 
 import pytest
 
+from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication import tail
 from respcache.cluster.replication.inbound import Copy, Inbound
+from respcache.cluster.replication.items import Item, Items, items_of
 from respcache.cluster.replication.replica import UNKNOWN, Replica
 from respcache.cluster.replication.wire import (
     BEGIN,
@@ -16,7 +18,6 @@ from respcache.cluster.replication.wire import (
     USES,
     Ack,
     Frame,
-    Item,
     decode_items,
     encode_frame,
 )
@@ -37,8 +38,9 @@ class Node:
 
     def receive(self, number: int, *items: Item, inbound: Inbound | None = None) -> None:
         """Take a frame in."""
-        encoded = encode_frame(number, (1, 1), list(items))
-        self.replica.receive(inbound or self.inbound, Frame(number, (1, 1), list(items)), encoded)
+        made = items_of(*items)
+        frame, encoded = Frame(number, (1, 1), made.numbers, made.words), encode_frame(number, (1, 1), made)
+        self.replica.receive(inbound or self.inbound, frame, encoded)
 
     def tails(self, wanted: dict[int, int]) -> dict[int, list[Item]]:
         """Return what is kept of effects after some."""
@@ -121,6 +123,25 @@ def test_an_end_without_a_beginning_makes_nothing_whole(node: Node) -> None:
     assert node.replica.position(7, 3) == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("numbers", "words"), [([7, 3, 11, 0, 1], []), ([7, 3, 11, 0, 1, 2], [b"DEL"]), ([9_999, 3, 11, 0, 1, 0], [])]
+)
+def test_what_is_no_list_of_effects_is_refused_before_anything_is_done(
+    node: Node, numbers: list[int], words: list[bytes]
+) -> None:
+    """The link that it came over is cut."""
+    with pytest.raises(DecodeError):
+        node.replica.check(node.inbound, Frame(1, (1, 1), numbers, words))
+
+
+def test_effects_that_were_applied_before_do_not_hold_up_those_behind_them(node: Node) -> None:
+    """In one run; and one that comes too early costs the copy."""
+    node.receive(1, effect(10), effect(11), effect(12))
+    assert node.replica.position(7, 3) == 12
+    node.receive(2, effect(14), effect(15))
+    assert node.replica.position(7, 3) == UNKNOWN
+
+
 def test_a_mark_changes_nothing(node: Node) -> None:
     """It is there to be acked."""
     node.receive(1, (7, 3, 10, MARK, []))
@@ -140,7 +161,7 @@ def test_of_the_tail_no_more_is_read_than_what_is_missing(node: Node, monkeypatc
     """There are megabytes of it, and all copies of all partitions ask at once when a node has died."""
     read: list[bytes] = []
 
-    def counted(frame: bytes) -> list[Item]:
+    def counted(frame: bytes) -> Items:
         read.append(frame)
         return decode_items(frame)
 

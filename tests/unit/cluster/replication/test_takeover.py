@@ -1,8 +1,9 @@
 """A new primary finds out which copies are equal, makes equal those that can be, and names the others."""
 
+from respcache.cluster.replication.items import Item, items_of
 from respcache.cluster.replication.replica import Replica
 from respcache.cluster.replication.takeover import Takeover, compare
-from respcache.cluster.replication.wire import Frame, Item, encode_frame
+from respcache.cluster.replication.wire import Frame, encode_frame
 from simulation.ownership.store import ModelStore
 
 EFFECTS: list[Item] = [(7, 3, sequence, 0, [b"DEL", b"key"]) for sequence in (11, 12, 13)]
@@ -13,7 +14,9 @@ def new_primary() -> tuple[dict[int, Takeover], Replica]:
     replica = Replica(ModelStore())
     copy = replica.follow(7, 3, ("old", 1))
     copy.whole, copy.sequence, copy.floor = True, 10, 10
-    replica.receive(replica.inbound(("old", 1)), Frame(1, (1, 1), list(EFFECTS)), encode_frame(1, (1, 1), EFFECTS))
+    items = items_of(*EFFECTS)
+    frame = Frame(1, (1, 1), items.numbers, items.words)
+    replica.receive(replica.inbound(("old", 1)), frame, encode_frame(1, (1, 1), items))
     return {7: Takeover(4, 13, {"b", "c"}, 0.0)}, replica
 
 
