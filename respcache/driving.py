@@ -51,6 +51,10 @@ from respcache.store.partition import Log
 News: TypeAlias = LeaseChanged | Drained | Formed | Forced | Dropped | Recreated | Differed | ForeignCluster
 """What is worth telling an operator, or the rest of the node."""
 
+HELD_TURNS: Final = 3
+"""How many turns of the event loop what is to be sent may wait for more, as long as something comes in with each."""
+HELD_BYTES: Final = 8 * 1024
+"""With so much it waits no longer: what a frame costs by itself is little beside what is in it then."""
 FROZEN: Final = object()
 """What a partition is marked with that this node serves no more because it is to move."""
 
@@ -101,7 +105,10 @@ class Driver:
         self._marked: Final[list[object]] = [None] * len(keeper.serving)
         self._timer: Timer | None = None
         self._timer_due = math.inf
-        self._waking = False
+        self._waking = self._stirred = False
+        """Whether `_end_of_turn` is to be called, and whether there was anything new since that was asked for."""
+        self._turns = 0
+        """How many turns it has been put off."""
         self._waits: Final[dict[Wait, tuple[Order, Timer]]] = {}
         self.closed = False
         """Whether nothing is carried out any more."""
@@ -126,7 +133,8 @@ class Driver:
             timer.cancel()
 
     def wake(self) -> None:
-        """Send effects and acks at the end of this turn of the event loop."""
+        """Send effects and acks at the end of this turn of the event loop, or of the next in which nothing comes in."""
+        self._stirred = True
         if not self._waking:
             self._waking = True
             self._around.at_end_of_turn(self._end_of_turn)
@@ -310,7 +318,17 @@ class Driver:
     # -- time -------------------------------------------------------------------------------
 
     def _end_of_turn(self) -> None:
-        self._waking = False
+        """Send effects and acks, or wait for a turn in which nothing comes in: those that follow at once have more.
+
+        Clients that were answered together write again one after the other. The turns with these had a frame each.
+        """
+        if self._stirred and self._turns < HELD_TURNS and self.keeper.holdings.replication.open_bytes < HELD_BYTES:
+            self._stirred = False
+            self._turns += 1
+            self._around.at_end_of_turn(self._end_of_turn)
+            return
+        self._waking = self._stirred = False
+        self._turns = 0
         if self.closed:
             return
         self.router.tickets.serve()

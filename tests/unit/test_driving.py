@@ -1,0 +1,139 @@
+"""What follows from several turns of the event loop at once goes in one frame."""
+
+import math
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+import pytest
+
+from respcache.cluster.config import KeeperConfig
+from respcache.cluster.keeper import Keeper
+from respcache.cluster.ownership.record import Node
+from respcache.cluster.replication.log import Log
+from respcache.cluster.replication.wire import Frame
+from respcache.cluster.wire import decode
+from respcache.driving import HELD_BYTES, HELD_TURNS, Driver, News
+from respcache.pending import Timer
+from simulation.ownership.store import ModelStore
+from unit.neighbours import Street
+
+SET = [b"SET", b"key", b"value"]
+
+
+class NoTimer:
+    """Never goes off."""
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
+class Writer:
+    """A node that serves all, with a copy of one partition at a peer; and everything that its driver is handed."""
+
+    def __init__(self) -> None:
+        (neighbour,) = Street("a").nodes.values()
+        keeper = Keeper(Node("a", 1), KeeperConfig(seeded=False), ModelStore(), Random(1), ())
+        self.driver: Final = Driver(keeper, neighbour.locks, self)
+        self.driver.router = neighbour.router
+        self.sent: Final[list[Frame]] = []
+        self._ending: list[Callable[[], None]] = []
+        self.driver.start()
+        while self._ending:
+            self.end_turn()
+        stream = keeper.holdings.replication.stream("b", 1)
+        stream.connected = True
+        log = keeper.serving[0]
+        assert log is not None
+        self._log: Final[Log] = log
+        log.attach((stream,), ())
+
+    def write(self, argv: list[bytes]) -> None:
+        """Have an effect, and somebody who waits for it."""
+        self._log.append(0, argv)
+        self.driver.wake()
+
+    def end_turn(self) -> None:
+        """End a turn."""
+        ending, self._ending = self._ending, []
+        for callback in ending:
+            callback()
+
+    @property
+    def frames(self) -> list[int]:
+        """How many effects there were in each frame."""
+        return [len(frame.items) for frame in self.sent]
+
+    def now_s(self) -> float:
+        """Stand still."""
+        return 0.0
+
+    def exact_s(self) -> float:
+        """Stand still."""
+        return 0.0
+
+    def call_at(self, due_s: float, callback: Callable[[], None]) -> Timer:
+        """Let no time pass."""
+        del due_s, callback
+        return NoTimer()
+
+    def at_end_of_turn(self, callback: Callable[[], None]) -> None:
+        """Call at the end of the turn."""
+        self._ending.append(callback)
+
+    def send(self, peer: str, frame: bytes) -> None:
+        """Note what is sent."""
+        assert peer == "b"
+        message = decode(frame)
+        if isinstance(message, Frame):
+            self.sent.append(message)
+
+    def slept(self) -> bool:
+        """Never sleep."""
+        return False
+
+    def lease_until(self, ends_s: float) -> None:
+        """Have one for ever: it is the only voter."""
+        assert ends_s == math.inf or ends_s < 0
+
+    def lease_over(self) -> bool:
+        """Have one for ever."""
+        return False
+
+    def rerouted(self, primary: Sequence[str]) -> None:
+        """Tell nobody."""
+
+    def told(self, news: News) -> None:
+        """Tell nobody."""
+
+
+@pytest.fixture
+def writer() -> Writer:
+    """Return one."""
+    return Writer()
+
+
+def test_a_frame_goes_with_the_first_turn_that_brings_nothing(writer: Writer) -> None:
+    """Nobody knows at the end of a turn that the next one is idle: it has to be over."""
+    writer.write(SET)
+    writer.end_turn()
+    assert writer.frames == []
+    writer.end_turn()
+    assert writer.frames == [1]
+    writer.end_turn()
+    assert writer.frames == [1]
+
+
+def test_what_comes_in_turn_after_turn_goes_in_one_frame(writer: Writer) -> None:
+    """And does not wait for longer than a few turns, whatever still comes."""
+    for _ in range(2 * (HELD_TURNS + 1)):
+        writer.write(SET)
+        writer.end_turn()
+    assert writer.frames == [HELD_TURNS + 1, HELD_TURNS + 1]
+
+
+def test_what_is_large_does_not_wait(writer: Writer) -> None:
+    """It would be no cheaper with more."""
+    writer.write([b"SET", b"key", bytes(HELD_BYTES)])
+    writer.end_turn()
+    assert writer.frames == [1]
