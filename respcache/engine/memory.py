@@ -26,8 +26,10 @@ STEP_NS: Final = 500_000
 HURRY_NS: Final = 4_000_000
 RUSH_NS: Final = 8_000_000
 """The same when the limit is exceeded by a 64th, and by a 32nd: writes come in faster than keys go."""
-WALK_NS: Final = 500_000
-"""How long partitions are weighed at each tick, twice as long while there is a limit."""
+WALK_NS: Final = 200_000
+"""How long partitions are weighed at each tick while there is no limit: 100,000 keys take two or three seconds then."""
+LIMITED_WALK_NS: Final = 1_000_000
+"""The same while there is one."""
 WALK_PARTITIONS: Final = 256
 """How many are, at most."""
 SLACK_BITS: Final = 10
@@ -132,7 +134,7 @@ class Memory:
             self._free()
         self._scale.count()
         limited = ledger.limit_bytes != UNLIMITED
-        ends_ns = perf_counter_ns() + (2 * WALK_NS if limited else WALK_NS)
+        ends_ns = perf_counter_ns() + (LIMITED_WALK_NS if limited else WALK_NS)
         for _ in range(WALK_PARTITIONS):
             self._scale.walk()
             if perf_counter_ns() >= ends_ns:
