@@ -32,6 +32,8 @@ FIGURES: Final = ROOT / "docs" / "reliability.json"
 MEMBERSHIP: Final = ROOT / "docs" / "membership.md"
 MEMBERSHIP_FIGURES: Final = ROOT / "docs" / "membership.json"
 MEMBERSHIP_PLOT: Final = ROOT / "docs" / "membership-cost.svg"
+AWARE: Final = "aware clients"
+"""In the names of servers: the load is of clients that know the cluster protocol."""
 SPEEDS: Final = ROOT / "docs" / "speed.json"
 BEGIN: Final = "<!-- {}: begin (written by docs/generate.py) -->\n"
 END: Final = "<!-- {}: end -->\n"
@@ -151,7 +153,7 @@ def speed_table(figures: Speeds) -> str:
         f"| | {' | '.join('one by one' if depth == 1 else f'{depth} at once' for depth in depths)} |",
         "|---" * (1 + len(depths)) + "|",
     ]
-    for server in servers:
+    for server in (server for server in servers if AWARE not in server):
         for command in dict.fromkeys(speed.command for speed in figures.speeds if server in speed.cpu_us):
             found = {speed.depth: _times(speed, server) for speed in figures.speeds if speed.command == command}
             where = "" if server == servers[0] else f", {server.removeprefix('respcache, ')}"
@@ -161,9 +163,32 @@ def speed_table(figures: Speeds) -> str:
         f"Measured on {figures.measured}, {figures.build}, beside redis-server {figures.redis};",
         f"{_rounds(figures.rounds)}. A million 64-byte values take {one / redis:.2f} times Redis' memory.",
         "",
+        *aware_table(figures.speeds),
         *throughput_table(figures.throughput),
     ]
     return "\n".join(lines)
+
+
+def aware_table(speeds: list[Speed]) -> list[str]:
+    """Write how many times one node's CPU time a cluster takes for the load of clients that know the protocol."""
+    rows: dict[str, dict[int, str]] = {}
+    for speed in speeds:
+        found = [cpu_us for server, cpu_us in speed.cpu_us.items() if AWARE in server]
+        if found:
+            one_us, three_us = found
+            rows.setdefault(speed.command, {})[speed.depth] = f"{three_us / one_us:.1f}"
+    if not rows:
+        return []
+    depths = list(next(iter(rows.values())))
+    return [
+        "Three nodes with two copies take so many times the CPU time of *one node*, all of them together, for the same",
+        "load of clients that know the cluster protocol:",
+        "",
+        f"| | {' | '.join('one by one' if depth == 1 else f'{depth} at once' for depth in depths)} |",
+        "|---" * (1 + len(depths)) + "|",
+        *[f"| {command} | {' | '.join(row.values())} |" for command, row in rows.items()],
+        "",
+    ]
 
 
 def throughput_table(throughput: list[Throughput]) -> list[str]:

@@ -4,8 +4,9 @@ All servers stay up throughout and take turns within each round, so a noisy mome
 machine hits all of them alike; what is printed are medians over the rounds. One node is
 measured with a command of each family; SET, GET and a script deeper too, and on three
 nodes with two copies: by plain clients that are all connected to one node, which relays two thirds
-of what it gets, and by clients that know the cluster protocol. CPU time of a cluster is that of all
-its nodes, gossip, copies and acknowledgements included. How many commands a second such a cluster
+of what it gets, and by clients that know the cluster protocol. What these cost is compared with the same
+load on one node, for redis-benchmark sends other keys as such a client (see `posing`). CPU time of a cluster
+is that of all its nodes, gossip, copies and acknowledgements included. How many commands a second such a cluster
 answers if it has both cores, and shares them with the load, is measured besides: Olric was, in the
 same way. With `--write` the figures go to docs/speed.json, of which docs/generate.py makes the tables
 in the README.
@@ -35,6 +36,7 @@ from typing import Final
 import msgspec
 
 from bench.families import CHANNEL, FAMILIES, FILLING, SUBSCRIBERS, Family
+from bench.posing import posing
 from bench.servers import (
     CALL_TIMEOUT_S,
     CLIENT_CORE,
@@ -50,6 +52,7 @@ from bench.servers import (
     redis_version,
     respcache,
 )
+from respcache.cluster.ownership.slots import SLOTS
 
 ROUNDS: Final = 3
 TIME_LIMIT_S: Final = 500.0
@@ -58,15 +61,18 @@ REQUESTS: Final = {1: 40_000, 16: 300_000, 100: 600_000}
 """Requests of one measurement by pipeline depth: about two seconds for one core."""
 DEPTHS: Final = (1, 16)
 """For the commands that are not measured at all depths."""
-CLUSTER_SHARE: Final = 0.2
-"""Of these, the requests of a cluster of several nodes, which all share one core here."""
+CLUSTER_SHARE: Final = 0.4
+"""Of these, the requests of a cluster of several nodes, which all share one core here, from plain clients."""
 QUICK_SHARE: Final = 0.25
 CONNECTIONS: Final = 50
 KEYS: Final = 100_000
+AWARE_KEYS: Final = KEYS // SLOTS
+"""Keys of each slot, of which such a client chooses one for each command of a request."""
 MEMORY_KEYS: Final = 1_000_000
 ONE: Final = "respcache, 1 node"
 THREE: Final = "respcache, 3 nodes, 2 copies"
 AWARE: Final = f"{THREE}, aware clients"
+ONE_AWARE: Final = f"{ONE}, aware clients"
 OLRIC_PER_S: Final = {("SET", 1): 14_700, ("GET", 1): 14_900, ("SET", 16): 16_400, ("GET", 16): 16_500}
 """What Olric answered with three nodes, two copies and 50 clients, all on the same two cores; for orientation."""
 FIGURES: Final = Path(__file__).parents[2] / "docs" / "speed.json"
@@ -175,7 +181,16 @@ def _targets(stack: ExitStack, *, cluster: bool) -> list[Target]:
         fill(target, KEYS)
         _benchmark(target, FILLING, requests=1, depth=1)
         stack.enter_context(_subscribers(target))
-    return [*targets, *(replace(target, name=AWARE, aware=True) for target in targets if target.is_cluster)]
+    if cluster:
+        _, one, three = targets
+        aware = [
+            stack.enter_context(posing(one, ONE_AWARE, nodes=len(three.pids))),
+            replace(three, name=AWARE, aware=True),
+        ]
+        for target in aware:
+            _benchmark(target, FAMILIES[0].aware, requests=REQUESTS[100], depth=16)
+        targets += aware
+    return targets
 
 
 def _options() -> argparse.Namespace:
@@ -240,9 +255,9 @@ def _table(case: Case, targets: Sequence[Target], rounds: Sequence[Round]) -> It
             per_s = statistics.median(figures[target.name, case].per_s for figures in rounds)
             line = f"  {target.name:43} {per_s:10,.0f} /s {cpu_us:8.2f} us CPU {cpu_us / reference_us:6.2f} x"
             if target.is_cluster:
-                line += f" {cpu_us / _cpu_us(rounds, ONE, case):6.2f} x one node's"
-            if target.aware and case.family.aware_goal is not None:
-                line += f" (at most {case.family.aware_goal:.1f})"
+                line += f" {cpu_us / _cpu_us(rounds, ONE_AWARE if target.aware else ONE, case):6.2f} x one node's"
+                if target.aware and case.family.aware_goal is not None:
+                    line += f" (at most {case.family.aware_goal:.1f})"
             yield line
 
 
@@ -299,7 +314,9 @@ def _write(
 def _load(target: Target, case: Case, share: float) -> Figures:
     """Have redis-benchmark send one command, and see what that took."""
     family = case.family
-    requests = int(REQUESTS[case.depth] * share * family.share * (CLUSTER_SHARE if target.is_cluster else 1))
+    if target.is_cluster and not target.aware:
+        share *= CLUSTER_SHARE
+    requests = int(REQUESTS[case.depth] * share * family.share)
     if family.before:
         _benchmark(target, family.before, requests=requests, depth=100)
     before_s = target.cpu_s()
@@ -314,7 +331,8 @@ def _benchmark(
     done = subprocess.run(
         [
             *("taskset", "-c", cores, "redis-benchmark", "-h", HOST, "-p", str(target.port), "--csv"),
-            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS), "-r", str(KEYS)),
+            *("-n", str(requests), "-P", str(depth), "-c", str(CONNECTIONS)),
+            *("-r", str(AWARE_KEYS if target.aware else KEYS)),
             *(["--cluster"] if target.aware else []),
             *words,
         ],
