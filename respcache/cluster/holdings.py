@@ -199,8 +199,7 @@ class Holdings:
         self._start_copies_over(partition)
         self.handovers.forget(partition)
         copy = self.replica.follow(partition, log.epoch, None)
-        copy.sequence = copy.floor = log.sequence
-        copy.whole = True
+        copy.whole, copy.sequence, copy.floor = True, log.sequence, log.sequence
 
     def _start_copies_over(self, partition: int) -> None:
         for stream in self.copying.streams_of(partition):
@@ -245,12 +244,14 @@ class Holdings:
         self.replica.copies.pop(partition, None)
         log = self.logs[partition] = Log(self.replication, partition, takeover.epoch, takeover.sequence)
         self._attach(log)
-        if takeover.resent:
-            log.dirty = self.replication.number
-            for stream in log.required:
-                stream.open.add(partition, log.epoch, log.sequence, MARK, [])
         self._open(partition)
         self._dirty.add(partition)
+        log.dirty = self.replication.number if takeover.resent else 0
+        for stream in log.required:
+            if takeover.resent:
+                stream.open.add(partition, log.epoch, log.sequence, MARK, [])
+            if stream.refused.get(partition) == log.epoch:  # what it lacked was sent before there was a log
+                self._refused(now, log, stream, stream.acked)
 
     # Streams
 
@@ -272,12 +273,12 @@ class Holdings:
             self._dirty.update(p for p in self.logs if stream.peer in self._record.entries[p].learners)
 
     def refused(self, now: float, stream: Stream, number: int, refused: Iterable[tuple[int, int]]) -> bool:
-        """Take note of what a peer did not apply up to a frame; return whether it may know a newer record.
+        """Take note of what a peer says it did not apply up to a frame; return whether it may know a newer record.
 
         To be called before the ack itself is counted, or gates would open for effects that were refused.
         """
-        deposed = False
-        for partition, epoch in refused:
+        deposed, stream.refused = False, dict(refused)
+        for partition, epoch in stream.refused.items():
             if (log := self.logs.get(partition)) is not None and log.epoch == epoch:
                 deposed |= self._refused(now, log, stream, number)
         return deposed
@@ -492,9 +493,8 @@ class Holdings:
     def forget_streams(self, record: Record) -> None:
         """Give up the streams to lives that are over."""
         for stream in list(self.replication.streams.values()):
-            if stream.connected or record.has((stream.peer, stream.run)):
-                continue
-            if not any(stream in log.streams for log in self.logs.values()):
+            is_over = not stream.connected and not record.has((stream.peer, stream.run))
+            if is_over and not any(stream in log.streams for log in self.logs.values()):
                 self.replication.forget(stream.peer, stream.run)
                 self._required.clear()
                 self._waiting.pop(stream, None)

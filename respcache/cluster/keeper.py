@@ -320,7 +320,7 @@ class Keeper:
 
     def _on_ack(self, now: float, stream: Stream, ack: Ack) -> list[Effect]:
         holdings = self._holdings
-        if ack.refused and holdings.refused(now, stream, ack.number, ack.refused):
+        if ack.refused is not None and holdings.refused(now, stream, ack.number, ack.refused):
             self._catch_up(stream.peer, self.table.version)
         opened = holdings.replication.ack(now, stream, ack.number)
         if opened:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Inbound:
     """What arrives from one life of a peer."""
 
-    __slots__ = ("applied", "arrived", "gathered", "life", "refused", "unacked")
+    __slots__ = ("applied", "arrived", "gathered", "has_news", "life", "refused", "unacked")
 
     def __init__(self, life: "Life") -> None:
         self.life = life
@@ -22,8 +22,9 @@ class Inbound:
         """The number of the last frame applied."""
         self.unacked = False
         self.refused: dict[int, int] = {}
-        """Partition to epoch of effects refused. Named in every ack, for an ack can be lost with its link,
-        until the copy is made afresh."""
+        """Partition to epoch of effects refused, until the copy is made afresh."""
+        self.has_news = False
+        """Whether the next ack has to name them: they have changed, or an ack that did may be lost with its link."""
         self.gathered: dict[int, Gathering] = {}
         """Frames that come in parts, by number, the latest last, until they are applied."""
         self.arrived = (0, 0)

@@ -41,6 +41,7 @@ class Stream:
         "items",
         "open",
         "peer",
+        "refused",
         "run",
         "stalled",
         "unacked",
@@ -62,6 +63,8 @@ class Stream:
         self.unacked_bytes = 0
         self.items = 0
         """Items in `unacked`."""
+        self.refused: dict[int, int] = {}
+        """Partition to epoch of effects that the peer has refused, and still names."""
         self.connected = False
         self.busy_since_s = 0.0
         """When the peer last acked something or had nothing to ack."""

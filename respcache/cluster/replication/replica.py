@@ -70,7 +70,7 @@ class Replica:
         """Return the last known life of a peer and the number of its last frame that was applied; (0, 0) for none."""
         for inbound in self._inbound.values():
             if inbound.life[0] == name:
-                inbound.unacked = True  # a former ack may have been lost with its link
+                inbound.unacked = inbound.has_news = True  # a former ack may have been lost with its link
                 return inbound.life[1], inbound.applied
         return 0, 0
 
@@ -155,8 +155,8 @@ class Replica:
         """Yield one ack for each peer that has sent something since the last call."""
         for inbound in self._inbound.values():
             if inbound.unacked:
-                inbound.unacked = False
-                refused = tuple(inbound.refused.items())
+                refused = tuple(inbound.refused.items()) if inbound.has_news else None
+                inbound.unacked = inbound.has_news = False
                 yield inbound.life[0], Ack(inbound.life[1], inbound.applied, refused, inbound.arrived)
 
     def _receive_odd(self, inbound: Inbound, item: Item) -> None:
@@ -172,7 +172,7 @@ class Replica:
             copy.orphaned = False
             copy.sequence = copy.floor = sequence
             copy.learning, copy.whole, copy.arriving = True, False, None
-            inbound.refused.pop(partition, None)
+            inbound.has_news |= inbound.refused.pop(partition, None) is not None
         elif kind == END:
             copy.learning, copy.whole, copy.arriving = False, copy.learning, None
         elif kind == CHECK:
@@ -233,6 +233,7 @@ class Replica:
 
     def _refuse(self, inbound: Inbound, partition: int, epoch: int) -> None:
         inbound.refused[partition] = epoch
+        inbound.has_news = True
         self.refusals += 1
 
 

@@ -85,8 +85,8 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag=1):
     run: Number
     """Which life of the receiver cut those frames: a restarted one must not take this for its own."""
     number: Number
-    refused: Annotated[tuple[tuple[PartitionNumber, Number], ...], msgspec.Meta(max_length=4_096)] = ()
-    """(partition, epoch of the effects)."""
+    refused: Annotated[tuple[tuple[PartitionNumber, Number], ...], msgspec.Meta(max_length=4_096)] | None = None
+    """(partition, epoch of the effects) of all that has been refused; None: the same as in the ack before."""
     arrived: tuple[Number, Number] = (0, 0)
     """The last frame of which parts have come, and how many: so much is on its way no more, though not applied."""
 

@@ -139,6 +139,22 @@ def test_a_successor_knows_that_copies_are_too_few_before_it_serves() -> None:
     assert holdings.scarce == {0}
 
 
+def test_what_a_copy_refused_before_there_was_a_log_keeps_it_out() -> None:
+    """What it lacks is sent to it first, and it says only once that it did not take that."""
+    holdings = Holdings(A.life, KeeperConfig(partitions=1), ModelStore(), TargetCache(), Random(1), ())
+    before = pair(primary="b", in_sync=("b", "a"))
+    holdings.adopt(0.0, None, before, leap=False)
+    holdings.replica.copies[0].whole = True
+    after = following(before, primary="a", in_sync=("a", "b"))
+    holdings.adopt(0.0, before, after, leap=False)
+    stream = holdings.replication.stream(*B.life)
+    holdings.refused(0.0, stream, 0, [(0, 2)])
+    holdings.positions(0.0, stream, Positions(after.version, ((0, 2, 0),)))
+    holdings.unfence(1e9)
+    assert stream in holdings.logs[0].refusers
+    assert holdings.wishes.demote[B.life] == {(0, 2)}
+
+
 def test_keys_of_a_former_primary_are_orphans_though_a_copy_is_made_over_them() -> None:
     """The record named it nowhere for one version, which is too short a time to delete anything."""
     config = KeeperConfig(partitions=1)

@@ -58,6 +58,7 @@ MESSAGES: list[Message] = [
     Frame(9, (1, 2), [], [], 3),
     Part(9, 2, goes_on=True, unfinished=100, numbers=[5, 1, 8, 0, 1, 1], words=[b"\x00\xff"]),
     Ack(7, 9, ((5, 1),)),
+    Ack(7, 9),
     Ack(7, 9, (), (10, 3)),
     Inquiry((1, 2), ((5, 1),)),
     Positions((1, 2), ((5, 1, -1),)),

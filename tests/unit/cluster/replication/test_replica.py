@@ -89,13 +89,25 @@ def test_frames_that_come_twice_are_applied_once(node: Node) -> None:
     "item", [effect(11, epoch=2), effect(11, epoch=4), effect(12), effect(11, partition=8)], ids=str
 )
 def test_what_does_not_fit_is_refused_by_name(node: Node, item: Item) -> None:
-    """Another epoch, a gap, a partition not held here; told in every ack until the copy is made afresh."""
+    """Another epoch, a gap, a partition not held here; told once on each link, until the copy is made afresh."""
     node.receive(1, item)
     assert node.value() is None
     refusal = Ack(1, 1, ((item[0], item[1]),))
     assert node.acks() == [("a", refusal)]
     node.receive(2)
+    assert node.acks() == [("a", Ack(1, 2))]
+    node.replica.applied("a")
     assert node.acks() == [("a", Ack(1, 2, refusal.refused))]
+
+
+def test_a_copy_that_is_made_afresh_is_named_no_more(node: Node) -> None:
+    """The primary hears of that, too."""
+    node.receive(1, effect(12))
+    assert node.acks() == [("a", Ack(1, 1, ((7, 3),)))]
+    node.receive(2, (7, 3, 20, BEGIN, []))
+    assert node.acks() == [("a", Ack(1, 2, ()))]
+    node.receive(3, (7, 3, 20, END, []))
+    assert node.acks() == [("a", Ack(1, 3))]
 
 
 def test_effects_of_a_node_that_is_not_the_primary_are_refused(node: Node) -> None:
@@ -260,7 +272,7 @@ def test_a_piece_that_is_not_the_next_one_is_refused(node: Node, pieces: list[It
     node.receive(2, begin(), (7, 3, 10, END, []))
     assert node.copy.whole
     assert node.value() is None
-    assert node.acks() == [("a", Ack(1, 2))]
+    assert node.acks() == [("a", Ack(1, 2, ()))]
 
 
 def test_uses_are_taken_while_a_copy_is_made(node: Node) -> None:
