@@ -36,6 +36,7 @@ from respcache.cluster.replication.takeover import Takeover, compare
 from respcache.cluster.replication.waits import Wait, Waits
 from respcache.cluster.replication.wire import MARK, Positions
 from respcache.cluster.surplus import Surplus
+from respcache.cluster.vouched import Vouched
 from respcache.cluster.wishes import Wishes
 
 AGAIN_S: Final = 0.2
@@ -83,7 +84,7 @@ class Holdings:
         """Complete copies whose acks are required already, by partition and name: the last frame that no gate needs."""
         self.scarce: frozenset[int] = frozenset()
         """Partitions that this node leads, and of which too few copies are in sync for writes."""
-        self._vouched: set[tuple[int, str]] = set()
+        self._vouched = Vouched()
         """(partition, name) of copies that were said to be in sync, until that is decided."""
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
@@ -142,6 +143,7 @@ class Holdings:
                 if stream.peer not in entry.learners:
                     self.copying.cancel(partition, stream)
             self._attach(log)
+            self._recall(now, log)
             self._dirty.add(partition)
         elif log is None and takeover is not None and takeover.epoch == entry.epoch:
             takeover.awaited &= set(entry.in_sync)
@@ -221,7 +223,7 @@ class Holdings:
         for tail in findings.tails.values():
             self.replication.resend(stream, tail)
         for partition in findings.faulty:
-            self._demote(partition, stream.peer)
+            self.wishes.demote_copy(self._record, partition, stream.peer)
         for partition, _, _ in positions.partitions:
             self._serve_if_equal(now, partition)
 
@@ -244,14 +246,13 @@ class Holdings:
         self.replica.copies.pop(partition, None)
         log = self.logs[partition] = Log(self.replication, partition, takeover.epoch, takeover.sequence)
         self._attach(log)
+        if takeover.resent:
+            log.dirty = self.replication.number
+            for stream in log.required:
+                stream.open.add(partition, log.epoch, log.sequence, MARK, [])
+        self._recall(now, log)  # what copies lacked was sent to them before there was a log
         self._open(partition)
         self._dirty.add(partition)
-        log.dirty = self.replication.number if takeover.resent else 0
-        for stream in log.required:
-            if takeover.resent:
-                stream.open.add(partition, log.epoch, log.sequence, MARK, [])
-            if stream.refused.get(partition) == log.epoch:  # what it lacked was sent before there was a log
-                self._refused(now, log, stream, stream.acked)
 
     # Streams
 
@@ -325,7 +326,7 @@ class Holdings:
             if now >= takeover.since_s + timeout_s:
                 takeover.since_s = now
                 for name in takeover.awaited:
-                    self.demoted_slow += self._demote(partition, name)
+                    self.demoted_slow += self.wishes.demote_copy(self._record, partition, name)
 
     def _stall(self, stream: Stream) -> None:
         """Do without a peer that acks nothing, until it does: demote its copies, and stop making new ones."""
@@ -336,7 +337,7 @@ class Holdings:
             if (partition, stream.peer) not in self._vouched:  # else it may count by now
                 self._joining[partition].pop(stream.peer, None)
             if not self.copying.cancel(partition, stream) and stream in log.required:
-                self.demoted_slow += self._demote(partition, stream.peer)
+                self.demoted_slow += self.wishes.demote_copy(self._record, partition, stream.peer)
             self._attach(log)
         self._discard()
 
@@ -355,6 +356,12 @@ class Holdings:
         busy += [takeover.since_s for takeover in self.takeovers.values()]
         busy_s = min(busy, default=math.inf) + self._config.replica_timeout_s
         return min(self._again_at, self._unfence_at, self.checking.due_s, self.copying.due_s, busy_s)
+
+    def _recall(self, now: float, log: Log) -> None:
+        """Heed what peers have refused whose acks count from now on: they name it once."""
+        for stream in log.required:
+            if stream.refused.get(log.partition) == log.epoch:
+                self._refused(now, log, stream, stream.acked)
 
     def _refused(self, now: float, log: Log, stream: Stream, number: int) -> bool:
         partition = log.partition
@@ -376,18 +383,9 @@ class Holdings:
     def _distrust(self, log: Log, name: str) -> None:
         """Do without a copy that has refused effects: have it demoted, or, if it does not count yet, made afresh."""
         self._joining[log.partition].pop(name, None)
-        if not self._demote(log.partition, name):
+        if not self.wishes.demote_copy(self._record, log.partition, name):
             self._attach(log)
             self._dirty.add(log.partition)
-
-    def _demote(self, partition: int, name: str) -> bool:
-        record = self._record
-        assert record is not None
-        entry = record.entries[partition]
-        if name not in entry.in_sync or name == entry.primary:
-            return False
-        self.wishes.demote[record.nodes[name].life].add((partition, entry.revision))
-        return True
 
     def _attach(self, log: Log) -> None:
         """Work out afresh which acks a partition needs: those of the copies in sync, and of those about to be."""
@@ -414,10 +412,10 @@ class Holdings:
         """A proposal was decided. Where nothing came of it, things go on as before, or are tried again."""
         if isinstance(change, InSync):
             stream = self.replication.streams.get((change.name, change.run))
-            for partition, _ in change.partitions:
-                self._vouched.discard((partition, change.name))
+            for partition, revision in change.partitions:
+                self._vouched.decided(partition, change.name, revision)
                 log = self.logs.get(partition)
-                if log is not None and stream in log.refusers:
+                if log is not None and stream in log.refusers and (partition, change.name) not in self._vouched:
                     self._distrust(log, change.name)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:
@@ -460,7 +458,7 @@ class Holdings:
             if passed is not None:
                 if stream.acked >= passed and stream not in log.refusers:
                     self.wishes.in_sync[record.nodes[name].life].add((partition, entry.revision))
-                    self._vouched.add((partition, name))
+                    self._vouched.say(partition, name, entry.revision)
             elif name in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
         if (settled and not at_home) or claimant in entry.in_sync:

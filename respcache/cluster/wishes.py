@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from respcache.cluster.ownership.changes import Demote, Drop, InSync, Move, Proposal, Seize, Surrender
-from respcache.cluster.ownership.record import Life
+from respcache.cluster.ownership.record import Life, Record
 
 
 @dataclass(slots=True)
@@ -17,6 +17,15 @@ class Wishes:
     seize: set[tuple[int, int]] = field(default_factory=set)
     move: set[tuple[int, int, str]] = field(default_factory=set)
     drop: set[tuple[int, int, str]] = field(default_factory=set)
+
+    def demote_copy(self, record: Record | None, partition: int, name: str) -> bool:
+        """Wish that a copy counted no more; False if it does not, or is the primary's."""
+        assert record is not None
+        entry = record.entries[partition]
+        if name not in entry.in_sync or name == entry.primary:
+            return False
+        self.demote[record.nodes[name].life].add((partition, entry.revision))
+        return True
 
     def changes(self, me: Life) -> list[Proposal]:
         """Return them as changes."""

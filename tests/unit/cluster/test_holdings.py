@@ -20,8 +20,11 @@ PARTITIONS = STEERED_MAX + 1
 """One more than are looked at in a turn."""
 
 
-def vouching() -> tuple[Holdings, Stream, Gate]:
-    """Return a primary that has said of a copy that it is in sync, with a write that this copy has refused since."""
+def vouching(*, twice: bool = False) -> tuple[Holdings, Stream, Gate]:
+    """Return a primary that has said of a copy that it is in sync, with a write that this copy has refused since.
+
+    It may have said so again, of a newer revision, before the first was decided.
+    """
     first, placement = Admit(B).apply(found("id", A, 2, partitions=1)), TargetCache()
     placement(first)
     holdings = Holdings(A.life, KeeperConfig(partitions=1), ModelStore(), placement, Random(1), ())
@@ -43,6 +46,15 @@ def vouching() -> tuple[Holdings, Stream, Gate]:
         holdings.advance(stream)
         holdings.steer()
     assert B.life in holdings.wishes.in_sync
+    if twice:
+        thinner = replace(
+            learning.edited({0: msgspec.structs.replace(learning.entries[0], revision=2)}),
+            version=(learning.version[0], learning.version[1] + 1),
+            parent=learning.version,
+        )
+        holdings.adopt(0.0, learning, thinner, leap=False)
+        holdings.steer()
+        assert holdings.wishes.in_sync[B.life] == {(0, 1), (0, 2)}
     log = holdings.logs[0]
     log.append(0, SET)
     gate = replication.gate([log])
@@ -69,6 +81,32 @@ def test_once_nothing_came_of_that_the_copy_is_done_without() -> None:
     holdings.steer()
     assert holdings.resolved == [gate]
     assert stream not in holdings.logs[0].required
+
+
+def test_the_answer_to_one_of_two_says_nothing_of_the_other() -> None:
+    """By the second the copy may count: what it does not have is not acknowledged before that is decided, too."""
+    holdings, stream, gate = vouching(twice=True)
+    holdings.answered(InSync(*B.life, ((0, 1),)))
+    holdings.steer()
+    assert holdings.resolved == []
+    assert stream in holdings.logs[0].required
+    holdings.answered(InSync(*B.life, ((0, 2),)))
+    holdings.steer()
+    assert holdings.resolved == [gate]
+
+
+def test_a_copy_that_counts_after_all_is_known_by_what_it_has_refused() -> None:
+    """It names it once, and had been given up since."""
+    holdings, stream, _ = vouching()
+    holdings.answered(InSync(*B.life, ((0, 1),)))
+    holdings.steer()
+    log, record = holdings.logs[0], holdings._record
+    assert not log.refusers
+    assert record is not None
+    synced = following(record, primary="a", in_sync=("a", "b"))
+    holdings.adopt(0.0, record, synced, leap=False)
+    assert stream in log.refusers
+    assert holdings.wishes.demote[B.life]
 
 
 def test_where_nobody_stays_nothing_is_handed_over() -> None:
