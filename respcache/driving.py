@@ -55,6 +55,8 @@ HELD_TURNS: Final = 3
 """How many turns of the event loop what is to be sent may wait for more, as long as something comes in with each."""
 HELD_BYTES: Final = 8 * 1024
 """With so much it waits no longer: what a frame costs by itself is little beside what is in it then."""
+HELD_S: Final = 0.000_5
+"""Nor does it after so long: turns with large messages, or with steps of other work, are long."""
 FROZEN: Final = object()
 """What a partition is marked with that this node serves no more because it is to move."""
 
@@ -109,6 +111,8 @@ class Driver:
         """Whether `_end_of_turn` is to be called, and whether there was anything new since that was asked for."""
         self._turns = 0
         """How many turns it has been put off."""
+        self._held_since_s = 0.0
+        """Since when, on the exact clock."""
         self._waits: Final[dict[Wait, tuple[Order, Timer]]] = {}
         self.closed = False
         """Whether nothing is carried out any more."""
@@ -318,25 +322,35 @@ class Driver:
     # -- time -------------------------------------------------------------------------------
 
     def _end_of_turn(self) -> None:
-        """Send effects and acks, or wait for a turn in which nothing comes in: those that follow at once have more.
-
-        Clients that were answered together write again one after the other. The turns with these had a frame each.
-        """
-        if self._stirred and self._turns < HELD_TURNS and self.keeper.holdings.replication.open_bytes < HELD_BYTES:
+        if self.closed:
+            return
+        self.router.tickets.serve()
+        if self._awaits_more():
             self._stirred = False
             self._turns += 1
             self._around.at_end_of_turn(self._end_of_turn)
             return
         self._waking = self._stirred = False
         self._turns = 0
-        if self.closed:
-            return
-        self.router.tickets.serve()
         effects = self.keeper.flush(self._around.now_s())
         if effects and (self.keeper.handovers or not self._sent(effects)):
             self.perform(effects)
         else:
             self._arm()
+
+    def _awaits_more(self) -> bool:
+        """Tell whether effects wait for a turn in which nothing comes in: those that follow at once may have more.
+
+        Clients that were answered together write again one after the other. The turns with these had a frame each.
+        """
+        holdings = self.keeper.holdings
+        waits = self._stirred and self._turns < HELD_TURNS and 0 < holdings.replication.open_bytes < HELD_BYTES
+        if not waits or holdings.copying.pending:  # what is copied is large, and not counted
+            return False
+        now = self._around.exact_s()
+        if not self._turns:
+            self._held_since_s = now
+        return now < self._held_since_s + HELD_S
 
     def _sent(self, effects: Sequence[Effect]) -> bool:
         """Send frames, if there is nothing but these: after them this turn has really ended, and no other follows."""

@@ -5,8 +5,8 @@ holdings (what it does about all that), speaks with other keepers over one order
 
 - membership tells of lives (`member_up`, `member_down`, `member_left`), the net of links (`peer_connected`,
   `peer_disconnected`); whole frames (`receive`) come once and in order, or the link is broken;
-- `tick` is due at `deadline`, or as soon as the lease is found to have ended, and `flush` at the end of every
-  turn of the event loop in which anything was put in or any effect was appended: it sends effects and acks;
+- `tick` is due at `deadline`, or as soon as the lease is found to have ended, and `flush` at the end of a turn of
+  the event loop in which anything was put in or any effect was appended, or little later: it sends effects and acks;
 - `suspended` is due, before anything else, when the driver finds that the machine was asleep;
 - the executor reads `serving` and `table` for every command, and executes nothing unless `leased(now)`:
 

@@ -162,7 +162,7 @@ class Replicator:
         self.driver.withhold(withheld)
 
     def wake(self) -> None:
-        """Send effects and acks at the end of this turn of the event loop."""
+        """Send effects and acks at the end of this turn of the event loop, or soon after."""
         self.driver.wake()
 
     # -- the links' side --------------------------------------------------------------------

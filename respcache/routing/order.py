@@ -164,4 +164,4 @@ class Peers(Protocol):
         """Keep effects from the copies from now on, in order, or tell them again."""
 
     def wake(self) -> None:
-        """See to it that frames are sent at the end of this turn of the event loop."""
+        """See to it that frames are sent at the end of this turn of the event loop, or soon after."""

@@ -13,7 +13,7 @@ from respcache.cluster.ownership.record import Node
 from respcache.cluster.replication.log import Log
 from respcache.cluster.replication.wire import Frame
 from respcache.cluster.wire import decode
-from respcache.driving import HELD_BYTES, HELD_TURNS, Driver, News
+from respcache.driving import HELD_BYTES, HELD_S, HELD_TURNS, Driver, News
 from respcache.pending import Timer
 from simulation.ownership.store import ModelStore
 from unit.neighbours import Street
@@ -38,6 +38,7 @@ class Writer:
         self.driver.router = neighbour.router
         self.sent: Final[list[Frame]] = []
         self._ending: list[Callable[[], None]] = []
+        self.passed_s = 0.0
         self.driver.start()
         while self._ending:
             self.end_turn()
@@ -60,6 +61,11 @@ class Writer:
             callback()
 
     @property
+    def is_ending(self) -> bool:
+        """Whether anything is still to be done at the end of a turn."""
+        return bool(self._ending)
+
+    @property
     def frames(self) -> list[int]:
         """How many effects there were in each frame."""
         return [len(frame.items) for frame in self.sent]
@@ -69,8 +75,8 @@ class Writer:
         return 0.0
 
     def exact_s(self) -> float:
-        """Stand still."""
-        return 0.0
+        """Go on as the test says."""
+        return self.passed_s
 
     def call_at(self, due_s: float, callback: Callable[[], None]) -> Timer:
         """Let no time pass."""
@@ -137,3 +143,28 @@ def test_what_is_large_does_not_wait(writer: Writer) -> None:
     writer.write([b"SET", b"key", bytes(HELD_BYTES)])
     writer.end_turn()
     assert writer.frames == [1]
+
+
+def test_a_frame_waits_for_no_slow_turn(writer: Writer) -> None:
+    """A turn may be long for other reasons."""
+    writer.write(SET)
+    writer.end_turn()
+    writer.write(SET)
+    writer.passed_s = HELD_S
+    writer.end_turn()
+    assert writer.frames == [2]
+
+
+def test_effects_do_not_wait_while_copies_are_made(writer: Writer) -> None:
+    """What is copied goes along, and is large."""
+    writer.driver.keeper.holdings.copying.pending = 1
+    writer.write(SET)
+    writer.end_turn()
+    assert writer.frames == [1]
+
+
+def test_acks_do_not_wait_where_there_is_nothing_to_send(writer: Writer) -> None:
+    """The other side waits for them."""
+    writer.driver.wake()
+    writer.end_turn()
+    assert not writer.is_ending

@@ -1,10 +1,9 @@
 """The primary's side of replication: effects go out in frames, replies wait for the acks.
 
-One `Log` per partition of which this node is the primary, one `Stream` per peer
-that holds or makes a copy. Within a tick of the event loop effects pile up in the
-streams; `cut` makes one frame per peer of them. A frame has the number of its
-tick, one count for all peers, so "is everything acked" is one comparison of
-integers per copy: `stream.acked >= log.dirty`.
+One `Log` per partition of which this node is the primary, one `Stream` per peer that holds or makes a copy. Effects
+pile up in the streams; at the end of a turn of the event loop, or of a few, `cut` makes one frame per peer of them. A
+frame has the number of its cut, one count for all peers, so "is everything acked" is one comparison of integers per
+copy: `stream.acked >= log.dirty`.
 
 This is the path of every write: its words are listed once per peer, behind a few numbers.
 """
@@ -160,7 +159,7 @@ class Replication:
         self.number = 1
         """The number of the next frames."""
         self.open_bytes = 0
-        """What has been put into open frames, each effect counted once: none is larger."""
+        """What effects have been put into open frames, each counted once; steps of copies come besides."""
         self.streams: dict[tuple[str, int], Stream] = {}
         self.gates: dict[Gate, None] = {}
         self.refused = False
