@@ -12,6 +12,7 @@ Effects on one partition that follow each other are a run: they are stamped once
 from collections.abc import Iterator
 from typing import Final
 
+from respcache.cluster.ownership.record import NUMBER_MAX
 from respcache.cluster.ownership.slots import PARTITIONS
 
 Item = tuple[int, int, int, int, list[bytes]]
@@ -89,7 +90,7 @@ class Items:
             run, database = numbers[at + 4], numbers[at + 3]
             if (
                 not 0 <= numbers[at] < PARTITIONS
-                or numbers[at + 1] < 0
+                or not 0 <= numbers[at + 1] <= NUMBER_MAX
                 or numbers[at + 2] < 0
                 or not KIND_MIN <= database <= DATABASE_MAX
                 or run < 1
@@ -101,7 +102,7 @@ class Items:
                 return False
             for place in range(at, at + run):
                 count = numbers[place]
-                if count < 0:
+                if count < 0 or (count == 0 and database >= 0):
                     return False
                 words += count
             at += run

@@ -51,7 +51,7 @@ class Parts:
         self._bytes_max: Final = bytes_max
         self._place = Place()
         self._argument = self._at = 0
-        """Where the next part begins: the item, the word of it, and the byte of that."""
+        """Where in that item the next part begins: the word, and the byte of it."""
         self.cut = 0
         """Parts cut so far."""
         self.ended = False

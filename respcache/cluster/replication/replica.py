@@ -94,7 +94,9 @@ class Replica:
         number = part.number
         if number <= inbound.applied:
             return
-        gathering = inbound.gathered.pop(number, None) if part.index else None
+        gathering = inbound.gathered.pop(number, None)
+        if gathering is not None and not part.index:
+            raise DecodeError(f"frame {number} begins again")
         gathering = inbound.gathered[number] = gathering or Gathering(TAIL_BYTES)
         gathering.add(part, encoded)
         inbound.arrived = (number, gathering.parts)

@@ -43,7 +43,7 @@ _Words = Annotated[list[bytes], msgspec.Meta(max_length=WORDS_MAX)]
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """All effects of one tick for one peer, in order."""
+    """All effects of one turn of the event loop, or of a few, for one peer, in order."""
 
     number: Number
     version: _WireVersion
@@ -86,7 +86,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Which life of the receiver cut those frames: a restarted one must not take this for its own."""
     number: Number
     refused: Annotated[tuple[tuple[PartitionNumber, Number], ...], msgspec.Meta(max_length=4_096)] | None = None
-    """(partition, epoch of the effects) of all that has been refused; None: the same as in the ack before."""
+    """(partition, epoch of the effects) of all that has been refused; None: as in the ack before it on this link."""
     arrived: tuple[Number, Number] = (0, 0)
     """The last frame of which parts have come, and how many: so much is on its way no more, though not applied."""
 

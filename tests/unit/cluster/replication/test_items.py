@@ -4,16 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from respcache.cluster.ownership.record import NUMBER_MAX
 from respcache.cluster.ownership.slots import PARTITIONS
 from respcache.cluster.replication.items import DATABASE_MAX, KIND_MIN, Item, Items, items_of
 
 ITEMS = st.lists(
     st.tuples(
         st.integers(0, PARTITIONS - 1),
-        st.integers(0, 2**60),
+        st.integers(0, NUMBER_MAX),
         st.integers(0, 2**60),
         st.integers(KIND_MIN, DATABASE_MAX),
-        st.lists(st.binary(max_size=5), max_size=4),
+        st.lists(st.binary(max_size=5), min_size=1, max_size=4),
     ),
     max_size=6,
 )
@@ -56,6 +57,8 @@ def test_effects_that_follow_each_other_are_stamped_once() -> None:
         ([1, 1, 1, 0, 0], 0),
         ([1, 1, 1, 0, -1, 0], 0),
         ([1, 1, 1, 0, 1, 2], 1),
+        ([1, 1, 1, 0, 1, 0], 0),
+        ([1, NUMBER_MAX + 1, 1, 0, 1, 1], 1),
         ([1, 1, 1, 0, 1, 1], 2),
         ([1, 1, 1, 0, 2, 2, -1], 1),
         ([PARTITIONS, 1, 1, 0, 1, 1], 1),

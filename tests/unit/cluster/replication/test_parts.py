@@ -17,10 +17,22 @@ from respcache.cluster.replication.wire import WORD_MAX_BYTES, Ack, Frame, Part,
 from respcache.cluster.wire import decode
 from simulation.ownership.store import ModelStore
 
-ITEMS = st.lists(
-    st.tuples(st.integers(0, 9), st.just(1), st.integers(0, 9), st.integers(-8, 9), st.lists(st.binary(max_size=300))),
-    max_size=8,
+WORDS = st.lists(st.binary(max_size=300), min_size=1, max_size=5)
+RUNS = st.tuples(
+    st.integers(0, 9), st.just(1), st.integers(0, 9), st.integers(-8, 9), st.lists(WORDS, min_size=1, max_size=4)
 )
+
+
+def unrolled(runs: list[tuple[int, int, int, int, list[list[bytes]]]]) -> list[Item]:
+    """List the items of runs; steps of copies have the sequence of the last effect."""
+    return [
+        (partition, epoch, sequence + (place if database >= 0 else 0), database, argv)
+        for partition, epoch, sequence, database, argvs in runs
+        for place, argv in enumerate(argvs)
+    ]
+
+
+ITEMS = st.lists(RUNS, max_size=5).map(unrolled)
 
 
 def cut(items: list[Item], bytes_max: int, parts: Parts | None = None) -> list[bytes]:
@@ -275,6 +287,15 @@ def test_a_frame_is_whole_or_not_there() -> None:
     assert len(pair.applied) == 3
     assert pair.replica.position(1, 1) == 3
     assert pair.inbound.gathered == {}
+
+
+def test_a_frame_does_not_begin_again_on_one_link() -> None:
+    """What is complete, and waits for a record, cannot be exchanged for half of it."""
+    pair = Pair(100)
+    pair.write(value(1, 300))
+    pair.there.insert(1, pair.there[0])
+    with pytest.raises(DecodeError):
+        pair.deliver(9)
 
 
 def test_a_frame_that_lacks_parts_is_refused() -> None:
