@@ -341,6 +341,11 @@ class Link(asyncio.Protocol):
     def _greeted(self, greeting: Greeting) -> None:
         if self._dialled and greeting.name != self._dialled:
             raise ProtocolError(f"{self._dialled} was dialled, {greeting.name} answers")
+        if greeting.protocol != messages.PROTOCOL:
+            raise ProtocolError(
+                f"{greeting.name} speaks protocol {greeting.protocol}, this node {messages.PROTOCOL}: the nodes of a "
+                "cluster have to run the same version"
+            )
         proved = self._wire.peer
         if proved is not None and (proved.name, proved.run) != (greeting.name, greeting.run):
             raise ProtocolError(f"{proved.name} has proved a key, {greeting.name} greets")

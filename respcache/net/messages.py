@@ -11,6 +11,9 @@ import msgspec
 from respcache.errors import ProtocolError
 from respcache.unreadable import UNREADABLE
 
+PROTOCOL: Final = 2
+"""Goes up when nodes would misunderstand each other: those of a cluster then have to be changed together."""
+
 
 class Greeting(msgspec.Struct, frozen=True, array_like=True):
     """Who is at the other end of a link."""
@@ -18,7 +21,8 @@ class Greeting(msgspec.Struct, frozen=True, array_like=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     run: int
     """Start of that run of the node, in Unix milliseconds."""
-    protocol: int = 1
+    protocol: int = PROTOCOL
+    """Of what nodes say to each other."""
 
 
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

@@ -201,6 +201,7 @@ def test_a_greeting_may_come_in_pieces(at: int) -> None:
         frames.frame(frames.ASK, b"x"),
         frames.frame(frames.GOSSIP, b"x"),
         frames.frame(frames.HELLO, b"x"),
+        frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a*", 5, messages.PROTOCOL + 1))),
         b"\xff\xff\xff\xff\x00",
         b"GET / HTTP/1.1\r\n",
     ],
