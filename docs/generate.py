@@ -34,6 +34,8 @@ MEMBERSHIP_FIGURES: Final = ROOT / "docs" / "membership.json"
 MEMBERSHIP_PLOT: Final = ROOT / "docs" / "membership-cost.svg"
 AWARE: Final = "aware clients"
 """In the names of servers: the load is of clients that know the cluster protocol."""
+ONE_AWARE: Final = f"respcache, 1 node, {AWARE}"
+THREE_AWARE: Final = f"respcache, 3 nodes, 2 copies, {AWARE}"
 SPEEDS: Final = ROOT / "docs" / "speed.json"
 BEGIN: Final = "<!-- {}: begin (written by docs/generate.py) -->\n"
 END: Final = "<!-- {}: end -->\n"
@@ -173,9 +175,8 @@ def aware_table(speeds: list[Speed]) -> list[str]:
     """Write how many times one node's CPU time a cluster takes for the load of clients that know the protocol."""
     rows: dict[str, dict[int, str]] = {}
     for speed in speeds:
-        found = [cpu_us for server, cpu_us in speed.cpu_us.items() if AWARE in server]
-        if found:
-            one_us, three_us = found
+        one_us, three_us = speed.cpu_us.get(ONE_AWARE), speed.cpu_us.get(THREE_AWARE)
+        if one_us is not None and three_us is not None:
             rows.setdefault(speed.command, {})[speed.depth] = f"{three_us / one_us:.1f}"
     if not rows:
         return []
