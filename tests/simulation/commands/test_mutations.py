@@ -53,7 +53,7 @@ def test_a_transaction_that_is_answered_too_early_is_caught() -> None:
 
 
 def test_a_write_behind_a_command_that_waits_is_caught_if_it_is_answered_too_early() -> None:
-    """Only clients that pipeline send such writes; they are lost with their owner in one of seventy storms."""
+    """Only clients that pipeline send such writes; they are lost with their owner in one of forty storms."""
     with pytest.raises(Violation):  # noqa: PT012 # the first storm that shows it ends the search
-        for seed in range(80, 140):
+        for seed in range(80, 300):
             weather(seed, 1.5, make=HoldsNothingBehind, pipelining=True)
