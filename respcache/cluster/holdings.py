@@ -85,7 +85,6 @@ class Holdings:
         self.scarce: frozenset[int] = frozenset()
         """Partitions that this node leads, and of which too few copies are in sync for writes."""
         self._vouched = Vouched()
-        """(partition, name) of copies that were said to be in sync, until that is decided."""
         self._waiting: defaultdict[Stream, set[int]] = defaultdict(set)
         """Partitions of which a peer is joining, and has not acked enough yet."""
         self.handovers = Handovers()

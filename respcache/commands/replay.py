@@ -30,12 +30,16 @@ class CommandCopies(Copies):
         copy = space.partitions[partition]
         row = TABLE.get(argv[0])
         if row is None or not row.key_at or row.subcommands or not row.argc_min <= len(argv) <= row.argc_max:
-            self._apply_rare(space, copy, argv)
-            return
+            row = None
+            if self._apply_marked(partition, database, argv):
+                return
         ledger = copy.ledger
         now, ledger.now_unix_ms = ledger.now_unix_ms, 0
-        try:  # noqa: SIM105 # a `with` costs a tenth of all that is done here
-            row.on_key(copy, argv)
+        try:
+            if row is not None:
+                row.on_key(copy, argv)
+            else:
+                _run(space, copy, argv)
         except CommandError:  # the primary's client was told, if anybody was
             pass
         ledger.now_unix_ms = now
@@ -43,9 +47,9 @@ class CommandCopies(Copies):
         if ledger.usage.tracking is not Tracking.NOTHING:
             self._note_uses(partition, database, argv)
 
-    def _apply_rare(self, space: Keyspace, copy: Partition, argv: Argv) -> None:
-        """Do what is not a plain command on one key."""
-        name, partition, database = argv[0], copy.number, space.number
+    def _apply_marked(self, partition: int, database: int, argv: Argv) -> bool:
+        """Do what is no command on keys; False if it is one."""
+        name, copy = argv[0], self.store.keyspace(database).partitions[partition]
         if name == FLUSH:
             copy.clear()
         elif name == SWAP:
@@ -56,13 +60,8 @@ class CommandCopies(Copies):
         elif name == FIELDS_GONE:
             fields_gone(copy, argv[1], integer(argv[2]), integer(argv[3]))
         else:
-            ledger = copy.ledger
-            now, ledger.now_unix_ms = ledger.now_unix_ms, 0
-            with suppress(CommandError):
-                _run(space, copy, argv)
-            ledger.now_unix_ms = now
-            copy.settle()
-            self._note_uses(partition, database, argv)
+            return False
+        return True
 
     def _note_uses(self, partition: int, database: int, argv: Argv) -> None:
         """Note that a primary has written to keys: the mark that came with a copy does not hold from then on."""
