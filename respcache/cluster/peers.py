@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from respcache.cluster.config import KeeperConfig
-from respcache.cluster.ownership.planner import Outlook, unowned
+from respcache.cluster.ownership.planner import Outlook, lost
 from respcache.cluster.ownership.record import Life, Node, Record, Standing, Version, majority
 from respcache.cluster.ownership.voters import next_voter_change
 from respcache.cluster.wire import Hello
@@ -50,7 +50,7 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         self._record: Record | None = None
         self._unseen_since: dict[Life, float] = {}
-        self._unowned_since: dict[int, float] = {}
+        self._lost_since: dict[int, float] = {}
         self._settling_since = math.inf
 
     def up(self, now: float, node: Node) -> None:
@@ -276,7 +276,7 @@ class Peers:
                 given_up.add(node.life)
             elif node.standing is Standing.MEMBER:
                 due = min(due, since_s + self._config.rebuild_delay_s)
-        lost, lost_due = self._lost(now, record, live)
+        gone, gone_due = self._lost(now, record, live)
         if next_voter_change(record, present, present) is not None:
             due = min(due, now + self._config.lease_s / 4)  # it waits for somebody to be heard of
         holders = record.holders()
@@ -289,21 +289,19 @@ class Peers:
             self._newcomers(record),
             tuple(dead),
             frozenset(given_up),
-            lost,
+            gone,
         )
-        return outlook, min(due, lost_due)
+        return outlook, min(due, gone_due)
 
     def _lost(self, now: float, record: Record, live: dict[str, int]) -> tuple[frozenset[int], float]:
         """Return the partitions to start anew, and when the next ones will be due."""
-        self._unowned_since = {
-            partition: self._unowned_since.get(partition, now) for partition in unowned(record, live)
-        }
+        self._lost_since = {partition: self._lost_since.get(partition, now) for partition in lost(record, live)}
         after_s = self._config.unclean_after_s
         if after_s is None:
             return frozenset(), math.inf
-        lost = {partition for partition, since_s in self._unowned_since.items() if now >= since_s + after_s}
-        waiting = (since_s for partition, since_s in self._unowned_since.items() if partition not in lost)
-        return frozenset(lost), min(waiting, default=math.inf) + after_s
+        due = frozenset(partition for partition, since_s in self._lost_since.items() if now >= since_s + after_s)
+        waiting = (since_s for partition, since_s in self._lost_since.items() if partition not in due)
+        return due, min(waiting, default=math.inf) + after_s
 
     def reached(self, now: float, record: Record) -> list[Life]:
         """Return the members that are present and linked, this node included."""

@@ -88,8 +88,8 @@ class Outlook:
     """Lives in the record that are over, as far as known."""
     given_up: frozenset[Life]
     """Those of the dead that left, or have been dead for the rebuild delay."""
-    unowned: frozenset[int]
-    """Partitions that have been without a live copy for so long that they should start anew."""
+    lost: frozenset[int]
+    """Partitions that have been `lost` for so long that they should start anew."""
 
 
 def plan(record: Record, outlook: Outlook, placement: TargetCache) -> list[Change]:
@@ -133,10 +133,13 @@ def burials(record: Record, live: Mapping[str, int], heard: frozenset[str], plac
 
 
 def _anew(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, int, str]]:
-    """Choose the first live node of the target for each partition that is to start anew."""
+    """Choose the first live node of the target for each partition that is to start anew.
+
+    Not for one that has found an heir in this very plan: where there was no majority, none could be named in time.
+    """
     live = outlook.live
     chosen = []
-    for partition in sorted(outlook.unowned):
+    for partition in sorted(outlook.lost & lost(record, live)):
         name = next((name for name in target[partition] if name in live), None)
         if name is not None:
             chosen.append((partition, record.entries[partition].revision, name))
@@ -145,7 +148,7 @@ def _anew(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, i
 
 def _missing(record: Record, outlook: Outlook, target: Target) -> list[tuple[int, str]]:
     """Find the first live nodes that should hold a partition and do not."""
-    live = {name for name, run in outlook.live.items() if record.has((name, run))}
+    live = _members(record, outlook.live)
     missing = (
         (partition, name)
         for partition, (names, entry) in enumerate(zip(target, record.entries, strict=True))
@@ -158,5 +161,15 @@ def _missing(record: Record, outlook: Outlook, target: Target) -> list[tuple[int
 
 def unowned(record: Record, live: Mapping[str, int]) -> set[int]:
     """Return the partitions whose primary is missing or dead."""
-    serving = {name for name, run in live.items() if record.has((name, run))}
+    serving = _members(record, live)
     return {partition for partition, entry in enumerate(record.entries) if entry.primary not in serving}
+
+
+def lost(record: Record, live: Mapping[str, int]) -> set[int]:
+    """Return the partitions of which no live node has a copy in sync, and that nobody can be made the primary of."""
+    members = _members(record, live)
+    return {partition for partition, entry in enumerate(record.entries) if members.isdisjoint(entry.in_sync)}
+
+
+def _members(record: Record, live: Mapping[str, int]) -> set[str]:
+    return {name for name, run in live.items() if record.has((name, run))}

@@ -26,6 +26,8 @@ class Lineage:
         self._known: dict[SimNode, Version] = {}
         """What each life knows."""
         self._sides: dict[Version, Version] = {}
+        self.told: set[str] = set()
+        """Nodes that an operator has told to go on alone."""
 
     def seen(self, sim: "SimNode") -> None:
         """Take note of what a node has accepted: it may never be known to be valid, and others may come from it."""
@@ -45,7 +47,8 @@ class Lineage:
         self._known[sim] = version
         if forced:
             former = self._records[record.parent]
-            if not (former.quorum is Quorum.ANY or (former.quorum is Quorum.AUTO and former.widest <= PAIR)):
+            may = former.quorum is Quorum.ANY or (former.quorum is Quorum.AUTO and former.widest <= PAIR)
+            if not may and sim.name not in self.told:
                 raise Violation(f"t={now:.3f} {sim.name} goes on alone after {former}")
             self._forced[version] = now
 

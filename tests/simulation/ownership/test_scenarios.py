@@ -151,6 +151,31 @@ def test_what_is_lost_for_good_is_recreated_loudly() -> None:
     check_all(world, [])
 
 
+@each_seed(4)
+def test_an_operator_who_takes_over_keeps_what_is_left(seed: int) -> None:
+    """Copies of the node that is left, though their primaries are long dead, and have started again with nothing."""
+    world = begin(seed, replace(MAJORITY, unclean_after_s=1.5), nodes=3)
+    write_everywhere(world, b"before ")
+    world.run(1.0)
+    left = world.nodes["n0"]
+    held = {p for p, entry in enumerate(record_of(world, "n0").entries) if "n0" in entry.in_sync}  # type: ignore[union-attr]  # at rest
+    others = [name for name in world.nodes if name != "n0"]
+    for name in others:
+        world.kill(name)
+    world.run(6.0)
+    for name in others:
+        world.start(name)
+    world.run(seed * 0.5)
+    world.lineage.told.add("n0")
+    world.put(left, left.keeper.take_over)
+
+    assert world.run_until(lambda: at_rest(world), within_s=REST_S), unrest(world)
+    recreated = {p for effect in effects_of(world, Recreated) for p in effect.partitions}
+    assert held
+    assert recreated == set(range(CONFIG.partitions)) - held
+    check_all(world, [])
+
+
 def test_a_last_copy_that_comes_back_without_a_restart_has_everything() -> None:
     """A node that was taken for dead, and was the only copy, goes on where it was."""
     world = begin(1, replace(CONFIG, replica_count=1, rebuild_delay_s=5.0), nodes=3)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import msgspec
+
 from respcache.cluster.ownership.changes import (
     Admit,
     Bury,
@@ -15,7 +17,7 @@ from respcache.cluster.ownership.changes import (
     Retire,
     Target,
 )
-from respcache.cluster.ownership.planner import LEARNED_MAX, Outlook, TargetCache, plan, unowned
+from respcache.cluster.ownership.planner import LEARNED_MAX, Outlook, TargetCache, lost, plan, unowned
 from respcache.cluster.ownership.record import Life, Node, Record, Standing, found
 from respcache.cluster.ownership.ring import RingNode, place
 from respcache.cluster.ownership.slots import PARTITIONS
@@ -36,7 +38,7 @@ PLACEMENT = AtOnce()
 
 def outlook(*live: str, dead: tuple[Life, ...] = (), **changes: object) -> Outlook:
     """Return what a leader sees: all lives are of run 1."""
-    fields: dict[str, object] = {"newcomers": (), "given_up": frozenset(), "unowned": frozenset()} | changes
+    fields: dict[str, object] = {"newcomers": (), "given_up": frozenset(), "lost": frozenset()} | changes
     present = dict.fromkeys(live, 1)
     return Outlook(live=present, present=present, heard=frozenset(live), dead=dead, **fields)  # type: ignore[arg-type]  # a test's shorthand
 
@@ -156,14 +158,42 @@ def test_lost_partitions_start_anew_on_a_live_node_only_when_it_is_time() -> Non
     record = pair()
     alone = outlook("a", dead=(("b", 1),))
     buried = applied(record, plan(record, alone, PLACEMENT))
-    lost = Admit(Node("a", 2)).apply(buried)
-    assert unowned(lost, {"a": 2}) == set(range(PARTITIONS))
+    empty = Admit(Node("a", 2)).apply(buried)
+    assert unowned(empty, {"a": 2}) == set(range(PARTITIONS))
     seen = Outlook({"a": 2}, {"a": 2}, frozenset("a"), (), (("b", 1),), frozenset(), frozenset({3, 5}))
-    changes = plan(lost, seen, PLACEMENT)
+    changes = plan(empty, seen, PLACEMENT)
     assert Recreate in kinds(changes)
-    entries = applied(lost, changes).entries
+    entries = applied(empty, changes).entries
     assert {p for p, entry in enumerate(entries) if entry.primary} == {3, 5}
     assert entries[3].born == entries[3].epoch
+
+
+def test_what_has_an_heir_does_not_start_anew_be_it_for_ever_without_a_primary() -> None:
+    """No majority could name one until an operator let this node go on alone: its copies are all that is left.
+
+    The dead have started again meanwhile, with nothing.
+    """
+    present = {"a": 1, "b": 2}
+    everything = frozenset(range(PARTITIONS))
+    seen = Outlook(present, present, frozenset("ab"), (Node("b", 2),), (("b", 1),), frozenset(), everything)
+    record = pair()
+    theirs = msgspec.structs.replace(record.entries[0], primary="b", in_sync=("b", "a"))
+    gone = msgspec.structs.replace(record.entries[0], primary="b", in_sync=("b",))
+    changes = plan(record.edited({0: theirs, 1: gone}), seen, PLACEMENT)
+    (anew,) = (change for change in changes if isinstance(change, Recreate))
+    assert [partition for partition, _, _ in anew.partitions] == [1]
+
+
+def test_only_a_live_copy_in_sync_keeps_a_partition_from_being_lost() -> None:
+    """Be it primary or not; a learner has nothing, nor has a new life."""
+    record = pair()
+    theirs = msgspec.structs.replace(record.entries[0], primary="b", in_sync=("b", "a"))
+    learned = msgspec.structs.replace(record.entries[0], primary="b", in_sync=("b",), learners=("a",))
+    known = record.edited({0: theirs, 1: learned})
+    assert lost(known, {"a": 1, "b": 1}) == set()
+    assert lost(known, {"a": 1}) == {1}
+    assert lost(known, {"a": 1, "b": 2}) == {1}
+    assert 0 in lost(known, {"b": 2})
 
 
 def test_partitions_of_the_dead_are_unowned() -> None:
