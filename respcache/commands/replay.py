@@ -12,7 +12,7 @@ from respcache.commands.registry import TABLE, Command, lookup
 from respcache.errors import CommandError
 from respcache.store.copies import ENTRY, Copies, StoredKey
 from respcache.store.field_expiry import FIELDS_GONE, fields_gone
-from respcache.store.keyspace import DATABASES, Keyspace
+from respcache.store.keyspace import Keyspace
 from respcache.store.partition import FLUSH, Argv, Partition
 from respcache.store.swapping import SWAP, swap_copy, swapped
 from respcache.store.usage import Tracking
@@ -42,8 +42,9 @@ class CommandCopies(Copies):
                 _run(space, copy, argv)
         except CommandError:  # the primary's client was told, if anybody was
             pass
-        ledger.now_unix_ms = now
-        copy.settle()
+        finally:
+            ledger.now_unix_ms = now
+            copy.settle()
         if ledger.usage.tracking is not Tracking.NOTHING:
             self._note_uses(partition, database, argv)
 
@@ -77,7 +78,7 @@ class CommandCopies(Copies):
         """List the keys that an effect reads or writes."""
         if argv[0] in NO_COMMANDS:
             return [(database, argv[1])]
-        return keys_of(database, argv)
+        return keys_of(database, argv, len(self.store))
 
     def databases_of(self, argv: Argv) -> tuple[int, int] | None:
         """Tell which two databases of its partition an effect exchanges; None if it does not."""
@@ -103,7 +104,7 @@ def _row_of(argv: Argv) -> Command | None:
     return row
 
 
-def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
+def keys_of(database: int, argv: Argv, databases: int) -> list[StoredKey]:
     """List the keys that a command reads or writes, those in another database (COPY, MOVE) included.
 
     A database that does not exist has none: the handler will refuse the command.
@@ -112,7 +113,7 @@ def keys_of(database: int, argv: Argv, databases: int = DATABASES) -> list[Store
     return [] if row is None else keys_named(row, database, argv, databases)
 
 
-def changed_keys(database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
+def changed_keys(database: int, argv: Argv, databases: int) -> list[StoredKey]:
     """List the keys that an effect may have changed: what it only reads (COPY, SUNIONSTORE) is left out."""
     if argv[0] in NO_COMMANDS:
         return [(database, argv[1])]
@@ -128,7 +129,7 @@ FIRST_ALONE: Final = frozenset({b"BITOP", b"PFMERGE"})
 """Commands that change the first of their keys."""
 
 
-def keys_named(row: Command, database: int, argv: Argv, databases: int = DATABASES) -> list[StoredKey]:
+def keys_named(row: Command, database: int, argv: Argv, databases: int) -> list[StoredKey]:
     """List the keys that a command of this row reads or writes, as `keys_of` does."""
     keys = row.keys.of(argv)
     if not keys:

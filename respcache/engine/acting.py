@@ -144,7 +144,7 @@ def _collect(store: Store, row: Command, argv: Argv, partitions: tuple[int, ...]
     partition are (`Partition.rewrite`), the resulting state of its keys there is the effect.
     """
     states = row.merge is Merge.NONE and row.writes
-    keys = frozenset(key for _, key in changed_keys(0, argv)) if states else frozenset()
+    keys = frozenset(key for _, key in changed_keys(0, argv, len(store))) if states else frozenset()
     unclean: list[Log] = []
     for keyspace in store.used():
         for number in partitions:

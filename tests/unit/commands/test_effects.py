@@ -77,7 +77,8 @@ class Primary:
         except CommandError:
             self._collect(None, [])
             return
-        stored = keys_of(self.database, argv) if row.writes and row.merge is Merge.NONE and not row.key_at else []
+        several = row.writes and row.merge is Merge.NONE and not row.key_at
+        stored = keys_of(self.database, argv, len(self.store)) if several else []
         self._collect(argv if row.key_at and row.writes else None, stored)
 
     def _collect(self, default: Argv | None, stored: list[tuple[int, bytes]]) -> None:
@@ -326,7 +327,14 @@ def _with(key: bytes, value: bytes) -> Store:
 )
 def test_keys_of_a_command_are_those_it_reads_or_writes(argv: Argv, expected: list[tuple[int, bytes]]) -> None:
     """In its own database, and in the one that it names."""
-    assert keys_of(3, argv) == expected
+    assert keys_of(3, argv, 16) == expected
+
+
+def test_keys_of_an_effect_lie_in_any_database_that_there_is() -> None:
+    """A node may have more of them than is usual; where a key was moved to has to be copied, too."""
+    copies = CommandCopies(Store(32))
+    assert copies.keys_of(0, [b"MOVE", b"k", b"20"]) == [(0, b"k"), (20, b"k")]
+    assert copies.keys_of(0, [b"MOVE", b"k", b"32"]) == [(0, b"k")]
 
 
 @pytest.mark.parametrize("argv", [[b"NONE"], [b"SET", b"k"], [b"INCRBY", b"k", b"junk"]])
