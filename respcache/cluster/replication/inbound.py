@@ -1,7 +1,7 @@
 """A copy, where its effects come from, and the loop through which they go: the path of every write on a replica."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respcache.cluster.replication.items import STAMP, Items, Place
 from respcache.cluster.replication.parts import Gathering
@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from respcache.cluster.replication.storage import Assembly
 
 
+NO_SEQUENCE: Final = -2
+"""Neither that of an effect nor what comes before one."""
+
+
 class Inbound:
     """What arrives from one life of a peer."""
 
-    __slots__ = ("applied", "arrived", "gathered", "has_news", "life", "refused", "unacked")
+    __slots__ = ("applied", "arrived", "failure", "gathered", "has_news", "life", "refused", "unacked")
 
     def __init__(self, life: "Life") -> None:
         self.life = life
@@ -29,6 +33,8 @@ class Inbound:
         """Frames that come in parts, by number, the latest last, until they are applied."""
         self.arrived = (0, 0)
         """The last one of which a part has come over the present link, and how many have."""
+        self.failure: Exception | None = None
+        """On what defect of this program an effect failed; its copy is given up."""
 
     @property
     def gathered_bytes(self) -> int:
@@ -53,7 +59,7 @@ class Copy:
     """This node's copy of a partition that another node is the primary of.
 
     absent --BEGIN--> learning --END--> whole
-       ^---- the record takes it out of sync ----'
+       ^----------- void -----'-----------'
     """
 
     __slots__ = ("arriving", "epoch", "floor", "learning", "orphaned", "sequence", "source", "whole")
@@ -62,7 +68,7 @@ class Copy:
         self.epoch = 0
         self.source: Inbound | None = None
         """Whose effects are taken; None while there is no primary."""
-        self.sequence = 0
+        self.sequence = NO_SEQUENCE
         """Of the last effect applied."""
         self.floor = 0
         """Effects up to this sequence are not among the recent ones that this node has kept."""
@@ -72,6 +78,12 @@ class Copy:
         self.whole = False
         self.orphaned = False
         """Whether this node was the primary until a record took that away while it was cut off."""
+
+    def void(self) -> None:
+        """Be no copy any more: no effect fits, and none is to be acked as if it were here, until it is made afresh."""
+        self.whole = self.learning = False
+        self.arriving = None
+        self.sequence = NO_SEQUENCE
 
 
 def apply_next(
@@ -83,7 +95,7 @@ def apply_next(
 ) -> None:
     """Apply effects from a place on, as long as each is the next one of a copy that is fed from there.
 
-    Goes on to the first that is not.
+    Goes on to the first that is not, or that fails, on which `inbound.failure` is set.
     """
     numbers, words = items.numbers, items.words
     at, taken, word = place.at, place.taken, place.word
@@ -102,8 +114,13 @@ def apply_next(
         at = first + numbers[at + 4]
         for nth in range(first + taken, at):
             end = word + numbers[nth]
+            try:
+                apply(partition, database, words[word:end])
+            except Exception as failure:  # noqa: BLE001 # whoever called raises it
+                inbound.failure = failure
+                place.at, place.taken, place.word = first - STAMP, nth - first, word
+                return
             copy.sequence += 1
-            apply(partition, database, words[word:end])
             word = end
         taken = 0
     place.at, place.taken, place.word = at, taken, word

@@ -131,27 +131,28 @@ class Replica:
         if frame.number <= inbound.applied or (frame.parts and gathering is None):  # the latter: of a life that is over
             return
         inbound.applied = frame.number
-        items, apply = frame.items, self._storage.apply
-        if gathering is not None:
-            items = gathering.items
-            if gathering.kept:
-                self.tail.keep(gathering.kept)
+        items, apply = frame.items if gathering is None else gathering.items, self._storage.apply
         if inbound.gathered:  # what is older was given up by its sender
             inbound.gathered = {number: rest for number, rest in inbound.gathered.items() if number > frame.number}
-        plain = True
+        plain, void = True, set[tuple[int, ...]]()
         place, end = Place(), len(items.numbers)
         apply_next(items, place, self.copies, inbound, apply)
         while place.at < end:
-            plain = False
-            self._receive_odd(inbound, place.take(items))
+            plain, item = False, place.take(items)
+            if item[3] >= 0:
+                void.add(item[:3])
+            self._receive_odd(inbound, item)
             apply_next(items, place, self.copies, inbound, apply)
         self.effects += len(items)
-        if gathering is not None:
-            return
-        if plain:
+        if gathering is not None and not void:
+            self.tail.keep(gathering.kept)
+        elif plain:
             self.tail.keep(encoded)
-        elif effects := items_of(*[item for item in items if item[3] >= 0]):
+        elif effects := items_of(*[item for item in items if item[3] >= 0 and item[:3] not in void]):
             self.tail.keep(encode_frame(frame.number, frame.version, effects))
+        if inbound.failure is not None:
+            failure, inbound.failure = inbound.failure, None
+            raise failure
 
     def acks(self) -> Iterable[tuple[str, Ack]]:
         """Yield one ack for each peer that has sent something since the last call."""
@@ -168,26 +169,39 @@ class Replica:
         if copy is None or copy.epoch != epoch or copy.source is not inbound:
             self._refuse(inbound, partition, epoch)
         elif kind == BEGIN:
-            keys = self._storage.drop(partition)
-            if copy.orphaned and keys:
-                self.orphans.append((partition, keys))
-            copy.orphaned = False
-            copy.sequence = copy.floor = sequence
-            copy.learning, copy.whole, copy.arriving = True, False, None
-            inbound.has_news |= inbound.refused.pop(partition, None) is not None
+            self._begin(copy, inbound, partition, sequence)
         elif kind == END:
             copy.learning, copy.whole, copy.arriving = False, copy.learning, None
         elif kind == CHECK:
             if copy.whole and not (sequence == copy.sequence and equals(self._storage, partition, argv)):
-                copy.whole = False
+                copy.void()
                 self.differing.append(partition)
                 self.differed += 1
                 self._refuse(inbound, partition, epoch)
         elif kind >= 0:
-            if sequence > copy.sequence and (copy.learning or copy.whole):
+            told = not (copy.learning or copy.whole) and inbound.refused.get(partition) == epoch
+            if sequence > copy.sequence and not told:
                 self._give_up(copy, inbound, partition)
-        elif copy.learning and not self._take(copy, partition, kind, argv):
+        elif copy.learning and not self._fits(copy, inbound, partition, kind, argv):
             self._give_up(copy, inbound, partition)
+
+    def _begin(self, copy: Copy, inbound: Inbound, partition: int, sequence: int) -> None:
+        """Begin a copy afresh, as of an effect."""
+        keys = self._storage.drop(partition)
+        if copy.orphaned and keys:
+            self.orphans.append((partition, keys))
+        copy.orphaned = False
+        copy.sequence = copy.floor = sequence
+        copy.learning, copy.whole, copy.arriving = True, False, None
+        inbound.has_news |= inbound.refused.pop(partition, None) is not None
+
+    def _fits(self, copy: Copy, inbound: Inbound, partition: int, kind: int, argv: list[bytes]) -> bool:
+        """Take a step of a copy; False if it is not the next one, or fails."""
+        try:
+            return self._take(copy, partition, kind, argv)
+        except Exception as failure:  # noqa: BLE001 # `receive` raises it
+            inbound.failure = failure
+            return False
 
     def _take(self, copy: Copy, partition: int, kind: int, argv: list[bytes]) -> bool:
         """Put the keys of a chunk, or go on with a large value; False if it does not go on like that."""
@@ -229,8 +243,7 @@ class Replica:
 
     def _give_up(self, copy: Copy, inbound: Inbound, partition: int) -> None:
         """Take nothing more of a partition until its copy is made afresh."""
-        copy.whole = copy.learning = False
-        copy.arriving = None
+        copy.void()
         self._refuse(inbound, partition, copy.epoch)
 
     def _refuse(self, inbound: Inbound, partition: int, epoch: int) -> None:

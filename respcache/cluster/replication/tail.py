@@ -23,7 +23,9 @@ class Tail:
         self._bytes = 0
 
     def keep(self, frame: bytes | list[bytes]) -> None:
-        """Add a frame that was applied, or the parts of one."""
+        """Add a frame of which all effects were applied, or the parts of one; none of them if they were too large."""
+        if not frame:  # its parts were too many to be kept
+            return
         self._frames.append(frame)
         self._bytes += _size(frame)
         while self._bytes > TAIL_BYTES:
@@ -43,7 +45,7 @@ class Tail:
                 partition, _, sequence, database, _ = item
                 if partition in kept and kept[partition] < sequence <= copies[partition].sequence and database >= 0:
                     found = recent[partition]
-                    if sequence not in found:  # an earlier one of the same sequence was void
+                    if sequence not in found:  # an earlier one was of a copy before this one
                         found[sequence] = item
                         missing -= 1
         return {

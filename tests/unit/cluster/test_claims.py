@@ -22,7 +22,8 @@ def replica(*, epoch: int = 3, whole: bool = True) -> Replica:
     """Return a node's copies of four partitions."""
     made = Replica(ModelStore())
     for partition in range(4):
-        made.follow(partition, epoch, ("a", 1)).whole = whole
+        copy = made.follow(partition, epoch, ("a", 1))
+        copy.whole, copy.sequence = whole, 0
     return made
 
 

@@ -186,7 +186,7 @@ class Pair:
         self.log.attach((), (self.stream,))
         self.replica = Replica(Diary(self.applied))
         copy = self.replica.follow(1, 1, ("primary", 1))
-        copy.whole = True
+        copy.whole, copy.sequence = True, 0
         self.inbound = self.replica.inbound(("primary", 1))
 
     def send(self, _peer: str, frame: bytes) -> None:

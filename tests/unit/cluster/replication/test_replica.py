@@ -8,8 +8,10 @@ from respcache.cluster.ownership.wire import DecodeError
 from respcache.cluster.replication import tail
 from respcache.cluster.replication.inbound import Copy, Inbound
 from respcache.cluster.replication.items import Item, Items, items_of
+from respcache.cluster.replication.parts import Parts
 from respcache.cluster.replication.replica import UNKNOWN, Replica
 from respcache.cluster.replication.wire import (
+    ABSENT,
     BEGIN,
     END,
     LAST,
@@ -18,9 +20,11 @@ from respcache.cluster.replication.wire import (
     USES,
     Ack,
     Frame,
+    Part,
     decode_items,
     encode_frame,
 )
+from respcache.cluster.wire import decode
 from simulation.ownership.store import ModelStore
 
 LIFE = ("a", 1)
@@ -29,8 +33,8 @@ LIFE = ("a", 1)
 class Node:
     """A node with a whole copy of partition 7, at sequence 10 of epoch 3, of which `a` is the primary."""
 
-    def __init__(self) -> None:
-        self.store = ModelStore()
+    def __init__(self, store: ModelStore | None = None) -> None:
+        self.store = store or ModelStore()
         self.replica = Replica(self.store)
         self.copy: Copy = self.replica.follow(7, 3, LIFE)
         self.copy.whole, self.copy.sequence, self.copy.floor = True, 10, 10
@@ -130,7 +134,7 @@ def test_a_copy_in_the_making_is_not_whole_before_the_end(node: Node) -> None:
 
 def test_an_end_without_a_beginning_makes_nothing_whole(node: Node) -> None:
     """A copy that lost its way stays out."""
-    node.copy.whole = False
+    node.copy.void()
     node.receive(1, (7, 3, 20, END, []))
     assert node.replica.position(7, 3) == UNKNOWN
 
@@ -196,6 +200,89 @@ def test_the_tail_costs_the_garbage_collector_nothing(node: Node) -> None:
     gc.collect()
     assert node.copy.sequence == 1_011
     assert len(gc.get_objects()) < objects + 100
+
+
+def test_what_was_refused_is_no_part_of_the_tail() -> None:
+    """A deposed primary sends again what nobody acked: a copy that lacks its successor's effects must not get those."""
+    heir, late = Node(), Node()
+    for each in (heir, late):
+        each.replica.follow(7, 4, ("b", 1))
+    written = [(7, 4, sequence, 0, [b"APPEND", b"key", b"b%d;" % sequence]) for sequence in (11, 12)]
+    heir.receive(1, *written, inbound=heir.replica.inbound(("b", 1)))
+    heir.receive(2, effect(11), effect(12))
+    assert heir.value() == b"b11;b12;"
+    assert heir.tails({7: 10}) == {7: written}
+
+
+def test_steps_of_a_copy_in_parts_are_kept_as_they_came(node: Node) -> None:
+    """Only what did not fit is taken out."""
+    inbound = node.replica.inbound(("b", 1))
+    written = (9, 4, 1, 0, [b"SET", b"other", b"v"])
+    other = node.replica.follow(9, 4, ("b", 1))
+    other.whole, other.sequence, other.floor = True, 0, 0
+    parts = Parts(1, (1, 1), items_of(written, (7, 2, 11, 0, [b"APPEND", b"key", b"x"])), 100, 60)
+    while not parts.ended:
+        encoded = parts.next()
+        message = decode(encoded)
+        if isinstance(message, Part):
+            node.replica.gather(inbound, message, encoded)
+        else:
+            assert isinstance(message, Frame)
+            node.replica.receive(inbound, message, encoded)
+    assert node.value() is None
+    assert node.tails({9: 0}) == {9: [written]}
+
+
+class Failing(ModelStore):
+    """A store with a defect: it can neither append twelve nor restore a key of that name."""
+
+    def apply(self, partition: int, database: int, argv: list[bytes]) -> None:
+        """Apply an effect, or fail."""
+        if argv[-1] == b"12;":
+            raise MemoryError
+        super().apply(partition, database, argv)
+
+    def restore(self, partition: int, database: int, key: bytes, blob: bytes | None) -> None:
+        """Put an entry in place, or fail."""
+        if key == b"12;":
+            raise ZeroDivisionError
+        super().restore(partition, database, key, blob)
+
+
+def test_what_fails_is_not_acked_as_if_it_were_there() -> None:
+    """The copy is given up, by name; effects on others that stand behind it are applied."""
+    node = Node(Failing())
+    other = node.replica.follow(8, 3, LIFE)
+    other.whole, other.sequence = True, 10
+    with pytest.raises(MemoryError):
+        node.receive(1, effect(11), effect(12), effect(13), effect(11, partition=8))
+    assert node.value() == b"11;"
+    assert node.acks() == [("a", Ack(1, 1, ((7, 3),)))]
+    assert node.replica.position(7, 3) == UNKNOWN
+    assert node.replica.position(8, 3) == 11
+    assert node.tails({8: 10}) == {8: [effect(11, partition=8)]}
+    node.receive(2, effect(14))
+    assert node.acks() == [("a", Ack(1, 2))]
+
+
+def test_a_step_that_fails_ends_the_copy() -> None:
+    """It is to be begun again."""
+    node = Node(Failing())
+    with pytest.raises(ZeroDivisionError):
+        node.receive(1, (7, 3, 20, BEGIN, []), (7, 3, 20, ABSENT, [b"0", b"12;"]), (7, 3, 20, END, []))
+    assert node.acks() == [("a", Ack(1, 1, ((7, 3),)))]
+    assert node.replica.position(7, 3) == UNKNOWN
+
+
+@pytest.mark.parametrize("sequence", [1, 11])
+def test_what_is_no_copy_acks_nothing_as_its_own(node: Node, sequence: int) -> None:
+    """A new life of a learner has nothing, whatever its primary believes: it says so, once."""
+    node.copy.void()
+    node.receive(1, effect(sequence))
+    assert node.value() is None
+    assert node.acks() == [("a", Ack(1, 1, ((7, 3),)))]
+    node.receive(2, effect(sequence + 1))
+    assert node.acks() == [("a", Ack(1, 2))]
 
 
 def test_a_tail_never_crosses_the_beginning_of_a_copy(node: Node) -> None:
