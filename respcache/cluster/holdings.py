@@ -12,7 +12,7 @@ copies in `inquiries`.
 
 import math
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from itertools import islice
 from random import Random
 from typing import Final
@@ -80,8 +80,8 @@ class Holdings:
         self.demoted_slow = 0
         self.surplus, self.fencing = Surplus(storage), Fencing(config.lease_s)
         self._record: Record | None = None
-        self._joining: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        """Complete copies whose acks are required already, by partition and name: the last frame that no gate needs."""
+        self._joining: defaultdict[int, dict[Stream, int]] = defaultdict(dict)
+        """Complete copies whose acks are required already, by partition: the last frame that no gate needs."""
         self.scarce: frozenset[int] = frozenset()
         """Partitions that this node leads, and of which too few copies are in sync for writes."""
         self._vouched = Vouched()
@@ -135,12 +135,7 @@ class Holdings:
         """Be the primary."""
         log, takeover = self.logs.get(partition), self.takeovers.get(partition)
         if log is not None and log.epoch == entry.epoch:
-            if joining := self._joining.get(partition):
-                for name in joining.keys() - entry.learners:
-                    del joining[name]
-            for stream in self.copying.streams_of(partition):
-                if stream.peer not in entry.learners:
-                    self.copying.cancel(partition, stream)
+            self._start_copies_over(partition, but=self._learners(entry))
             self._attach(log)
             self._recall(now, log)
             self._dirty.add(partition)
@@ -180,12 +175,12 @@ class Holdings:
             assert self._record is not None
             source = self._record.nodes[entry.primary].life if entry.primary else None
             held = self.replica.copies.get(partition)
-            if held is not None and held.epoch != entry.epoch:
-                held.learning = False
+            if held is not None and held.epoch != entry.epoch and held.learning:
+                held.void()
             copy = self.replica.follow(partition, entry.epoch, source)
             copy.orphaned |= self.surplus.spare(partition)
             if self._name in entry.learners and self._name in before.in_sync:
-                copy.whole = copy.learning = False
+                copy.void()
                 copy.orphaned |= was_primary
             if self._name in entry.in_sync and not copy.whole:
                 self.wishes.surrender.add((partition, entry.revision))
@@ -202,10 +197,19 @@ class Holdings:
         copy = self.replica.follow(partition, log.epoch, None)
         copy.whole, copy.sequence, copy.floor = True, log.sequence, log.sequence
 
-    def _start_copies_over(self, partition: int) -> None:
+    def _learners(self, entry: Entry) -> list[Stream]:
+        """Give the streams to the present lives of a partition's learners."""
+        assert self._record is not None
+        return [self.replication.stream(*self._record.nodes[name].life) for name in entry.learners]
+
+    def _start_copies_over(self, partition: int, *, but: Sequence[Stream] = ()) -> None:
+        """Forget of all copies that are being made, but for some, that they were."""
         for stream in self.copying.streams_of(partition):
-            self.copying.cancel(partition, stream)
-        self._joining[partition].clear()
+            if stream not in but:
+                self.copying.cancel(partition, stream)
+        if joining := self._joining.get(partition):
+            for stream in joining.keys() - set(but):
+                del joining[stream]
 
     # Taking over
 
@@ -289,11 +293,11 @@ class Holdings:
             log = job.log
             if self.logs.get(log.partition) is log:
                 # An effect that a gate does not wait for this copy to ack is in no later frame than this one.
-                self._joining[log.partition][stream.peer] = log.dirty
+                self._joining[log.partition][stream] = log.dirty
                 self._attach(log)
                 self._waiting[stream].add(log.partition)
         for partition in list(self._waiting[stream]):
-            passed = self._joining[partition].get(stream.peer)
+            passed = self._joining[partition].get(stream)
             if passed is None or passed <= stream.acked:
                 self._waiting[stream].discard(partition)
                 self._dirty.add(partition)
@@ -333,8 +337,8 @@ class Holdings:
         for partition, log in self.logs.items():
             if stream not in log.streams:
                 continue
-            if (partition, stream.peer) not in self._vouched:  # else it may count by now
-                self._joining[partition].pop(stream.peer, None)
+            if (partition, stream.life) not in self._vouched:  # else it may count by now
+                self._joining[partition].pop(stream, None)
             if not self.copying.cancel(partition, stream) and stream in log.required:
                 self.demoted_slow += self.wishes.demote_copy(self._record, partition, stream.peer)
             self._attach(log)
@@ -375,14 +379,14 @@ class Holdings:
             return False
         log.refusers |= {stream}
         self.replication.refused = True
-        if (partition, stream.peer) not in self._vouched:  # else it may count by now, and cannot be done without
-            self._distrust(log, stream.peer)
+        if (partition, stream.life) not in self._vouched:  # else it may count by now, and cannot be done without
+            self._distrust(log, stream)
         return True
 
-    def _distrust(self, log: Log, name: str) -> None:
+    def _distrust(self, log: Log, stream: Stream) -> None:
         """Do without a copy that has refused effects: have it demoted, or, if it does not count yet, made afresh."""
-        self._joining[log.partition].pop(name, None)
-        if not self.wishes.demote_copy(self._record, log.partition, name):
+        self._joining[log.partition].pop(stream, None)
+        if not self.wishes.demote_copy(self._record, log.partition, stream.peer):
             self._attach(log)
             self._dirty.add(log.partition)
 
@@ -410,12 +414,13 @@ class Holdings:
     def answered(self, change: Proposal) -> None:
         """A proposal was decided. Where nothing came of it, things go on as before, or are tried again."""
         if isinstance(change, InSync):
-            stream = self.replication.streams.get((change.name, change.run))
+            life = (change.name, change.run)
+            stream = self.replication.streams.get(life)
             for partition, revision in change.partitions:
-                self._vouched.decided(partition, change.name, revision)
+                self._vouched.decided(partition, life, revision)
                 log = self.logs.get(partition)
-                if log is not None and stream in log.refusers and (partition, change.name) not in self._vouched:
-                    self._distrust(log, change.name)
+                if log is not None and stream and stream in log.refusers and (partition, life) not in self._vouched:
+                    self._distrust(log, stream)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:
                 if self.handovers.decided(partition, revision):
@@ -442,8 +447,7 @@ class Holdings:
         return True
 
     def _steer(self, record: Record, log: Log, wanted: tuple[str, ...]) -> None:
-        partition = log.partition
-        entry = record.entries[partition]
+        partition, entry = log.partition, record.entries[log.partition]
         settled = bool(wanted) and set(wanted) <= set(entry.in_sync)
         claimant = self.handovers.claims.get(partition, "")
         stays = wanted[:1] == (self._name,) or (partition in self.handovers.kept and self._name in wanted)
@@ -451,14 +455,13 @@ class Holdings:
         for name in entry.holders if at_home else entry.learners:
             if name not in wanted and name != self._name:
                 self.wishes.drop.add((partition, entry.revision, name))
-        for name in entry.learners:
-            stream = self.replication.stream(*record.nodes[name].life)
-            passed = self._joining[partition].get(name)
+        for stream in self._learners(entry):
+            passed = self._joining[partition].get(stream)
             if passed is not None:
                 if stream.acked >= passed and stream not in log.refusers:
-                    self.wishes.in_sync[record.nodes[name].life].add((partition, entry.revision))
-                    self._vouched.say(partition, name, entry.revision)
-            elif name in wanted and stream.connected and not stream.stalled:
+                    self.wishes.in_sync[stream.life].add((partition, entry.revision))
+                    self._vouched.say(partition, stream.life, entry.revision)
+            elif stream.peer in wanted and stream.connected and not stream.stalled:
                 self.copying.add(log, stream)
         if (settled and not at_home) or claimant in entry.in_sync:
             self.handovers.want(partition)

@@ -38,6 +38,7 @@ class Stream:
         "connected",
         "flying",
         "items",
+        "life",
         "open",
         "peer",
         "refused",
@@ -49,7 +50,7 @@ class Stream:
     )
 
     def __init__(self, peer: str, run: int) -> None:
-        self.peer, self.run = peer, run
+        self.peer, self.run, self.life = peer, run, (peer, run)
         self.acked = 0
         """All frames up to this number have been applied by the peer."""
         self.open = Items([], [])

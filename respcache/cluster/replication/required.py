@@ -6,7 +6,8 @@ from typing import Final
 from respcache.cluster.ownership.record import Record
 from respcache.cluster.replication.log import Replication, Stream
 
-_Names = tuple[tuple[str, ...], tuple[str, ...]]
+_Names = tuple[tuple[str, ...], tuple[Stream, ...]]
+"""Of copies that count, and the streams to those that are about to."""
 
 
 class Required:
@@ -21,13 +22,13 @@ class Required:
         """Forget everything: there is a new record, or a stream has been given up."""
         self._known.clear()
 
-    def streams(self, record: Record, in_sync: tuple[str, ...], joining: Iterable[str]) -> tuple[Stream, ...]:
+    def streams(self, record: Record, in_sync: tuple[str, ...], joining: Iterable[Stream]) -> tuple[Stream, ...]:
         """Give those to all copies that count, and to those that are about to, but for this node's own."""
         names = (in_sync, tuple(joining))
         found = self._known.get(names)
         if found is None:
-            lives = [record.nodes[name].life for name in names[0] + names[1] if name != self._me]
-            found = tuple(dict.fromkeys([self._replication.stream(*life) for life in lives]))
+            counted = [self._replication.stream(*record.nodes[name].life) for name in in_sync if name != self._me]
+            found = tuple(dict.fromkeys([*counted, *names[1]]))
             self._known[names] = found
         return found
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 from random import Random
 
 import msgspec
+import pytest
 
 from respcache.cluster.config import KeeperConfig
 from respcache.cluster.holdings import STEERED_MAX, Holdings
+from respcache.cluster.ownership import slots
 from respcache.cluster.ownership.changes import Admit, InSync, Retire
-from respcache.cluster.ownership.planner import TargetCache
+from respcache.cluster.ownership.planner import Outlook, TargetCache, plan
 from respcache.cluster.ownership.record import Node, Record, found
 from respcache.cluster.replication.log import Gate, Stream
 from respcache.cluster.replication.wire import Positions
@@ -20,14 +22,11 @@ PARTITIONS = STEERED_MAX + 1
 """One more than are looked at in a turn."""
 
 
-def vouching(*, twice: bool = False) -> tuple[Holdings, Stream, Gate]:
-    """Return a primary that has said of a copy that it is in sync, with a write that this copy has refused since.
-
-    It may have said so again, of a newer revision, before the first was decided.
-    """
-    first, placement = Admit(B).apply(found("id", A, 2, partitions=1)), TargetCache()
+def copying(partitions: int = 1) -> tuple[Record, Holdings, TargetCache]:
+    """Return a primary that is about to copy a partition to a learner, the record that says so, and the targets."""
+    first, placement = Admit(B).apply(found("id", A, 2, partitions=partitions)), TargetCache()
     placement(first)
-    holdings = Holdings(A.life, KeeperConfig(partitions=1), ModelStore(), placement, Random(1), ())
+    holdings = Holdings(A.life, KeeperConfig(partitions=partitions), ModelStore(), placement, Random(1), ())
     learning = replace(
         first.edited({0: msgspec.structs.replace(first.entries[0], learners=("b",))}),
         version=(first.version[0], first.version[1] + 1),
@@ -38,7 +37,17 @@ def vouching(*, twice: bool = False) -> tuple[Holdings, Stream, Gate]:
     stream.connected = True
     holdings.adopt(0.0, first, learning, leap=False)
     holdings.steer()
+    return learning, holdings, placement
+
+
+def vouching(*, twice: bool = False) -> tuple[Holdings, Stream, Gate]:
+    """Return a primary that has said of a copy that it is in sync, with a write that this copy has refused since.
+
+    It may have said so again, of a newer revision, before the first was decided.
+    """
+    learning, holdings, _ = copying()
     replication = holdings.replication
+    stream = replication.stream(*B.life)
     for _ in range(3):  # the snapshot, its end, and what came meanwhile
         holdings.copying.step(0.0, replication.number)
         replication.cut(0.0, learning.version, lambda _peer, _frame: None)
@@ -93,6 +102,38 @@ def test_the_answer_to_one_of_two_says_nothing_of_the_other() -> None:
     holdings.answered(InSync(*B.life, ((0, 2),)))
     holdings.steer()
     assert holdings.resolved == [gate]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_learner_that_has_started_again_is_copied_to_again(*, ended: bool) -> None:
+    """Its new life has nothing of what the old one acked, though the record names it as before."""
+    learning, holdings, placement = copying(slots.PARTITIONS)
+    replication = holdings.replication
+    if ended:
+        holdings.copying.step(0.0, replication.number)
+        log = holdings.logs[0]
+        log.append(0, SET)
+        replication.cut(0.0, learning.version, lambda _peer, _frame: None)
+        log.append(0, SET)
+        replication.cut(0.0, learning.version, lambda _peer, _frame: None)
+        stream = replication.stream(*B.life)
+        replication.ack(0.0, stream, 1)
+        holdings.advance(stream)
+        holdings.steer()
+        assert not holdings.wishes.in_sync, "it is complete, and has not acked all that nobody waited for"
+    again, runs, names = Node("b", 3), {"a": 1, "b": 3}, frozenset("ab")
+    restarted = learning
+    for change in plan(learning, Outlook(runs, runs, names, (again,), (B.life,), frozenset(), frozenset()), placement):
+        restarted = change.apply(restarted)
+    assert restarted.entries[0].learners == learning.entries[0].learners
+    version = (learning.version[0], learning.version[1] + 1)
+    holdings.adopt(1.0, learning, replace(restarted, version=version, parent=learning.version), leap=False)
+    anew = replication.stream(*again.life)
+    anew.connected = True
+    holdings.linked(anew)
+    holdings.steer()
+    assert holdings.copying.streams_of(0) == [anew]
+    assert holdings.wishes.in_sync == {}
 
 
 def test_a_copy_that_counts_after_all_is_known_by_what_it_has_refused() -> None:
@@ -171,7 +212,8 @@ def test_a_successor_knows_that_copies_are_too_few_before_it_serves() -> None:
     holdings = Holdings(A.life, config, ModelStore(), TargetCache(), Random(1), ())
     before = pair(primary="b", in_sync=("b", "a"))
     holdings.adopt(0.0, None, before, leap=False)
-    holdings.replica.copies[0].whole = True
+    copy = holdings.replica.copies[0]
+    copy.whole, copy.sequence = True, 0
     holdings.adopt(0.0, before, following(before, primary="a", in_sync=("a",)), leap=False)
     assert not holdings.logs
     assert holdings.scarce == {0}
@@ -182,7 +224,8 @@ def test_what_a_copy_refused_before_there_was_a_log_keeps_it_out() -> None:
     holdings = Holdings(A.life, KeeperConfig(partitions=1), ModelStore(), TargetCache(), Random(1), ())
     before = pair(primary="b", in_sync=("b", "a"))
     holdings.adopt(0.0, None, before, leap=False)
-    holdings.replica.copies[0].whole = True
+    copy = holdings.replica.copies[0]
+    copy.whole, copy.sequence = True, 0
     after = following(before, primary="a", in_sync=("a", "b"))
     holdings.adopt(0.0, before, after, leap=False)
     stream = holdings.replication.stream(*B.life)

@@ -15,9 +15,9 @@ def test_all_copies_but_ones_own_have_to_ack() -> None:
     required = Required("a", replication)
     b, c = replication.stream("b", 2), replication.stream("c", 3)
     assert required.streams(RECORD, ("a",), ()) == ()
-    assert required.streams(RECORD, ("a", "b"), {"c": 7}) == (b, c)
-    assert required.streams(RECORD, ("a", "b"), {"b": 7}) == (b,)
-    assert required.streams(RECORD, ("a", "b"), {"c": 7}) is required.streams(RECORD, ("a", "b"), {"c": 9})
+    assert required.streams(RECORD, ("a", "b"), {c: 7}) == (b, c)
+    assert required.streams(RECORD, ("a", "b"), {b: 7}) == (b,)
+    assert required.streams(RECORD, ("a", "b"), {c: 7}) is required.streams(RECORD, ("a", "b"), {c: 9})
 
 
 def test_another_record_may_mean_other_lives() -> None:
