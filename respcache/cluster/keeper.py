@@ -60,7 +60,7 @@ from respcache.cluster.replication.waits import Wait
 from respcache.cluster.replication.wire import Ack, Claim, Frame, Inquiry, Part, Positions
 from respcache.cluster.stats import KeeperFigures
 from respcache.cluster.tenure import Tenure
-from respcache.cluster.wire import Hello, decode, encode
+from respcache.cluster.wire import Hello, Message, decode, encode
 from respcache.cluster.wishes import Wishes
 
 
@@ -75,7 +75,7 @@ class Keeper:
         self.deadline = math.inf
         """When `tick` is due; in the past while there is work that was only interrupted to let others run."""
         self._config, self._rng, self._placement = config, rng, TargetCache()
-        self._tenure = Tenure(me.life, config.lease_s, lambda peer, message: self._send(peer, encode(message)))
+        self._tenure = Tenure(me.life, config.lease_s, self._say, lambda: self._register.heard)
         self.peers = Peers(me, config, self._tenure.grants.until, self._tenure.asked_s)
         self._register = Register(
             me.life,
@@ -114,14 +114,14 @@ class Keeper:
         """What this node holds, for reading: which partitions must not be written to, and why."""
         return self._holdings
 
-    def catch_up(self, peer: str, version: Version) -> list[Effect]:
-        """Ask a peer for its newer record, of this version at least."""
-        if not self.peers.asks(peer, self.table.version, version):
+    def catch_up(self, peer: str, version: Version, *, again: bool = False) -> list[Effect]:
+        """Ask a peer for its newer record, of this version at least; only once for each, unless `again`."""
+        if not self.peers.asks(peer, self.table.version, version, again=again):
             return []
         return [Send(tell.peer, encode(tell.message)) for tell in self._register.fetch(peer) if isinstance(tell, Tell)]
 
-    def _catch_up(self, peer: str, version: Version) -> None:
-        self._effects += self.catch_up(peer, version)
+    def _catch_up(self, peer: str, version: Version, *, again: bool = False) -> None:
+        self._effects += self.catch_up(peer, version, again=again)
 
     @property
     def joined(self) -> bool:
@@ -150,8 +150,7 @@ class Keeper:
     def take_over(self, now: float) -> list[Effect]:
         """Go on with the members in reach, though the voters have no majority: an operator vouches for the others."""
         record = self._register.record
-        members = [] if record is None else self.peers.reached(now, record)
-        if self.me.life in members:
+        if record is not None and self.me.life in (members := self.peers.reached(now, record)):
             self._force(now, members)
         return self._finish(now)
 
@@ -270,8 +269,7 @@ class Keeper:
         for peer, ack in self._holdings.replica.acks():
             self._send(peer, encode(ack))
         self._measure()
-        # A hand-over may have waited for a transaction that has ended.
-        return self._finish(now) if self._holdings.handovers else self._take_effects()
+        return self._finish(now) if self._holdings.handovers else self._take_effects()  # a transaction may have ended
 
     # Links
 
@@ -305,11 +303,10 @@ class Keeper:
     def _on_lease(self, now: float, peer: str, run: int, message: LeaseMessage) -> list[Effect]:
         """Take a message about leases in. These are many, so little else is looked at."""
         tenure, holdings = self._tenure, self._holdings
-        tenure.grants.hear(self._register.heard)
         tenure.receive(now, (peer, run), message, holdings.fencing)
         if isinstance(message, Granted):
             if self.table.behind(message.version):
-                self._catch_up(peer, message.version)
+                self._catch_up(peer, message.version, again=True)  # it may have accepted that, and learn it only later
                 self._heed(now, self._register.show(now, peer, message.version))
             self._mind_lease(now)
             self.deadline = min(self.deadline, tenure.deadline, self._register.deadline)
@@ -353,7 +350,7 @@ class Keeper:
         for effect in effects:
             match effect:
                 case Tell():
-                    self._send(effect.peer, encode(effect.message))
+                    self._say(effect.peer, effect.message)
                 case Learned():
                     self._adopt(now, effect)
                 case Done():
@@ -491,6 +488,9 @@ class Keeper:
         self.deadline = min(self.deadline, self._look_at, self._planning.due_s if self._register.idle else math.inf)
         if self._register.record is None and now < self.peers.forming_due:
             self.deadline = min(self.deadline, self.peers.forming_due)
+
+    def _say(self, peer: str, message: Message) -> None:
+        self._send(peer, encode(message))
 
     def _send(self, peer: str, frame: bytes) -> None:
         self._effects.append(Send(peer, frame))

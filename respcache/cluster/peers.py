@@ -91,14 +91,15 @@ class Peers:
         peer = self._peer(name)
         peer.connected, peer.hello, peer.asked = True, None, None
 
-    def asks(self, name: str, have: Version, wanted: Version) -> bool:
+    def asks(self, name: str, have: Version, wanted: Version, *, again: bool) -> bool:
         """Tell whether to ask a peer for a record that it knows and this node does not.
 
-        Once: the answer is on its way, or of no use. Every command that a peer relays says which record it goes by,
-        and a whole record for each of a thousand commands kept two nodes busy for ten seconds.
+        Once, unless it is to be asked `again`: the answer is on its way, or of no use. Every command that a peer relays
+        says which record it goes by, and a whole record for each of a thousand commands kept two nodes busy for ten
+        seconds.
         """
         peer = self._peer(name)
-        if peer.asked is not None and peer.asked[0] == have and peer.asked[1] >= wanted:
+        if not again and peer.asked is not None and peer.asked[0] == have and peer.asked[1] >= wanted:
             return False
         peer.asked = have, wanted
         return True

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from respcache.cluster.ownership.lease import RENEWALS, Grants, Lease
-from respcache.cluster.ownership.record import Life, Record
+from respcache.cluster.ownership.record import Life, Record, Version
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.replication.fencing import Fencing
 
@@ -18,8 +18,9 @@ Say = Callable[[str, Renew | Granted | Fence | Fenced], None]
 class Tenure:
     """Lease and grants of one node. Its messages need no order and no memory of links: what is lost is said again."""
 
-    def __init__(self, me: Life, length_s: float, say: Say) -> None:
-        self._me, self._length_s, self._say = me, length_s, say
+    def __init__(self, me: Life, length_s: float, say: Say, heard: Callable[[], Version]) -> None:
+        """`heard` gives the newest version that this node has accepted, as a voter: chosen or not."""
+        self._me, self._length_s, self._say, self._heard = me, length_s, say, heard
         self.lease = Lease(me, length_s)
         self.grants = Grants(length_s)
         self.held = False
@@ -54,7 +55,7 @@ class Tenure:
         alone = True
         for voter in record.voters:
             if voter.life == self._me:
-                self.lease.granted(self._me, number, self.grants.grant(now, self._me, record.version))
+                self.lease.granted(self._me, number, self._granted(now, self._me, record.version))
             else:
                 alone = False
                 self._say(voter.name, Renew(number, record.version))
@@ -87,7 +88,12 @@ class Tenure:
 
     def grant(self, now: float, peer: Life, request: Renew) -> None:
         """Answer a request as a voter."""
-        self._say(peer[0], Granted(request.number, self.grants.grant(now, peer, request.version)))
+        self._say(peer[0], Granted(request.number, self._granted(now, peer, request.version)))
+
+    def _granted(self, now: float, life: Life, told: Version) -> Version:
+        """Grant a lease, be it to this node itself: like any other it must know all that was accepted here."""
+        self.grants.hear(self._heard())
+        return self.grants.grant(now, life, told)
 
     def remaining(self, now: float, question: Fence) -> Iterable[tuple[Life, float]]:
         """Return for how long lives that a version has deposed may serve by what this node granted."""

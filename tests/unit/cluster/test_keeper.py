@@ -80,6 +80,7 @@ def test_a_newer_version_on_a_relayed_command_is_fetched() -> None:
     assert kinds(alone.catch_up("b", (SEATS, 9))) == [Send]
     assert alone.catch_up("b", (SEATS, 9)) == []
     assert kinds(alone.catch_up("b", (SEATS, 10))) == [Send]
+    assert kinds(alone.catch_up("b", (SEATS, 10), again=True)) == [Send]
 
 
 def test_figures_of_a_single_node() -> None:

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from respcache.cluster.ownership.lease import DRIFT, RENEWALS
-from respcache.cluster.ownership.record import Node, Record, Voter, found
+from respcache.cluster.ownership.record import NOTHING, Node, Record, Voter, found
 from respcache.cluster.ownership.wire import Fence, Fenced, Granted, LeaseMessage, Renew
 from respcache.cluster.replication.fencing import Fencing
 from respcache.cluster.tenure import MICROSECONDS, Tenure
@@ -25,7 +26,11 @@ class Nodes:
 
     def __init__(self, names: str = NAMES) -> None:
         self.said: list[tuple[str, str, LeaseMessage]] = []
-        self.tenures = {name: Tenure((name, 1), LENGTH_S, self.say(name)) for name in names}
+        self.heard = dict.fromkeys(names, NOTHING)
+        """The newest version that each has accepted."""
+        self.tenures = {
+            name: Tenure((name, 1), LENGTH_S, self.say(name), partial(self.heard.__getitem__, name)) for name in names
+        }
         self.fencings = {name: Fencing(LENGTH_S) for name in names}
 
     def say(self, sender: str) -> Callable[[str, LeaseMessage], None]:
@@ -138,6 +143,21 @@ def test_a_sleeper_has_no_lease() -> None:
     mine.tick(0.1)
     nodes.deliver(0.1)
     assert mine.review(0.1)
+
+
+def test_a_voter_that_has_accepted_a_version_grants_nobody_a_lease_by_an_older_one() -> None:
+    """Nor itself: with the vote of one that has not heard of it, it would have a majority past its deposition."""
+    nodes = Nodes()
+    mine = nodes.tenures["a"]
+    mine.learn(0.0, record())
+    nodes.deliver(0.0)
+    nodes.heard["a"] = (1, 2)
+    mine.tick(0.6)
+    nodes.deliver(0.6, lose="b")
+    assert mine.review(0.6)
+    assert mine.lease.until_s == LENGTH_S * (1 - DRIFT)
+    mine.learn(0.7, record(version=2))
+    assert mine.lease.until_s == 0.6 + LENGTH_S * (1 - DRIFT)
 
 
 def test_a_grant_names_what_its_holder_must_know() -> None:
