@@ -33,10 +33,8 @@ class Losses:
     def __str__(self) -> str:
         parts = []
         if self.keys:
-            parts.append(
-                f"{self.keys} keys are gone: they are of {self.partitions} partitions that no other node in reach has "
-                "a copy of"
-            )
+            are_gone = "1 key is gone" if self.keys == 1 else f"{self.keys} keys are gone"
+            parts.append(f"{are_gone}: of {self.partitions} partitions no other node in reach has a copy")
         elif self.partitions:
             parts.append(f"no other node in reach has a copy of {self.partitions} partitions, which are empty")
         if self.paired:

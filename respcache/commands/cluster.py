@@ -100,13 +100,15 @@ def cluster_links(session: Session, argv: Argv) -> Reply:
 
 @command("CLUSTER|INFO", arity=2, flags=Flags.STALE, since="3.0.0")
 def cluster_info(session: Session, argv: Argv) -> Reply:
-    """Say whether all slots are served, and by how many nodes."""
+    """Say whether all slots are served, and by how many nodes; without a lease, this node knows of none that is."""
     del argv
-    nodes = session.host.topology()
+    nodes, health = session.host.topology(), session.host.health()
     members = [node for node in nodes if node.state in {"alive", "suspect"}]
     slots = {state: sum(_slot_count(node) for node in nodes if node.state == state) for state in MARKS}
     assigned = sum(slots.values())
     is_ok = slots["alive"] + slots["suspect"] == SLOTS
+    if health is not None and not health.leased:
+        is_ok, slots["alive"], slots["suspect"] = False, 0, slots["alive"] + slots["suspect"]
     figures = {
         "cluster_state": "ok" if is_ok else "fail",
         "cluster_slots_assigned": assigned,

@@ -252,6 +252,8 @@ class Replicator:
         if health.decides:
             reached = f"{health.voters_reached} of {health.voters}"
             raise CommandError(f"a majority of the voters is in reach ({reached}): there is nothing to take over")
+        if not self.keeper.joined:
+            raise CommandError("this node has not been let in, and has no keys: send it to one that has been a member")
         self.driver.perform(self.keeper.take_over(self._loop.time()))
 
     def fail_over(self, *, force: bool) -> None:

@@ -357,7 +357,11 @@ class Runtime:
         if not self.handed_over:
             log.warning("not everything was handed over within %s s: %s", timeout_s, losses)
         elif losses.keys:
-            log.warning("nobody was left to hand everything over to: %s", losses)
+            was_alone = not self.settings.config.cluster.join and len(self.topology()) == 1
+            level = (
+                logging.INFO if was_alone else logging.WARNING
+            )  # nothing else was to be expected of a node by itself
+            log.log(level, "nobody was left to hand everything over to: %s", losses)
         await self.membership.leave(FAREWELL_S)
         await self.close()
 

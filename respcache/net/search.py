@@ -21,6 +21,10 @@ TOLD_MAX: Final = 256
 """Lines that are remembered for not to be logged again."""
 SETTLED_PAUSES: Final = 10
 """A node that has found its cluster looks for others this much less often."""
+NOT_LET_IN: Final = (
+    "answered, but has not let this node in: has its cluster a majority of its voters (CLUSTER HEALTH there tells), "
+    "and this node's cluster-label?"
+)
 
 log: Final = logging.getLogger(__name__)
 
@@ -149,9 +153,7 @@ class Search:
         except OSError as reason:
             self._note(place, f"{place}: {reason_of(reason)}")
         else:
-            self._note(
-                place, f"{place} " + ("answered, but has not let this node in" if there else "is this node itself")
-            )
+            self._note(place, f"{place} {NOT_LET_IN if there else 'is this node itself'}")
             return there
         return set()
 

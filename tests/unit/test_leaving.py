@@ -70,7 +70,7 @@ def test_what_is_gone_and_what_has_one_copy_are_told_apart() -> None:
     """With numbers of each; and who has no majority cannot count on owners."""
     both = Losses.of(health(Stake(HELD, HELD[:1], paired=1)), filled())
     assert (both.keys, both.partitions, both.paired) == (2, 1, 1)
-    assert "2 keys are gone: they are of 1 partitions" in str(both)
+    assert "2 keys are gone: of 1 partitions no other node in reach has a copy" in str(both)
     assert "1 partitions have one copy for now" in str(both)
     assert "TAKEOVER" not in str(both)
     cut_off = Losses.of(health(Stake(HELD, HELD[:1], paired=1), leased=False), filled())

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,18 @@ NODES = (
     view("b", ((16, 31), (8192, 16383))),
     view("c", (), state="dead"),
     view("d", (), state="left"),
+)
+
+HEALTH = Health(
+    leased=True,
+    unowned=0,
+    voters=3,
+    voters_reached=3,
+    voters_spare=1,
+    splits=False,
+    redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
+    rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
+    stake=Stake(),
 )
 
 
@@ -100,6 +113,8 @@ def test_info_counts_members_and_slots() -> None:
     assert {"cluster_current_epoch:100", "cluster_my_epoch:97"} <= _info(front)
     front.nodes = (NODES[0], view("b", ((16, 31), (8192, 16383)), state="dead"))
     assert {"cluster_state:fail", "cluster_known_nodes:1", "cluster_slots_fail:8208"} <= _info(front)
+    front.nodes, front.health = NODES, replace(HEALTH, leased=False)
+    assert {"cluster_state:fail", "cluster_slots_ok:0", "cluster_slots_pfail:16384"} <= _info(front)
     assert front.ask(client, b"CLUSTER", b"MYID") == b"a" * 40
 
 
@@ -203,17 +218,7 @@ def test_health_says_whether_the_next_node_may_be_restarted() -> None:
     client = front.client()
     with pytest.raises(CommandError, match="does not belong"):
         front.ask(client, b"CLUSTER", b"HEALTH")
-    front.health = Health(
-        leased=True,
-        unowned=0,
-        voters=3,
-        voters_reached=3,
-        voters_spare=1,
-        splits=False,
-        redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
-        rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
-        stake=Stake(),
-    )
+    front.health = HEALTH
     reply = front.ask(client, b"CLUSTER", b"HEALTH")
     assert isinstance(reply, Verbatim)
     assert b"safe_to_restart_next_node:1\r\n" in reply.text
