@@ -2,6 +2,7 @@
 
 RespcacheError
 |-- ConfigError (ValueError)      nothing was started
+|   `-- Mismatch                  the node stopped again, and has left
 |-- NodeClosed                    nothing was done, unless the node closed meanwhile: then that is not known
 |-- JoinTimeout                   the node stopped again
 |-- Outranked                     the node stopped again, and starts once more by itself
@@ -41,6 +42,10 @@ class RespcacheError(Exception):
 
 class ConfigError(RespcacheError, ValueError):
     """A setting is out of range or contradicts another one; nothing was started."""
+
+
+class Mismatch(ConfigError):
+    """A setting is not what it must be on all nodes of the cluster; the node that tried to join has stopped again."""
 
 
 class NodeClosed(RespcacheError):

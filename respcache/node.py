@@ -14,9 +14,9 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Flags, row_of
 from respcache.commands.session import Session
 from respcache.config import Config
-from respcache.errors import ConfigError, JoinTimeout, NodeClosed, Outranked, ReplyError
+from respcache.errors import ConfigError, JoinTimeout, Mismatch, NodeClosed, Outranked, ReplyError
 from respcache.net.announcer import EventStream
-from respcache.net.runtime import Runtime
+from respcache.net.runtime import FAREWELL_S, Runtime
 from respcache.pending import Pending
 
 Argument: TypeAlias = bytes | str | int | float
@@ -104,6 +104,8 @@ class Node:
         except BaseException as failure:
             reasons = self._reasons(runtime)
             runtime.stats.garbage.unwatch()
+            if isinstance(failure, Mismatch):
+                await runtime.membership.leave(FAREWELL_S)  # the others have met it, and would take it for dead
             await runtime.close()
             self.state = "left"
             if isinstance(failure, TimeoutError):

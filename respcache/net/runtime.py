@@ -47,7 +47,7 @@ from respcache.engine.executor import Executor
 from respcache.engine.expiring import Expiry
 from respcache.engine.memory import Memory
 from respcache.engine.pausing import Pauses
-from respcache.errors import ConfigError, Outranked
+from respcache.errors import ConfigError, Mismatch, Outranked
 from respcache.host import NodeHost
 from respcache.leaving import Losses
 from respcache.metrics import LoopLag, Preparation, Sources
@@ -475,7 +475,7 @@ class Runtime:
         config = self.settings.config
         told, joined = difference(config, member), self.keeper.joined
         if told is not None and not joined and self.refusal is None:
-            self.refusal = ConfigError(told)
+            self.refusal = Mismatch(told)
             self.replicator.changed.set()
         self._differences.tell(config, member, told if joined else None)
 

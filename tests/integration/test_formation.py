@@ -163,8 +163,12 @@ async def test_a_node_with_other_databases_is_kept_out() -> None:
     """Keys of a database that one node lacks would have no copies there; nothing happens to the cluster."""
     async with Cluster() as cluster:
         first = await cluster.add_member()
+        events = first.events()
         with pytest.raises(ConfigError, match=f"databases = 4, but 16 on {first.name}: all nodes .* must have as many"):
             await cluster.add_member(databases=4)
+        async with asyncio.timeout(10.0):
+            came, went = await anext(events), await anext(events)
+        assert (came.type, went.type) == ("joined", "left"), "nobody takes it for dead"
         await first.set("key", "value")
         assert await first.get("key") == b"value"
 
