@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable, Sequence, Sized
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from respcache.cluster.health import Health
@@ -176,6 +177,9 @@ class Tracked(Protocol):
 
     def after(self) -> None:
         """Take note that it has been run, or is under way."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Run what is not of the client whose command is being run."""
 
 
 class TrackedClients(Protocol):

@@ -23,6 +23,8 @@ def client_tracking(session: Session, argv: Argv) -> Answer:
     wanted, given = _wanted(session, argv)
     match option(argv[2]):
         case b"ON":
+            if session.transmit is None:  # its client has hung up before this was run, as the last of a transaction
+                raise CommandError("there is no connection to tell of changes")
             _check(session.tracker, wanted, given)
             if wanted.bcast:
                 wanted = _with_former(session.tracker, wanted)

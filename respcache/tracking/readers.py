@@ -180,7 +180,8 @@ class Readers:
             nodes = found
         for reader in nodes:
             if self._known.get(reader.name) is reader:
-                reader.changed[key] = self.writer
+                alone = reader.changed.get(key, self.writer) == self.writer
+                reader.changed[key] = self.writer if alone else None  # of whom it is told once, and not by whom
                 self._soil(reader)
 
     def _drop(self, key: bytes) -> None:

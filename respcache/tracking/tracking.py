@@ -17,7 +17,8 @@ too long, the keys of that node. Clients that want all keys with a prefix forget
 they cache may have been read over any connection.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias, assert_never
 
 from respcache.cluster.ownership.slots import partition_of
@@ -149,6 +150,16 @@ class Tracking:
     def after(self) -> None:
         """Take note that the client's command has been run."""
         self.readers.writer = None
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Run what is not the present client's, though that may have let it go on: it hears of what is changed."""
+        readers = self.readers
+        writer, readers.writer = readers.writer, None
+        try:
+            yield
+        finally:
+            readers.writer = writer
 
     def _note(self, session: Session, tracker: Tracker, row: Command, argv: Argv) -> None:
         """Take note of the keys of one command: a script between MULTI and EXEC may read all that it names."""

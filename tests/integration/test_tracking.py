@@ -54,6 +54,12 @@ class Cache:
         self._writer.write(b"".join(request([b"GET", key]) for key in keys))
         await until(lambda: not self._asked, "replies", TIMEOUT_S)
 
+    async def say(self, *words: bytes) -> None:
+        """Send a command, and wait until it is answered."""
+        self._asked.append(b"")
+        self._writer.write(request(words))
+        await until(lambda: not self._asked, "a reply", TIMEOUT_S)
+
     async def until_without(self, keys: Sequence[bytes]) -> None:
         """Wait until these keys are forgotten."""
         gone = set(keys)
@@ -185,4 +191,30 @@ async def test_only_nodes_with_clients_that_cache_get_bytes() -> None:
             await one.set(key, b"x%d" % number)
             await cache.until_without([key])
         assert [tracking.told for tracking in trackings] == [3, 0, 0]
+        await cache.close()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_who_lets_another_client_go_on_hears_of_its_changes(*, paused: bool) -> None:
+    """Though it wants to hear of none of its own, and the other one goes on within its command."""
+    async with Cluster(nodes=1) as alone, clients(alone.members()) as (redis,):
+        await redis.set("k", "0")
+        cache = await Cache.to(alone.member(0), b"NOLOOP")
+        await cache.read([b"k"])
+        other, calls = await asyncio.open_connection(*alone.member(0).address)
+        if paused:
+            await cache.say(b"CLIENT", b"PAUSE", b"60000", b"WRITE")
+            calls.write(request([b"SET", b"k", b"1"]) + request([b"PING"]))
+            ending = [b"CLIENT", b"UNPAUSE"]
+        else:
+            calls.write(request([b"CLIENT", b"ID"]))
+            number = (await other.readline())[1:-2]
+            calls.write(request([b"BLPOP", b"q", b"0"]) + request([b"SET", b"k", b"1"]))
+            ending = [b"CLIENT", b"UNBLOCK", number]
+        server = alone.member(0)._running().server
+        await until(lambda: any(session.barrier for session in server.sessions()), "the other one waits")
+        await cache.say(*ending)
+        await cache.until_without([b"k"])
+        calls.close()
+        await calls.wait_closed()
         await cache.close()

@@ -5,8 +5,10 @@ import pytest
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.commands.tracker import Tracker
 from respcache.errors import ProtocolError
+from respcache.pending import Pending
 from respcache.tracking.clients import BROKEN, TooManyPrefixes
 from respcache.tracking.wire import Changed, decode, encode
+from unit.neighbours import Street, key_of
 from unit.town import there
 from unit.tracking.houses import FLUSHED, Houses, told
 
@@ -299,3 +301,35 @@ def test_a_connection_that_is_about_to_close_is_told_nothing_for_others() -> Non
     houses.a.write(b"SET", b"k", b"1")
     houses.settle()
     assert (client.heard, target.heard) == (BROKEN % target.session.client_id, b"")
+
+
+def test_who_has_changed_a_key_beside_others_is_told_of_that() -> None:
+    """Within one turn, and whoever was last: its own change is no reason to keep the others' from it."""
+    houses = Houses()
+    client = houses.a.client(Tracker(bcast=True, noloop=True, prefixes=frozenset([b""])))
+    for last in (client, None):
+        houses.settle()
+        assert client.heard == b""
+        houses.a.write(b"HSET", b"h", b"f", b"1", client=None if last else client)
+        houses.a.write(b"HSET", b"h", b"f", b"2", client=last)
+        houses.settle()
+        assert client.heard == told(b"h")
+    houses.a.write(b"HSET", b"h", b"f", b"3", client=client)
+    houses.a.write(b"HSET", b"h", b"f", b"4", client=client)
+    houses.settle()
+    assert client.heard == b""
+
+
+def test_a_client_that_has_hung_up_is_not_tracked() -> None:
+    """It may have asked for that in a transaction which ends after it: nobody would ever forget it."""
+    street = Street()
+    node, client = street.nodes["a"], street.client()
+    for words in ([b"MULTI"], [b"GET", key_of("b")], [b"CLIENT", b"TRACKING", b"ON"]):
+        node.batch(client, words)
+    client.transmit = lambda _wire: None
+    reply = node.batch(client, [b"EXEC"])[0]
+    assert isinstance(reply, Pending)
+    reply.abandon()
+    client.transmit = client.barrier = client.blocked = None
+    street.settle()
+    assert not client.host.tracking.clients.sessions
