@@ -172,6 +172,11 @@ class Executor:
                     self._refused(row, refusal)
                     out.append(error(refusal))
                     partition.ship(None)
+                    if partition.unsafe and partition is not awaited and (log := partition.awaits()) is not None:
+                        if logs is None:  # it tells of what it has seen, like any reply
+                            logs, runs = [], [(len(out) - 1, row.writes)]
+                        logs.append(log)
+                        awaited = partition
                     continue
                 if partition.changed:
                     partition.ship(argv if row.writes else None)
@@ -210,7 +215,8 @@ class Executor:
         """Run one request that came over no connection."""
         self._set_out()
         self._stats.batches += 1
-        return self._slow(session, argv)
+        with session.host.tracking.aside():
+            return self._slow(session, argv)
 
     def _set_out(self) -> None:
         """Take note of the time, and make room, before commands are run that do not come in a batch."""
@@ -366,8 +372,14 @@ class Executor:
     def on_partition(self, row: Command, argv: Argv, partition: Partition, protocol: int) -> bytes | Pending:
         """Run a command on one key that this node serves. Raises CommandError."""
         self._check_memory(row)
-        reply, log = on_key(row, argv, partition)
-        wire = encode(reply, protocol)
+        try:
+            reply, log = on_key(row, argv, partition)
+        except CommandError as refusal:
+            if (log := partition.awaits()) is None:
+                raise
+            wire = error(refusal)
+        else:
+            wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log], writes=row.writes)
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:

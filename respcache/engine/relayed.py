@@ -65,7 +65,7 @@ class Relayed:
                 reply, log = on_key(row, argv, partition)
                 wire = encode(reply, protocol)
             except CommandError as refusal:
-                wire, log = error(refusal), None
+                wire, log = error(refusal), partition.awaits()
             if log is None:
                 done.append((number, wire))
             else:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.replication.log import Gate
 from respcache.commands.registry import TABLE
 from respcache.commands.replay import CommandCopies
 from respcache.commands.resolving import resolve
@@ -15,6 +16,7 @@ from respcache.pending import Pending
 from respcache.resp.encode import request
 from respcache.store.keyspace import Store
 from unit.alone import Alone, NotedLog, received
+from unit.neighbours import Street
 
 K, L = b"k", b"l"
 K_AT = partition_of(K)
@@ -326,3 +328,18 @@ def test_names_are_found_however_they_are_spelt() -> None:
     """Down to the subcommand."""
     assert resolve([b"gEt", K]) is TABLE[b"GET"]
     assert resolve([b"object", b"eNcoding", K]).name == "OBJECT|ENCODING"
+
+
+def test_a_refusal_waits_for_what_it_tells_of() -> None:
+    """What it has seen may still be lost; in a batch, alone, and for a peer."""
+    node = Street(("a",), log=NotedLog()).nodes["a"]
+    client = node.front.client()
+    node.gates.extend(Gate([], {}) for _ in range(4))
+    for words, refused in (
+        ([b"SET", b"s", b"v"], [b"LPUSH", b"s", b"v"]),
+        ([b"XGROUP", b"CREATE", b"x", b"g", b"$", b"MKSTREAM"], [b"XGROUP", b"CREATE", b"x", b"g", b"$"]),
+    ):
+        for argv in (words, refused):
+            (reply,) = node.batch(client, argv)
+            assert isinstance(reply, Pending)
+            assert reply.wire is None
