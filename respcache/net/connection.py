@@ -42,8 +42,9 @@ class Connection:
         "_decoder",
         "_descriptor",
         "_flushing",
+        "_full",
         "_heard_all",
-        "_paused",
+        "_long",
         "_pushed_bytes",
         "_queue",
         "_ready",
@@ -67,7 +68,10 @@ class Connection:
         """Of the socket while it may be written to directly; the loop closes it only after `connection_lost`."""
         self._unsent = False
         """Whether the transport may still hold replies that the socket had no room for."""
-        self._paused = False
+        self._full = False
+        """Whether the transport has more that is unsent than it should have: it says when that has ended."""
+        self._long = False
+        """Whether the queue has been too long, and is not short again. Nothing is read for as long as either holds."""
         self._flushing = False
         self._heard_all = False
         """Whether the client has said that it sends no more."""
@@ -154,7 +158,8 @@ class Connection:
         if not self._closing and not self.session.closing:
             if not self._paused:
                 self._transport.resume_reading()
-            self._run()
+            with self.session.host.tracking.aside():
+                self._run()
 
     def _catch_up(self) -> None:
         """Run the requests that waited for the replies before them to be sent, or to come."""
@@ -182,14 +187,24 @@ class Connection:
         self._heard_all = session.closing = True
         return True
 
+    @property
+    def _paused(self) -> bool:
+        """Whether nothing is read of a client that does not read its replies, or has none for long."""
+        return self._full or self._long
+
     def pause_writing(self) -> None:
-        """Stop reading requests of a client that does not read its replies."""
-        self._paused = True
+        """Stop reading requests: the client does not read its replies."""
+        self._full = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read again."""
-        self._paused = False
+        """Read again, if nothing else speaks against it."""
+        self._full = False
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if self._paused:
+            return
         if self.session.is_held_up:
             self._catch_up()
         elif not self._transport.is_closing() and self.session.barrier is None:
@@ -285,12 +300,14 @@ class Connection:
                 self.send_ready()
         if self.session.closing and (not queue or (self._heard_all and queue[0] is self.session.barrier)):
             self._close()
+        elif self._long and len(queue) < QUEUE_PAUSE // 2:
+            self._long = False
+            self._read_again()
         elif not queue and self.session.is_displaced:
             self._catch_up()
-        elif len(queue) > QUEUE_PAUSE and not self._paused:
-            self.pause_writing()
-        elif self._paused and len(queue) < QUEUE_PAUSE // 2 and not self._transport.get_write_buffer_size():
-            self.resume_writing()
+        elif len(queue) > QUEUE_PAUSE and not self._long:
+            self._long = True
+            self._transport.pause_reading()
 
     def _told(self, reply: Pending, wire: bytes) -> bytes:
         """Take a reply that is there off its place, and count it if it is an error."""

@@ -1,6 +1,7 @@
 """One client's connection: whatever comes in, replies go out in the order of the requests."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -361,3 +362,49 @@ def test_an_error_text_of_strange_bytes_does_not_break_the_line() -> None:
     assert line == b"ERR \xff"
     assert client.send(request([b"\xff\r\n"])).startswith(b"-ERR unknown command '\xff  '")
     assert client.send(request([b"ECHO", b"\r\n"])) == bulk(b"\r\n")
+
+
+def filled(client: Client) -> None:
+    """Send a command whose reply comes later, and so many behind it that no more is read."""
+    client.send(AWAY)
+    for _ in range(0, QUEUE_PAUSE + 1000, 1000):
+        client.send(PING * 1000)
+    assert not client.transport.reading
+
+
+def test_a_client_whose_many_replies_have_gone_is_read_from_though_it_has_not_read_them() -> None:
+    """The transport has less than would make it say anything, be it then or once that is read."""
+    client = Client()
+    filled(client)
+    client.transport.unsent_bytes = 30_000
+    client.waiting[0].resolve(b":1\r\n")
+    client.transport.unsent_bytes = 0
+    assert client.transport.reading
+
+
+def test_a_client_that_leaves_many_replies_unread_is_read_from_once_both_are_over() -> None:
+    """Whichever is over first."""
+    for replies_first in (True, False):
+        client = Client()
+        filled(client)
+        client.connection.pause_writing()
+        ends: list[Callable[[], None]] = [
+            partial(client.waiting[0].resolve, b":1\r\n"),
+            client.connection.resume_writing,
+        ]
+        for end in ends if replies_first else reversed(ends):
+            assert not client.transport.reading
+            end()
+        assert client.transport.reading
+
+
+def test_a_client_whose_commands_came_back_goes_on_when_its_many_replies_are_there() -> None:
+    """All in one go, with nothing left that could let it go on later."""
+    client = Client()
+    filled(client)
+    turns = client.connection.session.turns
+    assert turns is not None
+    turns.displaced = True
+    client.waiting[0].resolve(b":1\r\n")
+    assert client.transport.reading
+    assert not turns.displaced
