@@ -268,10 +268,12 @@ class Driver:
         """Carry out what the keeper asks for, in order.
 
         But what this node serves no more is closed before any reply goes: what its client has sent behind it is run at
-        once, and a write to a partition that has moved would be acknowledged here, and be nowhere.
+        once, and a write to a partition that has moved would be acknowledged here, and be nowhere. And what has waited
+        for a partition is run before that, too, or it would be overtaken by what its own client has sent later.
         """
         if _moves(effects):
             self._mark()
+            effects = sorted(effects, key=_lets_go)
         for effect in effects:
             match effect:
                 case Send(peer, frame):
@@ -387,6 +389,11 @@ class Driver:
     def _suspended(self) -> None:
         """Serve nothing more before a new lease is granted: nobody knows for how long the machine was asleep."""
         self.perform(self.keeper.suspended(self._around.exact_s()))
+
+
+def _lets_go(effect: Effect) -> bool:
+    """Tell whether replies follow from an effect, and what clients have sent behind them."""
+    return isinstance(effect, (Resolved, Acknowledged))
 
 
 def _moves(effects: Sequence[Effect]) -> bool:

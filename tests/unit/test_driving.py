@@ -8,14 +8,17 @@ from typing import Final
 import pytest
 
 from respcache.cluster.config import KeeperConfig
+from respcache.cluster.effects import Resolved, RoutesChanged
 from respcache.cluster.keeper import Keeper
 from respcache.cluster.ownership.record import Node
-from respcache.cluster.replication.log import Log
+from respcache.cluster.ownership.slots import partition_of
+from respcache.cluster.replication.log import Gate, Log
 from respcache.cluster.replication.wire import Frame
 from respcache.cluster.wire import decode
 from respcache.driving import HELD_BYTES, HELD_S, HELD_TURNS, Driver, News
-from respcache.pending import Timer
+from respcache.pending import Pending, Timer
 from simulation.ownership.store import ModelStore
+from unit.alone import NotedLog
 from unit.neighbours import Street
 
 SET = [b"SET", b"key", b"value"]
@@ -36,6 +39,7 @@ class Writer:
         keeper = Keeper(Node("a", 1), KeeperConfig(seeded=False), ModelStore(), Random(1), ())
         self.driver: Final = Driver(keeper, neighbour.locks, self)
         self.driver.router = neighbour.router
+        self.node: Final = neighbour
         self.sent: Final[list[Frame]] = []
         self._ending: list[Callable[[], None]] = []
         self.passed_s = 0.0
@@ -168,3 +172,32 @@ def test_acks_do_not_wait_where_there_is_nothing_to_send(writer: Writer) -> None
     writer.driver.wake()
     writer.end_turn()
     assert not writer.is_ending
+
+
+def test_what_has_waited_for_a_partition_runs_before_what_its_client_sent_behind_a_reply() -> None:
+    """One ack may open both: the keeper tells of the reply first."""
+    writer = Writer()
+    node = writer.node
+    waiting, written = b"k", b"m"
+    writer.driver.perform([RoutesChanged((1, 1), (), ())])
+    node.locks.congest(frozenset({partition_of(waiting)}))
+    client = node.front.client()
+    (parked,) = node.batch(client, [b"SET", waiting, b"1"])
+    assert isinstance(parked, Pending)
+    gate = Gate([], {})
+    node.gates.append(gate)
+    node.locks.open(partition_of(written), NotedLog())
+    for words in ([b"MULTI"], [b"SET", written, b"x"]):
+        node.batch(client, words)
+    (reply,) = node.batch(client, [b"EXEC"])
+    assert isinstance(reply, Pending)
+    assert client.barrier is reply
+
+    def go_on() -> None:
+        client.barrier = None
+        node.batch(client, [b"SET", waiting, b"2"])
+
+    client.barrier.also(go_on)
+    gate.committed = True
+    writer.driver.perform([Resolved((gate,)), RoutesChanged((1, 1), (), ())])
+    assert node.store.keyspace(0).at(waiting).values[waiting] == b"2"
