@@ -283,7 +283,8 @@ class Link(asyncio.Protocol):
         return self._wire.key_ids
 
     def cut(self) -> None:
-        """End the connection at once."""
+        """End the connection at once, and run nothing more for it: what it had locked is about to be unlocked."""
+        self._asks.clear()
         self._transport.abort()
 
     def _greet(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -435,5 +436,29 @@ def test_what_waits_for_its_turn_goes_with_its_link() -> None:
             await asyncio.sleep(0)
         assert node.told == [("up", "a*"), ("frame", "a*", b"0"), ("down", "a*")]
         assert not transport.reading
+
+    asyncio.run(main())
+
+
+def test_what_was_asked_over_a_link_that_is_cut_is_not_run() -> None:
+    """What it would lock, nobody would unlock: that the peer is gone has been told by then, by a newer link."""
+
+    async def main() -> None:
+        node, link, _ = incoming()
+        link.data_received(HELLO)
+        ran = list[int]()
+
+        def one(name: str, ask: messages.Ask, reply: Callable[[int, bytes | None], None]) -> int:
+            del name, reply
+            ran.append(ask.requests[0][0])
+            return 1
+
+        node.asked = one  # type: ignore[method-assign] # answers are large: one a turn
+        requests = [(number, (0,), [b"LOCK"]) for number in range(3)]
+        link.data_received(frames.frame(frames.ASK, messages.encode_ask((1, 1), 0, 2, 5.0, requests)))
+        link.cut()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert ran == [0]
 
     asyncio.run(main())
