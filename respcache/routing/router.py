@@ -47,6 +47,8 @@ from respcache.transactions.unit import Unit
 from respcache.waiting.desk import Desk, Wait
 from respcache.waiting.tickets import Tickets
 
+THINNED: Final = error(Uncertain("Copies were lost while the command was committed: too few have it"))
+
 
 class Router:
     """Finds the place where a command can run. One per node, on its event loop."""
@@ -159,7 +161,7 @@ class Router:
     def _without_keys(self, session: Session, row: Command, argv: Argv) -> bytes:
         """Run a command on no data, for the error if its number of keys is wrong. Raises CommandError."""
         assert row.on_keys is not None
-        return encode(row.on_keys(self._transactions.scratch.keyspace(0), argv), session.protocol)
+        return encode(row.on_keys(self._transactions.nothing.keyspace(0), argv), session.protocol)
 
     def lapsed(self) -> None:
         """Serve nothing more: the lease of this node has ended."""
@@ -423,13 +425,14 @@ class Router:
             self._parked.add(order)
             return
         if not order.refused:
-            order.follow(self.hold(OK.wire, logs, writes=True) if logs else OK.wire)
+            thin = len(order.argv) > 2 and self._locks.scarce(order.partitions)  # since they were locked
+            order.follow(THINNED if thin else self.hold(OK.wire, logs, writes=True) if logs else OK.wire)
         self._peers.wake()  # a partition that was locked may be about to move
         self.routes_changed()
 
     def _give_up(self, order: Order) -> None:
         """Answer an order whose deadline has passed."""
-        if order.row.writes and not order.once and self._locks.congested(order.partitions):
+        if order.row.writes and order.row is not COMMIT and not order.once and self._locks.congested(order.partitions):
             self._reject("unacked", order, Congested())
         elif order.relayed or order.once:
             self._participant.abandon(order)

@@ -80,6 +80,8 @@ class Transactions:
         self._ledger: Final = store.ledger
         self._copies: Final = Copies(store.scratch())
         self.scratch: Final = self._copies.store
+        self.nothing: Final = store.scratch()
+        """Always empty; the other one is not while a script rests on it."""
         """Where commands on keys of several owners run; empty in between."""
         self._scripts: Final = scripts
         self._owner_of: Final = owner_of

@@ -268,3 +268,22 @@ def test_what_a_client_sends_behind_its_script_waits() -> None:
     assert isinstance(reply, Pending)
     assert reply.wire == b":1\r\n"
     assert len(client.host.slowlog) == 1
+
+
+@pytest.mark.parametrize(("add", "take", "count"), [("RPUSH", "BLMPOP", "LLEN"), ("ZADD", "BZMPOP", "ZCARD")])
+def test_a_command_that_waits_takes_nothing_from_a_transaction_that_rests(add: str, take: str, count: str) -> None:
+    """Not even to find out whether its number of keys is right: what it took would be with nobody."""
+    life = Life()
+    scored = add == "ZADD"
+    life.reply(add.encode(), B, *([b"1"] if scored else []), b"old")
+    script = f"redis.call('{add}', KEYS[1], {'2, ' if scored else ''}'new') for at = 1, 3e6 do end "
+    reply = life.ask(b"EVAL", script.encode() + b"redis.call('SET', KEYS[2], '')", b"2", B, C)
+    assert life.turns, "it rests"
+    taken = life.ask(take.encode(), b"0", b"1", B, b"MIN" if scored else b"LEFT")
+    life.pass_all()
+    life.street.nodes["a"].router.routes_changed()
+    life.street.settle()
+    assert reply.wire == b"$-1\r\n"
+    assert taken.wire is not None
+    assert b"old" in taken.wire
+    assert life.reply(count.encode(), B) == b":1\r\n"

@@ -361,3 +361,40 @@ def test_a_lock_answers_with_the_entries_of_the_keys() -> None:
     assert first.wire == b"*2\r\n:1\r\n$-1\r\n"
     assert not participant.lock(second)
     assert second.wire is None
+
+
+def test_a_commit_that_is_given_up_while_copies_are_behind_leaves_nothing_locked() -> None:
+    """It goes back as not done, though a write that waits for copies would be refused instead."""
+    street = Street()
+    client = street.client()
+    street.ask(client, b"SET", B, b"v")
+    street.nodes["a"].batch(client, [b"RENAME", B, C])
+    commit = street.take(COMMIT.name)
+    owner = street.nodes[commit.owner]
+    numbers = frozenset(commit.order.partitions)
+    owner.locks.congest(numbers)
+    owner.locks.suspend()
+    street.deliver(commit)
+    street.now += TIMEOUT_S + 1
+    owner.router.sweep()
+    owner.locks.congest(frozenset())
+    owner.locks.resume()
+    owner.router.routes_changed()
+    street.settle()
+    assert not any(number in owner.locks.held for number in numbers)
+
+
+def test_nobody_is_told_that_a_commit_is_safe_on_fewer_copies_than_are_needed() -> None:
+    """Some may have been lost since its keys were locked. It is done all the same: others may have done their part."""
+    street = Street()
+    client = street.client()
+    street.ask(client, b"SET", B, b"v")
+    reply = street.nodes["a"].batch(client, [b"RENAME", B, C])[0]
+    commits = [street.take(COMMIT.name), street.take(COMMIT.name)]
+    for commit in commits:
+        street.nodes[commit.owner].locks.ration(frozenset(commit.order.partitions))
+        street.deliver(commit)
+    street.settle()
+    assert arrived(reply).startswith(b"-UNCERTAIN")
+    assert street.ask(client, b"MGET", B, C) == b"*2\r\n$-1\r\n" + bulk(b"v")
+    assert all(partition_of(B) not in node.locks.held for node in street.nodes.values())
