@@ -2,14 +2,16 @@
 
 Which keys a client has written is not remembered: that would be work with every command, for what hardly
 any client ever asks. Instead each owner answers for all that it has been given to write up to now, which
-includes what this client wrote, for the question travels the same ways behind it. So the number may be too
-small, where other keys have fewer copies than the client's, and it is never too great.
+includes what this client wrote: the question is put once all of that has its reply, for what an owner has sent
+back would be overtaken. So the number may be too small, where other keys have fewer copies than the client's, and
+it is never too great.
 
 One thing has to be remembered for that, since a client outlives the owners of its keys here: with
 `replication = async` an owner may die with writes that no copy has, and its successor, asked
 afterwards, has copies of everything that it knows of. So the node counts how often it has seen an owner
 replaced that could not hand over (`breaks`). A session that has not asked since such a break is told 0, once.
 
+    begun --its turn--> asked
     asked --all owners have answered--> enough: answered
                ^                         `-- too few, and time left --.
                `------------------- asked again ----------------------'
@@ -70,7 +72,7 @@ class Assurance:
         else:
             end_s = self.clock() + timeout_s if timeout_s else math.inf
         question = _Question(self, session, copies, end_s)
-        question.ask()
+        question.begin()
         if question.wire is None and not session.deny_blocking:
             session.barrier = session.blocked = question
         return question
@@ -82,7 +84,7 @@ class _Question(Pending):
     It counts as blocked, so that its connection goes on reading: else nobody would notice that the client is gone.
     """
 
-    __slots__ = ("_breaks", "_copies", "_desk", "_end_s", "_gone", "_session", "_timer")
+    __slots__ = ("_asked", "_breaks", "_copies", "_desk", "_end_s", "_gone", "_session", "_timer")
 
     def __init__(self, desk: Assurance, session: Session, copies: int, end_s: float) -> None:
         super().__init__()
@@ -93,6 +95,8 @@ class _Question(Pending):
         self._breaks: Final = desk.breaks()
         self._gone = False
         """Whether the client has hung up."""
+        self._asked = False
+        """Whether it is, or has been, its turn."""
         self._timer: Timer | None = None
         if end_s < math.inf:
             self._timer = desk.later(max(0.0, end_s - desk.clock()) + GRACE_S, self._give_up)
@@ -112,7 +116,8 @@ class _Question(Pending):
         self._cancel()
         self._copies, self._end_s = 0, self._desk.clock()
         self._timer = self._desk.later(GRACE_S, self._give_up)
-        self.ask()
+        if self._asked:
+            self.ask()
         return True
 
     def abandon(self) -> None:
@@ -127,8 +132,24 @@ class _Question(Pending):
             self._leave()
             super().resolve(wire)
 
+    def begin(self) -> None:
+        """Ask all owners, once the client's earlier commands have their replies; in a transaction, they have them."""
+        turns = self._session.turns
+        if turns is None or self._session.deny_blocking:
+            self.ask()
+            return
+        turns.under_way += 1
+
+        def go() -> None:
+            self.ask()
+            turns.ended()
+
+        if not turns.waits(go):
+            go()
+
     def ask(self) -> None:
         """Ask all owners."""
+        self._asked = True
         if self.wire is not None or self._gone:
             return
         desk = self._desk

@@ -9,7 +9,7 @@ from respcache.commands.session import Session
 from respcache.pending import Pending
 from respcache.resp.encode import integer
 from respcache.routing.assurance import AGAIN_S, GRACE_S, RENEW_S, Assurance
-from unit.neighbours import NAMES, Street, arrived
+from unit.neighbours import NAMES, Street, arrived, key_of
 
 
 class Timer:
@@ -178,7 +178,7 @@ def test_a_break_while_the_client_waits_counts_too() -> None:
 
 
 def test_a_write_that_waits_for_its_owner_is_in_front() -> None:
-    """The question goes to the owner behind it, whatever held it up."""
+    """Nobody is asked before it has its reply, whatever held it up."""
     town = Town()
     street = town.street
     street.cut.add("b")
@@ -190,7 +190,46 @@ def test_a_write_that_waits_for_its_owner_is_in_front() -> None:
     assert open_(reply)
     street.cut.clear()
     street.nodes["a"].router.routes_changed()
-    assert [question.name for question in street.questions if question.owner == "b"] == ["SET", "RESPCACHE.ACKED"]
+    assert [question.name for question in street.questions] == ["SET"]
+    street.settle()
+    assert arrived(write) == b"+OK\r\n"
+    assert town.asked() == [1, 1, 1]
+
+
+def test_a_write_that_its_owner_has_sent_back_is_in_front() -> None:
+    """It is not sent anew before all that is under way is back: a question that did not wait would overtake it."""
+    town = Town()
+    street = town.street
+    there, far = key_of("b"), key_of("c")
+    read, write, reply = street.nodes["a"].batch(
+        town.client, [b"GET", far], [b"SET", there, b"v"], [b"WAIT", b"1", b"0"]
+    )
+    sent = {question.name: question for question in street.questions}
+    assert set(sent) == {"GET", "SET"}
+    street.questions.clear()
+    street.refuse(sent["SET"])
+    assert open_(write)
+    assert open_(reply)
+    street.deliver(sent["GET"])
+    street.nodes["a"].table.version = (1, 2)
+    street.nodes["a"].router.rerouted()
+    street.settle()
+    assert arrived(read) == b"$-1\r\n"
+    assert arrived(write) == b"+OK\r\n"
+    assert town.asked() == [1, 1, 1]
+
+
+def test_who_is_unblocked_before_its_turn_is_asked_for_once() -> None:
+    """Whatever it is told, no copies are counted in front of its own writes."""
+    town = Town()
+    write, reply = town.street.nodes["a"].batch(town.client, [b"SET", key_of("b"), b"v"], [b"WAIT", b"1", b"0"])
+    assert open_(write)
+    assert isinstance(reply, Pending)
+    assert town.client.blocked is not None
+    assert town.client.blocked.unblock(refused=False)
+    assert town.asked() == [0, 0, 0]
+    town.street.settle()
+    assert town.asked() == [1, 1, 1]
 
 
 def test_an_owner_that_is_missing_is_asked_later() -> None:
