@@ -140,12 +140,13 @@ class Held:
         """Give up on what has waited for too long. To be called several times a second."""
         now = self._clock()
         late: list[Gate] = []
-        for gate, behind in self._behind.items():  # in the order of their deadlines
-            if behind.deadline_s > now:
+        for gate, waiting in self._behind.items():  # in the order of their deadlines
+            if waiting.deadline_s > now:
                 break
             late.append(gate)
         for gate in late:
-            for held in self._behind.pop(gate).held:
+            behind = self._behind.pop(gate, None)  # what one lets go may resolve another
+            for held in () if behind is None else behind.held:
                 held.release(SILENT)
 
 

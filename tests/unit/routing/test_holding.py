@@ -175,3 +175,16 @@ def test_what_nobody_has_asked_for_is_called_once_it_is_safe_and_in_doubt_only_i
         assert town.held.when_safe([log], lambda name=name: called.append(name), or_in_doubt=wanted)  # type: ignore[list-item,misc] # the same
     town.resolve(gate, committed=False)
     assert called == ["always"]
+
+
+def test_replies_that_come_too_late_may_let_others_go() -> None:
+    """The last of them resolves a gate that is about to be given up, too."""
+    town = Town()
+    town.close()
+    early = town.hold([b"+OK\r\n"])
+    second = town.close()
+    late = town.hold([b":2\r\n"])
+    assert isinstance(early[0], Pending)
+    early[0].then(lambda: town.resolve(second, committed=True))
+    town.wait(TIMEOUT_S)
+    assert wires(late) == [b":2\r\n"]
