@@ -89,6 +89,7 @@ def _expire(partition: Partition, argv: Argv, *, unit_ms: int, since_unix_ms: in
     deadline += since_unix_ms
     key = argv[1]
     if partition.value(key) is None or (conditions and not holds(conditions, partition.deadline(key), deadline)):
+        partition.did_nothing()  # but for a field whose time was over; on a copy, where the time is 0, LT would hold
         return 0
     partition.expire_or_delete(key, deadline)
     return 1

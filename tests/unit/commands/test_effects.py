@@ -375,3 +375,17 @@ def test_a_copy_notes_no_uses_that_nobody_asks_for() -> None:
     copies = CommandCopies(Store())
     copies.apply(partition_of(b"k"), 0, [b"SET", b"k", b"v"])
     assert not copies.store.keyspace(0).at(b"k").marks
+
+
+@pytest.mark.parametrize("words", [(b"EXPIRE", b"h", b"100", b"LT"), (b"PEXPIRE", b"h", b"100000", b"LT")])
+def test_a_deadline_that_was_refused_is_none_on_a_copy(words: tuple[bytes, ...]) -> None:
+    """Though the command has taken a field out whose time was over: what copies are told is that alone."""
+    primary = Primary([partition_of(b"h")])
+    primary.call([b"HSET", b"h", b"f", b"1", b"g", b"2"], START_UNIX_MS)
+    primary.call([b"HPEXPIRE", b"h", b"10", b"FIELDS", b"1", b"f"], START_UNIX_MS)
+    primary.call([b"EXPIRE", b"h", b"50"], START_UNIX_MS)
+    primary.call(list(words), START_UNIX_MS + 100)
+    copies = CommandCopies(Store())
+    for partition, database, argv in primary.effects:
+        copies.apply(partition, database, argv)
+    assert _state(copies.store) == _state(primary.store)
