@@ -357,10 +357,7 @@ class Runtime:
         if not self.handed_over:
             log.warning("not everything was handed over within %s s: %s", timeout_s, losses)
         elif losses.keys:
-            was_alone = not self.settings.config.cluster.join and len(self.topology()) == 1
-            level = (
-                logging.INFO if was_alone else logging.WARNING
-            )  # nothing else was to be expected of a node by itself
+            level = logging.WARNING if self.settings.config.cluster.join or len(self.topology()) > 1 else logging.INFO
             log.log(level, "nobody was left to hand everything over to: %s", losses)
         await self.membership.leave(FAREWELL_S)
         await self.close()
@@ -458,6 +455,7 @@ class Runtime:
                 log.error("%s", told)
                 self.refusal = ConfigError(told)
                 self.replicator.changed.set()
+                self.host.shut_down(told)  # it may have been away for so long that another one has taken its place
             case PartitionSuspected(suspects, members):
                 log.warning(
                     "%d of %d members do not answer: rather the network than all of them", len(suspects), members

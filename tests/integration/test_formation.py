@@ -11,6 +11,7 @@ import pytest
 
 from integration.clients import clients, cluster_info, page, until
 from loopback import HOST, free_ports
+from respcache.cluster.membership import NameConflict
 from respcache.cluster.sealing.keyring import Key
 from respcache.errors import ConfigError, JoinTimeout
 from respcache.net.runtime import Runtime
@@ -157,6 +158,15 @@ async def test_a_name_that_a_live_node_has_is_refused() -> None:
             await cluster.add_member(name="one", join_timeout_s=5.0)
         await cluster.wait_for_convergence(1, timeout_s=5.0)
         await cluster.member(0).set("key", "value")
+
+
+async def test_a_node_whose_name_another_one_has_taken_stops() -> None:
+    """It was away for so long that it was replaced; whoever runs it is told to close it."""
+    async with Cluster() as cluster:
+        node = await cluster.add_member(name="one")
+        assert not node.stopping.is_set()
+        node._running()._on_event(NameConflict("one", (HOST, 1)))
+        assert node.stopping.is_set()
 
 
 async def test_a_node_with_other_databases_is_kept_out() -> None:

@@ -462,3 +462,20 @@ def test_what_was_asked_over_a_link_that_is_cut_is_not_run() -> None:
         assert ran == [0]
 
     asyncio.run(main())
+
+
+def test_an_earlier_run_of_a_node_does_not_take_the_place_of_a_later_one() -> None:
+    """It was stopped for so long that another one has its name, and would cut that one off again and again."""
+
+    async def main() -> None:
+        node, later, transport = incoming()
+        later.data_received(HELLO)
+        earlier, other = Link(node.links), NotedTransport()
+        earlier.connection_made(other)
+        earlier.data_received(frames.frame(frames.HELLO, messages.encode_greeting(Greeting("a*", 4))))
+        assert other.aborted
+        assert not transport.aborted
+        assert node.links.link("a*") is later
+        assert node.told == [("up", "a*")]
+
+    asyncio.run(main())
