@@ -39,7 +39,7 @@ from respcache.commands.transactions import ExecAborted
 from respcache.engine.acting import answer, check_pairs
 from respcache.engine.grounds import OnScratch
 from respcache.engine.reach import Reach
-from respcache.errors import CommandError, OutOfMemory, TryAgain, Uncertain
+from respcache.errors import CommandError, InternalError, OutOfMemory, TryAgain, Uncertain
 from respcache.pending import when_all
 from respcache.reply import OK, Waits
 from respcache.resp.encode import encode, error
@@ -244,14 +244,23 @@ class Transaction:
             busy = self._scripts.busy()
             self._finish({}, None if busy is None else error(busy))
         elif not any(call.row.on_script is not None for call in self._unit.calls):
-            self._ran(self._replies())
+            self._run_with(self._replies)
         else:
             try:
-                wires = strand.run(self._replies, self._hold)
+                self._run_with(lambda: strand.run(self._replies, self._hold))
             except Rested:
-                strand.then(lambda found: self._ran(found()))
-            else:
-                self._ran(wires)
+                strand.then(self._run_with)
+
+    def _run_with(self, run: Callable[[], list[bytes]]) -> None:
+        """Go on with the replies; on a defect of this program, unlock everything first. Raises Rested."""
+        try:
+            wires = run()
+        except Rested:
+            raise
+        except Exception:
+            self._finish({}, error(InternalError()))
+            raise
+        self._ran(wires)
 
     def _replies(self) -> list[bytes]:
         """Run the commands on the scratch store, and empty it again."""

@@ -13,6 +13,7 @@ from respcache.routing.locking import Locks
 from respcache.routing.order import Order
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
+from respcache.transactions import transaction
 from respcache.transactions.participant import Participant
 from unit.alone import NotedLog
 from unit.neighbours import NAMES, TIMEOUT_S, Street, arrived, key_of
@@ -398,3 +399,20 @@ def test_nobody_is_told_that_a_commit_is_safe_on_fewer_copies_than_are_needed() 
     assert arrived(reply).startswith(b"-UNCERTAIN")
     assert street.ask(client, b"MGET", B, C) == b"*2\r\n$-1\r\n" + bulk(b"v")
     assert all(partition_of(B) not in node.locks.held for node in street.nodes.values())
+
+
+def test_a_defect_of_the_program_leaves_nothing_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is told of it; others go on."""
+    street = Street()
+    client = street.client()
+    with monkeypatch.context() as broken:
+        broken.setattr(transaction, "check_pairs", _fail)
+        with pytest.raises(MemoryError):
+            street.ask(client, b"MSETNX", B, b"1", C, b"2")
+        street.settle()
+    assert street.ask(client, b"MGET", B, C) == b"*2\r\n$-1\r\n$-1\r\n"
+    assert street.ask(client, b"SET", B, b"v") == OK.wire
+
+
+def _fail(*_: object) -> None:
+    raise MemoryError
