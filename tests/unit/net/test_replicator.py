@@ -4,7 +4,6 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
 
 import pytest
 
@@ -248,18 +247,5 @@ def test_no_operator_takes_over_from_a_majority() -> None:
         with pytest.raises(CommandError, match="to a replica"):
             replicator.fail_over(force=True)
         assert replicator.keeper.table.version == version
-
-    alone(scenario)
-
-
-def test_a_node_that_was_not_let_in_takes_nothing_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may know the record, and has nothing of what is in it: an operator meant another node."""
-
-    async def scenario(replicator: Replicator) -> None:
-        cut_off = SimpleNamespace(decides=False, voters_reached=1, voters=3)
-        with monkeypatch.context() as outside:
-            outside.setattr(replicator, "keeper", SimpleNamespace(joined=False, health=lambda _now: cut_off))
-            with pytest.raises(CommandError, match="has not been let in"):
-                replicator.take_over()
 
     alone(scenario)
