@@ -52,7 +52,7 @@ class Node:
         self.state = "starting"
         """starting, joining, serving, draining or left."""
         self.stopping: Final = asyncio.Event()
-        """Set when a client asked for SHUTDOWN: whoever runs the node should close it."""
+        """Set when a client asked for SHUTDOWN, or another node has the name: whoever runs the node should close it."""
         self._rng: Final = rng or random.Random(secrets.randbits(64))  # noqa: S311 # jitter, no secrets
         self._runtime: Runtime | None = None
         self._session: Session | None = None

@@ -419,7 +419,7 @@ class Holdings:
             for partition, revision in change.partitions:
                 self._vouched.decided(partition, life, revision)
                 log = self.logs.get(partition)
-                if log is not None and stream and stream in log.refusers and (partition, life) not in self._vouched:
+                if log and stream is not None and stream in log.refusers and (partition, life) not in self._vouched:
                     self._distrust(log, stream)
         if isinstance(change, Move):
             for partition, revision, _ in change.partitions:

@@ -251,7 +251,7 @@ class Turns:
     sent until all replies are there, and what has come back not before the rest of it has.
     """
 
-    __slots__ = ("_begin", "displaced", "passed_over", "sent", "under_way")
+    __slots__ = ("_begin", "_follow", "displaced", "passed_over", "sent", "under_way")
 
     def __init__(self) -> None:
         self.under_way = 0
@@ -263,12 +263,20 @@ class Turns:
         self.passed_over = False
         """Whether one that has come back could have been tried again, had not others been under way."""
         self._begin: Callable[[], None] | None = None
+        self._follow: Callable[[], None] | None = None
 
     def waits(self, begin: Callable[[], None]) -> bool:
         """Tell whether a command has others before it; `begin` is called once it is the only one."""
         if self.under_way <= 1:
             return False
         self._begin = begin
+        return True
+
+    def follows(self, begin: Callable[[], None]) -> bool:
+        """Tell whether any are under way; `begin`, of what is none of them, is called once all have their replies."""
+        if not self.under_way:
+            return False
+        self._follow = begin
         return True
 
     def may_be_sent_anew(self, *, rerouted: bool) -> bool:
@@ -284,6 +292,9 @@ class Turns:
         if self._begin is not None and self.under_way <= 1:
             begin, self._begin = self._begin, None
             begin()
+        if self._follow is not None and not self.under_way:
+            follow, self._follow = self._follow, None
+            follow()
 
 
 class Session:

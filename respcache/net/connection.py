@@ -189,7 +189,7 @@ class Connection:
 
     @property
     def _paused(self) -> bool:
-        """Whether nothing is read of a client that does not read its replies, or has none for long."""
+        """Whether nothing is read: the client does not read its replies, or too many are to come."""
         return self._full or self._long
 
     def pause_writing(self) -> None:

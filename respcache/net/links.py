@@ -441,12 +441,10 @@ class Links:
         """Take a link into use, instead of an older one."""
         self._strangers.leave(link)
         older = self._up.get(link.peer)
+        if older is not None and older.run > link.run:
+            link.cut()  # the node is over, and does not know yet: it would cut off the one of its name again and again
+            return
         if older is not None:
-            if (
-                older.run > link.run
-            ):  # that node is over, and does not know yet: it would cut this one off again and again
-                link.cut()
-                return
             older.cut()
             self.node.link_down(link.peer)
         self._up[link.peer] = link

@@ -135,17 +135,8 @@ class _Question(Pending):
     def begin(self) -> None:
         """Ask all owners, once the client's earlier commands have their replies; in a transaction, they have them."""
         turns = self._session.turns
-        if turns is None or self._session.deny_blocking:
+        if turns is None or self._session.deny_blocking or not turns.follows(self.ask):
             self.ask()
-            return
-        turns.under_way += 1
-
-        def go() -> None:
-            self.ask()
-            turns.ended()
-
-        if not turns.waits(go):
-            go()
 
     def ask(self) -> None:
         """Ask all owners."""

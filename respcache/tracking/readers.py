@@ -181,7 +181,7 @@ class Readers:
         for reader in nodes:
             if self._known.get(reader.name) is reader:
                 alone = reader.changed.get(key, self.writer) == self.writer
-                reader.changed[key] = self.writer if alone else None  # of whom it is told once, and not by whom
+                reader.changed[key] = self.writer if alone else None  # each of several is told of the others'
                 self._soil(reader)
 
     def _drop(self, key: bytes) -> None:

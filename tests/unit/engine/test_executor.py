@@ -331,7 +331,7 @@ def test_names_are_found_however_they_are_spelt() -> None:
 
 
 def test_a_refusal_waits_for_what_it_tells_of() -> None:
-    """What it has seen may still be lost; in a batch, alone, and for a peer."""
+    """What it has seen may still be lost; in a batch, and alone."""
     node = Street(("a",), log=NotedLog()).nodes["a"]
     client = node.front.client()
     node.gates.extend(Gate([], {}) for _ in range(4))

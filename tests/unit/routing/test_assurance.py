@@ -324,3 +324,18 @@ def test_who_only_asks_for_the_number_is_not_blocked() -> None:
     town.wait(b"WAIT", b"3", b"0", client=fresh)
     town.wait(b"EXEC", client=fresh)
     assert fresh.blocked is None
+
+
+def test_a_command_in_front_may_itself_have_to_come_last() -> None:
+    """It is transacted once nothing else of its client is under way, and a question is nothing that is."""
+    town = Town()
+    turns = town.client.turns
+    assert turns is not None
+    turns.under_way = 1
+    (reply,) = town.street.nodes["a"].batch(town.client, [b"WAIT", b"1", b"0"])
+    assert open_(reply)
+    assert not turns.waits(lambda: None), "it may begin"
+    assert town.asked() == [0, 0, 0]
+    turns.ended()
+    town.street.settle()
+    assert town.asked() == [1, 1, 1]

@@ -128,3 +128,17 @@ def test_a_command_that_fails_on_a_defect_takes_no_other_with_it() -> None:
     answers = run(node, [b"GET", A2], [b"SET", A, b"1"], [b"GET", A2], [b"MSET", A, b"2"], [b"GET", A2])
     failed, null = b"-ERR internal error\r\n", b"$-1\r\n"
     assert answers == {0: null, 1: failed, 2: null, 3: failed, 4: null}
+
+
+def test_a_refusal_waits_for_what_it_tells_of() -> None:
+    """What it has seen may still be lost."""
+    node = Street(("a",), log=NotedLog()).nodes["a"]
+    gates = [Gate([], {}), Gate([], {})]
+    node.gates.extend(gates)
+    assert run(node, [b"SET", A, b"v"]) == {}
+    answers = run(node, [b"LPUSH", A, b"x"])
+    assert answers == {}
+    for gate in gates:
+        gate.committed = True
+    node.router.held.resolved(gates)
+    assert answers == {0: b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"}
