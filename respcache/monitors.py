@@ -31,7 +31,7 @@ class Monitors:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         """`changed` is called when there is one and was none before, or none any more."""
-        self.wake: Callable[[], None] = _asleep
+        self.wake: Callable[[], object] = _asleep
         """Called with the first line of a turn; whoever sets it calls `flush` at its end."""
         self._changed: Final = changed
         self._watchers: Final[dict[Watcher, None]] = {}

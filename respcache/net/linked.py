@@ -11,6 +11,9 @@ from respcache.routing.sheaf import Sheaf
 class Node(Protocol):
     """Whoever owns the links and answers for what comes in over them."""
 
+    def run_of(self, name: str) -> int:
+        """The latest run of a peer that is known of; 0 if none is."""
+
     def link_up(self, name: str) -> None:
         """A link stands; it takes the place of an earlier one to the same node."""
 

@@ -441,7 +441,8 @@ class Links:
         """Take a link into use, instead of an older one."""
         self._strangers.leave(link)
         older = self._up.get(link.peer)
-        if older is not None and older.run > link.run:
+        latest = self.node.run_of(link.peer)
+        if link.run < (latest if older is None else max(latest, older.run)):
             link.cut()  # the node is over, and does not know yet: it would cut off the one of its name again and again
             return
         if older is not None:

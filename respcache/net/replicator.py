@@ -167,6 +167,11 @@ class Replicator:
 
     # -- the links' side --------------------------------------------------------------------
 
+    def run_of(self, name: str) -> int:
+        """The latest run of a peer that gossip knows of; 0 if there is none."""
+        member = self._membership.member(name)
+        return 0 if member is None else member.epoch_unix_ms
+
     def link_up(self, name: str) -> None:
         """Go on where the last link ended."""
         self.sharing.connect(name)  # first: whatever the peer is given next may call functions

@@ -254,7 +254,7 @@ class Runtime:
         self.executor: Final = Executor(self.store, self.stats, self.router, self.scripts, self.memory)
         self.executor.slow.configure(server, self.host.latency, self.host.slowlog)
         self.executor.runner.monitors = self.host.monitors
-        self.host.monitors.wake = self._flush_monitors
+        self.host.monitors.wake = lambda: self._loop.call_soon(self.host.monitors.flush)
         self.router.executor = self.executor
         self.multi: Final = Multi(self.router, self.executor, len(self.store))
         self.replicator.driver.router = self.router
@@ -423,9 +423,6 @@ class Runtime:
             else:
                 log.info("%s = %s was set on another node", name, value)
 
-    def _flush_monitors(self) -> None:
-        self._loop.call_soon(self.host.monitors.flush)
-
     def _on_event(self, event: Event) -> None:  # one case for each event
         self.tally.count(event)
         self.announcer.heard(event)
@@ -451,17 +448,20 @@ class Runtime:
             case Updated(member):
                 self._updated(member)
             case NameConflict():
-                told = "another live node, at {}:{}, has the name {}".format(*event.address, event.name)
-                log.error("%s", told)
-                self.refusal = ConfigError(told)
-                self.replicator.changed.set()
-                self.host.shut_down(told)  # it may have been away for so long that another one has taken its place
+                self._make_way("another live node, at {}:{}, has the name {}".format(*event.address, event.name))
             case PartitionSuspected(suspects, members):
                 log.warning(
                     "%d of %d members do not answer: rather the network than all of them", len(suspects), members
                 )
             case _:
                 assert_never(event)
+
+    def _make_way(self, told: str) -> None:
+        """Stop, whether joined or not: this node may have been away for so long that another one took its place."""
+        log.error("%s", told)
+        self.refusal = ConfigError(told)
+        self.replicator.changed.set()
+        self.host.shut_down(told)
 
     def _updated(self, member: Member) -> None:
         if member.name != self.name:
@@ -483,6 +483,8 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         if not self.keeper.joined:
             self.replicator.changed.set()  # no event tells that this run is outranked
+        elif self.refusal is None and self.membership.snapshot.me.epoch_unix_ms != self._run:
+            self._make_way(f"another node has had the name {self.name} meanwhile: nobody takes this one for part of it")
         self.preparation.review()
         self.server.sweep()
         self.router.sweep()

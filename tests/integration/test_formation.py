@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from time import time
@@ -11,7 +12,8 @@ import pytest
 
 from integration.clients import clients, cluster_info, page, until
 from loopback import HOST, free_ports
-from respcache.cluster.membership import NameConflict
+from respcache.cluster.membership import MemberState, NameConflict
+from respcache.cluster.membership.wire import rumor_of
 from respcache.cluster.sealing.keyring import Key
 from respcache.errors import ConfigError, JoinTimeout
 from respcache.net.runtime import Runtime
@@ -133,7 +135,10 @@ async def test_nodes_that_wait_for_another_one_say_so(caplog: pytest.LogCaptureF
     seeds = tuple(f"{HOST}:{port}" for port in ports)
     async with Cluster() as cluster:
         ends = await asyncio.gather(
-            *(cluster.add_member(port=port, join=seeds, expect=3, join_timeout_s=4.5) for port in ports[:2]),
+            *(
+                cluster.add_member(port=port, cluster_port=0, join=seeds, expect=3, join_timeout_s=4.5)
+                for port in ports[:2]
+            ),
             return_exceptions=True,
         )
     for end in ends:
@@ -167,6 +172,22 @@ async def test_a_node_whose_name_another_one_has_taken_stops() -> None:
         assert not node.stopping.is_set()
         node._running()._on_event(NameConflict("one", (HOST, 1)))
         assert node.stopping.is_set()
+
+
+async def test_a_node_that_was_replaced_while_it_was_away_stops_where_its_successor_is_dead() -> None:
+    """Gossip takes it for alive once more, and nothing else does: no member of its cluster lets this run in again."""
+    async with Cluster(nodes=2) as cluster:
+        node, other = cluster.members()
+        gossip = other._running().membership
+        member = gossip.snapshot.members[node.name]
+        successor = replace(member, epoch_unix_ms=member.epoch_unix_ms + 1, state=MemberState.DEAD, address=(HOST, 1))
+
+        def hear(now: float) -> None:
+            gossip._swim._view.hear(now, rumor_of(successor, now=now))
+
+        gossip._have(hear)
+        async with asyncio.timeout(10.0):
+            await node.stopping.wait()
 
 
 async def test_a_node_with_other_databases_is_kept_out() -> None:
@@ -299,9 +320,9 @@ async def _http_server() -> AsyncIterator[int]:
 @pytest.mark.parametrize("keys", [(), (Key.of(bytes([1]) * 32).text,)], ids=["plain", "sealed"])
 async def test_a_node_whose_clock_was_set_back_joins_again(keys: tuple[str, ...]) -> None:
     """Its earlier run, a day ahead, has died: the others would take it for that one otherwise, for a day."""
-    (port,) = free_ports(1)
+    port, cluster_port = free_ports(2)
     async with Cluster(nodes=2, cluster_keys=keys) as cluster:
-        config = (await cluster.add_member(name="third", port=port)).config
+        config = (await cluster.add_member(name="third", port=port, cluster_port=cluster_port)).config
         await cluster.kill(2)
         ahead = (int(time()) + 86_400) * 1000
         earlier = Runtime(config, Random(1), state=lambda: "serving", shut_down=lambda: None, later_than=ahead)
@@ -309,7 +330,7 @@ async def test_a_node_whose_clock_was_set_back_joins_again(keys: tuple[str, ...]
         await earlier.joined()
         await earlier.close()
 
-        third = await cluster.add_member(name="third", port=port)
+        third = await cluster.add_member(name="third", port=port, cluster_port=cluster_port)
         await cluster.wait_for_convergence()
         await third.set("greeting", "hello")
         assert await cluster.member(0).get("greeting") == b"hello"

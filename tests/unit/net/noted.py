@@ -26,6 +26,8 @@ class NotedNode:
         self.links: Final = Links(self, Greeting(name, 1), sealing)
         self.door: Final = Door(meeting_point=b"", gossip=bytes, pass_on=self.links.adopt, sealing=sealing)
         self.told: Final[list[tuple[object, ...]]] = []
+        self.runs: Final[dict[str, int]] = {}
+        """The latest run of each peer that gossip knows of."""
         self.address = (HOST, 0)
         self._news: Final = asyncio.Event()
 
@@ -52,6 +54,10 @@ class NotedNode:
             while news not in self.told:
                 self._news.clear()
                 await self._news.wait()
+
+    def run_of(self, name: str) -> int:
+        """Give the one that the test has named."""
+        return self.runs.get(name, 0)
 
     def link_up(self, name: str) -> None:
         """Note it."""

@@ -479,3 +479,17 @@ def test_an_earlier_run_of_a_node_does_not_take_the_place_of_a_later_one() -> No
         assert node.told == [("up", "a*")]
 
     asyncio.run(main())
+
+
+def test_an_earlier_run_of_a_node_is_not_talked_to_where_a_later_one_is_known_of() -> None:
+    """Whether that one has a link just now or not."""
+
+    async def main() -> None:
+        node, earlier, transport = incoming()
+        node.runs["a*"] = 6
+        earlier.data_received(HELLO)
+        assert transport.aborted
+        assert node.links.link("a*") is None
+        assert node.told == []
+
+    asyncio.run(main())
