@@ -11,7 +11,7 @@ import msgspec
 from respcache.errors import ProtocolError
 from respcache.unreadable import UNREADABLE
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Goes up when nodes would misunderstand each other: those of a cluster then have to be changed together."""
 
 

@@ -11,7 +11,6 @@ from zlib import crc32
 from respcache.store.hashes import Hash
 from respcache.store.lists import List
 from respcache.store.packing import pack
-from respcache.store.partition import NEVER_UNIX_MS
 from respcache.store.sets import Set
 from respcache.store.snapshot import form_of
 from respcache.store.sorted_sets import SortedSet
@@ -28,13 +27,15 @@ WORD_BYTES: Final = 16
 SLICES: Final = 8
 SLICE_BYTES: Final = 1024
 """Of a longer string: so many slices of so many bytes."""
+NONE: Final = -1
+"""Stands for no deadline; no key has one before 1970."""
 ELEMENTS: Final = 16
 """Of a larger collection: so many elements, up to SLICE_BYTES of each."""
 
 
 def digest(value: Value, deadline_unix_ms: int | None, salt: int) -> int:
     """Digest a value and when it expires."""
-    state = crc32(b"%d %d" % (NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms, len(value)))
+    state = crc32(b"%d %d" % (NONE if deadline_unix_ms is None else deadline_unix_ms, len(value)))
     for part in _parts(value, salt):
         state = crc32(part, state)
     return state
@@ -71,7 +72,7 @@ def _elements(value: Value, salt: int) -> Iterator[bytes]:
                 yield name[:SLICE_BYTES]
                 if isinstance(value, VolatileHash):
                     deadline = value.deadline(name)
-                    yield b"%d" % (NEVER_UNIX_MS if deadline is None else deadline)
+                    yield b"%d" % (NONE if deadline is None else deadline)
                 element = value.table.values[at]
             case SortedSet():
                 yield repr(value.table.values[at]).encode()

@@ -23,7 +23,9 @@ from respcache.store.values import STRING_MAX_BYTES, Value
 from respcache.store.volatile_hashes import VolatileHash
 
 DEADLINE_BYTES: Final = 8
-"""Of Unix milliseconds, big-endian; NEVER_UNIX_MS stands for no deadline."""
+"""Of Unix milliseconds, big-endian."""
+NO_DEADLINE: Final = 2 ** (8 * DEADLINE_BYTES) - 1
+"""Stands for none. NEVER_UNIX_MS does not: clients may set that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,16 @@ def load_entry(blob: bytes) -> tuple[Value, int | None]:
 
 def write_deadline(deadline_unix_ms: int | None) -> bytes:
     """Write when a key expires; None for never."""
-    deadline = NEVER_UNIX_MS if deadline_unix_ms is None else deadline_unix_ms
+    deadline = NO_DEADLINE if deadline_unix_ms is None else deadline_unix_ms
     return deadline.to_bytes(DEADLINE_BYTES, "big")
 
 
 def read_deadline(blob: bytes) -> int | None:
     """Read when a key expires, from the beginning of its entry. Raises NotASnapshot."""
     deadline = int.from_bytes(blob[:DEADLINE_BYTES], "big")
-    if len(blob) < DEADLINE_BYTES or deadline > NEVER_UNIX_MS:
+    if len(blob) < DEADLINE_BYTES or NEVER_UNIX_MS < deadline < NO_DEADLINE:
         raise NotASnapshot("no deadline")
-    return None if deadline == NEVER_UNIX_MS else deadline
+    return None if deadline == NO_DEADLINE else deadline
 
 
 def _dump(value: Value, before: bytes) -> bytes:
