@@ -11,7 +11,7 @@ over to it and back takes a fifth of a short script, to make one for each piece 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from respcache.errors import CommandError, InternalError
@@ -46,6 +46,9 @@ class Hold(Protocol):
 
     def has(self, number: int) -> bool:
         """Tell whether a partition stands still, and the work may go on with it."""
+
+    def lacks_copies(self, numbers: Collection[int]) -> bool:
+        """Tell whether any of these partitions has too few copies by now for what the work may have written to it."""
 
     def begin(self) -> None:
         """Stand still: the work rests, for the first time."""

@@ -1,5 +1,6 @@
 """Running a command on partitions that this node serves, and telling the copies what it has changed."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from respcache.cluster.ownership.slots import partition_of
@@ -137,6 +138,12 @@ def check_pairs(row: Command, argv: Argv) -> None:
         raise WrongArity(row.name)
 
 
+def unclean(keyspace: Keyspace, numbers: Iterable[int]) -> list[Log]:
+    """List the logs until which a refusal has to wait that tells of what is in these partitions, as any reply has."""
+    logs = [keyspace.partitions[number].awaits() for number in numbers]
+    return [log for log in logs if log is not None]
+
+
 def _collect(store: Store, row: Command, argv: Argv, partitions: tuple[int, ...]) -> list[Log]:
     """Send what a command on several keys has changed to the copies.
 
@@ -145,7 +152,7 @@ def _collect(store: Store, row: Command, argv: Argv, partitions: tuple[int, ...]
     """
     states = row.merge is Merge.NONE and row.writes
     keys = frozenset(key for _, key in changed_keys(0, argv, len(store))) if states else frozenset()
-    unclean: list[Log] = []
+    found: list[Log] = []
     for keyspace in store.used():
         for number in partitions:
             partition = keyspace.partitions[number]
@@ -157,8 +164,8 @@ def _collect(store: Store, row: Command, argv: Argv, partitions: tuple[int, ...]
                 partition.ship(None)
             log = partition.awaits()
             if log is not None:
-                unclean.append(log)
-    return unclean
+                found.append(log)
+    return found
 
 
 def _states(partition: Partition, keys: frozenset[bytes]) -> list[Argv]:

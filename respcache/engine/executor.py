@@ -19,7 +19,7 @@ from respcache.commands.session import Session, Silence
 from respcache.commands.stage import Scripts, Wandered
 from respcache.commands.tracker import Tracker
 from respcache.commands.transactions import ExecAborted
-from respcache.engine.acting import act, noted, on_key
+from respcache.engine.acting import act, noted, on_key, unclean
 from respcache.engine.admission import (
     check_memory,
     check_protected,
@@ -377,10 +377,14 @@ class Executor:
         except CommandError as refusal:
             if (log := partition.awaits()) is None:
                 raise
-            wire = error(refusal)
-        else:
-            wire = encode(reply, protocol)
+            return self._hold_refusal(row, refusal, [log])
+        wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log], writes=row.writes)
+
+    def _hold_refusal(self, row: Command, refusal: CommandError, logs: list[Log]) -> bytes | Pending:
+        """Tell a client of a refusal once what it tells of is safe. It is counted now."""
+        self._refused(row, refusal)
+        return self._router.hold(error(refusal), logs, writes=row.writes)
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
@@ -420,7 +424,15 @@ class Executor:
                 return self._script(row, argv, keyspace, protocol, partitions, at_once)
             script = partial(self._script, row, argv, keyspace, protocol, partitions, at_once)
             return self._strand.run(script, self._router.alone)
-        reply, logs = act(row, argv, keyspace, with_beyond(row, argv, keyspace, partitions))
+        numbers = with_beyond(row, argv, keyspace, partitions)
+        try:
+            reply, logs = act(row, argv, keyspace, numbers)
+        except CommandError as refusal:
+            if not (logs := unclean(keyspace, numbers)):
+                raise
+            if at_once:
+                return self._hold_refusal(row, refusal, logs)
+            return self._router.hold(error(refusal), logs, writes=row.writes)
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)

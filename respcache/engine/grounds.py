@@ -16,7 +16,7 @@ from respcache.commands.arguments import option
 from respcache.commands.registry import Command, Flags
 from respcache.commands.replay import keys_named
 from respcache.commands.stage import Declared, Wandered
-from respcache.engine.acting import act, answer, check_pairs, on_key
+from respcache.engine.acting import act, answer, check_pairs, on_key, unclean
 from respcache.engine.reach import Reach
 from respcache.errors import ClusterDown, CommandError
 from respcache.glob import matcher
@@ -172,22 +172,34 @@ class OnData:
             else:
                 self.afterwards(lambda: monitors.show(SCRIPT, database, argv))
         space = self._store.keyspace(database)
-        if row.key_at:
-            partition = space.at(argv[row.key_at])
-            if not partition.serving and not self._is_mine(partition.number):
-                raise self._refusal()
-            self._reached.add(partition.number)
-            if self._undo is not None:
-                self._note(self._undo, row, argv, database, (partition.number,))
+        return self._on_key(row, argv, space) if row.key_at else self._on_keys(row, argv, space)
+
+    def _on_key(self, row: Command, argv: Argv, space: Keyspace) -> Reply:
+        partition = space.at(argv[row.key_at])
+        if not partition.serving and not self._is_mine(partition.number):
+            raise self._refusal()
+        self._reached.add(partition.number)
+        if self._undo is not None:
+            self._note(self._undo, row, argv, space.number, (partition.number,))
+        try:
             reply, log = on_key(row, argv, partition)
-            if log is not None:
-                self.logs.append(log)
-            return reply
+        except CommandError:
+            self.logs.extend(unclean(space, (partition.number,)))
+            raise
+        if log is not None:
+            self.logs.append(log)
+        return reply
+
+    def _on_keys(self, row: Command, argv: Argv, space: Keyspace) -> Reply:
         partitions = self._partitions(row, argv, space)
         if self._undo is not None:
-            self._note(self._undo, row, argv, database, partitions)
-        reply, unclean = act(row, argv, space, partitions)
-        self.logs.extend(unclean)
+            self._note(self._undo, row, argv, space.number, partitions)
+        try:
+            reply, logs = act(row, argv, space, partitions)
+        except CommandError:
+            self.logs.extend(unclean(space, partitions))
+            raise
+        self.logs.extend(logs)
         return reply
 
     def _tell(self, declared: Declared, row: Command) -> None:

@@ -6,9 +6,9 @@ from typing import Final
 from respcache.cluster.ownership.slots import partition_of, partitions_of
 from respcache.commands.registry import Command
 from respcache.commands.stage import Declared, Scripts, Wandered
-from respcache.engine.acting import act
+from respcache.engine.acting import act, unclean
 from respcache.engine.grounds import Lease, OnData, Undo
-from respcache.errors import CommandError
+from respcache.errors import CommandError, Uncertain
 from respcache.monitors import Monitors
 from respcache.reply import Reply
 from respcache.resp.encode import encode, error
@@ -44,7 +44,8 @@ class Runner:
     def run(self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]) -> tuple[Reply, list[Log]]:
         """Run a script whose keys have these partitions. Raises CommandError; or Wandered, and nothing is done."""
         undo = self.undo([(row, argv)])
-        ground = self.ground(keyspace, set(partitions), undo)
+        reached = set(partitions)
+        ground = self.ground(keyspace, reached, undo)
         ground.declared, self.declared = self.declared, None
         try:
             reply, logs = self.part(row, argv, ground)
@@ -59,12 +60,14 @@ class Runner:
             habit.wanders = habit.wanders or undo.wandered
             habit.homely = habit.homely or not undo.strayed
         ground.ended()
+        if row.writes:
+            self._check_copies(reached)
         return reply, logs
 
     def unit(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction with these partitions; give their replies, refusals too.
 
-        Raises Wandered, and nothing is done.
+        Raises Uncertain, or Wandered, and nothing is done.
         """
         undo = self.undo([(call.row, call.argv) for call in calls])
         try:
@@ -84,25 +87,38 @@ class Runner:
         for call in calls:
             row, argv = call.row, call.argv
             keyspace, own = self._store.keyspace(call.database), partitions
+            awaited: list[Log] = []
             if not row.key_at and not call.spans_database:
                 own = partitions_of(row.keys.of(argv))
             try:
                 if row.on_script is not None:
                     ground = self.ground(keyspace, reached, undo)
                     grounds.append(ground)
-                    reply, unclean = self.part(row, argv, ground)
+                    reply, awaited = self.part(row, argv, ground)
                 else:
                     if undo is not None and row.writes:
                         undo.note(row, argv, call.database)
-                    reply, unclean = act(row, argv, keyspace, with_beyond(row, argv, keyspace, own))
+                    own = with_beyond(row, argv, keyspace, own)
+                    reply, awaited = act(row, argv, keyspace, own)
             except CommandError as refusal:
                 wires.append(error(refusal))
+                awaited = unclean(keyspace, own)
             else:
                 wires.append(encode(reply, call.protocol))
-                logs += unclean
+            logs += awaited
         for ground in grounds:
             ground.ended()
+        if grounds and any(call.row.writes for call in calls):
+            self._check_copies(reached)
         return wires, logs
+
+    def _check_copies(self, reached: set[int]) -> None:
+        """See to it that what a script has reached still has the copies it had when that was begun. Raises Uncertain.
+
+        They may have been lost while it rested, before they were told of what it wrote.
+        """
+        if self._hold.lacks_copies(reached):
+            raise Uncertain("Copies were lost while the script ran: too few have what it wrote")
 
     def ground(self, keyspace: Keyspace, reached: set[int], undo: Undo | None) -> OnData:
         """Make what a script of a transaction works on; see `OnData`."""

@@ -8,7 +8,7 @@ frozen: nobody else can lock it, and it moves once it is unlocked. While a lease
 stay, but nothing can be done by them.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from typing import Final
 
 from respcache.routing.observing import Observer, observed
@@ -83,7 +83,7 @@ class Locks:
         """Tell whether partitions may at least be read from."""
         return self.leased and all(self._free(number) for number in numbers)
 
-    def scarce(self, numbers: Sequence[int]) -> bool:
+    def scarce(self, numbers: Collection[int]) -> bool:
         """Tell whether too few copies of any of these partitions are in sync for writes."""
         return bool(self._scarce) and not self._scarce.isdisjoint(numbers)
 

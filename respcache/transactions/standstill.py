@@ -6,7 +6,7 @@ are evicted. One that works on a scratch store, in a transaction, has its keys l
 else stands still.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
 from respcache.routing.internal import BLOCK, COMMIT, SCRIPT, TICKETS, UNITS
@@ -51,6 +51,10 @@ class Standstill:
     def has(self, number: int) -> bool:
         """Tell whether a partition is locked for the work, and it may go on with it."""
         return self._locks.seized(number)
+
+    def lacks_copies(self, numbers: Collection[int]) -> bool:
+        """Tell whether any of these partitions has too few copies by now for what the work may have written to it."""
+        return self._locks.scarce(numbers)
 
     def begin(self) -> None:
         """Stand still: the work rests, for the first time."""

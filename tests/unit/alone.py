@@ -1,6 +1,6 @@
 """An executor on a real store, with a router that notes what it is given and answers nothing by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from respcache.commands.registry import Command
@@ -39,6 +39,10 @@ class Unheld:
 
     def has(self, _number: int) -> bool:
         """Lock nothing."""
+        return False
+
+    def lacks_copies(self, _numbers: Collection[int]) -> bool:
+        """Lose none."""
         return False
 
     def begin(self) -> None:

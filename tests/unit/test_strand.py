@@ -1,6 +1,6 @@
 """Work that rests: it goes on where it was, and whoever has begun it gets its outcome."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import pytest
@@ -21,6 +21,10 @@ class Held:
 
     def has(self, _number: int) -> bool:
         """Have nothing."""
+        return False
+
+    def lacks_copies(self, _numbers: Collection[int]) -> bool:
+        """Lose none."""
         return False
 
     def begin(self) -> None:

@@ -130,13 +130,14 @@ def test_a_command_that_fails_on_a_defect_takes_no_other_with_it() -> None:
     assert answers == {0: null, 1: failed, 2: null, 3: failed, 4: null}
 
 
-def test_a_refusal_waits_for_what_it_tells_of() -> None:
+@pytest.mark.parametrize("refused", [[b"LPUSH", A, b"x"], [b"SUNION", A, A2]], ids=["one key", "several"])
+def test_a_refusal_waits_for_what_it_tells_of(refused: list[bytes]) -> None:
     """What it has seen may still be lost."""
     node = Street(("a",), log=NotedLog()).nodes["a"]
     gates = [Gate([], {}), Gate([], {})]
     node.gates.extend(gates)
     assert run(node, [b"SET", A, b"v"]) == {}
-    answers = run(node, [b"LPUSH", A, b"x"])
+    answers = run(node, refused)
     assert answers == {}
     for gate in gates:
         gate.committed = True

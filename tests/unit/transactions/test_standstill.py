@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from respcache.cluster.ownership.slots import partition_of
 from respcache.pending import Pending
 from respcache.resp.encode import encode
 from unit.neighbours import NAMES, Street, key_of
@@ -287,3 +288,31 @@ def test_a_command_that_waits_takes_nothing_from_a_transaction_that_rests(add: s
     assert taken.wire is not None
     assert b"old" in taken.wire
     assert life.reply(count.encode(), B) == b":1\r\n"
+
+
+def test_a_script_whose_copies_are_lost_while_it_rests_is_in_doubt() -> None:
+    """Nobody but this node has what it wrote; by itself or in a transaction. One that reads loses nothing."""
+    life = Life()
+    node = life.street.nodes["a"]
+    text = b"redis.call('INCR', KEYS[1]) for at = 1, 3e6 do end return 1"
+    in_doubt: list[bool] = []
+    for calls in (
+        [(b"EVAL", text, b"1", A)],
+        [(b"EVAL", text, b"2", A, A2)],
+        [(b"MULTI",), (b"SET", A, b"1"), (b"EVAL", text, b"1", A), (b"EXEC",)],
+        [(b"EVAL_RO", text.replace(b"INCR", b"GET"), b"1", A)],
+    ):
+        *before, last = calls
+        client = life.street.client()
+        for words in before:
+            life.street.ask(client, *words)
+        [reply] = node.batch(client, last)
+        assert isinstance(reply, Pending)
+        assert life.turns
+        node.locks.ration(frozenset({partition_of(A)}))
+        life.pass_all()
+        assert reply.wire is not None
+        in_doubt.append(reply.wire.startswith(b"-UNCERTAIN Copies were lost"))
+        node.locks.ration(frozenset())
+        node.router.routes_changed()
+    assert in_doubt == [True, True, True, False]
