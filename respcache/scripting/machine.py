@@ -142,6 +142,8 @@ class Machine:
         self.fault: Exception | None = None
         """An error of our own that came up while a script ran: the script was told that something is wrong."""
         self._pace: Final = Pace()
+        self._is_running = False
+        """Whether a script is in its midst: it rests, if anything else is asked of this machine."""
         self._tables: Final[Tables] = self._lua.table_from
         natives: dict[bytes, object] = {
             b"call": self._call,
@@ -169,7 +171,7 @@ class Machine:
         natives[b"functions"] = functions or None
         self._name: Final = USER_FUNCTION if functions else USER_SCRIPT
         parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, FIRST, MOST)
-        self._compile, self._run, self._run_long, self._load, install, safely, null = parts
+        self._compile, self._compile_aside, self._run, self._run_long, self._load, install, safely, null = parts
         install(b"cjson", self._part("cjson.lua")(null))
         install(b"cmsgpack", self._part("cmsgpack.lua")(safely(b"pack_double"), safely(b"unpack_double")))
         self._lua.execute(b"math.randomseed(%d) python = nil" % seed)
@@ -183,7 +185,7 @@ class Machine:
         """Make a function of the text of a script, or of a library. Raises NotCompiled or NoRoom."""
         self._make_room(len(text))
         try:
-            made = self._compile(text, self._name)
+            made = (self._compile_aside if self._is_running else self._compile)(text, self._name)
         except self._errors as reason:
             raise NotCompiled(str(reason)) from None
         chunk, told = made
@@ -225,6 +227,7 @@ class Machine:
             size += len(argument)
         if size > LIGHT_BYTES:
             self._make_room(size)
+        self._is_running = True
         try:
             if len(keys) + len(arguments) <= ARGUMENTS_AT_ONCE:
                 outcome = self._run(chunk, is_straight, len(keys), *keys, *arguments)
@@ -232,6 +235,8 @@ class Machine:
                 outcome = self._run_long(chunk, is_straight, self._tables(keys), self._tables(arguments))
         except self._errors:  # ended in the midst of our own preparations
             raise Ended("memory" if self.memory_bytes > self._limit_bytes else "time") from None
+        finally:
+            self._is_running = False
         kind = type(outcome)
         if kind is int or kind is bytes or outcome is None:
             return cast("Reply", outcome)

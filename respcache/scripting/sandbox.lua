@@ -867,9 +867,7 @@ return function(natives, limit_kb, first_instructions, most_instructions)
 
   -- A call in front of `return` leaves its caller on the stack, as calls of Redis' own functions do: an error
   -- has a line then.
-  local function compile(text, name)
-    calm() -- the last script may have ended in the midst of our own code, for want of memory
-    ended = false
+  local function made(text, name)
     if sub(text, 1, 1) == "\27" then return nil, "attempt to load a precompiled chunk" end
     local chunk, reason = loadstring(text, name)
     if not chunk then return nil, reason end
@@ -877,8 +875,24 @@ return function(natives, limit_kb, first_instructions, most_instructions)
     return setfenv(loadstring(final), G), is_straight
   end
 
+  local function compile(text, name)
+    calm() -- the last script may have ended in the midst of our own code, for want of memory
+    ended = false
+    return made(text, name)
+  end
+
+  -- Compiles while a script rests, which goes on afterwards as if nothing had been: it is looked after as before.
+  local function compile_aside(text, name)
+    local was_running = is_running
+    is_running = false
+    local ok, chunk, told = pcall(made, text, name)
+    is_running = was_running
+    if not ok then error(chunk, 0) end
+    return chunk, told
+  end
+
   local function install(name, library) base[name] = readonly(library) end
 
-  if natives("functions") then return compile, call, call_long, load_library, install, safely, null end
-  return compile, run, run_long, load_library, install, safely, null
+  if natives("functions") then run, run_long = call, call_long end
+  return compile, compile_aside, run, run_long, load_library, install, safely, null
 end

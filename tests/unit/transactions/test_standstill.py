@@ -1,11 +1,13 @@
 """Scripts that rest, on one street of nodes: nobody else sees or changes what they work on, and they can be ended."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import pytest
 
 from respcache.cluster.ownership.slots import partition_of
+from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.resp.encode import encode
 from unit.neighbours import NAMES, Street, key_of
@@ -143,6 +145,25 @@ def test_a_script_that_has_written_rests_however_often_it_was_brief() -> None:
     assert life.reply(b"PING") == b"+PONG\r\n"
     life.pass_all()
     assert script.wire == b":42\r\n"
+
+
+@pytest.mark.parametrize("text", [b"return 5", b"return {", b"return '%b'" % (b"x" * 10_000)])
+def test_a_script_goes_on_resting_when_another_one_is_compiled_meanwhile(text: bytes) -> None:
+    """It would stand in the way of everything else, for as long as it runs: no limit would end it, and no client."""
+    life = Life("a")
+    script = life.begin(b"local n = 0 while true do n = n + 1 end", A)
+    for _ in range(3):
+        life.turn()
+        with suppress(CommandError):
+            life.street.nodes["a"].scripts.load(text)
+    life.turn()
+    assert life.turns
+    assert life.reply(b"PING") == b"+PONG\r\n"
+    life.street.nodes["a"].scripts.time_limit_ms = 0
+    assert life.reply(b"SCRIPT", b"KILL") == b"+OK\r\n"
+    life.pass_all()
+    assert script.wire is not None
+    assert script.wire.startswith(KILLED)
 
 
 def test_a_node_that_is_busy_takes_no_other_script() -> None:
