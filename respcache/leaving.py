@@ -14,9 +14,11 @@ class Losses:
     """What nobody has any more, or not as it should be, as far as the node that leaves can know."""
 
     keys: int = 0
-    """Keys of which no node in reach has a copy."""
+    """Keys of which no node in reach has a copy that is known to be whole."""
     partitions: int = 0
-    """Partitions of which no node in reach has a copy, be there keys or not."""
+    """Partitions of which no node in reach has such a copy, be there keys or not."""
+    at_most: bool = False
+    """Whether there are copies in the making: some of these may be whole, and then less is lost."""
     paired: int = 0
     """Partitions that have one copy from now on, until others are made."""
     owned: bool = True
@@ -28,12 +30,19 @@ class Losses:
         if health is None:
             return cls()
         alone = health.stake.alone
-        return cls(store.count(alone), len(alone), health.stake.paired, owned=health.decides)
+        return cls(
+            store.count(alone),
+            len(alone),
+            at_most=health.stake.learning,
+            paired=health.stake.paired,
+            owned=health.decides,
+        )
 
     def __str__(self) -> str:
         parts = []
         if self.keys:
             are_gone = "1 key is gone" if self.keys == 1 else f"{self.keys} keys are gone"
+            are_gone = f"up to {are_gone}" if self.at_most else are_gone
             parts.append(f"{are_gone}: of {self.partitions} partitions no other node in reach has a copy")
         elif self.partitions:
             parts.append(f"no other node in reach has a copy of {self.partitions} partitions, which are empty")

@@ -16,7 +16,7 @@ from respcache.commands.session import Session
 from respcache.config import Config
 from respcache.errors import ConfigError, JoinTimeout, Mismatch, NodeClosed, Outranked, ReplyError
 from respcache.net.announcer import EventStream
-from respcache.net.runtime import FAREWELL_S, Runtime
+from respcache.net.runtime import Runtime
 from respcache.pending import Pending
 
 Argument: TypeAlias = bytes | str | int | float
@@ -25,6 +25,7 @@ Answer: TypeAlias = "bytes | str | int | float | bool | list[Answer] | dict[Answ
 
 log: Final = logging.getLogger(__name__)
 
+CLOSED_EARLY: Final = "the node was closed before it belonged to a cluster"
 EXPECT_TOLD_S: Final = 3.0
 """How long a node waits for others (`expect`) until its log says so: those that start together are there by then."""
 
@@ -57,6 +58,8 @@ class Node:
         self._runtime: Runtime | None = None
         self._session: Session | None = None
         self._closing: asyncio.Task[bool] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        """The part of closing that `kill` cuts short."""
         self._arrivals: Final[set[asyncio.Future[None]]] = set()
         """What calls of `execute` wait for."""
 
@@ -74,19 +77,22 @@ class Node:
     async def start(self) -> None:
         """Listen, join the cluster or found one, and return once this node is part of it.
 
-        Raises ConfigError if a port is taken or the name is another live node's, and
-        JoinTimeout if no cluster was there in time; the node has stopped again then.
+        Raises ConfigError if a port is taken or the name is another live node's, JoinTimeout if no cluster was there
+        in time, and NodeClosed if the node is closed meanwhile; it has stopped again then, as it has when this is
+        cancelled, and whoever has met it has been told.
         """
         if self._runtime is not None:
             raise ConfigError("a node starts only once")
         until_s = asyncio.get_running_loop().time() + self.config.cluster.join_timeout_s
         later_than = 0
-        while self._session is None:
+        while self._session is None and self._closing is None:
             try:
                 self._session = await self._join(later_than, until_s)
             except Outranked as earlier:
                 log.warning("%s", earlier)
                 later_than = earlier.run
+        if self._session is None:
+            raise NodeClosed(CLOSED_EARLY)
         self.state = "serving"
 
     async def _join(self, later_than: int, until_s: float) -> Session:
@@ -101,13 +107,14 @@ class Node:
             await runtime.open()
             async with asyncio.timeout_at(until_s):
                 await runtime.joined()
+        except Outranked:
+            runtime.stats.garbage.unwatch()
+            await runtime.close()
+            raise
         except BaseException as failure:
             reasons = self._reasons(runtime)
-            runtime.stats.garbage.unwatch()
-            if isinstance(failure, Mismatch):
-                await runtime.membership.leave(FAREWELL_S)  # the others have met it, and would take it for dead
-            await runtime.close()
-            self.state = "left"
+            # The others have met it, and may just have let it in: they would take it for dead.
+            await self._stop(drain=not isinstance(failure, ConfigError) or isinstance(failure, Mismatch))
             if isinstance(failure, TimeoutError):
                 raise JoinTimeout(self._in_vain(reasons, keyed=runtime.sealing is not None)) from None
             raise
@@ -130,7 +137,7 @@ class Node:
         return await self._stop(drain=True)
 
     async def kill(self) -> None:
-        """Stop at once and tell nobody, as a crash would."""
+        """Stop at once and tell nobody, as a crash would; if the node is closing, go on without handing over."""
         await self._stop(drain=False)
 
     @property
@@ -266,21 +273,31 @@ class Node:
             self.state = "left"
             return True
         if self._closing is None:
+            loop = asyncio.get_running_loop()
             self.state = "draining" if drain else "left"
-            self._closing = asyncio.get_running_loop().create_task(self._wind_down(runtime, drain=drain))
+            if self._session is None:
+                runtime.keep_out(NodeClosed(CLOSED_EARLY))
+            if drain:
+                self._leaving = loop.create_task(runtime.leave(self.config.server.shutdown_timeout_s))
+            self._closing = loop.create_task(self._wind_down(runtime, self._leaving))
+        elif not drain and self._leaving is not None:
+            self._leaving.cancel()
         return await asyncio.shield(self._closing)
 
-    async def _wind_down(self, runtime: Runtime, *, drain: bool) -> bool:
-        if drain:
-            await runtime.leave(self.config.server.shutdown_timeout_s)
-        else:
+    async def _wind_down(self, runtime: Runtime, leaving: asyncio.Task[None] | None) -> bool:
+        try:
+            if leaving is not None:
+                await asyncio.wait({leaving})
+        finally:
             await runtime.close()
         runtime.stats.garbage.unwatch()
         self.state = "left"
         for arrival in self._arrivals:
             if not arrival.done():
                 arrival.set_exception(NodeClosed("the node has closed before the reply was there"))
-        return bool(runtime.handed_over)
+        if leaving is not None and not leaving.cancelled():
+            leaving.result()
+        return bool(runtime.handed_over) or (self._session is None and runtime.handed_over is None)
 
     async def _arrived(self, reply: bytes | Pending) -> bytes:
         if not isinstance(reply, Pending):

@@ -118,7 +118,7 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> bool:
     if end_with_stdin:
         threading.Thread(target=_await_end, args=(loop, node.stopping), daemon=True, name="standard-input").start()
     if not await _start(node):
-        return True
+        return await node.close()
     collecting = Collecting()
     collecting.begin()
     try:
@@ -149,17 +149,18 @@ def _await_end(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None
 
 
 async def _start(node: Node) -> bool:
-    """Start a node; False if it was told to stop before it had joined."""
+    """Start a node; False if it was told to stop before it had joined. Raises what `Node.start` raises."""
     starting = asyncio.create_task(node.start())
     stopping = asyncio.create_task(node.stopping.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if starting.done():
-        await starting
-        return True
-    starting.cancel()
-    await asyncio.wait({starting})
-    return False
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+    if starting.cancelled():
+        return False
+    await starting
+    return True
 
 
 def _ready(node: Node) -> Ready:

@@ -88,7 +88,7 @@ class Differed:
 
 @dataclass(frozen=True, slots=True)
 class Recreated:
-    """All copies of these partitions were lost; they start again, empty."""
+    """All copies in sync of these partitions were lost; they begin anew, with a whole copy in the making or empty."""
 
     partitions: tuple[int, ...]
 

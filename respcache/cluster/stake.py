@@ -18,6 +18,8 @@ class Stake:
     """How many of them have one such copy elsewhere, which is the only one from then on, until others are made."""
     heirs: bool = False
     """Whether another node in reach stays, and can be given copies."""
+    learning: bool = False
+    """Whether nodes in reach are making copies of those that it is alone with. Some of these may be whole already."""
 
     @classmethod
     def of(cls, record: Record, reached: Collection[Life], me: Life) -> "Stake":
@@ -27,9 +29,11 @@ class Stake:
         others = {life[0] for life in reached if life != me and record.has(life)}
         held = [partition for partition, entry in enumerate(record.entries) if me[0] in entry.in_sync]
         copies = {partition: len(others.intersection(record.entries[partition].in_sync)) for partition in held}
+        alone = [partition for partition in held if not copies[partition]]
         return cls(
             held=tuple(held),
-            alone=tuple(partition for partition in held if not copies[partition]),
+            alone=tuple(alone),
             paired=sum(count == 1 for count in copies.values()),
             heirs=any(record.nodes[name].standing is Standing.MEMBER for name in others),
+            learning=any(not others.isdisjoint(record.entries[partition].learners) for partition in alone),
         )

@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from respcache.cluster.membership import Member
+from respcache.cluster.membership import Member, Meta
 from respcache.config import Config
 from respcache.net.keeping import lease_ms
 from respcache.settings import LiveSettings
+from respcache.version import __version__
 
 log: Final = logging.getLogger(__name__)
 WITH: Final = {True: "with", False: "without"}
@@ -91,6 +92,25 @@ def _slight(config: Config, member: Member) -> Iterator[str]:
             f"unclean-after = {_duration(theirs.unclean_after_s)} on {name}, and {_duration(unclean_s(config))} on "
             "this node: when keys are given up depends on which of them leads"
         )
+
+
+def introduction(config: Config, *, client_port: int, http_port: int) -> Meta:
+    """Tell what the others have to know of a node."""
+    server, cluster = config.server, config.cluster
+    return Meta(
+        client_port=client_port,
+        http_port=http_port,
+        label=cluster.label,
+        zone=cluster.zone,
+        weight=cluster.weight,
+        version=__version__,
+        databases=server.databases,
+        guarded=bool(server.requirepass),
+        lease_ms=lease_ms(config),
+        asynchronous=cluster.replication == "async",
+        min_in_sync=cluster.min_in_sync,
+        unclean_after_s=unclean_s(config),
+    )
 
 
 def unclean_s(config: Config) -> float:

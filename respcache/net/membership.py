@@ -128,7 +128,7 @@ class Membership:
 
     async def leave(self, timeout_s: float) -> None:
         """Say good-bye, and wait until it has been passed on, at most `timeout_s`."""
-        if self._thread is not None and not self._closed:
+        if self._thread is not None and self._failure is None and not self._closed:
             farewell = asyncio.run_coroutine_threadsafe(self._say_goodbye(timeout_s), self._own_loop)
             await asyncio.wrap_future(farewell)
 

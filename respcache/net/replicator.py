@@ -386,7 +386,11 @@ class Replicator:
                     orphaned,
                 )
             case Recreated(partitions):
-                log.error("all copies of %d partitions were lost; they start again, empty", len(partitions))
+                log.error(
+                    "all copies in sync of %d partitions were lost; they begin anew, empty, or with what a copy in the "
+                    "making had of them if that was whole",
+                    len(partitions),
+                )
             case Differed(partitions):
                 log.error(
                     "copies of %d partitions here (%s) differ from their primaries; they are made afresh",

@@ -24,7 +24,6 @@ from respcache.cluster.membership import (
     Joined,
     Left,
     Member,
-    Meta,
     NameConflict,
     PartitionSuspected,
     Recovered,
@@ -47,14 +46,14 @@ from respcache.engine.executor import Executor
 from respcache.engine.expiring import Expiry
 from respcache.engine.memory import Memory
 from respcache.engine.pausing import Pauses
-from respcache.errors import ConfigError, Mismatch, Outranked
+from respcache.errors import ConfigError, Mismatch, Outranked, RespcacheError
 from respcache.host import NodeHost
 from respcache.leaving import Losses
 from respcache.metrics import LoopLag, Preparation, Sources
 from respcache.net import keys, scripts, seeds, sockets
-from respcache.net.agreement import Differences, accept, difference, unclean_s
+from respcache.net.agreement import Differences, accept, difference, introduction
 from respcache.net.announcer import Announcer
-from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config, lease_ms
+from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
 from respcache.net.membership import Membership
 from respcache.net.messages import Greeting
 from respcache.net.monitor import Monitor
@@ -120,7 +119,9 @@ class Runtime:
         self.sealing: Final = None if ring is None else _sealing(ring, Identity(self.name, run), cluster)
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
 
-        self.settings: Final = LiveSettings(config, self._take_settings, self._spread_settings)
+        self.settings: Final = LiveSettings(
+            config, self._take_settings, lambda chosen: self.exchange.choose(chosen, int(time() * 1000))
+        )
         self.settings.settle(
             {
                 "port": port,
@@ -165,20 +166,7 @@ class Runtime:
         swim = Swim(
             name=self.name,
             address=self.cluster_address,
-            meta=Meta(
-                client_port=port,
-                http_port=http_port,
-                label=cluster.label,
-                zone=cluster.zone,
-                weight=cluster.weight,
-                version=__version__,
-                databases=server.databases,
-                guarded=bool(server.requirepass),
-                lease_ms=lease_ms(config),
-                asynchronous=cluster.replication == "async",
-                min_in_sync=cluster.min_in_sync,
-                unclean_after_s=unclean_s(config),
-            ),
+            meta=introduction(config, client_port=port, http_port=http_port),
             profile=profile,
             rng=rng,
             now=monotonic(),
@@ -302,9 +290,11 @@ class Runtime:
         for number in range(PARTITIONS):
             locks.close(number)
         self.handed_over: bool | None = None
-        """Whether leaving ended with everything handed over; None as long as it has not ended."""
+        """Whether leaving ended with all handed over that there was; None as long as it has not ended."""
+        self._opened: Final = asyncio.Event()
+        """Set once `open` has come to its end, in whatever way."""
         self._losses = Losses()
-        self.refusal: ConfigError | None = None
+        self._refusal: RespcacheError | None = None
         """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
         self._differences: Final = Differences()
         self._housekeeping: asyncio.TimerHandle | None = None
@@ -312,6 +302,12 @@ class Runtime:
 
     async def open(self) -> None:
         """Listen, and begin to look for the cluster."""
+        try:
+            await self._open()
+        finally:
+            self._opened.set()
+
+    async def _open(self) -> None:
         if self._ports.http is not None:
             await self.monitor.listen(self._ports.http)
         await self.membership.open(self._ports.datagram, self._ports.stream)
@@ -328,23 +324,31 @@ class Runtime:
     async def joined(self) -> None:
         """Wait until this node belongs to a cluster.
 
-        Raises ConfigError if its name or its settings keep it out, Outranked if it has to start as a later run.
+        Raises ConfigError if its name or its settings keep it out, Outranked if it has to start as a later run; or
+        whatever it is kept out for.
         """
         changed = self.replicator.changed
-        while not self.keeper.joined:
-            changed.clear()
-            await changed.wait()
-            if self.refusal is not None:
-                raise self.refusal
+        while self._refusal is not None or not self.keeper.joined:
+            if self._refusal is not None:
+                raise self._refusal
             if (run := self.membership.snapshot.me.epoch_unix_ms) != self._run:
                 raise Outranked(run)
+            changed.clear()
+            await changed.wait()
         redundancy = self.redundancy()
         assert redundancy is not None  # it has joined
         accept(self.settings, {"replica-count": redundancy.replica_count, "quorum": self.keeper.table.quorum})
         log.info("%s (%s:%d) is part of the cluster", self.name, *self.address)
 
+    def keep_out(self, reason: RespcacheError) -> None:
+        """Belong to no cluster from now on; `joined` raises the first reason for that."""
+        if self._refusal is None:
+            self._refusal = reason
+        self.replicator.changed.set()
+
     async def leave(self, timeout_s: float) -> None:
-        """Hand everything over, say good-bye, stop."""
+        """Hand everything over, and say good-bye; a node that was not let in does that, too. To be closed then."""
+        await self._opened.wait()
         until_s = self._loop.time() + timeout_s
         self.replicator.leave()
         with suppress(TimeoutError):
@@ -360,10 +364,11 @@ class Runtime:
             level = logging.WARNING if self.settings.config.cluster.join or len(self.topology()) > 1 else logging.INFO
             log.log(level, "nobody was left to hand everything over to: %s", losses)
         await self.membership.leave(FAREWELL_S)
-        await self.close()
 
     async def close(self) -> None:
         """Stop at once, as if the node had died."""
+        await self._opened.wait()
+        self.replicator.driver.close()  # first: whoever is let in while it stops would be a voter that is never there
         if self._housekeeping is not None:
             self._housekeeping.cancel()
         if self._searching is not None:
@@ -407,10 +412,6 @@ class Runtime:
         self.scripts.time_limit_ms = config.server.lua_time_limit_ms
         self.scripts.size_max_bytes = config.server.lua_scripts_max_bytes
         self.keeper.holdings.copying.allowance.change(config.cluster.rebalance_rate_bytes_per_s)
-
-    def _spread_settings(self, chosen: dict[str, str]) -> None:
-        """Have other nodes go by what clients of this one have set."""
-        self.exchange.choose(chosen, int(time() * 1000))
 
     def _adopt_settings(self, chosen: dict[str, str]) -> None:
         """Go by what clients of other nodes have set."""
@@ -459,9 +460,9 @@ class Runtime:
     def _make_way(self, told: str) -> None:
         """Stop, whether joined or not: this node may have been away for so long that another one took its place."""
         log.error("%s", told)
-        self.refusal = ConfigError(told)
-        self.replicator.changed.set()
-        self.host.shut_down(told)
+        self.keep_out(ConfigError(told))
+        if self.keeper.joined:
+            self.host.shut_down(told)
 
     def _updated(self, member: Member) -> None:
         if member.name != self.name:
@@ -472,9 +473,8 @@ class Runtime:
         """Notice settings of another node that should be those of this one. The newcomer goes if they must be."""
         config = self.settings.config
         told, joined = difference(config, member), self.keeper.joined
-        if told is not None and not joined and self.refusal is None:
-            self.refusal = Mismatch(told)
-            self.replicator.changed.set()
+        if told is not None and not joined:
+            self.keep_out(Mismatch(told))
         self._differences.tell(config, member, told if joined else None)
 
     def _housekeep(self) -> None:
@@ -483,7 +483,7 @@ class Runtime:
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         if not self.keeper.joined:
             self.replicator.changed.set()  # no event tells that this run is outranked
-        elif self.refusal is None and self.membership.snapshot.me.epoch_unix_ms != self._run:
+        elif self._refusal is None and self.membership.snapshot.me.epoch_unix_ms != self._run:
             self._make_way(f"another node has had the name {self.name} meanwhile: nobody takes this one for part of it")
         self.preparation.review()
         self.server.sweep()

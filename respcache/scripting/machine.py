@@ -35,6 +35,7 @@ LIGHT_BYTES: Final = 64 * 1024
 ARGUMENTS_AT_ONCE: Final = 200
 """Keys and arguments that are handed over in one call; more go in tables."""
 REDIS_VERSION_NUMBER: Final = int.from_bytes(bytes(map(int, REDIS_VERSION.split(b"."))), "big")
+VERSIONS: Final = {b"version": REDIS_VERSION, b"version_number": REDIS_VERSION_NUMBER}
 """Its three parts, a byte each, as scripts are given them."""
 WANDERED: Final = b"wandered"
 """Why a script is ended that has to be run again."""
@@ -142,15 +143,14 @@ class Machine:
         self.fault: Exception | None = None
         """An error of our own that came up while a script ran: the script was told that something is wrong."""
         self._pace: Final = Pace()
-        self._is_running = False
-        """Whether a script is in its midst: it rests, if anything else is asked of this machine."""
+        self._is_running = False  # a script is in its midst: it rests, if anything else is asked of this machine
         self._tables: Final[Tables] = self._lua.table_from
         natives: dict[bytes, object] = {
             b"call": self._call,
             b"call_long": self._call_long,
             b"tick": self._tick,
-            b"version": REDIS_VERSION,
-            b"version_number": REDIS_VERSION_NUMBER,
+            b"functions": functions or None,
+            **VERSIONS,
         }
         safe: dict[bytes, Native] = {
             b"log": self._log,
@@ -166,9 +166,8 @@ class Machine:
             b"pack_double": pack_double,
             b"unpack_double": unpack_double,
         }
-        safe |= {f"bit_{name}".encode(): function for name, function in bits.LIBRARY.items()}
-        natives |= {name: self._guarded(function) for name, function in safe.items()}
-        natives[b"functions"] = functions or None
+        bitwise = {f"bit_{name}".encode(): function for name, function in bits.LIBRARY.items()}
+        natives |= {name: self._guarded(function) for name, function in (safe | bitwise).items()}
         self._name: Final = USER_FUNCTION if functions else USER_SCRIPT
         parts = self._part("sandbox.lua")(natives.get, memory_max_bytes // 1024, FIRST, MOST)
         self._compile, self._compile_aside, self._run, self._run_long, self._load, install, safely, null = parts

@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as HungUp
 from redis.exceptions import RedisError, ResponseError
 
-from integration.clients import command, in_batches, page, until
+from integration.clients import client, command, in_batches, page, until
 from integration.processes import Processes, ServerProcess, eventually
+from loopback import HOST, free_ports
 from respcache.cli.serve import INCOMPLETE
 from respcache.pending import INCOMPLETE as LEFT_BEHIND
 
@@ -128,6 +129,32 @@ async def test_a_node_that_cannot_hand_over_says_so() -> None:
         assert await first.stop() == INCOMPLETE
 
 
+async def test_a_name_that_is_taken_is_an_error() -> None:
+    """Whoever supervises the process must not take it for one that was told to stop."""
+    async with Processes() as processes:
+        server = await processes.add("--name=one")
+        seed = "--join={}:{}".format(*server.address)
+        process = await _serve("--port=0", "--cluster-port=0", "--name=one", seed)
+        async with asyncio.timeout(30.0):
+            told, _ = await process.communicate()
+        assert process.returncode == 1
+        assert "has the name one" in told.decode().splitlines()[-1]
+
+
+async def test_a_node_that_waits_to_be_let_in_leaves_and_says_so() -> None:
+    """It has nothing to hand over, and whoever tells it to leave hears that."""
+    port, seed = free_ports(2)
+    process = await _serve(f"--port={port}", "--cluster-port=0", f"--join={HOST}:{seed}")
+    asked = client((HOST, port))
+    await eventually(lambda: _answers(asked), "the node answers")
+    await asked.aclose()
+    status, told = await _leave((HOST, port))
+    assert (status, "everything was handed over" in told) == (0, True), told
+    async with asyncio.timeout(5.0):
+        await process.communicate()
+    assert process.returncode == 0
+
+
 async def test_the_command_line_has_a_node_leave_and_says_how_that_went() -> None:
     """A node of three hands everything over and is gone; one whose only peer is dead goes by force, with its keys."""
     async with Processes() as processes:
@@ -135,7 +162,7 @@ async def test_the_command_line_has_a_node_leave_and_says_how_that_went() -> Non
         second, _ = [await processes.add("--quorum=majority") for _ in range(2)]
         await processes.converge(3)
         await in_batches(first.redis, [("SET", f"key:{n}", n) for n in range(3000)])
-        status, told = await _leave(second)
+        status, told = await _leave(second.address)
         assert (status, "everything was handed over" in told) == (0, True), told
         async with asyncio.timeout(5.0):
             assert await second.process.wait() == 0
@@ -143,10 +170,10 @@ async def test_the_command_line_has_a_node_leave_and_says_how_that_went() -> Non
         await _all_there(first.redis, 3000)
         await processes.servers[2].stop(signal.SIGKILL)
         await eventually(lambda: _is_cut_off(first), "no lease", timeout_s=10.0)
-        status, told = await _leave(first)
+        status, told = await _leave(first.address)
         assert (status, "a copy of 3000 of its 3000 keys" in told, "TAKEOVER" in told) == (1, True, True), told
         assert first.process.returncode is None
-        status, told = await _leave(first, "--force")
+        status, told = await _leave(first.address, "--force")
         assert (status, "3000 keys are gone" in told) == (INCOMPLETE, True), told
         async with asyncio.timeout(5.0):
             assert await first.process.wait() == INCOMPLETE
@@ -158,10 +185,10 @@ async def test_the_last_node_leaves_with_its_keys_only_by_force() -> None:
         first, second = [await processes.add() for _ in range(2)]
         await processes.converge(2)
         await in_batches(first.redis, [("SET", f"key:{n}", n) for n in range(300)])
-        assert (await _leave(second))[0] == 0
+        assert (await _leave(second.address))[0] == 0
         assert await second.process.wait() == 0
         await processes.converge(1)
-        status, told = await _leave(first)
+        status, told = await _leave(first.address)
         assert (status, "300 keys would be gone" in told, "--force" in told) == (1, True, True), told
         assert await first.redis.get("key:7") == b"7"
         with pytest.raises(ResponseError, match=r"INCOMPLETE .*: 300 keys are gone"):
@@ -174,7 +201,7 @@ async def test_an_empty_last_node_may_leave() -> None:
     """There is nothing to lose."""
     async with Processes() as processes:
         empty = await processes.add()
-        assert await _leave(empty) == (0, "{}:{} has left; everything was handed over\n".format(*empty.address))
+        assert await _leave(empty.address) == (0, "{}:{} has left; everything was handed over\n".format(*empty.address))
 
 
 async def test_shutdown_is_an_error_where_not_everything_was_handed_over() -> None:
@@ -314,9 +341,22 @@ async def _is_cut_off(server: ServerProcess) -> bool:
     return not await server.ready()
 
 
-async def _leave(server: ServerProcess, *flags: str) -> tuple[int | None, str]:
+async def _serve(*flags: str) -> asyncio.subprocess.Process:
+    """Start a node that may never be ready, whose log is its output."""
+    program = (sys.executable, "-P", "-m", "respcache", "serve", "--http-enabled=no", "--environment=local")
+    return await asyncio.create_subprocess_exec(*program, *flags, stdout=PIPE, stderr=STDOUT, cwd="/", env=os.environ)
+
+
+async def _answers(redis: Redis) -> bool:
+    try:
+        return bool(await redis.ping())
+    except (RedisError, OSError):
+        return False
+
+
+async def _leave(address: tuple[str, int], *flags: str) -> tuple[int | None, str]:
     """Have a node leave by the command line; return the exit status, and what was said."""
-    program = (sys.executable, "-P", "-m", "respcache", "leave", "{}:{}".format(*server.address), *flags)
+    program = (sys.executable, "-P", "-m", "respcache", "leave", "{}:{}".format(*address), *flags)
     process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=STDOUT, cwd="/", env=os.environ)
     told, _ = await process.communicate()
     return process.returncode, told.decode()

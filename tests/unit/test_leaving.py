@@ -77,6 +77,8 @@ def test_what_is_gone_and_what_has_one_copy_are_told_apart() -> None:
     assert "CLUSTER FAILOVER TAKEOVER" in str(cut_off)
     paired = str(Losses.of(health(Stake(HELD, (), paired=2)), filled()))
     assert "gone" not in paired
+    learning = str(Losses.of(health(Stake(HELD, HELD[:1], heirs=True, learning=True)), filled()))
+    assert "up to 2 keys are gone" in learning
     empty = str(Losses.of(health(Stake(HELD, HELD)), Store()))
     assert empty == "no other node in reach has a copy of 2 partitions, which are empty"
     assert str(Losses.of(None, filled())) == "all keys have copies elsewhere"

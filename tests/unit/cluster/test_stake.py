@@ -23,7 +23,7 @@ def record() -> Record:
 
 def test_what_nobody_else_has_goes_with_the_node() -> None:
     """A copy in the making is none, be it here or elsewhere."""
-    assert Stake.of(record(), ALL, A.life) == Stake(held=(0, 1, 2), alone=(0,), paired=1, heirs=True)
+    assert Stake.of(record(), ALL, A.life) == Stake(held=(0, 1, 2), alone=(0,), paired=1, heirs=True, learning=True)
 
 
 def test_a_node_that_is_not_reached_or_has_begun_a_new_life_has_nothing() -> None:
