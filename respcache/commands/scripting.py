@@ -11,11 +11,19 @@ from respcache.commands.registry import COUNTED_SECOND, NO_KEYS, Answer, Flags, 
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Scripts
 from respcache.errors import CommandError
+from respcache.pending import Pending
 from respcache.reply import OK, Reply
 from respcache.store.partition import Argv
 
 _RUNS: Final = Flags.NOSCRIPT | Flags.STALE | Flags.SKIP_MONITOR | Flags.NO_MANDATORY_KEYS | Flags.MOVABLEKEYS
 _READS: Final = _RUNS | Flags.READONLY
+
+
+def in_order(session: Session, change: Pending) -> Pending:
+    """Run nothing more of a client until something is changed: what it sends next may count on that."""
+    if change.wire is None:
+        session.barrier = change
+    return change
 
 
 @script_command("EVAL", arity=-3, flags=_RUNS, since="2.6.0", keys=COUNTED_SECOND)
@@ -68,7 +76,7 @@ def script_flush(session: Session, argv: Argv) -> Answer:
     """Forget all scripts on all nodes."""
     if len(argv) > 3 or (len(argv) == 3 and option(argv[2]) not in {b"ASYNC", b"SYNC"}):
         raise CommandError("SCRIPT FLUSH only support SYNC|ASYNC option")
-    return session.host.catalogue.flush_scripts()
+    return in_order(session, session.host.catalogue.flush_scripts())
 
 
 @command("SCRIPT|KILL", arity=2, flags=Flags.NOSCRIPT | Flags.ALLOW_BUSY, since="2.6.0")

@@ -26,21 +26,26 @@ class Catalogue:
 
     def load(self, code: bytes, *, replace: bool) -> Pending:
         """Take a library in, and reply with its name. Raises CommandError."""
-        self._scripts.check_idle()
-        library = self._functions.load(code, replace=replace)
-        return self._sharing.put([library], bulk(library.name))
+
+        def change() -> Pending:
+            library = self._functions.load(code, replace=replace)
+            return self._sharing.put([library], bulk(library.name))
+
+        return self._sharing.when_idle(change)
 
     def delete(self, name: bytes) -> Pending:
         """Forget a library. Raises CommandError if there is none of that name."""
-        self._scripts.check_idle()
-        if name not in self._functions.libraries:
-            raise CommandError("Library not found")
-        return self._sharing.delete(name, OK.wire)
+
+        def change() -> Pending:
+            if name not in self._functions.libraries:
+                raise CommandError("Library not found")
+            return self._sharing.delete(name, OK.wire)
+
+        return self._sharing.when_idle(change)
 
     def flush(self) -> Pending:
         """Forget all libraries."""
-        self._scripts.check_idle()
-        return self._sharing.replace([], OK.wire)
+        return self._sharing.when_idle(lambda: self._sharing.replace([], OK.wire))
 
     def libraries(self) -> Sequence[LibraryView]:
         """List the libraries, in the order in which they were loaded."""
@@ -52,9 +57,11 @@ class Catalogue:
 
     def restore(self, payload: bytes, policy: Policy) -> Pending:
         """Take in what `dump` has written. Raises CommandError, and then nothing is changed."""
-        self._scripts.check_idle()
         if len(payload) > self._functions.size_max_bytes:  # before it is gone through byte by byte
             raise TooMuch
+        return self._sharing.when_idle(lambda: self._restore(payload, policy))
+
+    def _restore(self, payload: bytes, policy: Policy) -> Pending:
         news: dict[bytes, Loaded] = {}
         for code in loaded(payload):
             library = self._functions.made(code)
@@ -72,8 +79,7 @@ class Catalogue:
 
     def flush_scripts(self) -> Pending:
         """Forget all scripts."""
-        self._scripts.check_idle()
-        return self._sharing.flush_scripts(OK.wire)
+        return self._sharing.when_idle(lambda: self._sharing.flush_scripts(OK.wire))
 
     def figures(self) -> ScriptFigures:
         """Count."""

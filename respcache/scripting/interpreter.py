@@ -16,7 +16,7 @@ from respcache.scripting.confined import is_confined
 from respcache.scripting.conversion import ScriptError
 from respcache.scripting.functions import Function, Functions
 from respcache.scripting.library import Compiled, Library, Script, Trait
-from respcache.scripting.machine import REPLY, WANDERED, Ended, Failed, Machine, NotCompiled
+from respcache.scripting.machine import REPLY, WANDERED, Ended, Failed, Machine, NoRoom, NotCompiled
 from respcache.scripting.naming import check_allowed, is_known, named
 from respcache.scripting.refusals import NoScript, NotBusy, Unkillable
 from respcache.stats import Stats, code_of
@@ -44,6 +44,8 @@ GUESSING_MS: Final = 100
 """How long a script may go on without some of its keys, to show which others it names."""
 LOAD_TIME_MS: Final = 500
 """CPU time that a library may take to register its functions; in Redis it is time on the wall."""
+MESSAGE_BYTES: Final = 200
+"""What a message takes besides its channel and its text while it waits for the end of its script."""
 PUBLISHING: Final = frozenset({"PUBLISH", "SPUBLISH"})
 """These cannot be undone, and are not waited for: a script is told how many clients of its own node they reach."""
 
@@ -289,12 +291,6 @@ class Interpreter:
         """Let no script stand in the way for longer than `time_limit_ms` any more, unless it has written."""
         self._hurries = True
 
-    def check_idle(self) -> None:
-        """See to it that Lua is free for something else. Raises Busy."""
-        run = self._run
-        if run is not None and self.strand.is_resting:
-            raise Busy(function=run.is_function)
-
     def running(self) -> Running | None:
         """Give the function that rests, if one does. Raises Busy if it is a script."""
         run = self._run
@@ -387,9 +383,15 @@ class Interpreter:
         return reply
 
     def _publish(self, run: "_Run", session: Session, row: Command, argv: Argv) -> Reply:
-        """Publish when the script has ended; give the number of clients of this node that it will reach."""
+        """Publish when the script has ended; give the number of clients of this node that it will reach.
+
+        Raises NoRoom if what waits for the end would take more than a script may.
+        """
         publish = row.on_session
         assert publish is not None
+        run.unsaid_bytes += MESSAGE_BYTES + len(argv[1]) + len(argv[2])
+        if run.unsaid_bytes > self._memory_max_bytes:
+            raise NoRoom
         run.ground.afterwards(lambda: publish(session, argv))
         kind = Kind.CHANNEL if row.name == "PUBLISH" else Kind.SHARD
         return session.host.exchange.reach(kind, argv[1])
@@ -445,6 +447,7 @@ class _Run:
         "session",
         "started_ns",
         "stop",
+        "unsaid_bytes",
         "wrote",
     )
 
@@ -471,6 +474,8 @@ class _Run:
         """Whether it has no loops, and is not to be ended half-way."""
         self.ground: Final = ground
         self.database: Final = ground.database
+        self.unsaid_bytes = 0
+        """What it has published, which is kept until it has ended."""
         self.reads = False
         self.full = False
         """Whether commands that may take memory are refused before anything was written."""

@@ -19,8 +19,9 @@ from typing import Annotated, Final, Protocol, TypeAlias
 
 import msgspec
 
-from respcache.errors import CommandError, ProtocolError
+from respcache.errors import Busy, CommandError, ProtocolError
 from respcache.pending import Pending
+from respcache.resp.encode import error
 from respcache.scripting.functions import Functions, Loaded
 from respcache.scripting.killing import Kill, Killed, Killing
 from respcache.strand import Strand
@@ -90,6 +91,9 @@ class Scripts(Protocol):
     def strand(self) -> Strand:
         """In it they run; while one rests Lua can be asked for nothing else."""
 
+    def busy(self) -> Busy | None:
+        """Give the refusal of what a script stands in the way of that has been running for long."""
+
     def flush(self) -> None:
         """Forget all scripts."""
 
@@ -110,6 +114,8 @@ class Sharing:
         )
         self._later: Final[list[tuple[str, Told]]] = []
         """What was told while a script rested."""
+        self._put_off: Final[list[tuple[Pending, Callable[[], Pending]]]] = []
+        """What clients want to change, since then; each of them waits for its reply and says nothing more."""
         self.send: Callable[[str, bytes], None] = _nowhere
         self._entries: Final[dict[bytes, Entry]] = {}
         self._flushed: Stamp = NEVER
@@ -188,14 +194,31 @@ class Sharing:
             self._take(message)
             self.send(peer, _encoder.encode(Heard(message.number)))
 
+    def when_idle(self, change: Callable[[], Pending]) -> Pending:
+        """Change something that a client wants changed; while a script rests, once that has ended.
+
+        One that has been running for long is not waited for (BUSY). Raises what `change` raises, or CommandError.
+        """
+        if not self._scripts.strand.is_resting:
+            return change()
+        if (busy := self._scripts.busy()) is not None:
+            raise busy
+        reply = Pending()
+        self._put_off.append((reply, change))
+        return reply
+
     def sweep(self, now_s: float) -> None:
-        """Answer clients that have waited for too long. To be called several times a second, with monotonic seconds."""
+        """Make changes that were put off, and answer clients that have waited for too long.
+
+        To be called several times a second, with monotonic seconds.
+        """
         self._now_s = now_s
         while self._later and not self._scripts.strand.is_resting:
             peer, message = self._later.pop(0)
             self._take(message)
             if peer in self._peers:
                 self.send(peer, _encoder.encode(Heard(message.number)))
+        self._make_changes()
         self._killing.sweep(now_s - PATIENCE_S)
         for number, waiting in list(self._waiting.items()):
             if now_s - waiting.since_s > PATIENCE_S:
@@ -204,6 +227,18 @@ class Sharing:
                 waiting.reply.resolve(waiting.wire)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _make_changes(self) -> None:
+        """Make what changes were put off, or refuse them, unless they have to wait still."""
+        busy = self._scripts.busy()
+        while self._put_off and (busy is not None or not self._scripts.strand.is_resting):
+            reply, change = self._put_off.pop(0)
+            try:
+                if busy is not None:
+                    raise busy  # as `change` would
+                reply.follow(change())
+            except CommandError as refusal:
+                reply.resolve(error(refusal))
 
     def _stamp(self) -> Stamp:
         self._last_ms = max(self._last_ms + 1, self._now_unix_ms())

@@ -131,6 +131,17 @@ def test_what_a_script_published_before_it_is_stopped_is_not_said_twice() -> Non
         assert exchange.take(listener).count(b"news") == 1
 
 
+def test_what_a_script_publishes_is_bounded_by_the_memory_of_scripts() -> None:
+    """It is kept until the script has ended, outside Lua."""
+    street = Street(("a",))
+    client, listener = street.client(), street.client()
+    exchange = street.nodes["a"].front.host.exchange
+    exchange.subscribe(listener, Kind.CHANNEL, b"news")
+    text = b"for n = 1, tonumber(ARGV[1]) do redis.call('PUBLISH', 'news', ('x'):rep(1e6)) end return 1"
+    assert street.ask(client, b"EVAL", text, b"1", A, b"10") == integer(1)
+    assert b"not enough memory" in street.ask(client, b"EVAL", text, b"1", A, b"20")
+
+
 def test_a_large_value_is_not_copied_for_a_script_that_is_known_to_stay() -> None:
     """The first time it is run as a transaction; from then on on the data, and is trusted."""
     street = Street()

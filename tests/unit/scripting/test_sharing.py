@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respcache.errors import CommandError, ProtocolError
+from respcache.errors import Busy, CommandError, ProtocolError
 from respcache.pending import Pending
 from respcache.scripting.functions import Functions, Loaded
 from respcache.scripting.sharing import GONE_MAX, PATIENCE_S, Sharing
@@ -38,6 +38,10 @@ class Scripts:
         self.strand = Strand()
         self.kills: list[bool] = []
         self.refusal: CommandError | None = None
+
+    def busy(self) -> Busy | None:
+        """Let nobody wait for long."""
+        return None
 
     def kill(self, *, function: bool) -> None:
         """Take note."""

@@ -21,6 +21,7 @@ UNKILLABLE: Final = (
 )
 KILLED: Final = b"-ERR Script killed by user with SCRIPT KILL... script: "
 LONG: Final = b"while redis.call('GET', KEYS[1]) ~= 'stop' do end "
+LIBRARY: Final = b"#!lua name=l\nredis.register_function('f', function() end)"
 FOREVER: Final = b"pcall(function() while true do end end) return 1"
 
 
@@ -172,15 +173,38 @@ def test_a_node_that_is_busy_takes_no_other_script() -> None:
     script = life.begin(b"for at = 1, 3e6 do end return 1", A)
     waits = [life.ask(b"EVAL", b"return 2", b"0"), life.ask(b"EVAL", b"return 2", b"1", A)]
     waits.append(life.ask(b"EVAL", b"return 2", b"2", A, B))
-    assert life.reply(b"SCRIPT", b"FLUSH") == BUSY
     assert life.reply(b"FUNCTION", b"STATS") == BUSY
-    assert life.reply(b"FUNCTION", b"LOAD", b"#!lua name=l\nredis.register_function('f', function() end)") == BUSY
+    node, loader = life.street.nodes["a"], life.street.client()
+    [load] = node.batch(loader, [b"FUNCTION", b"LOAD", LIBRARY], [b"FCALL", b"f", b"1", A])
+    flush, fails = life.ask(b"SCRIPT", b"FLUSH"), life.ask(b"FUNCTION", b"DELETE", b"x")
+    node.sharing.sweep(0.0)
+    assert isinstance(load, Pending)
+    assert loader.barrier is load, "the call waits behind it"
+    assert (load.wire, flush.wire, fails.wire) == (None, None, None)
     life.pass_all()
+    node.sharing.sweep(0.0)
+    assert (load.wire, flush.wire, fails.wire) == (b"$1\r\nl\r\n", b"+OK\r\n", b"-ERR Library not found\r\n")
     life.street.nodes["a"].router.routes_changed()
     life.street.settle()
     life.pass_all()
     assert script.wire == b":1\r\n"
     assert [wait.wire for wait in waits] == [b":2\r\n"] * 3
+
+
+def test_functions_are_not_changed_while_a_script_runs_for_long() -> None:
+    """Nor does anybody wait for its end who began to wait before that."""
+    life = Life("a", "b")
+    script = life.begin(LONG, A)
+    load = life.ask(b"FUNCTION", b"LOAD", LIBRARY)
+    node = life.street.nodes["a"]
+    node.scripts.time_limit_ms = 0
+    node.sharing.sweep(0.0)
+    assert load.wire == BUSY
+    assert life.reply(b"FUNCTION", b"FLUSH") == BUSY
+    assert life.reply(b"SCRIPT", b"KILL") == b"+OK\r\n"
+    life.pass_all()
+    assert script.wire is not None
+    assert life.reply(b"FUNCTION", b"LIST") == b"*0\r\n"
 
 
 def test_a_function_is_told_of_and_killed() -> None:
