@@ -14,7 +14,7 @@ from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Flags, row_of
 from respcache.commands.session import Session
 from respcache.config import Config
-from respcache.errors import ConfigError, JoinTimeout, Mismatch, NodeClosed, Outranked, ReplyError
+from respcache.errors import ConfigError, JoinTimeout, Mismatch, NodeClosed, Outranked, ReplyError, RespcacheError
 from respcache.net.announcer import EventStream
 from respcache.net.runtime import Runtime
 from respcache.pending import Pending
@@ -60,6 +60,8 @@ class Node:
         self._closing: asyncio.Task[bool] | None = None
         self._leaving: asyncio.Task[None] | None = None
         """The part of closing that `kill` cuts short."""
+        self._closing_earlier: asyncio.Task[None] | None = None
+        """The end of a run that was too early: it comes whatever becomes of the start."""
         self._arrivals: Final[set[asyncio.Future[None]]] = set()
         """What calls of `execute` wait for."""
 
@@ -83,17 +85,25 @@ class Node:
         """
         if self._runtime is not None:
             raise ConfigError("a node starts only once")
+        try:
+            self._session = await self._come_in()
+        except BaseException:
+            if self.state != "starting":  # else it has not begun, and may be started again
+                self.state = "left"
+            raise
+        self.state = "serving"
+
+    async def _come_in(self) -> Session:
+        """Join a cluster, as a later run if need be. Raises what `start` raises."""
         until_s = asyncio.get_running_loop().time() + self.config.cluster.join_timeout_s
         later_than = 0
-        while self._session is None and self._closing is None:
+        while self.state != "left" and self._closing is None:
             try:
-                self._session = await self._join(later_than, until_s)
+                return await self._join(later_than, until_s)
             except Outranked as earlier:
                 log.warning("%s", earlier)
                 later_than = earlier.run
-        if self._session is None:
-            raise NodeClosed(CLOSED_EARLY)
-        self.state = "serving"
+        raise NodeClosed(CLOSED_EARLY)
 
     async def _join(self, later_than: int, until_s: float) -> Session:
         """Start as a run that is later than another one, and give the session for `execute`. Raises Outranked, too."""
@@ -109,7 +119,8 @@ class Node:
                 await runtime.joined()
         except Outranked:
             runtime.stats.garbage.unwatch()
-            await runtime.close()
+            self._closing_earlier = asyncio.create_task(runtime.close())
+            await asyncio.shield(self._closing_earlier)
             raise
         except BaseException as failure:
             reasons = self._reasons(runtime)
@@ -139,6 +150,11 @@ class Node:
     async def kill(self) -> None:
         """Stop at once and tell nobody, as a crash would; if the node is closing, go on without handing over."""
         await self._stop(drain=False)
+
+    @property
+    def refusal(self) -> RespcacheError | None:
+        """Why the node has to stop, if it is not because a client asked for it."""
+        return None if self._runtime is None else self._runtime.refusal
 
     @property
     def name(self) -> str:
@@ -289,9 +305,11 @@ class Node:
             if leaving is not None:
                 await asyncio.wait({leaving})
         finally:
-            await runtime.close()
-        runtime.stats.garbage.unwatch()
-        self.state = "left"
+            try:
+                await runtime.close()
+            finally:
+                runtime.stats.garbage.unwatch()
+                self.state = "left"
         for arrival in self._arrivals:
             if not arrival.done():
                 arrival.set_exception(NodeClosed("the node has closed before the reply was there"))

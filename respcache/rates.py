@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
+
+from respcache.stats import Stats
 
 SAMPLES: Final = 16
 """With ten samples a second the rates are those of the last second and a half, as Redis has them."""
@@ -16,6 +18,11 @@ class Totals:
     commands: int
     input_bytes: int
     output_bytes: int
+
+    @classmethod
+    def of(cls, stats: Stats) -> Self:
+        """Take them from what a node counts."""
+        return cls(sum(stats.calls), stats.input_bytes, stats.output_bytes)
 
 
 class Rates:

@@ -69,6 +69,8 @@ class Strand:
     def __init__(self) -> None:
         self.soon: Callable[[Callable[[], None]], object] | None = None
         """Calls back after whatever else there is to do; without it work does not rest."""
+        self.over: Callable[[], None] = _nothing
+        """Called when work that had rested has ended, before what stands still for it goes on."""
         self.is_resting = False
         """Whether work is in its midst while others have their turn: then none other may be begun."""
         self._current: Callable[[], greenlet] | None = None
@@ -141,7 +143,10 @@ class Strand:
             log.error("a script that had rested failed on a defect of this program", exc_info=failure)
             failure = InternalError()
         listener, self._then = self._then, None
-        hold.end()
+        try:
+            self.over()
+        finally:
+            hold.end()
         if listener is not None:
             listener(lambda: _raised(failure) if failure is not None else outcome)
 
@@ -171,6 +176,10 @@ class Strand:
         failure, self._failure = self._failure, None
         assert failure is not None
         return failure
+
+
+def _nothing() -> None:
+    """Go on."""
 
 
 def _raised(failure: BaseException) -> object:

@@ -128,6 +128,8 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> bool:
         complete = await node.close()
         collecting.end()
         log.info("left%s", "" if complete else "; not everything was handed over")
+    if node.refusal is not None:
+        raise node.refusal
     return complete
 
 

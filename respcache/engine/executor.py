@@ -384,7 +384,7 @@ class Executor:
     def _hold_refusal(self, row: Command, refusal: CommandError, logs: list[Log]) -> bytes | Pending:
         """Tell a client of a refusal once what it tells of is safe. It is counted now."""
         self._refused(row, refusal)
-        return self._router.hold(error(refusal), logs, writes=row.writes)
+        return self._router.hold(error(refusal), logs, writes=False)
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction whose partitions are all served here.
@@ -432,7 +432,7 @@ class Executor:
                 raise
             if at_once:
                 return self._hold_refusal(row, refusal, logs)
-            return self._router.hold(error(refusal), logs, writes=row.writes)
+            return self._router.hold(error(refusal), logs, writes=False)
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)

@@ -145,6 +145,8 @@ class OnData:
         self.declared: Declared | None = None
         """Told when the script reads and writes, if its client caches what it reads."""
         self.database: Final = keyspace.number
+        self.written: Final[set[int]] = set()
+        """The partitions that the script has written to."""
         self.logs: Final[list[Log]] = []
         """Until when the reply of the script has to wait."""
 
@@ -186,6 +188,8 @@ class OnData:
         except CommandError:
             self.logs.extend(unclean(space, (partition.number,)))
             raise
+        if row.writes:
+            self.written.add(partition.number)
         if log is not None:
             self.logs.append(log)
         return reply
@@ -199,6 +203,8 @@ class OnData:
         except CommandError:
             self.logs.extend(unclean(space, partitions))
             raise
+        if row.writes:
+            self.written.update(partitions)
         self.logs.extend(logs)
         return reply
 

@@ -44,8 +44,7 @@ class Runner:
     def run(self, row: Command, argv: Argv, keyspace: Keyspace, partitions: tuple[int, ...]) -> tuple[Reply, list[Log]]:
         """Run a script whose keys have these partitions. Raises CommandError; or Wandered, and nothing is done."""
         undo = self.undo([(row, argv)])
-        reached = set(partitions)
-        ground = self.ground(keyspace, reached, undo)
+        ground = self.ground(keyspace, set(partitions), undo)
         ground.declared, self.declared = self.declared, None
         try:
             reply, logs = self.part(row, argv, ground)
@@ -60,8 +59,7 @@ class Runner:
             habit.wanders = habit.wanders or undo.wandered
             habit.homely = habit.homely or not undo.strayed
         ground.ended()
-        if row.writes:
-            self._check_copies(reached)
+        self._check_copies(ground.written)
         return reply, logs
 
     def unit(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
@@ -83,6 +81,7 @@ class Runner:
         wires: list[bytes] = []
         logs: list[Log] = []
         reached = set(partitions)
+        written: set[int] = set()
         grounds: list[OnData] = []
         for call in calls:
             row, argv = call.row, call.argv
@@ -100,6 +99,8 @@ class Runner:
                         undo.note(row, argv, call.database)
                     own = with_beyond(row, argv, keyspace, own)
                     reply, awaited = act(row, argv, keyspace, own)
+                    if row.writes:
+                        written.update(own)
             except CommandError as refusal:
                 wires.append(error(refusal))
                 awaited = unclean(keyspace, own)
@@ -108,16 +109,17 @@ class Runner:
             logs += awaited
         for ground in grounds:
             ground.ended()
-        if grounds and any(call.row.writes for call in calls):
-            self._check_copies(reached)
+            written |= ground.written
+        if grounds:
+            self._check_copies(written)
         return wires, logs
 
-    def _check_copies(self, reached: set[int]) -> None:
-        """See to it that what a script has reached still has the copies it had when that was begun. Raises Uncertain.
+    def _check_copies(self, written: set[int]) -> None:
+        """See to it that what was written to still has the copies that it had before that. Raises Uncertain.
 
         They may have been lost while it rested, before they were told of what it wrote.
         """
-        if self._hold.lacks_copies(reached):
+        if written and self._hold.lacks_copies(written):
             raise Uncertain("Copies were lost while the script ran: too few have what it wrote")
 
     def ground(self, keyspace: Keyspace, reached: set[int], undo: Undo | None) -> OnData:

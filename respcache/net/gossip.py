@@ -142,8 +142,9 @@ class Gossip(asyncio.DatagramProtocol):
         self._arm()
 
     async def quiet(self) -> None:
-        """Wait until no rumour has to be passed on any more."""
+        """Wait until no rumour has to be passed on any more, and calls have ended."""
         await self._quiet.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
         """Stop; nothing more is sent."""

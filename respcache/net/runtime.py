@@ -53,6 +53,7 @@ from respcache.metrics import LoopLag, Preparation, Sources
 from respcache.net import keys, scripts, seeds, sockets
 from respcache.net.agreement import Differences, accept, difference, introduction
 from respcache.net.announcer import Announcer
+from respcache.net.exile import Exile
 from respcache.net.keeping import answer_for_copies, gossip_profile, keeper_config
 from respcache.net.membership import Membership
 from respcache.net.messages import Greeting
@@ -116,6 +117,7 @@ class Runtime:
         self.name: Final = cluster.name or f"{host}:{port}"
         run = max(time_ns() // 1_000_000, later_than + 1)
         self._run: Final = run
+        self._exile: Final = Exile(run)
         self.sealing: Final = None if ring is None else _sealing(ring, Identity(self.name, run), cluster)
         me = record.Node(self.name, run, cluster.weight, cluster.zone)
 
@@ -294,7 +296,7 @@ class Runtime:
         self._opened: Final = asyncio.Event()
         """Set once `open` has come to its end, in whatever way."""
         self._losses = Losses()
-        self._refusal: RespcacheError | None = None
+        self.refusal: RespcacheError | None = None
         """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
         self._differences: Final = Differences()
         self._housekeeping: asyncio.TimerHandle | None = None
@@ -303,23 +305,20 @@ class Runtime:
     async def open(self) -> None:
         """Listen, and begin to look for the cluster."""
         try:
-            await self._open()
+            if self._ports.http is not None:
+                await self.monitor.listen(self._ports.http)
+            await self.membership.open(self._ports.datagram, self._ports.stream)
+            await self.server.listen(self._ports.client)
+            self.replicator.driver.start()
+            cluster = self.settings.config.cluster
+            if cluster.expect > 1 and not cluster.join:
+                log.warning("expect = %d without join: this node is a cluster of its own", cluster.expect)
+            if self.search.only_itself:
+                raise ConfigError(f"join names only this node itself: {', '.join(cluster.join)}")
+            self._searching = self._loop.create_task(self.search.run())
+            self._housekeep()
         finally:
             self._opened.set()
-
-    async def _open(self) -> None:
-        if self._ports.http is not None:
-            await self.monitor.listen(self._ports.http)
-        await self.membership.open(self._ports.datagram, self._ports.stream)
-        await self.server.listen(self._ports.client)
-        self.replicator.driver.start()
-        cluster = self.settings.config.cluster
-        if cluster.expect > 1 and not cluster.join:
-            log.warning("expect = %d without join: this node is a cluster of its own", cluster.expect)
-        if self.search.only_itself:
-            raise ConfigError(f"join names only this node itself: {', '.join(cluster.join)}")
-        self._searching = self._loop.create_task(self.search.run())
-        self._housekeep()
 
     async def joined(self) -> None:
         """Wait until this node belongs to a cluster.
@@ -328,9 +327,9 @@ class Runtime:
         whatever it is kept out for.
         """
         changed = self.replicator.changed
-        while self._refusal is not None or not self.keeper.joined:
-            if self._refusal is not None:
-                raise self._refusal
+        while self.refusal is not None or not self.keeper.joined:
+            if self.refusal is not None:
+                raise self.refusal
             if (run := self.membership.snapshot.me.epoch_unix_ms) != self._run:
                 raise Outranked(run)
             changed.clear()
@@ -342,8 +341,8 @@ class Runtime:
 
     def keep_out(self, reason: RespcacheError) -> None:
         """Belong to no cluster from now on; `joined` raises the first reason for that."""
-        if self._refusal is None:
-            self._refusal = reason
+        if self.refusal is None:
+            self.refusal = reason
         self.replicator.changed.set()
 
     async def leave(self, timeout_s: float) -> None:
@@ -355,7 +354,8 @@ class Runtime:
             async with asyncio.timeout(timeout_s):
                 await self.replicator.drained.wait()
         # Replies are still to come over links, which the others cut as soon as they hear of the leave.
-        await self.server.part(silent_s=FAREWELL_S, answered_s=until_s - self._loop.time())
+        left_s = until_s - self._loop.time() if self.keeper.joined else 0.0  # no replies come where it was not let in
+        await self.server.part(silent_s=FAREWELL_S, answered_s=left_s)
         self.handed_over = self.replicator.drained.is_set()
         self._losses = losses = Losses.of(self.keeper.health(self._loop.time()), self.store)
         if not self.handed_over:
@@ -459,7 +459,8 @@ class Runtime:
 
     def _make_way(self, told: str) -> None:
         """Stop, whether joined or not: this node may have been away for so long that another one took its place."""
-        log.error("%s", told)
+        if self.refusal is None:
+            log.error("%s", told)
         self.keep_out(ConfigError(told))
         if self.keeper.joined:
             self.host.shut_down(told)
@@ -479,21 +480,20 @@ class Runtime:
 
     def _housekeep(self) -> None:
         """Do the background work of one round: expiry, idle clients, deadlines, rates."""
-        hz = self.settings.config.server.hz
+        hz, now_s = self.settings.config.server.hz, self._loop.time()
         self._housekeeping = self._loop.call_later(1 / hz, self._housekeep)
         if not self.keeper.joined:
             self.replicator.changed.set()  # no event tells that this run is outranked
-        elif self._refusal is None and self.membership.snapshot.me.epoch_unix_ms != self._run:
-            self._make_way(f"another node has had the name {self.name} meanwhile: nobody takes this one for part of it")
+        elif self._exile.review(now_s, self.membership.snapshot.me.epoch_unix_ms, leased=self.keeper.leased(now_s)):
+            self._make_way(f"another node has had the name {self.name} meanwhile: nobody lets this one in again")
         self.preparation.review()
         self.server.sweep()
         self.router.sweep()
         self.memory.tick()
-        self.replicator.sharing.sweep(self._loop.time())
-        self.replicator.messenger.sweep(self._loop.time(), self.settings.config.cluster.command_timeout_s)
+        self.replicator.sharing.sweep(now_s)
+        self.replicator.messenger.sweep(now_s, self.settings.config.cluster.command_timeout_s)
         self.expiry.round()
-        stats = self.stats
-        self.host.rates.sample(self._loop.time(), Totals(sum(stats.calls), stats.input_bytes, stats.output_bytes))
+        self.host.rates.sample(now_s, Totals.of(self.stats))
 
 
 def _sealing(ring: Keyring, me: Identity, cluster: ClusterConfig) -> Sealing:

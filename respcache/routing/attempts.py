@@ -23,7 +23,7 @@ from respcache.store.partition import Log
 from respcache.strand import Rested
 from respcache.transactions.participant import Participant
 from respcache.transactions.transaction import packed
-from respcache.transactions.unit import Unit
+from respcache.transactions.unit import Call, Unit
 
 T = TypeVar("T")
 EXEC: Final = TABLE[b"EXEC"]
@@ -98,4 +98,9 @@ class Attempts:
         if not logs:
             order.resolve(wire)
         else:
-            order.follow(self._held.hold(wire, logs, writes=any(call.row.writes for call in unit.calls)))
+            order.follow(self._held.hold(wire, logs, writes=any(map(_may_have_written, unit.calls, wires))))
+
+
+def _may_have_written(call: Call, wire: bytes) -> bool:
+    """Tell by its reply whether a call has changed anything: what is refused has not, but a script may have before."""
+    return call.row.writes and (call.row.on_script is not None or not wire.startswith(b"-"))

@@ -116,6 +116,9 @@ class Sharing:
         """What was told while a script rested."""
         self._put_off: Final[list[tuple[Pending, Callable[[], Pending]]]] = []
         """What clients want to change, since then; each of them waits for its reply and says nothing more."""
+        self._changed: Final[list[tuple[Pending, Pending | bytes]]] = []
+        """Their replies, and what these are to be: to be given once nothing stands still for the script any more."""
+        scripts.strand.over = self._script_ended
         self.send: Callable[[str, bytes], None] = _nowhere
         self._entries: Final[dict[bytes, Entry]] = {}
         self._flushed: Stamp = NEVER
@@ -218,7 +221,12 @@ class Sharing:
             self._take(message)
             if peer in self._peers:
                 self.send(peer, _encoder.encode(Heard(message.number)))
-        self._make_changes()
+        if (busy := self._scripts.busy()) is not None:
+            self._changed.extend((reply, error(busy)) for reply, _ in self._put_off)
+            self._put_off.clear()
+        elif not self._scripts.strand.is_resting:
+            self._make_changes()
+        self._answer()
         self._killing.sweep(now_s - PATIENCE_S)
         for number, waiting in list(self._waiting.items()):
             if now_s - waiting.since_s > PATIENCE_S:
@@ -228,17 +236,28 @@ class Sharing:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _script_ended(self) -> None:
+        """Make changes before the next script is begun: there may always be one."""
+        if self._put_off and self._scripts.strand.soon is not None:
+            self._make_changes()
+            self._scripts.strand.soon(self._answer)
+
     def _make_changes(self) -> None:
-        """Make what changes were put off, or refuse them, unless they have to wait still."""
-        busy = self._scripts.busy()
-        while self._put_off and (busy is not None or not self._scripts.strand.is_resting):
-            reply, change = self._put_off.pop(0)
+        """Make the changes that were put off."""
+        put_off = list(self._put_off)
+        self._put_off.clear()
+        for reply, change in put_off:
             try:
-                if busy is not None:
-                    raise busy  # as `change` would
-                reply.follow(change())
+                self._changed.append((reply, change()))
             except CommandError as refusal:
-                reply.resolve(error(refusal))
+                self._changed.append((reply, error(refusal)))
+
+    def _answer(self) -> None:
+        """Give replies: whoever has one may go on at once."""
+        changed = list(self._changed)
+        self._changed.clear()
+        for reply, made in changed:
+            reply.follow(made)
 
     def _stamp(self) -> Stamp:
         self._last_ms = max(self._last_ms + 1, self._now_unix_ms())

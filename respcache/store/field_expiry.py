@@ -61,10 +61,11 @@ def expire_fields(partition: "Partition", key: bytes, count: int) -> bool:
         drain(partition, key, found)
         partition.detach(key)
         partition.happened(DELETED, key)
-        partition.tell([b"DEL", key])
+        partition.tell_gone(key)
         return True
     taken = found.take_out(count)
     partition.changed = True
+    partition.ledger.gone.add(key)
     partition.tell([FIELDS_GONE, key, b"%d" % found.horizon_unix_ms, b"%d" % taken])
     note_fields(partition, key, found)
     return False

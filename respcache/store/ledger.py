@@ -23,6 +23,7 @@ class Ledger:
         "expired_fields",
         "expired_lazy",
         "full",
+        "gone",
         "journal",
         "keeps_expired",
         "limit_bytes",
@@ -85,6 +86,8 @@ class Ledger:
         self.keeps_expired = False
         """Whether, as CLIENT PAUSE has it, keys that have expired stay where nobody writes them, though nobody sees
         them."""
+        self.gone: Final[set[bytes]] = set()
+        """Keys that have gone by themselves, wholly or in part, since `tracking.readers` last looked."""
         self.evicted = 0
         """Keys deleted for want of memory."""
 

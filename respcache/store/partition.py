@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from respcache.errors import WrongType
 from respcache.store.aggregate import Aggregate
 from respcache.store.events import DELETED, EVICTED, EXPIRED, MADE, MISSED, Event, Happening
-from respcache.store.field_expiry import (
-    TAKEN_OUT,
-    drain,
-    expire_fields,
-    is_drained,
-    note_fields,
-    seen,
-)
+from respcache.store.field_expiry import TAKEN_OUT, drain, expire_fields, is_drained, note_fields, seen
 from respcache.store.key_expiry import LARGE, Agenda, schedule, sweep_keys
 from respcache.store.ledger import Ledger
 from respcache.store.rubbish import HUGE
@@ -291,7 +284,7 @@ class Partition:
         del self.values[key]
         self.undate(key)
         self.marks.pop(key, None)
-        self.tell([b"DEL", key])
+        self.tell_gone(key)
         self.happened(EVICTED, key)
         self.ship(None)
 
@@ -349,6 +342,12 @@ class Partition:
         """Tell the copies this besides what a command does: what had to be done whether or not it was run."""
         if self._copied:
             self._effects.append(effect)
+
+    def tell_gone(self, key: bytes) -> None:
+        """Tell the copies, and those who cache it, that a key is gone: no client has deleted it."""
+        if self._copied:
+            self._effects.append([b"DEL", key])
+            self.ledger.gone.add(key)
 
     def rewrite(self, argv: Argv) -> None:
         """Tell the copies this instead of the command's own argv; callable several times."""
@@ -495,4 +494,4 @@ class Partition:
         self.undate(key)
         self.changed = True
         self.happened(EXPIRED, key)
-        self.tell([b"DEL", key])
+        self.tell_gone(key)

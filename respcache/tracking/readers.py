@@ -156,12 +156,14 @@ class Readers:
             reader.changed, reader.dropped, reader.flushed = {}, {}, False
             told.append(news)
         partitions = sorted(self._partitions)
+        self._store.ledger.gone.clear()
         self._dirty.clear()
         self._partitions.clear()
         return told, partitions
 
     def sweep(self) -> None:
         """Let partitions that matter to nobody be as all others. To be called between commands, now and then."""
+        self._store.ledger.gone.clear()
         idle = [number for number, keys in self._keys.items() if not keys]
         for number in idle:
             del self._keys[number]
@@ -178,10 +180,11 @@ class Readers:
                 if key.startswith(prefix):
                     found.update(dict.fromkeys(wanting))
             nodes = found
+        writer = None if key in self._store.ledger.gone else self.writer  # whoever has found that did not do it
         for reader in nodes:
             if self._known.get(reader.name) is reader:
-                alone = reader.changed.get(key, self.writer) == self.writer
-                reader.changed[key] = self.writer if alone else None  # each of several is told of the others'
+                alone = reader.changed.get(key, writer) == writer
+                reader.changed[key] = writer if alone else None  # each of several is told of the others'
                 self._soil(reader)
 
     def _drop(self, key: bytes) -> None:

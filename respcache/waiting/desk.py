@@ -7,6 +7,7 @@ waits for those that hold it up, and is run as a transaction when its turn comes
 behind it waits for that, too.
 """
 
+import logging
 from collections.abc import Callable
 from itertools import count
 from typing import Final
@@ -25,6 +26,14 @@ from respcache.routing.order import Order
 from respcache.store.partition import Argv
 from respcache.waiting.tickets import Tickets
 
+log: Final = logging.getLogger(__name__)
+
+GIVE_BACK_S: Final = 60.0
+"""For how long it is tried to put back what was taken for a client that has gone."""
+GIVE_BACK_PAUSE_S: Final = 0.5
+"""From one attempt to the next."""
+NOT_DONE: Final = (b"-OOM ", b"-NOREPLICAS ", b"-TRYAGAIN ", b"-CLUSTERDOWN ")
+"""How answers begin that say that certainly nothing was done, and that it may be done later."""
 NULL_ARRAY_2: Final = encode(NULL_ARRAY, 2)
 
 
@@ -63,6 +72,32 @@ class Desk:
     def ticket(self) -> bytes:
         """Make up a name that no other transaction or waiting command has."""
         return b"%b:w%d" % (self._name, next(self._numbers))
+
+    def give_back(self, argv: Argv, key: bytes, database: int) -> None:
+        """Put back what was taken for a client that has gone meanwhile, with a command on that key.
+
+        There may be no memory for it just now, too few copies, or no owner: then it is tried again.
+        """
+        row, until_s = lookup(argv[0]), self.clock() + GIVE_BACK_S
+        assert row is not None
+
+        def attempt() -> None:
+            deadline_s = self.clock() + self.timeout_s
+            order = Order(
+                row, argv, database=database, protocol=2, partitions=partitions_of([key]), deadline_s=deadline_s
+            )
+            self.dispatch(order)
+            order.then(lambda: answered(order))
+
+        def answered(order: Order) -> None:
+            wire = order.wire or b""
+            if order.refused or wire.startswith(NOT_DONE):
+                if self.clock() < until_s:
+                    self.call_at(self.clock() + GIVE_BACK_PAUSE_S, attempt)
+                    return
+                log.error("what was taken of a key for a client that has gone is lost: %s", wire.decode().strip())
+
+        attempt()
 
     def rerouted(self) -> None:
         """Have those wait elsewhere whose keys have another owner now."""
@@ -382,13 +417,7 @@ class Wait(Order):
         if back is None or not wire.startswith(b"*") or wire == NULL_ARRAY_2:
             return
         key, *taken = _texts(wire)
-        argv = back(self.argv, key, taken)
-        row = lookup(argv[0])
-        assert row is not None
-        deadline_s = self._desk.clock() + self._desk.timeout_s
-        numbers = partitions_of([key])
-        order = Order(row, argv, database=self.database, protocol=2, partitions=numbers, deadline_s=deadline_s)
-        self._desk.dispatch(order)
+        self._desk.give_back(back(self.argv, key, taken), key, self.database)
 
     def _begin_anew(self) -> None:
         """Wait at other owners, as soon as they are known; the time that has passed counts there."""

@@ -185,8 +185,9 @@ async def test_a_node_that_was_replaced_while_it_was_away_stops_where_its_succes
             gossip._swim._view.hear(now, rumor_of(successor, now=now))
 
         gossip._have(hear)
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(20.0):
             await node.stopping.wait()
+        assert "has had the name" in str(node.refusal)
 
 
 async def test_a_node_with_other_databases_is_kept_out() -> None:

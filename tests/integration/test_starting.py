@@ -1,16 +1,20 @@
 """Nodes that are stopped before they belong to a cluster: nobody waits for them, and nobody is lost with them."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 
 import pytest
 
-from integration.clients import until
+from integration.clients import client, command, until
 from loopback import HOST, free_ports
 from respcache import ClusterConfig, Config, HttpConfig, JoinTimeout, Node, NodeClosed, ServerConfig
 from respcache.cluster.membership import MemberState
+from respcache.errors import Outranked
 from respcache.net.membership import Membership
+from respcache.net.runtime import Runtime
 from respcache.testing import Cluster
 
 pytestmark = pytest.mark.integration
@@ -108,6 +112,74 @@ async def test_nobody_takes_a_node_for_dead_that_gives_up() -> None:
         member = membership.member(gives_up.name)
         assert member is not None
         assert member.state is MemberState.LEFT
+
+
+async def test_nobody_takes_a_node_for_dead_whose_start_is_cut_short() -> None:
+    """It may be known already to those whom it has just called, and know none of them."""
+    rng = Random(1)
+    async with Cluster(nodes=1) as cluster:
+        (first,) = cluster.members()
+        names: list[str] = []
+        for _ in range(15):
+            node = newcomer(first)
+            async with starting(node) as start:
+                await asyncio.wait({start}, timeout=rng.uniform(0.002, 0.02))
+                if start.cancel():
+                    await asyncio.wait({start})
+                    names += [] if node._runtime is None else [node._runtime.name]
+        members = first._running().membership.snapshot.members
+        known = [members[name].state for name in names if name in members]
+        assert set(known) <= {MemberState.LEFT}
+
+
+async def test_a_start_that_is_cancelled_while_an_outranked_run_closes_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has cancelled it does not close the node besides."""
+    closing: list[Runtime] = []
+    close = Runtime.close
+
+    async def outranked(runtime: Runtime) -> None:
+        raise Outranked(runtime._run)
+
+    async def noted(runtime: Runtime) -> None:
+        closing.append(runtime)
+        await close(runtime)
+
+    monkeypatch.setattr(Runtime, "joined", outranked)
+    monkeypatch.setattr(Runtime, "close", noted)
+    node = newcomer(f"{HOST}:1")
+    start = asyncio.create_task(node.start())
+    await at_once(lambda: bool(closing))
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert node.state == "left"
+    name = f"membership-{closing[0].name}"
+    await until(lambda: all(thread.name != name for thread in threading.enumerate()), "its thread has ended")
+
+
+async def test_a_node_that_is_closed_before_its_start_has_begun_never_serves() -> None:
+    """The start may be a task that has not had its first turn."""
+    node = newcomer()
+    start = asyncio.create_task(node.start())
+    assert await node.close()
+    with pytest.raises(NodeClosed):
+        await start
+    assert node.state == "left"
+
+
+async def test_a_node_that_is_not_let_in_waits_for_no_replies() -> None:
+    """None are to come; a client that has asked for a key is no reason to go on."""
+    node = newcomer(f"{HOST}:1")
+    async with starting(node):
+        await until(lambda: node.state == "joining", "it has begun")
+        async with client(node.address) as redis:
+            asked = asyncio.create_task(command(redis, "GET", "k"))
+            await until(lambda: any(session.last_command for session in node._running().server.sessions()), "it asks")
+            async with asyncio.timeout(3.0):
+                await node.close()
+            await asyncio.gather(asked, return_exceptions=True)
 
 
 async def test_closing_ends_a_start() -> None:

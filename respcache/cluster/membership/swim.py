@@ -187,7 +187,7 @@ class Swim:
         return self._done(now)
 
     def leave(self, now: float) -> list[Effect]:
-        """Say good-bye: at once to several members, then by gossip until `spreading` is False."""
+        """Say good-bye: to several members, to whoever is just called and may know this node, then by gossip."""
         self._notice_stall(now)
         if self.me.state is not MemberState.LEFT:
             self._view.leave(now)
@@ -195,6 +195,9 @@ class Swim:
             farewell = [self._view.rumor(now, self.me.name)]
             for name in self._view.some_peers(self._rng, _FAREWELLS):
                 self._outbox.send(self._address(name), Gossip(), farewell)
+            for address, ends_at in self._syncs.items():
+                if ends_at > now:
+                    self._outbox.request(address, self._outbox.pack(Gossip(), farewell))
             self._gossiped_at = now
         return self._done(now)
 

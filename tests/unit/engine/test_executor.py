@@ -352,12 +352,19 @@ def test_a_refusal_waits_for_what_it_tells_of(first: list[bytes], refused: list[
     """What it has seen may still be lost. It is counted all the same, once."""
     node = Street(("a",), log=NotedLog()).nodes["a"]
     client = node.front.client()
-    node.gates.extend(Gate([], {}) for _ in range(2))
+    gates = [Gate([], {}), Gate([], {})]
+    node.gates.extend(gates)
     for argv in (first, *refused):
         replies = node.batch(client, argv)
     [reply] = replies
     assert isinstance(reply, Pending)
-    assert reply.wire is None
+    assert not reply.wire
     assert node.gates == []
+    told: list[bool] = []
+    reply.then(lambda: told.append((reply.wire or b"").startswith(doubt)))
+    doubt = b"-UNCERTAIN" if refused[-2 if len(refused) > 1 else -1][0] == b"EVAL" else b"-CLUSTERDOWN"
+    gates[-1].committed = False
+    node.router.held.resolved(gates[-1:])
+    assert told == [True], "what was refused has certainly changed nothing, unless it is a script"
     if len(refused) == 1 and refused[0][0] != b"EVAL":
         assert sum(node.stats.errors.values()) == 1

@@ -192,6 +192,29 @@ def test_expired_and_evicted_keys_are_told_of() -> None:
     assert client.heard == told(b"k", b"l")
 
 
+@pytest.mark.parametrize("tracker", [Tracker(noloop=True), Tracker(bcast=True, noloop=True, prefixes=frozenset([b""]))])
+def test_keys_that_go_by_themselves_are_told_to_those_whose_command_finds_that(tracker: Tracker) -> None:
+    """That is no change of theirs: they do not know of it, and nobody would ever tell them again."""
+    houses = Houses()
+    ledger = houses.a.store.ledger
+    ledger.now_unix_ms = 1000
+    houses.a.write(b"SET", b"k", b"1", b"PX", b"10")
+    houses.a.write(b"SET", b"l", b"1")
+    houses.settle()
+    client = houses.a.client(tracker)
+    client.read(b"k", b"l")
+    ledger.now_unix_ms = 2000
+    houses.a.tracking.readers.writer = tracker.writer
+    houses.a.store.keyspace(0).at(b"l").evict(b"l")
+    houses.a.write(b"STRLEN", b"k", client=client)
+    houses.settle()
+    heard = client.heard
+    assert (b"\r\nk\r\n" in heard, b"\r\nl\r\n" in heard) == (True, True)
+    houses.a.write(b"SET", b"k", b"1", client=client)
+    houses.settle()
+    assert client.heard == b"", "and of their own changes, they hear nothing as before"
+
+
 def test_partitions_are_as_all_others_once_nobody_has_their_keys() -> None:
     """What nobody tracks costs nothing."""
     houses = Houses()

@@ -191,6 +191,20 @@ def test_a_node_that_is_busy_takes_no_other_script() -> None:
     assert [wait.wire for wait in waits] == [b":2\r\n"] * 3
 
 
+def test_functions_are_changed_between_two_scripts() -> None:
+    """However many come one after the other, so that one of them always rests."""
+    life = Life("a")
+    node = life.street.nodes["a"]
+    first = life.begin(b"for at = 1, 3e6 do end return 1", A)
+    load = life.ask(b"FUNCTION", b"LOAD", LIBRARY)
+    second = life.ask(b"EVAL", LONG, b"1", A)
+    while first.wire is None:
+        life.turn()
+    life.turn()
+    assert node.scripts.strand.is_resting
+    assert (second.wire, load.wire) == (None, b"$1\r\nl\r\n")
+
+
 def test_functions_are_not_changed_while_a_script_runs_for_long() -> None:
     """Nor does anybody wait for its end who began to wait before that."""
     life = Life("a", "b")
@@ -346,6 +360,8 @@ def test_a_script_whose_copies_are_lost_while_it_rests_is_in_doubt() -> None:
         [(b"EVAL", text, b"2", A, A2)],
         [(b"MULTI",), (b"SET", A, b"1"), (b"EVAL", text, b"1", A), (b"EXEC",)],
         [(b"EVAL_RO", text.replace(b"INCR", b"GET"), b"1", A)],
+        [(b"EVAL", text.replace(b"INCR", b"GET"), b"1", A)],
+        [(b"MULTI",), (b"EVAL", text.replace(b"INCR", b"GET"), b"1", A), (b"EXEC",)],
     ):
         *before, last = calls
         client = life.street.client()
@@ -360,4 +376,4 @@ def test_a_script_whose_copies_are_lost_while_it_rests_is_in_doubt() -> None:
         in_doubt.append(reply.wire.startswith(b"-UNCERTAIN Copies were lost"))
         node.locks.ration(frozenset())
         node.router.routes_changed()
-    assert in_doubt == [True, True, True, False]
+    assert in_doubt == [True, True, True, False, False, False]

@@ -184,6 +184,31 @@ def test_what_was_taken_for_a_client_that_goes_meanwhile_goes_back(
     assert town.idle()
 
 
+@pytest.mark.parametrize("scarce", [1, 200])
+def test_what_cannot_go_back_at_once_goes_back_later(town: Town, scarce: int, caplog: pytest.LogCaptureFixture) -> None:
+    """As soon as there are enough copies for writes, for one. If that takes too long it is lost, as the log says."""
+    session, owner = town.client("b"), town.nodes["a"]
+    reply = town.wait("b", b"BLPOP", A, b"0", session=session)
+    owner.batch(town.client(), [b"RPUSH", A, b"1", b"2"])
+    town.end_turn()
+    taking = town.take(TAKE.name)
+    reply.abandon()
+    town.deliver(taking)
+    owner.locks.ration(frozenset({partition_of(A)}))
+    for _ in range(scarce):
+        town.settle()
+        town.pass_time(0.6)
+    owner.locks.ration(frozenset())
+    owner.router.routes_changed()
+    for _ in range(3):
+        town.settle()
+        town.pass_time(0.6)
+    town.settle()
+    left = (b"1", b"2") if scarce == 1 else (b"2",)
+    assert town.ask(town.client(), b"LRANGE", A, b"0", b"-1") == encode([*left], 2)
+    assert ("is lost: -NOREPLICAS" in caplog.text) == (scarce > 1)
+
+
 def _served(town: Town, name: str) -> tuple[Pending, Question]:
     """Have a client of another node wait, its turn come, and stop at the question of that name."""
     _, reply = town.blocked("b", b"BLPOP", A, b"0")
