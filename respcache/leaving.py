@@ -42,8 +42,8 @@ class Losses:
         parts = []
         if self.keys:
             are_gone = "1 key is gone" if self.keys == 1 else f"{self.keys} keys are gone"
-            are_gone = f"up to {are_gone}" if self.at_most else are_gone
-            parts.append(f"{are_gone}: of {self.partitions} partitions no other node in reach has a copy")
+            most = "up to " if self.at_most else ""
+            parts.append(f"{most}{are_gone}: of {self.partitions} partitions no other node in reach has a copy")
         elif self.partitions:
             parts.append(f"no other node in reach has a copy of {self.partitions} partitions, which are empty")
         if self.paired:

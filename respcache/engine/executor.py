@@ -377,13 +377,14 @@ class Executor:
         except CommandError as refusal:
             if (log := partition.awaits()) is None:
                 raise
-            return self._hold_refusal(row, refusal, [log])
+            return self._hold_refusal(row, refusal, [log], counts=True)
         wire = encode(reply, protocol)
         return wire if log is None else self._router.hold(wire, [log], writes=row.writes)
 
-    def _hold_refusal(self, row: Command, refusal: CommandError, logs: list[Log]) -> bytes | Pending:
-        """Tell a client of a refusal once what it tells of is safe. It is counted now."""
-        self._refused(row, refusal)
+    def _hold_refusal(self, row: Command, refusal: CommandError, logs: list[Log], *, counts: bool) -> bytes | Pending:
+        """Tell of a refusal once what it tells of is safe. It is counted now, or with the order that it answers."""
+        if counts:
+            self._refused(row, refusal)
         return self._router.hold(error(refusal), logs, writes=False)
 
     def apply(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
@@ -430,9 +431,7 @@ class Executor:
         except CommandError as refusal:
             if not (logs := unclean(keyspace, numbers)):
                 raise
-            if at_once:
-                return self._hold_refusal(row, refusal, logs)
-            return self._router.hold(error(refusal), logs, writes=False)
+            return self._hold_refusal(row, refusal, logs, counts=at_once)
         if isinstance(reply, Waits):
             return reply.wire
         wire = encode(reply, protocol)

@@ -65,7 +65,7 @@ class Runner:
     def unit(self, calls: Sequence[Call], partitions: tuple[int, ...]) -> tuple[list[bytes], list[Log]]:
         """Run the commands of a transaction with these partitions; give their replies, refusals too.
 
-        Raises Uncertain, or Wandered, and nothing is done.
+        Raises Uncertain; or Wandered, and nothing is done.
         """
         undo = self.undo([(call.row, call.argv) for call in calls])
         try:
@@ -117,7 +117,7 @@ class Runner:
     def _check_copies(self, written: set[int]) -> None:
         """See to it that what was written to still has the copies that it had before that. Raises Uncertain.
 
-        They may have been lost while it rested, before they were told of what it wrote.
+        They may have been lost while a script rested, before they were told of what it wrote.
         """
         if written and self._hold.lacks_copies(written):
             raise Uncertain("Copies were lost while the script ran: too few have what it wrote")

@@ -297,7 +297,7 @@ class Runtime:
         """Set once `open` has come to its end, in whatever way."""
         self._losses = Losses()
         self.refusal: RespcacheError | None = None
-        """Set once this node has to go: its name is another live node's, or it differs in what all must share."""
+        """Why this node has to go, if it has: its name is another's, it differs in what all share, or it was closed."""
         self._differences: Final = Differences()
         self._housekeeping: asyncio.TimerHandle | None = None
         self._searching: asyncio.Task[None] | None = None

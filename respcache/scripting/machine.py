@@ -35,8 +35,8 @@ LIGHT_BYTES: Final = 64 * 1024
 ARGUMENTS_AT_ONCE: Final = 200
 """Keys and arguments that are handed over in one call; more go in tables."""
 REDIS_VERSION_NUMBER: Final = int.from_bytes(bytes(map(int, REDIS_VERSION.split(b"."))), "big")
-VERSIONS: Final = {b"version": REDIS_VERSION, b"version_number": REDIS_VERSION_NUMBER}
 """Its three parts, a byte each, as scripts are given them."""
+VERSIONS: Final = {b"version": REDIS_VERSION, b"version_number": REDIS_VERSION_NUMBER}
 WANDERED: Final = b"wandered"
 """Why a script is ended that has to be run again."""
 USER_SCRIPT: Final = b"@user_script"
