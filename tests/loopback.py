@@ -4,12 +4,17 @@ Most tests bind port 0 and ask. Some cannot: nodes that name each other as seeds
 programs that take a port and never tell. For those a port is picked below the range
 from which the system takes ports for outgoing connections: such a connection could
 otherwise get it between the moment it was found free and the moment it is bound.
+Nor may two test processes that run side by side be given the same one in that time:
+each locks the ports that it has been given in a file that they share, and the system
+unlocks them when the process is gone, however it went.
 """
 
+import fcntl
 import itertools
 import os
 import random
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,16 +28,25 @@ EPHEMERAL_LOWEST: Final = 32_768
 """Where the system does not tell (macOS begins higher still)."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Find ports that are free for TCP and UDP, each given only once to this process."""
+def free_ports(count: int, candidates: Iterator[int] | None = None) -> list[int]:
+    """Find ports that are free for TCP and UDP and that no other live process was given, each only once."""
     found: list[int] = []
     with ExitStack() as held:
-        for port in itertools.islice(_CANDIDATES, _above() - LOWEST):
-            if _hold(held, port):
+        for port in itertools.islice(candidates or _CANDIDATES, _above() - LOWEST):
+            if _is_ours(port) and _hold(held, port):
                 found.append(port)
             if len(found) == count:
                 return found
     raise OSError(f"no {count} free ports between {LOWEST} and {_above()}")
+
+
+def _is_ours(port: int) -> bool:
+    """Lock one byte of the shared file for this process; tell whether no other process has it."""
+    try:
+        fcntl.lockf(_GIVEN, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
 
 
 def _hold(held: ExitStack, port: int) -> bool:
@@ -54,10 +68,14 @@ def _above() -> int:
 
 
 def _candidates() -> Iterator[int]:
-    """Go round the ports, from a place of this process' own: test runs side by side must not meet."""
+    """Go round the ports, from a place of this process' own: test processes side by side seldom meet."""
     start, size = random.Random(os.getpid()).random(), _above() - LOWEST
     for step in itertools.count():
         yield LOWEST + (int(start * size) + step) % size
 
 
 _CANDIDATES: Final = _candidates()
+_GIVEN: Final = os.open(
+    Path(tempfile.gettempdir(), f"respcache-test-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT, mode=0o600
+)
+"""Never closed: a process loses its locks of a file with the first descriptor of it that it closes."""
