@@ -225,7 +225,8 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     peer_unacked_limit_bytes: UnackedBytes = 64 * 1024 * 1024
     """Bytes of writes that one other node has yet to confirm, above which writes to keys with copies there wait."""
     unacked_limit_bytes: UnackedBytes = 256 * 1024 * 1024
-    """The same for all other nodes together; as much may wait to be written then, and what is more is refused."""
+    """The same for all other nodes together; as much may wait to be written then, and what is more is refused. So are
+    the writes of a script beyond it: copies are told of all that a script writes at once, when it has ended."""
     copy_check_interval_s: Seconds = 3600.0
     """How often all copies are compared with their primaries, in the background; what differs is copied anew. 0 for
     never."""

@@ -230,6 +230,11 @@ class Driver:
         holdings.replication.withheld = holdings.copying.still = withheld
         self.wake()
 
+    def is_full(self) -> bool:
+        """Tell whether the effects that copies have yet to be told take as much as they may."""
+        holdings = self.keeper.holdings
+        return holdings.replication.open_bytes > holdings.congestion.bytes_max
+
     def check_lease(self) -> None:
         """Serve nothing more if the lease has ended, though no timer has said so yet."""
         if self._around.lease_over():

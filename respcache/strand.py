@@ -47,6 +47,10 @@ class Hold(Protocol):
     def has(self, number: int) -> bool:
         """Tell whether a partition stands still, and the work may go on with it."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what the work has written, and copies have yet to be told, takes as much as it may."""
+
     def lacks_copies(self, numbers: Collection[int]) -> bool:
         """Tell whether any of these partitions has too few copies by now for what the work may have written to it."""
 

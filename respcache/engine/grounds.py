@@ -52,6 +52,13 @@ class OutOfReach(CommandError):
         super().__init__("Script attempted to access a non local key in a cluster node")
 
 
+class TooMuchWritten(CommandError):
+    """Copies are told of all that a script writes, or of nothing; this one write more was certainly not done."""
+
+    def __init__(self) -> None:
+        super().__init__("the script writes more than copies can be told at once (see unacked-limit)")
+
+
 class WholeDatabase(CommandError):
     """A script has asked for all keys of a database, of which its node has a part; nothing was done."""
 
@@ -160,11 +167,13 @@ class OnData:
             say()
 
     def run(self, row: Command, argv: Argv, database: int) -> Reply:
-        """Run a command. Raises CommandError, OutOfReach among them, or Wandered."""
+        """Run a command. Raises CommandError, OutOfReach and TooMuchWritten among them, or Wandered."""
         if perf_counter_ns() >= self._lease.lease_ends_ns:  # the script has been running for long
             self._lease.end_lease()
             self._lapsed = True
             self._reached.clear()
+        if row.writes and self._hold.is_full:
+            raise TooMuchWritten
         if self.declared is not None:
             self._tell(self.declared, row)
         monitors = self._monitors

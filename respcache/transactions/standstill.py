@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from respcache.routing.internal import BLOCK, COMMIT, SCRIPT, TICKETS, UNITS
 from respcache.routing.locking import Locks
-from respcache.routing.order import Order
+from respcache.routing.order import Order, Peers
 from respcache.store.keyspace import Store
 from respcache.tracking.readers import Writer
 
@@ -26,19 +26,16 @@ class Standstill:
         self,
         store: Store,
         locks: Locks,
+        peers: Peers,
         *,
         on_data: bool,
-        withhold: Callable[[bool], None],
         over: Callable[[], None],
     ) -> None:
-        """`on_data` says whether the work is on the data of this node.
-
-        `withhold` has effects kept from copies, or told again from then on; `over` is called when all goes on.
-        """
+        """`on_data` says whether the work is on the data of this node; `over` is called when all goes on."""
         self._ledger: Final = store.ledger
         self._locks: Final = locks
         self._on_data: Final = on_data
-        self._withhold: Final = withhold
+        self._peers: Final = peers
         self._over: Final = over
         self._work: Ambience = (0, None)
         self._others: Ambience = (0, None)
@@ -52,6 +49,11 @@ class Standstill:
         """Tell whether a partition is locked for the work, and it may go on with it."""
         return self._locks.seized(number)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what the work has written, and copies have yet to be told, takes as much as it may."""
+        return self._peers.is_full()
+
     def lacks_copies(self, numbers: Collection[int]) -> bool:
         """Tell whether any of these partitions has too few copies by now for what the work may have written to it."""
         return self._locks.scarce(numbers)
@@ -61,7 +63,7 @@ class Standstill:
         self._work = (self._ledger.now_unix_ms, self._locks.readers.writer)
         if self._on_data:
             self._locks.seize()
-            self._withhold(True)
+            self._peers.withhold(True)
             self._ledger.still = True
             self._ledger.journal.hold_back()
 
@@ -80,7 +82,7 @@ class Standstill:
             self._ledger.still = False
             self._ledger.journal.go_on()
             self._locks.unseize()
-            self._withhold(False)
+            self._peers.withhold(False)
         self._over()
 
     def _exchange(self, ambience: Ambience) -> Ambience:

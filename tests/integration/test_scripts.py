@@ -183,3 +183,20 @@ def test_what_a_script_publishes_reaches_listeners_on_all_nodes() -> None:
             heard = [listener.get_message(timeout=10) for _ in range(4)]
             assert sorted(message["data"] for message in heard if message is not None) == [b"a", b"b", b"c", b"d"]
             listener.close()
+
+
+async def test_a_script_cannot_write_more_than_copies_can_be_told_at_once() -> None:
+    """The write that is too much is refused; what is before it stays, on both copies, and the node goes on."""
+    limit, value = 16 * 1024 * 1024, b"x" * 1024 * 1024
+    write = "for at = 1, ARGV[2] do redis.call('SET', KEYS[1], at .. ARGV[1]) end return 'done'"
+    settings = {"unacked_limit_bytes": limit, "peer_unacked_limit_bytes": limit}
+    async with Cluster(nodes=2, **settings) as cluster, clients(cluster.members()) as nodes:
+        await cluster.wait_for_copies()
+        with pytest.raises(ResponseError, match="more than copies can be told at once"):
+            await nodes[0].eval(write, 1, "k", value, 40)
+        last = b"16" + value  # with it the limit was passed
+        assert await nodes[1].get("k") == last
+        assert copies(cluster.members(), b"k") == [last, last]
+        assert await nodes[0].eval(write, 1, "k", value, 10) == b"done"
+    async with Cluster(nodes=1, **settings) as cluster, clients(cluster.members()) as (alone,):
+        assert await alone.eval(write, 1, "k", value, 40) == b"done", "there is nobody to tell"

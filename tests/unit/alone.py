@@ -36,6 +36,7 @@ class Unheld:
     """Nothing stands still for scripts."""
 
     is_intact = True
+    is_full = False
 
     def has(self, _number: int) -> bool:
         """Lock nothing."""

@@ -101,7 +101,7 @@ class Neighbour:
         self.sharing: Final = Sharing(name, self.scripts, now_unix_ms=lambda: int(street.now * 1000))
         self.sharing.send = lambda node, body: street.nodes[node].sharing.receive(name, body)
         self.front.host.catalogue = Catalogue(self.scripts, self.sharing)
-        self.withheld = False
+        self.withheld = self.full = False
         self._street: Final = street
         self.unanswered: Final[list[Question]] = []
         """What was asked of others."""
@@ -156,6 +156,10 @@ class Neighbour:
     def withhold(self, withheld: bool) -> None:  # noqa: FBT001 # as `order.Peers` has it
         """Note whether effects are kept from the copies."""
         self.withheld = withheld
+
+    def is_full(self) -> bool:
+        """Tell what the test says."""
+        return self.full
 
     def wake(self) -> None:
         """Nothing is sent here."""

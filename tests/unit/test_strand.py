@@ -15,6 +15,7 @@ class Held:
     """Notes when it is told to stand still."""
 
     is_intact = True
+    is_full = False
 
     def __init__(self) -> None:
         self.told: Final[list[str]] = []

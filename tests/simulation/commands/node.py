@@ -432,6 +432,10 @@ class CommandNode:
         """Keep effects from the copies, or tell them again."""
         self.driver.withhold(withheld)
 
+    def is_full(self) -> bool:
+        """Tell whether too many effects are kept from the copies."""
+        return self.driver.is_full()
+
     def wake(self) -> None:
         """Send effects at the end of this turn."""
         self.driver.wake()

@@ -319,3 +319,18 @@ def test_a_script_reaches_what_its_transaction_has_changed(first: tuple[bytes, .
     assert b"-" not in replies, replies
     town.settle()
     assert waiting.wire is not None
+
+
+def test_a_script_that_has_written_too_much_writes_no_more() -> None:
+    """Copies have to be told of all of it at once. What it wrote before stays, it can go on, and it may still read."""
+    street = Street()
+    client = street.client()
+    owner = street.nodes["a"]
+    write = b"return {redis.call('SET', KEYS[1], 1), redis.pcall('GET', KEYS[1])}"
+    owner.full = True
+    refused = street.ask(client, b"EVAL", write, b"1", A)
+    assert refused.startswith(b"-ERR the script writes more than copies can be told at once (see unacked-limit)")
+    read = b"return {redis.pcall('SET', KEYS[1], 1).err, redis.call('EXISTS', KEYS[1])}"
+    assert street.ask(client, b"EVAL", read, b"1", A).endswith(b":0\r\n")
+    owner.full = False
+    assert street.ask(client, b"EVAL", write, b"1", A) == b"*2\r\n+OK\r\n$1\r\n1\r\n"
