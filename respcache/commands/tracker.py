@@ -6,13 +6,29 @@ if TYPE_CHECKING:
     from respcache.commands.session import Session
 
 
+CHANGING_MAX: Final = 1000
+"""Keys that a client is known to be changing; if it sends more without a reply, it may be changing any key."""
+
+
 class Tracker:
     """How a client wants to hear of changed keys.
 
     By default of those that it has read; with `bcast` of all that begin with one of its prefixes.
     """
 
-    __slots__ = ("bcast", "broken", "caching", "noloop", "optin", "optout", "prefixes", "redirect", "target", "writer")
+    __slots__ = (
+        "bcast",
+        "broken",
+        "caching",
+        "changing",
+        "noloop",
+        "optin",
+        "optout",
+        "prefixes",
+        "redirect",
+        "target",
+        "writer",
+    )
 
     def __init__(  # all by name
         self,
@@ -40,6 +56,8 @@ class Tracker:
         """Ends with `bcast`: the empty one stands for all keys."""
         self.writer: tuple[str, int] | None = None
         """Node and number of the client, by which its own changes are known, if it has `noloop`."""
+        self.changing: Final[set[int]] = set()
+        """Hashes of the keys that it may have changed, with `noloop`, since its commands last all had their replies."""
         self.caching = False
         """Whether CLIENT CACHING was its last command."""
         self.broken = False

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from respcache.cluster.ownership.slots import partition_of
 from respcache.commands.session import Session
-from respcache.commands.tracker import Tracker
+from respcache.commands.tracker import CHANGING_MAX, Tracker
 from respcache.errors import CommandError
 from respcache.resp.encode import NULL_2, NULL_3, array_head, bulk
 from respcache.tracking.readers import FORGOTTEN_AT_ONCE
@@ -54,7 +54,7 @@ class Clients:
         """By partition."""
         self._own: Final[dict[bytes, dict[int, bool]]] = {}
         """Who of these, wanting not to hear of own changes, has sent a command that may change the key; and whether
-        it has read the key again since: that may have been before it was remembered anew, so the next change counts."""
+        it has read the key at a time when such a command was not answered yet: that counts as a change by others."""
         self._pushes: dict[Session, list[bytes]] = {}
         """What is to be sent, by the connection that it is sent over."""
         self.sent = 0
@@ -105,23 +105,28 @@ class Clients:
             self._cached[key] = session.client_id
             self._keys.setdefault(partition_of(key), set()).add(key)
             self.items += 1
-            return True
-        if isinstance(ids, int):
+        elif isinstance(ids, int):
             if ids != session.client_id:
                 self._cached[key] = {ids, session.client_id}
                 self.items += 1
         elif session.client_id not in ids:
             ids.add(session.client_id)
             self.items += 1
-        if key in self._own and session.client_id in self._own[key]:
-            self._own[key][session.client_id] = True
-        return False
+        if (key in self._own and session.client_id in self._own[key]) or _is_changing(session, key):
+            self._own.setdefault(key, {})[session.client_id] = True
+        return ids is None
 
     def writes(self, session: Session, key: bytes) -> None:
         """Take note that a client that does not want to hear of its own changes may change a key."""
         ids = self._cached.get(key)
         if ids == session.client_id or (isinstance(ids, set) and session.client_id in ids):
             self._own.setdefault(key, {}).setdefault(session.client_id, False)
+        if session.tracker is not None:
+            changing = session.tracker.changing
+            if not _is_waiting(session):
+                changing.clear()
+            if len(changing) < CHANGING_MAX:
+                changing.add(hash(key))
 
     def oldest(self, keys_max: int) -> list[bytes]:
         """List the keys that have to go if there are to be no more than that; 0 is no limit."""
@@ -212,6 +217,20 @@ class Clients:
     def _push(self, session: Session, wire: bytes) -> None:
         self.sent += 1
         self._pushes.setdefault(session, []).append(wire)
+
+
+def _is_changing(session: Session, key: bytes) -> bool:
+    """Tell whether a client that reads a key may have changed it by a command that has no reply yet.
+
+    To the owner it may seem then that it has read the key first.
+    """
+    changing = () if session.tracker is None else session.tracker.changing
+    return _is_waiting(session) and (hash(key) in changing or len(changing) == CHANGING_MAX)
+
+
+def _is_waiting(session: Session) -> bool:
+    """Tell whether commands of a client have no reply yet."""
+    return session.turns is not None and session.turns.under_way > 0
 
 
 def _array(keys: Sequence[bytes]) -> bytes:

@@ -60,10 +60,11 @@ class House:
         client.reply = self.tracking.enable(client.session, tracker or Tracker())
         return client
 
-    def write(self, *words: bytes, client: "Client | None" = None) -> None:
-        """Run a command on one key as its owner."""
+    def write(self, *words: bytes, client: "Client | None" = None, writer: Tracker | None = None) -> None:
+        """Run a command on one key as its owner, for a client of this node or for the `writer` of another."""
         row = lookup(words[0])
         assert row is not None
+        self.tracking.readers.writer = None if writer is None else writer.writer
         if client is not None:
             assert client.session.tracker is not None
             self.tracking.before(client.session, client.session.tracker, row, list(words))
@@ -107,6 +108,14 @@ class Client:
         assert row is not None
         assert self.session.tracker is not None
         self._house.tracking.before(self.session, self.session.tracker, row, [b"MGET", *keys])
+        self._house.tracking.after()
+
+    def writes(self, *words: bytes) -> None:
+        """Say that it runs a command that may change a key."""
+        row = lookup(words[0])
+        assert row is not None
+        assert self.session.tracker is not None
+        self._house.tracking.before(self.session, self.session.tracker, row, list(words))
         self._house.tracking.after()
 
     @property

@@ -3,7 +3,7 @@
 import pytest
 
 from respcache.cluster.ownership.slots import PARTITIONS, partition_of
-from respcache.commands.tracker import Tracker
+from respcache.commands.tracker import CHANGING_MAX, Tracker
 from respcache.errors import ProtocolError
 from respcache.pending import Pending
 from respcache.tracking.clients import BROKEN, TooManyPrefixes
@@ -152,6 +152,37 @@ def test_a_client_that_wants_no_own_changes_hears_of_others() -> None:
     client.read(b"k")
     houses.settle()
     assert client.heard == told(b"k")
+
+
+@pytest.mark.parametrize("others", [0, CHANGING_MAX])
+def test_a_read_that_overtakes_an_own_change_does_not_cost_later_messages(others: int) -> None:
+    """The owner hears of the read first, then of the change; an own command that changes nothing comes behind.
+
+    So it is where many other keys are being changed as well; once all replies are there it is as ever.
+    """
+    houses = Houses()
+    client = houses.b.client(Tracker(noloop=True))
+    houses.settle()
+    turns = client.session.turns
+    assert turns is not None
+    turns.under_way = 1
+    for number in range(others):
+        client.writes(b"SET", b"%d" % number, b"1")
+    client.writes(b"SET", b"k", b"1")
+    client.read(b"k")
+    client.writes(b"SET", b"k", b"2", b"NX")
+    houses.deliver()  # that it reads
+    for words in ((b"SET", b"k", b"1"), (b"SET", b"k", b"2", b"NX")):
+        houses.a.write(*words, writer=client.session.tracker)
+    houses.settle()
+    assert client.heard == told(b"k"), "it is not known any more that it has the key"
+    turns.under_way = 0
+    client.read(b"k")
+    client.writes(b"SET", b"k", b"3")
+    houses.deliver()
+    houses.a.write(b"SET", b"k", b"3", writer=client.session.tracker)
+    houses.settle()
+    assert client.heard == b""
 
 
 @pytest.mark.parametrize("keys_max", [1, 2, 1000])
