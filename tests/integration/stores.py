@@ -1,5 +1,6 @@
 """Looks into the stores of nodes, past everything that could hide a missing copy."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -36,6 +37,12 @@ def owner(nodes: Sequence[Node], key: bytes) -> Node:
     serving = [node for node in nodes if partition(node, key).serving]
     assert len(serving) == 1, f"{key!r} is served by {[node.name for node in serving]}"
     return serving[0]
+
+
+def voters(node: Node) -> int:
+    """How many nodes the record is agreed among, as a node knows it."""
+    assert node._runtime is not None
+    return node._runtime.keeper.figures(asyncio.get_running_loop().time()).voters
 
 
 def settled(nodes: Sequence[Node]) -> bool:

@@ -11,6 +11,7 @@ from time import time
 import pytest
 
 from integration.clients import clients, cluster_info, page, until
+from integration.stores import voters
 from loopback import HOST, free_ports
 from respcache.cluster.membership import MemberState, NameConflict
 from respcache.cluster.membership.wire import rumor_of
@@ -177,6 +178,7 @@ async def test_a_node_that_was_replaced_while_it_was_away_stops_where_its_succes
     """Gossip takes it for alive once more, and nothing else does: no member of its cluster lets this run in again."""
     async with Cluster(nodes=2) as cluster:
         node, other = cluster.members()
+        await until(lambda: voters(node) == voters(other) == 2, "neither can decide alone")
         gossip = other._running().membership
         member = gossip.snapshot.members[node.name]
         successor = replace(member, epoch_unix_ms=member.epoch_unix_ms + 1, state=MemberState.DEAD, address=(HOST, 1))

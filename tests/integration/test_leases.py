@@ -13,6 +13,7 @@ from redis.exceptions import ClusterDownError, RedisError
 from integration.clients import clients, in_batches, until
 from integration.network import cut
 from integration.processes import Processes
+from integration.stores import voters
 from respcache.node import Node
 from respcache.resp.encode import bulk, request
 from respcache.testing import Cluster
@@ -27,7 +28,7 @@ async def test_a_minority_stops_while_the_majority_goes_on_and_nothing_acknowled
     async with Cluster(nodes=3, command_timeout_s=3.0) as cluster, clients(cluster.members()) as redis:
         await cluster.wait_for_copies()
         nodes = cluster.members()
-        await until(lambda: all(_voters(node) == 3 and _ready(node) for node in nodes), "all three vote, and serve")
+        await until(lambda: all(voters(node) == 3 and _ready(node) for node in nodes), "all three vote, and serve")
         acked = await _acknowledged(redis[0], "before")
         assert len(acked) == KEYS
         with cut(nodes[:1], nodes[1:]):
@@ -109,12 +110,6 @@ def _unread_bytes(writer: asyncio.StreamWriter) -> int:
     """Count what the other end's kernel has not taken yet."""
     waiting = struct.unpack("i", fcntl.ioctl(writer.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4)))[0]
     return int(waiting) + writer.transport.get_write_buffer_size()
-
-
-def _voters(node: Node) -> int:
-    """How many nodes the record is agreed among, as a node knows it."""
-    assert node._runtime is not None
-    return node._runtime.keeper.figures(asyncio.get_running_loop().time()).voters
 
 
 def _ready(node: Node) -> bool:
