@@ -88,6 +88,17 @@ class Farewell(Pending):
             self.resolve(self._good)
 
 
+class Late(Pending):
+    """The reply to a command that was put off; if it is an error, that is counted when the client gets it."""
+
+    __slots__ = ("argv",)
+
+    def __init__(self, argv: list[bytes], reply: Pending) -> None:
+        super().__init__()
+        self.argv: Final = argv
+        self.follow(reply)
+
+
 class Resting(Pending):
     """The reply of a script that has come to rest."""
 

@@ -61,13 +61,13 @@ def function_load(session: Session, argv: Argv) -> Answer:
         if option(word) != b"REPLACE":
             raise CommandError(f"Unknown option given: {echoed(word)}")
         replace = True
-    return in_order(session, session.host.catalogue.load(argv[-1], replace=replace))
+    return in_order(session, argv, session.host.catalogue.load(argv[-1], replace=replace))
 
 
 @command("FUNCTION|DELETE", arity=3, flags=_CHANGES, since="7.0.0")
 def function_delete(session: Session, argv: Argv) -> Answer:
     """Delete a library on all nodes."""
-    return in_order(session, session.host.catalogue.delete(argv[2]))
+    return in_order(session, argv, session.host.catalogue.delete(argv[2]))
 
 
 @command("FUNCTION|FLUSH", arity=-2, flags=_CHANGES, since="7.0.0")
@@ -76,7 +76,7 @@ def function_flush(session: Session, argv: Argv) -> Answer:
     _check_count(argv, 3)
     if len(argv) == 3 and option(argv[2]) not in {b"ASYNC", b"SYNC"}:
         raise CommandError("FUNCTION FLUSH only supports SYNC|ASYNC option")
-    return in_order(session, session.host.catalogue.flush())
+    return in_order(session, argv, session.host.catalogue.flush())
 
 
 @command("FUNCTION|LIST", arity=-2, flags=Flags.NOSCRIPT, since="7.0.0")
@@ -135,14 +135,13 @@ def function_restore(session: Session, argv: Argv) -> Answer:
         if found is None:
             raise CommandError("Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.")
         policy = found
-    return in_order(session, session.host.catalogue.restore(argv[2], policy))
+    return in_order(session, argv, session.host.catalogue.restore(argv[2], policy))
 
 
 @command("FUNCTION|KILL", arity=2, flags=Flags.NOSCRIPT | Flags.ALLOW_BUSY, since="7.0.0")
 def function_kill(session: Session, argv: Argv) -> Answer:
     """End the function that runs on this node, if it has not written."""
-    del argv
-    return session.host.catalogue.kill(function=True)
+    return in_order(session, argv, session.host.catalogue.kill(function=True))
 
 
 def _check_memory(session: Session) -> None:

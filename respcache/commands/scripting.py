@@ -11,7 +11,7 @@ from respcache.commands.registry import COUNTED_SECOND, NO_KEYS, Answer, Flags, 
 from respcache.commands.session import Session
 from respcache.commands.stage import Ground, Scripts
 from respcache.errors import CommandError
-from respcache.pending import Pending
+from respcache.pending import Late, Pending
 from respcache.reply import OK, Reply
 from respcache.store.partition import Argv
 
@@ -19,10 +19,10 @@ _RUNS: Final = Flags.NOSCRIPT | Flags.STALE | Flags.SKIP_MONITOR | Flags.NO_MAND
 _READS: Final = _RUNS | Flags.READONLY
 
 
-def in_order(session: Session, change: Pending) -> Pending:
+def in_order(session: Session, argv: Argv, change: Pending) -> Pending:
     """Run nothing more of a client until something is changed: what it sends next may count on that."""
     if change.wire is None:
-        session.barrier = change
+        session.barrier = change = Late(argv, change)
     return change
 
 
@@ -76,14 +76,13 @@ def script_flush(session: Session, argv: Argv) -> Answer:
     """Forget all scripts on all nodes."""
     if len(argv) > 3 or (len(argv) == 3 and option(argv[2]) not in {b"ASYNC", b"SYNC"}):
         raise CommandError("SCRIPT FLUSH only support SYNC|ASYNC option")
-    return in_order(session, session.host.catalogue.flush_scripts())
+    return in_order(session, argv, session.host.catalogue.flush_scripts())
 
 
 @command("SCRIPT|KILL", arity=2, flags=Flags.NOSCRIPT | Flags.ALLOW_BUSY, since="2.6.0")
 def script_kill(session: Session, argv: Argv) -> Answer:
     """End the script that runs on this node, if it has not written."""
-    del argv
-    return session.host.catalogue.kill(function=False)
+    return in_order(session, argv, session.host.catalogue.kill(function=False))
 
 
 @command("SCRIPT|DEBUG", arity=3, flags=Flags.NOSCRIPT, since="3.2.0")

@@ -10,7 +10,7 @@ from respcache.addresses import host_in
 from respcache.commands.resolving import row_of
 from respcache.engine.executor import Out
 from respcache.errors import ProtocolError
-from respcache.pending import Pending
+from respcache.pending import Late, Pending
 from respcache.resp.decode import Decoder, WrongPort
 from respcache.routing.order import Order
 from respcache.routing.sheaf import Sheaf
@@ -317,6 +317,8 @@ class Connection:
             reply.take()
         elif isinstance(reply, Order):
             self._stats.told(reply.row.index, wire)
+        elif isinstance(reply, Late):
+            self._stats.told(row_of(reply.argv).index, wire)
         return wire
 
     def send_ready(self) -> None:

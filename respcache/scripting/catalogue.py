@@ -111,5 +111,5 @@ class Catalogue:
         self._scripts.hurry()
 
     def kill(self, *, function: bool) -> Pending:
-        """End the script that is running on any node, or the function."""
+        """End the script that is running on any node, or the function. Raises CommandError."""
         return self._sharing.kill(function=function)

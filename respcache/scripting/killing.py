@@ -58,9 +58,14 @@ class Killing:
         self._number = 0
 
     def ask(self, peers: set[str], now_s: float, *, function: bool) -> Pending:
-        """End what runs on this node or on one of these."""
-        reply, wire = Pending(), self._end(function=function)
-        if wire == OK.wire or not peers:
+        """End what runs on this node or on one of these. Raises CommandError if there are none and that cannot be."""
+        reply = Pending()
+        if not peers:
+            self._kill(function)
+            reply.resolve(OK.wire)
+            return reply
+        wire = self._end(function=function)
+        if wire == OK.wire:
             reply.resolve(wire)
             return reply
         self._number += 1

@@ -19,7 +19,7 @@ from typing import Annotated, Final, Protocol, TypeAlias
 
 import msgspec
 
-from respcache.errors import Busy, CommandError, ProtocolError
+from respcache.errors import Busy, CommandError, InternalError, ProtocolError
 from respcache.pending import Pending
 from respcache.resp.encode import error
 from respcache.scripting.functions import Functions, Loaded
@@ -162,7 +162,7 @@ class Sharing:
         return self._tell([], wire)
 
     def kill(self, *, function: bool) -> Pending:
-        """End the function that runs, or else the script, on whichever node that is."""
+        """End the function that runs, or else the script, on whichever node that is. Raises CommandError."""
         return self._killing.ask(self._peers, self._now_s, function=function)
 
     # -- peers ---------------------------------------------------------------------------------
@@ -251,6 +251,9 @@ class Sharing:
                 self._changed.append((reply, change()))
             except CommandError as refusal:
                 self._changed.append((reply, error(refusal)))
+            except Exception:
+                log.exception("a change of functions failed on a defect of this program")
+                self._changed.append((reply, error(InternalError())))
 
     def _answer(self) -> None:
         """Give replies: whoever has one may go on at once."""

@@ -34,6 +34,12 @@ def rests(node: Node) -> bool:
     return node._runtime.scripts.strand.is_resting
 
 
+def has_put_off(node: Node) -> bool:
+    """Tell whether changes of functions wait for a script of a node."""
+    assert node._runtime is not None
+    return bool(node._runtime.replicator.sharing._put_off)
+
+
 async def refusal(redis: Redis, *words: object) -> str:
     """Give the error of a command that must have one."""
     with pytest.raises(ResponseError) as raised:
@@ -74,6 +80,27 @@ async def test_a_node_goes_on_while_a_script_runs_for_long() -> None:
             assert await refusal(one, "SCRIPT", "KILL") == "NOTBUSY No scripts in execution right now."
             assert await other.set(KEY, 1)
         assert primaries(nodes[0]) == before
+
+
+async def test_errors_of_what_waits_for_a_script_are_counted() -> None:
+    """As are those of all commands: under what the client sent, and by their codes."""
+    async with Cluster(nodes=2) as cluster:
+        nodes = cluster.members()
+        busy = owner(nodes, KEY.encode())
+        async with clients([busy, busy]) as (one, other):
+            script = asyncio.ensure_future(one.eval(FOREVER, 1, KEY))
+            await until(lambda: rests(busy), "the script runs")
+            change = asyncio.ensure_future(refusal(other, "FUNCTION", "DELETE", "nothing"))
+            await until(lambda: has_put_off(busy), "the change waits for it")
+            async with clients(nodes) as (third, _):
+                assert await third.script_kill()
+            with pytest.raises(ResponseError, match="Script killed by user with SCRIPT KILL"):
+                await script
+            assert await change == "Library not found"
+            assert (await refusal(other, "SCRIPT", "KILL")).startswith("NOTBUSY ")
+            calls = await other.info("commandstats")
+            assert [calls[f"cmdstat_{name}"]["failed_calls"] for name in ("function|delete", "script|kill")] == [1, 1]
+            assert (await other.info("errorstats"))["errorstat_NOTBUSY"] == {"count": 1}
 
 
 async def test_copies_know_nothing_of_a_script_that_has_not_ended() -> None:

@@ -58,13 +58,15 @@ class Fleet:
         self.wires: dict[tuple[str, str], deque[bytes]] = {}
         self.flushed: dict[str, int] = dict.fromkeys(names, 0)
         self.libraries = {name: Libraries() for name in names}
+        self.scripts: dict[str, Scripts] = {}
         self.nodes = {name: self._node(name) for name in names}
 
     def _node(self, name: str) -> Sharing:
         def flushed() -> None:
             self.flushed[name] += 1
 
-        node = Sharing(name, Scripts(self.libraries[name], flushed), now_unix_ms=lambda: self.now_unix_ms)
+        scripts = self.scripts[name] = Scripts(self.libraries[name], flushed)
+        node = Sharing(name, scripts, now_unix_ms=lambda: self.now_unix_ms)
         node.send = lambda peer, body: self.wires[name, peer].append(body)
         return node
 
@@ -186,6 +188,25 @@ def test_what_was_deleted_does_not_come_back() -> None:
     fleet.link("a", "b")
     fleet.settle()
     assert fleet.codes("a") == fleet.codes("b") == {}
+
+
+def test_a_change_that_fails_on_a_defect_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """It was put off, and so were others: they are made, and the defect is in the log."""
+    fleet = Fleet("a")
+    node, strand = fleet.nodes["a"], fleet.scripts["a"].strand
+
+    def defective() -> Pending:
+        raise RuntimeError("of this program")
+
+    strand.is_resting = True
+    first = node.when_idle(defective)
+    second = node.when_idle(lambda: node.flush_scripts(b"+OK\r\n"))
+    strand.is_resting = False
+    node.sweep(1.0)
+    assert first.wire is not None
+    assert first.wire.startswith(b"-ERR internal error")
+    assert second.wire == b"+OK\r\n"
+    assert "of this program" in caplog.text
 
 
 STEPS = st.lists(
