@@ -17,6 +17,8 @@ from respcache.store.partition import Argv
 
 _RUNS: Final = Flags.NOSCRIPT | Flags.STALE | Flags.SKIP_MONITOR | Flags.NO_MANDATORY_KEYS | Flags.MOVABLEKEYS
 _READS: Final = _RUNS | Flags.READONLY
+DIGEST_CHARS: Final = 40
+"""Of a SHA-1, in hexadecimal."""
 
 
 def in_order(session: Session, argv: Argv, change: Pending) -> Pending:
@@ -36,7 +38,7 @@ def eval_(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
 @script_command("EVALSHA", arity=-3, flags=_RUNS, since="2.6.0", keys=COUNTED_SECOND)
 def evalsha(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Run a Lua script that is known, by the SHA-1 digest of its text."""
-    keys, arguments = divided(argv)
+    keys, arguments = _divided_behind_digest(argv)
     return scripts.evaluate_known(argv[1], ground, keys, arguments, reads=False)
 
 
@@ -50,7 +52,7 @@ def eval_ro(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
 @script_command("EVALSHA_RO", arity=-3, flags=_READS, since="7.0.0", keys=COUNTED_SECOND)
 def evalsha_ro(scripts: Scripts, ground: Ground, argv: Argv) -> Reply:
     """Run a Lua script that is known and only reads, by the SHA-1 digest of its text."""
-    keys, arguments = divided(argv)
+    keys, arguments = _divided_behind_digest(argv)
     return scripts.evaluate_known(argv[1], ground, keys, arguments, reads=True)
 
 
@@ -95,6 +97,11 @@ def script_debug(session: Session, argv: Argv) -> Reply:
     if mode in {b"YES", b"SYNC"}:
         raise CommandError("SCRIPT DEBUG is not supported")
     raise CommandError("Use SCRIPT DEBUG YES/SYNC/NO")
+
+
+def _divided_behind_digest(argv: Argv) -> tuple[Argv, Argv]:
+    """Like `divided`; what can be no digest is not known, whatever stands behind it."""
+    return divided(argv) if len(argv[1]) == DIGEST_CHARS else ([], [])
 
 
 def divided(argv: Argv) -> tuple[Argv, Argv]:
