@@ -75,8 +75,8 @@ class Dropped:
     partitions: tuple[int, ...]
     keys: int
     orphaned_keys: int
-    """Those of them that this node was the primary of when the record took them away: it was cut off,
-    and what was written to them in that time is lost."""
+    """Those of them that this node was the primary of when the record took them away: it was cut off, and what was
+    written to them since is gone. None of it was acknowledged, unless this side went on alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -384,7 +384,8 @@ class Replicator:
                 log.log(
                     level,
                     "dropped %d keys of %d partitions that others have; of %d of them this node was the primary until "
-                    "it was cut off: what it wrote to them alone is lost",
+                    "it was cut off: what it wrote to them since is gone; it was acknowledged only if this side went "
+                    "on alone",
                     keys,
                     len(partitions),
                     orphaned,

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 CUT_S = float(os.environ.get("RESPCACHE_TEST_CUT_S", "4"))
 """How long the network stays cut once both sides have given up on each other; 40 for the whole experiment."""
 
-LOST = "what it wrote to them alone is lost"
+LOST = "what it wrote to them since is gone"
 """What the log says of keys that were dropped."""
 ORPHANED = "respcache_rebalance_keys_orphaned_total"
 
