@@ -351,7 +351,10 @@ def _encoded(argument: Argument) -> bytes:
         raise TypeError(
             f"an argument must be bytes, str, int or float, not {type(argument).__name__}: {argument!r:.80}"
         )
-    return argument.encode() if isinstance(argument, str) else repr(argument).encode()
+    if isinstance(argument, str):
+        return argument.encode()
+    number = int if isinstance(argument, int) else float
+    return number.__repr__(argument).encode()  # whatever a subclass, such as that of an enum, makes of it
 
 
 def _decoded(wire: bytes) -> Answer:

@@ -314,9 +314,9 @@ def _in_file(path: Path | None) -> list[_Written]:
         raise ConfigError(f"{source} is no TOML, with settings such as {EXAMPLE}: {problem}") from None
     written = []
     for section, table in tables.items():
-        if not isinstance(table, dict) and section not in SECTIONS:
+        if not isinstance(table, dict):
             raise _misplaced(section, source)
-        if section not in SECTIONS or not isinstance(table, dict):
+        if section not in SECTIONS:
             raise unknown("section", section, SECTIONS, source)
         known = _spellings(option for option in OPTIONS if option.section == section)
         for key, given in table.items():
@@ -342,6 +342,8 @@ def _named(key: str, section: str) -> bool:
 
 def _misplaced(key: str, source: str) -> ConfigError:
     """Make the error for a setting outside all sections, with the one that it belongs to."""
+    if key in SECTIONS:
+        return ConfigError(f"{source}: {key} is a section, with settings of its own: [{key}]")
     name = key.replace("_", "-")
     option = BY_NAME.get(name) or next((option for option in OPTIONS if option.key == name), None)
     if option is None:

@@ -277,7 +277,13 @@ class LocalCluster:
         self.run(self._cluster.wait_for_copies(timeout_s), timeout_s)
 
     def run(self, work: Coroutine[object, object, Result], timeout_s: float = 0.0) -> Result:
-        """Do something on the thread of the nodes, and give its result. `timeout_s` is what it may take by itself."""
+        """Do something on the thread of the nodes, and give its result. `timeout_s` is what it may take by itself.
+
+        Raises NodeClosed before `start` and after `shutdown`, when there is no such thread.
+        """
+        if not self._thread.is_alive() or self._loop.is_closed():
+            work.close()
+            raise NodeClosed("the cluster has not been started yet, or has been shut down")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(THREAD_TIMEOUT_S + timeout_s)
 
 
@@ -300,14 +306,17 @@ def _config(settings: dict[str, Setting]) -> "Config":
 
     from respcache import config, options  # noqa: PLC0415 # see above
 
-    chosen: dict[str, Setting] = {**DEFAULTS, **settings}
+    known = {
+        f"{option.section}_{option.field}" if option.name != option.key else option.field: option
+        for option in options.OPTIONS
+    }
     sections: dict[str, dict[str, Setting]] = {section: {} for section in options.SECTIONS}
-    for option in options.OPTIONS:
-        name = f"{option.section}_{option.field}" if option.name != option.key else option.field
-        if name in chosen:
-            sections[option.section][option.field] = chosen.pop(name)
-    for name in chosen:
-        raise options.unknown("setting", name, [option.field for option in options.OPTIONS], "cluster for tests")
+    for name, value in {**DEFAULTS, **settings}.items():
+        if name not in known:
+            raise options.unknown("setting", name, known, "cluster for tests")
+        sections[known[name].section][known[name].field] = value
+    for section, kind in options.SECTIONS.items():
+        kind(**sections[section])  # it says in words what is wrong with a value
     return msgspec.convert(sections, config.Config)
 
 

@@ -51,9 +51,10 @@ log: Final = logging.getLogger(__name__)
     "--end-with-stdin", is_flag=True, help="Leave when standard input ends: so no node outlives who started it."
 )
 def serve(config: Path | None, end_with_stdin: bool, **flags: str | None) -> None:  # noqa: FBT001 # click's calling
-    """Run one node until SIGTERM or Ctrl-C; then it hands its keys over and leaves.
+    """Run one node until SIGTERM or Ctrl-C; then it hands its keys over and leaves. A second one ends it at once.
 
     The exit status is 3 if it could not hand over everything within shutdown-timeout.
+    SIGHUP is ignored, as Redis does: a node outlives the terminal that it was started in.
 
     Settings come from the file, from variables such as RESPCACHE_SERVER__PORT, and from
     these flags; the later outweigh the earlier. A SIZE is in bytes, or like 100mb and 1gb; a LIST
@@ -109,12 +110,14 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> bool:
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
-        log.info("%s: leaving", number.name)
+        log.info("%s: leaving; a second one ends this process at once", number.name)
         node.stopping.set()
-        loop.remove_signal_handler(number)  # the second one ends the process at once
+        loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if end_with_stdin:
         threading.Thread(target=_await_end, args=(loop, node.stopping), daemon=True, name="standard-input").start()
     if not await _start(node):

@@ -79,6 +79,7 @@ class Announcer:
         self._streams: Final[weakref.WeakSet[EventStream]] = weakref.WeakSet()
         self._owners: Final = [""] * PARTITIONS
         """The last known primary of each partition."""
+        self._closed = False
         self.publish: Callable[[bytes, bytes], object] = lambda _channel, _payload: None
         """Gives a payload to this node's own subscribers of a channel."""
 
@@ -86,6 +87,8 @@ class Announcer:
         """Collect events from now on; for as long as somebody holds the stream."""
         stream = EventStream()
         self._streams.add(stream)
+        if self._closed:
+            stream.end()
         return stream
 
     def heard(self, event: Event) -> None:
@@ -108,7 +111,8 @@ class Announcer:
         self._owners[:] = [new or old for old, new in zip(self._owners, primary, strict=True)]
 
     def close(self) -> None:
-        """End all streams."""
+        """End all streams, and those that are asked for from now on."""
+        self._closed = True
         for stream in list(self._streams):
             stream.end()
 

@@ -90,6 +90,7 @@ def test_serve_is_ready_answers_and_leaves() -> None:
         with running("serve", "--port=0", "--http-port=0", "--loglevel=warning") as process:
             ready = Ready.parse(read_until(process, "^ready "))
             assert ready is not None
+            process.send_signal(signal.SIGHUP)  # its terminal is gone, which is no reason
             with Client(ready.resp) as client:
                 assert client.text("PING") == "PONG"
                 if not by_signal:

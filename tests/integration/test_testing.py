@@ -74,8 +74,14 @@ async def test_settings_reach_the_nodes() -> None:
         assert (first.config.server.databases, first.config.cluster.rebuild_delay_s) == (4, 1.0)
         assert (second.config.server.maxclients, second.name) == (7, "second")
         assert not second.config.http.enabled
-        with pytest.raises(ConfigError, match="did you mean replica_count"):
-            await cluster.add_member(replica_cont=2)
+        for settings, told in (
+            ({"replica_cont": 2}, "did you mean replica_count"),
+            ({"enabled": False}, "unknown setting enabled; did you mean http_enabled"),
+            ({"replica_count": 9}, "replica_count = 9: must be a whole number from 1 to 7"),
+            ({"quorum": "x"}, "quorum = 'x': must be one of"),
+        ):
+            with pytest.raises(ConfigError, match=told):
+                await cluster.add_member(**settings)
         assert cluster.member_count == 2
 
 
@@ -217,6 +223,18 @@ def test_local_clusters_run_side_by_side() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_a_cluster_that_does_not_run_says_so() -> None:
+    """Before its start and after its end, at once, and with nothing left that was to be done."""
+    cluster = LocalCluster(nodes=1)
+    with pytest.raises(NodeClosed, match="has not been started yet"):
+        cluster.add_member()
+    with cluster:
+        pass
+    for work in (cluster.add_member, cluster.wait_for_convergence, lambda: cluster.kill(0)):
+        with pytest.raises(NodeClosed, match="has been shut down"):
+            work()
 
 
 def test_the_fixtures_are_there(respcache_cluster: type[Cluster], respcache_local_cluster: LocalCluster) -> None:

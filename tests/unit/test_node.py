@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from enum import IntEnum
 
 import pytest
 
@@ -177,6 +178,34 @@ def test_an_argument_that_is_no_text_or_number_is_refused(argument: object) -> N
         with pytest.raises(TypeError, match=f"must be bytes, str, int or float, not {type(argument).__name__}"):
             await node.execute("SET", "k", argument)  # type: ignore[arg-type] # that is what is refused
         assert await node.get("k") is None
+
+    run(scenario)
+
+
+class Level(IntEnum):
+    """A number that Python prints otherwise."""
+
+    HIGH = 3
+
+
+class Metres(float):
+    """Another one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "half a metre"
+
+
+@pytest.mark.parametrize(
+    ("argument", "written"), [(Level.HIGH, b"3"), (Metres(0.5), b"0.5"), (10**20, b"1" + b"0" * 20)]
+)
+def test_numbers_of_any_kind_are_written_as_numbers(argument: float, written: bytes) -> None:
+    """Whatever a subclass makes of itself."""
+
+    async def scenario(node: Node) -> None:
+        await node.set("k", argument)
+        assert await node.get("k") == written
 
     run(scenario)
 

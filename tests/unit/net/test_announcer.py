@@ -120,6 +120,7 @@ def test_a_stream_has_all_events_from_its_beginning_to_the_end() -> None:
         told.announcer.close()
         for events in (await reading, await _read(streams[1])):
             assert [event.type for event in events] == ["dead", "joined"]
+        assert await _read(told.announcer.subscribe()) == [], "there will be no more"
 
     asyncio.run(main())
 
