@@ -6,7 +6,6 @@ from time import time_ns
 from typing import Final
 
 from respcache.cluster.health import Health
-from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.sealing.rotation import Verb
 from respcache.cluster.topology import NodeView
 from respcache.commands.registry import Answer
@@ -46,7 +45,6 @@ class NodeHost:
         forget: Callable[[str], None],
         redirection: Callable[[Session, bytes], CommandError | None],
         pause: Pause,
-        redundancy: Callable[[], Redundancy | None],
         transact: Callable[[Session], Answer],
         watch: Callable[[Session, Sequence[bytes]], Answer],
         shut_down: Callable[[], None],
@@ -84,7 +82,6 @@ class NodeHost:
         self._forget: Final = forget
         self.redirection: Final = redirection
         """Gives the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
-        self._redundancy: Final = redundancy
         self._transact: Final = transact
         self._watch: Final = watch
         self._shut_down: Final = shut_down
@@ -124,10 +121,6 @@ class NodeHost:
     def forget(self, name: str) -> None:
         """Have all nodes forget a dead one; returns at once."""
         self._forget(name)
-
-    def redundancy(self) -> Redundancy | None:
-        """Count the copies of the whole cluster; None while the node belongs to none."""
-        return self._redundancy()
 
     def change_keys(self, verb: str, subject: str, protocol: int) -> Pending:
         """Take a step with the keys of the cluster on all its nodes. Raises CommandError where there are no keys."""

@@ -31,7 +31,8 @@ class Rebalance:
     """Since it began; 0 while there is nothing to do."""
     eta_s: float
     """How much longer it will take at this rate; 0 while there is nothing to do. Infinite before the first one, as long
-    as the target is not known, and while a node of it does not live: that may come back, or others get its copies."""
+    as the target is not known, while a node of it does not live, which may come back, or others get its copies, and
+    while nobody lives to make them from."""
     last_duration_s: float
     """How long the last one took; 0 if there was none."""
     last_ended_ago_s: float
@@ -95,9 +96,12 @@ class Progress:
             )
             able = {name for name, run in live.items() if record.has((name, run))}
             placed = Counter([(wanted, entry.in_sync, entry.learners) for wanted, entry in pairs if entry.primary])
-            for (wanted, in_sync, learners), partitions in placed.items():  # there are few such triples
-                pending += partitions * len(able.intersection(wanted).difference(in_sync, learners))
             is_open = any(not able.issuperset(wanted) for wanted in set(target))
+            for (wanted, in_sync, learners), partitions in placed.items():  # there are few such triples
+                if able.isdisjoint(in_sync):
+                    is_open = True  # there is nothing to make copies from
+                else:
+                    pending += partitions * len(able.intersection(wanted).difference(in_sync, learners))
         elapsed_s = eta_s = 0.0
         if pending:
             if self._pending or now - self.ended_s <= GAP_S:

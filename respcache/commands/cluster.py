@@ -137,6 +137,7 @@ def cluster_health(session: Session, argv: Argv) -> Reply:
         "partitions_unowned": health.unowned,
         "partitions_under_replicated": health.redundancy.partitions_short,
         "partitions_with_one_copy": health.redundancy.partitions_single,
+        "partitions_without_copy": health.redundancy.partitions_bare,
         "copies_in_the_making": health.redundancy.under_way,
         "rebalance_eta_seconds": _whole_seconds(health.rebalance.eta_s),
         "voters": health.voters,

@@ -266,19 +266,21 @@ def _cluster(host: Host) -> Fields:
     served = sum(len(partition.values) for space in host.store.used() for partition in space.served())
     held = sum(len(partition.values) for space in host.store.used() for partition in space.partitions)
     name = next((node.name for node in host.topology() if node.myself), host.config.cluster.name)
-    redundancy = host.redundancy()
-    copies: Fields = {}
-    if redundancy is not None:
+    health, copies, replica_count = host.health(), Fields(), host.config.cluster.replica_count
+    if health is not None:
+        redundancy, replica_count = health.redundancy, health.redundancy.replica_count
         copies = {
             "cluster_copies_wanted": redundancy.wanted,
             "cluster_copies_missing": redundancy.missing,
             "cluster_copies_under_way": redundancy.under_way,
+            "cluster_partitions_without_copy": redundancy.partitions_bare,
+            "cluster_lease_held": int(health.leased),
         }
     return {
         "cluster_enabled": 1,
         "cluster_node_name": name,
         "cluster_node_zone": host.config.cluster.zone,
-        "cluster_replica_count": host.config.cluster.replica_count if redundancy is None else redundancy.replica_count,
+        "cluster_replica_count": replica_count,
         "cluster_served_keys": served,
         "cluster_copied_keys": held - served,
         **copies,

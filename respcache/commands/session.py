@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from respcache.cluster.health import Health
-from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.topology import NodeView
 from respcache.commands.stage import Catalogue, Declared
 from respcache.commands.tracker import Tracker
@@ -121,9 +120,6 @@ class Host(Protocol):
 
     def redirection(self, session: "Session", key: bytes) -> CommandError | None:
         """Give the MOVED that a client gets for a key, or a sharded channel, if it is to go elsewhere itself."""
-
-    def redundancy(self) -> Redundancy | None:
-        """Count the copies of the whole cluster; None while the node belongs to none."""
 
     def change_keys(self, verb: str, subject: str, protocol: int) -> Pending:
         """Take a step with the keys of the cluster on all its nodes. Raises CommandError where there are no keys."""

@@ -155,7 +155,6 @@ class Runtime:
                 call_at=self._loop.call_at,
                 ledger=self.store.ledger,
             ),
-            redundancy=self.redundancy,
             shut_down=shut_down,
             health=lambda: self.keeper.health(self._loop.time()),
             take_over=lambda: self.replicator.take_over(),  # noqa: PLW0108 # it is made below

@@ -438,8 +438,8 @@ class Router:
             self._participant.abandon(order)
             order.refuse()
         else:
-            owned = self._locks.leased and all(self.table.primary[number] for number in order.partitions)
-            order.fail(TryAgain() if owned else ClusterDown())
+            owners = {self.table.primary[number] for number in order.partitions} - {self._name}
+            order.fail(TryAgain() if self._locks.leased and all(map(self._peers.connected, owners)) else ClusterDown())
 
     def _admits(self, order: Order) -> bool:
         """Tell whether copies can take a write; else it has been refused, or waits."""

@@ -110,7 +110,7 @@ class Neighbour:
 
     def connected(self, node: str) -> bool:
         """Tell whether a link stands."""
-        return node not in self._street.cut
+        return node in self._street.nodes and node not in self._street.cut
 
     def ask(self, node: str, order: Order) -> None:
         """Put an order on its way."""

@@ -22,9 +22,11 @@ class Redundancy:
     partitions_single: int
     """Partitions that have one living copy in sync: its node is the one not to lose."""
     under_way: int
-    """Copies that are being made."""
+    """Copies that are being made, of partitions that have one to be made from."""
     surplus: int
     """Copies beyond those wanted: where keys move the old one goes only after the new one is in sync."""
+    partitions_bare: int = 0
+    """Partitions of which no living copy is in sync: their keys are gone, unless a node that has one comes back."""
 
     @classmethod
     def of(cls, record: Record, live: Mapping[str, int]) -> "Redundancy":
@@ -32,14 +34,15 @@ class Redundancy:
         alive = {name for name, run in live.items() if record.has((name, run))}
         members = sum(record.nodes[name].standing is Standing.MEMBER for name in alive)
         wanted = min(record.replica_count, max(1, members))
-        missing = short = single = under_way = surplus = 0
+        missing = short = single = under_way = surplus = bare = 0
         held = Counter([(entry.in_sync, entry.learners) for entry in record.entries])
         for (in_sync, learners), partitions in held.items():  # few nodes hold all partitions between them
             copies = len(alive.intersection(in_sync))
             missing += partitions * max(0, wanted - copies)
             short += partitions * (copies < wanted)
             single += partitions * (copies == 1)
-            under_way += partitions * len(alive.intersection(learners))
+            bare += partitions * (copies == 0)
+            under_way += partitions * len(alive.intersection(learners)) * (copies > 0)
             surplus += partitions * max(0, copies - wanted)
         return cls(
             replica_count=record.replica_count,
@@ -49,4 +52,5 @@ class Redundancy:
             partitions_single=single,
             under_way=under_way,
             surplus=surplus,
+            partitions_bare=bare,
         )

@@ -29,14 +29,19 @@ def test_a_sound_cluster_is_one_line() -> None:
 
 def test_slots_of_nodes_that_are_gone_are_not_served() -> None:
     """They still are somebody's, as CLUSTER INFO has it: a minority waits for the others to come back."""
-    (line,) = told(cluster_state="fail", cluster_known_nodes="1", cluster_slots_ok="5456")
+    line, why = told(cluster_state="fail", cluster_known_nodes="1", cluster_slots_ok="5456", cluster_lease_held="0")
     assert line == "cluster fail, 1 nodes, 5456 of 16384 slots served"
+    assert why == "this node reaches no majority of the voters: it serves nothing for now"
 
 
 def test_what_a_death_could_cost_is_told() -> None:
     """Copies that are missing, copies that cannot be for want of nodes, nodes that do not answer."""
     assert told(cluster_copies_missing="683")[1:] == ["683 of 2048 copies missing: one more death can lose keys"]
     assert told(cluster_copies_wanted="1")[1:] == ["too few nodes for 2 copies of each key: there are 1"]
+    (bare,) = told(cluster_partitions_without_copy="355")[1:]
+    assert (
+        bare == "355 of 1024 partitions have no living copy: their keys are gone, unless a node comes back that has one"
+    )
     silent = SeenNode("four", "h:1", "suspect", 0)
     assert told(SeenNode("h:2", "h:2", "alive", 0), silent)[1:] == ["no answer from four (h:1)"]
 

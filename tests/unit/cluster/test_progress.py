@@ -72,6 +72,14 @@ def test_nobody_can_tell_while_a_node_that_copies_belong_on_is_dead() -> None:
     assert progress.report(11.0, record(0), None, {"a": 1}).eta_s == math.inf
 
 
+def test_nobody_can_tell_while_there_is_nothing_to_copy_from() -> None:
+    """The node that had it may come back; until then nothing of it is pending."""
+    progress = Progress("a", set())
+    progress.note(10.0, None, record(2), ())
+    orphaned = progress.report(11.0, record(2), BOTH, {"b": 1})
+    assert (orphaned.copies_pending, orphaned.eta_s) == (2, math.inf)
+
+
 def test_what_begins_again_at_once_goes_on() -> None:
     """The copies of the next plan belong to the same rebalancing; those of much later do not."""
     progress = Progress("a", set())

@@ -1,5 +1,6 @@
 """A node without sockets: the real host, its clients, and the command table between them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -7,6 +8,8 @@ from typing import Final
 from respcache.cluster.health import Health
 from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.cluster.progress import Rebalance
+from respcache.cluster.stake import Stake
 from respcache.cluster.topology import NodeView
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Answer
@@ -56,6 +59,20 @@ def view(name: str, slots: tuple[tuple[int, int], ...], *, state: str = "alive",
 ALONE: Final = (view("a", ((0, 16383),), myself=True),)
 
 
+HEALTH: Final = Health(
+    leased=True,
+    unowned=0,
+    voters=3,
+    voters_reached=3,
+    voters_spare=1,
+    splits=False,
+    redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
+    rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
+    stake=Stake(),
+)
+"""A cluster of three in which all is well, and copies are being made."""
+
+
 @dataclass(slots=True, eq=False)
 class Alarm:
     """A call to come; time passes when the test says so."""
@@ -88,7 +105,6 @@ class Front:
         self.asked_of_membership: list[tuple[object, ...]] = []
         self.shutdowns = self.takeovers = 0
         self.health: Health | None = None
-        self.redundancy: Redundancy | None = None
         ledger = Ledger()
         self.host: Final = NodeHost(
             settings=LiveSettings(config or Config(), lambda _config: None, lambda _chosen: None),
@@ -106,7 +122,6 @@ class Front:
             pause=Pauses(
                 sessions=lambda: self.sessions, run=self._rerun, now_s=self._now_s, call_at=self._call_at, ledger=ledger
             ),
-            redundancy=lambda: self.redundancy,
             shut_down=self._shut_down,
             health=lambda: self.health,
             take_over=self._take_over,

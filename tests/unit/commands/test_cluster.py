@@ -1,6 +1,5 @@
 """The slot table as clients see it."""
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,36 +7,20 @@ from typing import Literal
 
 import pytest
 
-from respcache.cluster.health import Health
-from respcache.cluster.ownership.redundancy import Redundancy
-from respcache.cluster.progress import Rebalance
 from respcache.cluster.sealing.rotation import Verb
-from respcache.cluster.stake import Stake
 from respcache.commands.registry import Flags
 from respcache.commands.resolving import resolve
 from respcache.config import Config, ServerConfig
 from respcache.errors import CommandError
 from respcache.pending import Pending
 from respcache.reply import OK, Verbatim
-from unit.commands.front import Front, view
+from unit.commands.front import HEALTH, Front, view
 
 NODES = (
     view("a", ((0, 15), (32, 8191)), myself=True),
     view("b", ((16, 31), (8192, 16383))),
     view("c", (), state="dead"),
     view("d", (), state="left"),
-)
-
-HEALTH = Health(
-    leased=True,
-    unowned=0,
-    voters=3,
-    voters_reached=3,
-    voters_spare=1,
-    splits=False,
-    redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
-    rebalance=Rebalance(10, 30, 4, elapsed_s=59.1, eta_s=19.7, last_duration_s=0.0, last_ended_ago_s=math.inf),
-    stake=Stake(),
 )
 
 

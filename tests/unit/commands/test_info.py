@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.commands.info import OWN, SECTIONS, percentile_us
 from respcache.commands.registry import lookup
 from respcache.config import ClusterConfig, Config, ServerConfig
 from respcache.reply import Verbatim
-from unit.commands.front import NOW_UNIX_MS, Front, view
+from unit.commands.front import HEALTH, NOW_UNIX_MS, Front, view
 
 
 def text(front: Front, *sections: bytes) -> str:
@@ -108,11 +107,11 @@ def test_copies_are_counted_as_the_cluster_has_agreed() -> None:
     front = Front(Config(cluster=ClusterConfig(replica_count=3)))
     assert "cluster_replica_count:3\r\n" in text(front, b"cluster")
     assert "cluster_copies" not in text(front, b"cluster")
-    front.redundancy = Redundancy(
-        replica_count=2, wanted=2, missing=5, partitions_short=5, partitions_single=0, under_way=1, surplus=0
-    )
+    copies = replace(HEALTH.redundancy, missing=5, partitions_bare=3)
+    front.health = replace(HEALTH, redundancy=copies)
     told = set(text(front, b"cluster").split("\r\n"))
     assert {"cluster_replica_count:2", "cluster_copies_wanted:2", "cluster_copies_missing:5"} <= told
+    assert {"cluster_partitions_without_copy:3", "cluster_lease_held:1"} <= told
 
 
 def test_hits_and_misses_are_the_ledgers() -> None:

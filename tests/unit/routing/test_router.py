@@ -61,9 +61,11 @@ def test_orders_that_waited_run_in_the_order_of_their_coming() -> None:
     assert [arrived(reply) for reply in replies] == [b"+OK\r\n", integer(2), bulk(b"12")]
 
 
-@pytest.mark.parametrize(("owner", "text"), [("", b"-CLUSTERDOWN "), ("b", b"-TRYAGAIN ")])
+@pytest.mark.parametrize(
+    ("owner", "text"), [("", b"-CLUSTERDOWN "), ("b", b"-CLUSTERDOWN "), ("a", b"-TRYAGAIN ")], ids=str
+)
 def test_a_wait_ends_with_the_deadline(owner: str, text: bytes) -> None:
-    """Not before, and with an error that says that nothing was done."""
+    """Not before, and with an error that says that nothing was done: nobody has the key, or its owner is changing."""
     street = Street()
     node, client = street.nodes["a"], street.client()
     node.table.primary[partition_of(B)] = owner

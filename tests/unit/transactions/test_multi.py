@@ -215,7 +215,7 @@ def test_watching_waits_for_an_owner() -> None:
     street.cut.add("b")
     street.now += TIMEOUT_S
     street.nodes["a"].router.sweep()
-    assert arrived(reply).startswith(b"-TRYAGAIN")
+    assert arrived(reply).startswith(b"-CLUSTERDOWN")
     assert client.watched == {}
     street.cut.clear()
     client.barrier = None

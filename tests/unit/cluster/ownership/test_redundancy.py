@@ -35,6 +35,18 @@ def test_the_copies_of_the_dead_are_missing_at_once() -> None:
     assert (counted.wanted, counted.missing, counted.partitions_short) == (2, PARTITIONS // 2, PARTITIONS // 2)
 
 
+def test_partitions_without_a_living_copy_are_told_of() -> None:
+    """Nothing is in the making of which there is nothing to be made from."""
+    made = record(["a", "b"], nodes=(A, B))
+    entries = tuple(
+        msgspec.structs.replace(entry, learners=("b",)) if entry.primary == "a" else entry for entry in made.entries
+    )
+    both = Redundancy.of(replace(made, entries=entries), {"a": 1, "b": 1})
+    assert (both.partitions_bare, both.under_way) == (0, PARTITIONS // 2)
+    one = Redundancy.of(replace(made, entries=entries), {"b": 1})
+    assert (one.partitions_bare, one.under_way) == (PARTITIONS // 2, 0)
+
+
 def test_another_life_of_a_node_has_no_copies() -> None:
     """A node that has restarted begins empty."""
     assert Redundancy.of(record(["ab"]), {"a": 1, "b": 2, "c": 1}).missing == PARTITIONS
