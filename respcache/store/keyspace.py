@@ -70,8 +70,11 @@ class Store:
         """Called when a command has deleted all keys of a database, be there any or not."""
 
     def scratch(self) -> "Store":
-        """Make an empty store with as many databases and the same limits, for what is not to be seen yet."""
-        return Store(len(self), ledger=Ledger(limits=self.ledger.limits))
+        """Make an empty store with as many databases and the same limits, for what is not to be seen yet.
+
+        What goes there is freed with what goes here.
+        """
+        return Store(len(self), ledger=Ledger(limits=self.ledger.limits, rubbish=self.ledger.rubbish))
 
     def __len__(self) -> int:
         """Count the databases, used or not."""

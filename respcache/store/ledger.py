@@ -41,7 +41,9 @@ class Ledger:
         "weight_bytes",
     )
 
-    def __init__(self, rng: random.Random | None = None, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, rng: random.Random | None = None, *, limits: Limits | None = None, rubbish: Rubbish | None = None
+    ) -> None:
         self.rng: Final = rng or random.Random(0)  # noqa: S311 # they decide on no secrets
         """The dice of commands such as RANDOMKEY."""
         self.now_unix_ms = 0
@@ -59,7 +61,7 @@ class Ledger:
         """Fields of hashes whose own deadline has passed."""
         self.usage: Final = Usage(self)
         """How keys are used."""
-        self.rubbish: Final = Rubbish()
+        self.rubbish: Final = Rubbish() if rubbish is None else rubbish
         """What is gone, and has yet to be freed."""
         self.limits: Final = limits or Limits()
         """Sizes from which on values take another form."""

@@ -13,6 +13,7 @@ from respcache.routing.locking import Locks
 from respcache.routing.order import Order
 from respcache.store.copies import Copies
 from respcache.store.keyspace import Store
+from respcache.store.rubbish import HUGE
 from respcache.transactions import transaction
 from respcache.transactions.participant import Participant
 from unit.alone import NotedLog
@@ -416,3 +417,19 @@ def test_a_defect_of_the_program_leaves_nothing_locked(monkeypatch: pytest.Monke
 
 def _fail(*_: object) -> None:
     raise MemoryError
+
+
+@pytest.mark.parametrize("words", [(b"SINTER", A, B), (b"SMOVE", A, B, b"1"), (b"RENAME", A, B)])
+def test_what_a_transaction_has_worked_on_is_freed(words: tuple[bytes, ...]) -> None:
+    """Large values bit by bit, as what goes of the node's own keys; the scratch store keeps nothing of them."""
+    street = Street()
+    client = street.client()
+    for key in (A, B):
+        street.ask(client, b"SADD", key, *[b"%d" % number for number in range(2 * HUGE)])
+    node = street.nodes["c"]
+    assert not street.ask(client, *words, node="c").startswith(b"-")
+    rubbish = node.store.ledger.rubbish
+    assert len(rubbish) >= 2 * HUGE
+    rubbish.free(10 * HUGE)
+    assert not rubbish
+    assert not node.router._transactions._copies.store.ledger.rubbish
