@@ -61,6 +61,10 @@ class Pending:
         else:
             self.resolve(reply)
 
+    def held_bytes(self) -> int:
+        """Tell how much is here for the client that it has not been sent."""
+        return 0 if self.wire is None else len(self.wire)
+
     def abandon(self) -> None:
         """Forget who waits: the client is gone."""
         self._listener = self._follower = None

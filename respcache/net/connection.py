@@ -235,8 +235,20 @@ class Connection:
     @property
     def held_bytes(self) -> int:
         """Bytes that are here for the client: of requests that are not run, and of replies that it has not read."""
-        replies = sum([len(reply) for reply in self._queue if isinstance(reply, bytes)])
-        return self._decoder.unfinished_bytes + replies + self._transport.get_write_buffer_size()
+        return self._decoder.unfinished_bytes + self._unread_bytes()
+
+    def _unread_bytes(self) -> int:
+        """Count the bytes of replies that the client has not read: those that wait for others in front of them, too."""
+        ready = sum([len(reply) for reply in self._queue if isinstance(reply, bytes)])
+        pending = {reply for reply in self._queue if isinstance(reply, Pending)}  # one may stand in several places
+        return ready + sum([reply.held_bytes() for reply in pending]) + self._transport.get_write_buffer_size()
+
+    def review(self) -> None:
+        """Take stock of the replies that are here, by whichever way they came. Too many end the connection."""
+        unread = self._unread_bytes() if self._queue or self._paused else 0
+        self.session.unread_bytes = unread
+        if not self._closing and unread > self._server.output_limit_bytes(self.session):
+            self._end_unread()
 
     def push(self, wire: bytes) -> None:
         """Send what the client has not asked for, behind the replies that it waits for.

@@ -138,7 +138,10 @@ class Server:
         return [connection.session for connection in self._connections if not connection.session.killed]
 
     def sweep(self) -> None:
-        """Look after all clients once: idle ones, killed ones, and all together. To be called `hz` times a second."""
+        """Look after all clients once: the idle, the killed, those that are owed too much, and all together.
+
+        To be called `hz` times a second.
+        """
         self.now_unix_s = int(time())
         timeout_s = self.config.timeout_s
         for connection in list(self._connections):
@@ -147,6 +150,8 @@ class Server:
                 connection.end("killed")
             elif timeout_s and not session.is_patient and self.now_unix_s - session.last_active_unix_s > timeout_s:
                 connection.end("idle")
+            else:
+                connection.review()
         if self.config.maxmemory_clients_bytes:
             self._make_room(self.config.maxmemory_clients_bytes)
 

@@ -22,7 +22,7 @@ class Sheaf(Pending):
         waiting --come, the next one--> its reply in `wire` --take--> waiting, or that of the one behind it
     """
 
-    __slots__ = ("_at", "_wires", "database", "deadline_s", "protocol", "requests", "turns", "version")
+    __slots__ = ("_abandoned", "_at", "_wires", "database", "deadline_s", "protocol", "requests", "turns", "version")
 
     def __init__(
         self, turns: Turns, *, database: int, protocol: int, version: tuple[int, int], deadline_s: float
@@ -40,6 +40,8 @@ class Sheaf(Pending):
         """How many replies have been taken."""
         self._wires: Final[dict[int, bytes]] = {}
         """The replies that have come and were not taken, by number."""
+        self._abandoned = False
+        """Whether nobody takes any more."""
 
     def sent(self, request: Sent) -> None:
         """Take note of one more command that is on its way."""
@@ -64,6 +66,8 @@ class Sheaf(Pending):
 
     def come(self, number: int, wire: bytes) -> None:
         """Give the reply to one of them."""
+        if self._abandoned:
+            return
         self._wires[number] = wire
         if self.requests[self._at][0] == number:
             self.resolve(wire)
@@ -74,3 +78,13 @@ class Sheaf(Pending):
         del self._wires[requests[at][0]]
         self._at = at = at + 1
         self.wire = self._wires.get(requests[at][0]) if at < len(requests) else None
+
+    def held_bytes(self) -> int:
+        """Tell how much is here for the client that it has not been sent: all that has come and was not taken."""
+        return sum(map(len, self._wires.values()))
+
+    def abandon(self) -> None:
+        """Forget who waits, and the replies: the client is gone."""
+        super().abandon()
+        self._abandoned = True
+        self._wires.clear()

@@ -124,6 +124,26 @@ def test_those_for_whom_most_is_held_make_room_for_the_others() -> None:
     assert not again[1].closed
 
 
+def test_replies_that_wait_for_one_in_front_of_them_count_as_unread() -> None:
+    """By whichever way they come: beyond the limit for one client its connection ends, and all that was held goes."""
+    limit = 1024 * 1024
+    node = Alone(Config(server=ServerConfig(client_output_buffer_limit_bytes=limit)))
+    narrow = server(node=node)
+    connection, transport = connect(narrow)
+    away = request([b"MGET", b"k", b"l"])
+    connection.data_received(away * 3 + request([b"ECHO", b"x" * 1000]))
+    first, second, third = node.away.waiting
+    second.resolve(b"y" * (limit // 2))
+    narrow.sweep()
+    assert limit // 2 + 1000 < connection.session.unread_bytes < limit // 2 + 1100
+    assert not transport.closed
+    third.resolve(b"z" * (limit // 2))
+    narrow.sweep()
+    assert transport.aborted
+    connection.connection_lost(None)
+    assert (connection.held_bytes, narrow.stats.disconnects["output_limit"]) == (0, 1)
+
+
 def test_without_a_limit_for_all_clients_nobody_is_evicted() -> None:
     """0 stands for none."""
     wide = server()

@@ -57,3 +57,16 @@ def test_partitions_are_those_of_what_was_not_taken() -> None:
     sheaf.come(10, b"x")
     sheaf.take()
     assert sheaf.partitions == {2, 4}
+
+
+def test_nothing_is_kept_for_a_client_that_is_gone() -> None:
+    """Neither what has come by then, nor what is still to come."""
+    sheaf = sheaf_of(3)
+    sheaf.come(11, b"x" * 1000)
+    sheaf.come(10, b"y" * 10)
+    assert sheaf.held_bytes() == 1010
+    sheaf.take()
+    assert sheaf.held_bytes() == 1000
+    sheaf.abandon()
+    sheaf.come(12, b"z" * 1000)
+    assert sheaf.held_bytes() == 0
