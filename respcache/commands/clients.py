@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from respcache.commands.arguments import integer, option
+from respcache.commands.arguments import INT64_MAX, integer, option
 from respcache.commands.connection import DEFAULT_USER, checked_attribute
 from respcache.commands.registry import Flags, command, family
 from respcache.commands.session import Session, Silence
@@ -103,7 +103,8 @@ def client_pause(session: Session, argv: Argv) -> Reply:
         raise CommandError("timeout is not an integer or out of range") from None
     if duration_ms < 0:
         raise CommandError("timeout is negative")
-    session.host.pause.begin(duration_ms, writes_only=mode == b"WRITE")
+    if session.host.now_unix_us() // 1000 + duration_ms <= INT64_MAX:  # in Redis its end would be in the past
+        session.host.pause.begin(duration_ms, writes_only=mode == b"WRITE")
     return OK
 
 

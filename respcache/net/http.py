@@ -182,6 +182,8 @@ class HttpServer:
 
     async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take in some of what a client still sends: closing on it would destroy the answer on its way."""
+        if writer.transport.is_closing():
+            return
         writer.write_eof()
         unread = LINGER_MAX_BYTES
         async with asyncio.timeout(LINGER_TIMEOUT_S):
@@ -191,6 +193,8 @@ class HttpServer:
     async def _write(
         self, writer: asyncio.StreamWriter, response: Response, *, keep_alive: bool, with_body: bool = True
     ) -> None:
+        if writer.transport.is_closing():  # uvloop raises a RuntimeError then
+            raise ConnectionResetError("the client has hung up")
         writer.write(encode(response, keep_alive=keep_alive, with_body=with_body))
         async with asyncio.timeout(self._write_timeout_s):
             await writer.drain()

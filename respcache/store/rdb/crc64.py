@@ -6,8 +6,8 @@ Polynomial 0xad93d23594c935a9, bits reflected, begun at 0 and not inverted at th
 A table takes some 60 ns for each byte, which is too long for large values. But a checksum is the remainder of a
 division by the polynomial, with bits for coefficients and XOR for addition. So a long text is shortened first: its
 front is replaced by itself times the remainder of x^k, moved back by k bits. The distances k are such that this
-remainder has few terms, each of which is one shift of an integer as long as the front. That takes some 8 ns for each
-byte of the text.
+remainder has few terms, each of which is one shift of an integer as long as the front. That takes some 10 ns for each
+byte of the text, which is gone through in blocks.
 """
 
 from bisect import bisect_left
@@ -19,6 +19,8 @@ _TOP: Final = 1 << 63
 """The remainder 1."""
 SHORT_BYTES: Final = 128
 """Length up to which the table is as quick."""
+BLOCK_BYTES: Final = 256 * 1024
+"""What is shortened at once: an integer that fits into a processor's cache. Of 50 MB at once each byte took 30 ns."""
 REST_BITS: Final = 256
 """What a text is shortened to, about."""
 DISTANCES: Final = (
@@ -37,17 +39,6 @@ DISTANCES: Final = (
     414442,
     950722,
     1987720,
-    3814702,
-    8139172,
-    16283645,
-    33244957,
-    66634766,
-    133734596,
-    268032928,
-    536599644,
-    1073460175,
-    2147040260,
-    4294527368,
 )
 """Of up to half a million below each power of 2, those whose remainders have the fewest terms: 13 to 24 of 64."""
 
@@ -90,15 +81,17 @@ _TERMS: Final = [terms(distance) for distance in DISTANCES]
 def crc64(text: bytes) -> int:
     """Give the checksum of a text, a number of 64 bits."""
     remainder = 0
-    for byte in text if len(text) <= SHORT_BYTES else _shortened(text):
-        remainder = _TABLE[(remainder ^ byte) & 0xFF] ^ remainder >> 8
+    for start in range(0, len(text), BLOCK_BYTES):
+        block = text[start : start + BLOCK_BYTES]
+        if len(block) > SHORT_BYTES:  # a remainder counts as the same bits at the front of what follows
+            block, remainder = _shortened(int.from_bytes(block, "little") ^ remainder, 8 * len(block)), 0
+        for byte in block:
+            remainder = _TABLE[(remainder ^ byte) & 0xFF] ^ remainder >> 8
     return remainder
 
 
-def _shortened(text: bytes) -> bytes:
-    """Give a short text with the same checksum."""
-    number = int.from_bytes(text, "little")
-    bits = 8 * len(text)
+def _shortened(number: int, bits: int) -> bytes:
+    """Give a short text with the same checksum as one of so many bits, whose first byte is the lowest of `number`."""
     while bits > REST_BITS:
         # The lower a bit, the higher is its power. What goes is in front of the last `distance` bits, and is so short
         # that none of its terms comes to stand within itself.

@@ -169,3 +169,9 @@ def test_what_was_begun_after_a_pause_ends_with_its_client(paused: Paused) -> No
     waiting.resolve(b"*-1\r\n")
     assert told == []
     assert second.wire is None
+
+
+def test_a_pause_without_an_end_is_none(paused: Paused) -> None:
+    """As in Redis, where the time of its end is beyond 64 bits, and in the past."""
+    assert paused.run(paused.client, b"CLIENT PAUSE 9223372036854775807") == b"+OK\r\n"
+    assert paused.run(paused.client, b"PING") == b"+PONG\r\n"

@@ -192,6 +192,40 @@ def test_a_defect_ends_in_500_and_in_the_log(caplog: pytest.LogCaptureFixture) -
     assert "ZeroDivisionError" in caplog.text
 
 
+class HungUp:
+    """The server's end of a connection whose client is gone, as uvloop has it."""
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.aborted = False
+
+    def is_closing(self) -> bool:
+        """Say that it is gone."""
+        return True
+
+    def write(self, _data: bytes) -> None:
+        """Refuse."""
+        raise RuntimeError("unable to perform operation on a closed transport")
+
+    def abort(self) -> None:
+        """Take note."""
+        self.aborted = True
+
+
+@pytest.mark.parametrize("request_bytes", [b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n" * 2, b"nonsense\r\n"])
+def test_who_has_hung_up_is_answered_no_more(request_bytes: bytes) -> None:
+    """Which is no defect."""
+    gone = HungUp()
+
+    async def main() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(request_bytes)
+        await HttpServer({"/hello": _hello})._serve(reader, gone)  # type: ignore[arg-type] # as much as is needed of one
+
+    asyncio.run(main())
+    assert gone.aborted
+
+
 def test_who_does_not_finish_a_request_is_sent_away() -> None:
     """A head that takes too long is answered with 408."""
     assert status(exchange(b"GET /hello HT", HttpServer({}, head_timeout_s=0.02))) == HTTPStatus.REQUEST_TIMEOUT

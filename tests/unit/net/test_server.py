@@ -132,7 +132,7 @@ def test_replies_that_wait_for_one_in_front_of_them_count_as_unread() -> None:
     connection, transport = connect(narrow)
     away = request([b"MGET", b"k", b"l"])
     connection.data_received(away * 3 + request([b"ECHO", b"x" * 1000]))
-    first, second, third = node.away.waiting
+    _, second, third = node.away.waiting
     second.resolve(b"y" * (limit // 2))
     narrow.sweep()
     assert limit // 2 + 1000 < connection.session.unread_bytes < limit // 2 + 1100
