@@ -1,8 +1,8 @@
 """Commands that put sorted sets together: unions, intersections, differences."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from respcache.commands.arguments import bounded, integer, option
@@ -33,22 +33,42 @@ AGGREGATES: Final[dict[bytes, Callable[[float, float], float]]] = {b"SUM": _sum,
 
 
 @dataclass(slots=True)
-class Inputs:
-    """The sorted sets that a command names, weighted, and its options."""
+class Source:
+    """A set, plain or sorted, as it stands: it may have a million members, and nothing of it is copied."""
 
-    scored: list[Scored]
-    weights: list[float] = field(default_factory=list)
+    found: SortedSet | Set | None
+    weight: float = 1.0
+
+    def __len__(self) -> int:
+        return 0 if self.found is None else len(self.found)
+
+    def score(self, member: bytes) -> float | None:
+        """Give the score of a member times the weight, 1 in a plain set; None if there is no such member."""
+        found = self.found
+        if isinstance(found, SortedSet):
+            score = found.table.get(member)
+            return None if score is None else _product(score, self.weight)
+        return self.weight if found is not None and member in found.table else None
+
+    def items(self) -> Iterator[tuple[bytes, float]]:
+        """Go through the members and their scores, times the weight."""
+        if isinstance(self.found, SortedSet):
+            for member, score in self.found.table.items():
+                yield member, _product(score, self.weight)
+        elif self.found is not None:
+            for member in self.found.table.names:
+                yield member, self.weight
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The sets that a command names, and its options."""
+
+    sources: list[Source]
     aggregate: Callable[[float, float], float] = _sum
     with_scores: bool = False
     limit: int = 0
     """Of ZINTERCARD; 0 for none."""
-
-    def weighted(self, place: int) -> Scored:
-        """Give one input with its scores times its weight."""
-        weight = self.weights[place]
-        if weight == 1:
-            return self.scored[place]
-        return {member: _product(score, weight) for member, score in self.scored[place].items()}
 
 
 @keys_command("ZUNION", arity=-3, flags=_READS, since="6.2.0", keys=COUNTED)
@@ -75,9 +95,7 @@ def zdiff(space: Keyspace, argv: Argv) -> Reply:
 @keys_command("ZINTERCARD", arity=-3, flags=_READS, since="7.0.0", keys=COUNTED)
 def zintercard(space: Keyspace, argv: Argv) -> Reply:
     """Return how many members all of the sorted sets have, counting no further than a limit."""
-    inputs = _inputs(space, argv, 1, weighs=False, shows=False, counts=True)
-    count = len(_intersection(inputs))
-    return min(count, inputs.limit) if inputs.limit else count
+    return len(_intersection(_inputs(space, argv, 1, weighs=False, shows=False, counts=True)))
 
 
 @keys_command("ZUNIONSTORE", arity=-4, flags=_STORES, since="2.0.0", keys=FIRST_AND_COUNTED)
@@ -105,12 +123,13 @@ def _inputs(space: Keyspace, argv: Argv, at: int, *, weighs: bool, shows: bool, 
         raise CommandError(f"at least 1 input key is needed for '{argv[0].decode().lower()}' command")
     if count > len(argv) - at - 1:
         raise SyntaxRefused
-    inputs = Inputs([_scored(space, key) for key in argv[at + 1 : at + 1 + count]], [1.0] * count)
+    inputs = Inputs([Source(_set_of(space, key)) for key in argv[at + 1 : at + 1 + count]])
     words = argv[at + 1 + count :]
     while words:
         word = option(words[0])
         if word == b"WEIGHTS" and weighs and len(words) > count:
-            inputs.weights = [_weight(text) for text in words[1 : count + 1]]
+            for source, text in zip(inputs.sources, words[1 : count + 1], strict=True):
+                source.weight = _weight(text)
             words = words[count + 1 :]
         elif word == b"AGGREGATE" and weighs and len(words) > 1:
             aggregate = AGGREGATES.get(option(words[1]))
@@ -126,15 +145,11 @@ def _inputs(space: Keyspace, argv: Argv, at: int, *, weighs: bool, shows: bool, 
     return inputs
 
 
-def _scored(space: Keyspace, key: bytes) -> Scored:
+def _set_of(space: Keyspace, key: bytes) -> SortedSet | Set | None:
     found = space.at(key).read(key)
-    if found is None:
-        return {}
-    if isinstance(found, Set):
-        return dict.fromkeys(found.table.names, 1.0)
-    if not isinstance(found, SortedSet):
+    if found is not None and not isinstance(found, SortedSet | Set):
         raise WrongType
-    return dict(found.table.items())
+    return found
 
 
 def _weight(text: bytes) -> float:
@@ -151,32 +166,40 @@ def _product(score: float, weight: float) -> float:
 
 def _union(inputs: Inputs) -> Scored:
     together: Scored = {}
-    for place in range(len(inputs.scored)):
-        for member, score in inputs.weighted(place).items():
+    for source in inputs.sources:
+        for member, score in source.items():
             before = together.get(member)
             together[member] = score if before is None else inputs.aggregate(before, score)
     return together
 
 
 def _intersection(inputs: Inputs) -> Scored:
-    order = sorted(range(len(inputs.scored)), key=lambda place: len(inputs.scored[place]))
-    first, *others = [inputs.weighted(place) for place in order]
+    first, *others = sorted(inputs.sources, key=len)
     together: Scored = {}
     for member, score in first.items():
         total = score
         for other in others:
-            further = other.get(member)
+            further = other.score(member)
             if further is None:
                 break
             total = inputs.aggregate(total, further)
         else:
             together[member] = total
+            if len(together) == inputs.limit:
+                break
     return together
 
 
 def _difference(inputs: Inputs) -> Scored:
-    first, *others = inputs.scored
-    return {member: score for member, score in first.items() if not any(member in other for other in others)}
+    first, *others = inputs.sources
+    left: Scored = {}
+    for member, score in first.items():
+        for other in others:
+            if other.score(member) is not None:
+                break
+        else:
+            left[member] = score
+    return left
 
 
 def _ordered(scored: Scored) -> Iterable[tuple[float, bytes]]:
