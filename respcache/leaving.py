@@ -19,6 +19,8 @@ class Losses:
     """Partitions of which no node in reach has such a copy, be there keys or not."""
     at_most: bool = False
     """Whether there are copies in the making: some of these may be whole, and then less is lost."""
+    parting_keys: int = 0
+    """Keys that only nodes have which leave as well: they go with the last of these."""
     paired: int = 0
     """Partitions that have one copy from now on, until others are made."""
     owned: bool = True
@@ -34,9 +36,15 @@ class Losses:
             store.count(alone),
             len(alone),
             at_most=health.stake.learning,
+            parting_keys=store.count(health.stake.parting),
             paired=health.stake.paired,
             owned=health.decides,
         )
+
+    @property
+    def leaves_keys(self) -> bool:
+        """Whether keys are gone with this node, or with the last of those that leave."""
+        return self.keys + self.parting_keys > 0
 
     def __str__(self) -> str:
         parts = []
@@ -46,6 +54,9 @@ class Losses:
             parts.append(f"{most}{are_gone}: of {self.partitions} partitions no other node in reach has a copy")
         elif self.partitions:
             parts.append(f"no other node in reach has a copy of {self.partitions} partitions, which are empty")
+        if self.parting_keys:
+            have = "1 key has" if self.parting_keys == 1 else f"{self.parting_keys} keys have"
+            parts.append(f"{have} copies on nodes only that leave as well, and will be gone with the last of them")
         if self.paired:
             parts.append(f"{self.paired} partitions have one copy for now, until others are made")
         if self.paired and not self.owned:
@@ -66,4 +77,5 @@ def refusal(health: Health | None, store: Store) -> str | None:
         )
     if health.stake.heirs:
         return None
+    gone += store.count(health.stake.parting)
     return f"no other node is there to take its keys over: {gone} keys would be gone. {ANYHOW}"

@@ -143,7 +143,8 @@ class Node:
         """Hand everything over, leave the cluster, stop.
 
         Takes at most `shutdown_timeout_s` and a second; a second call waits for the first.
-        Returns whether all data was handed over in time.
+        Returns whether all data was handed over in time. If no node stays that could take it, there is nobody to hand
+        it over to: the keys are gone then, and the log says how many.
         """
         return await self._stop(drain=True)
 

@@ -81,13 +81,13 @@ class Farewell(Pending):
         self._good: Final = good
         self._mourns: Final = mourns
 
-    def bid(self, *, complete: bool, keys_gone: int = 0, losses: str = "") -> None:
-        """Give the reply; `complete` says whether everything was handed over, `losses` what was not."""
+    def bid(self, *, complete: bool, gone: bool = False, losses: str = "") -> None:
+        """Give the reply; `complete` says whether everything was handed over, `gone` whether keys are, `losses` what."""
         if not complete:
             told = f"-{INCOMPLETE} the node has left, and not everything was handed over in time: {losses}\r\n"
             self.resolve(told.encode())
-        elif keys_gone and self._mourns:
-            self.resolve(f"-{INCOMPLETE} the node has left, and was the last one: {losses}\r\n".encode())
+        elif gone and self._mourns:
+            self.resolve(f"-{INCOMPLETE} the node has left, and nobody stays: {losses}\r\n".encode())
         else:
             self.resolve(self._good)
 

@@ -23,7 +23,7 @@ def leave(address: str, requirepass_file: Path | None, force: bool) -> None:  # 
     """Have the node at ADDRESS (host:port) hand its keys over and leave, and wait until it is gone.
 
     The last node of a cluster, and one that reaches no majority of the voters, refuse while they have keys, unless
-    they get --force.
+    they get --force. Have one leave after the other: of several that leave together the last is not refused.
 
     The exit status is 0 if it has handed over everything, 3 if it is gone and could not do that within its
     shutdown-timeout, or had nobody to hand keys over to, and 1 if it was not asked, refused, or went without a word of

@@ -14,8 +14,10 @@ class Stake:
     """Partitions that it has a copy in sync of."""
     alone: tuple[int, ...] = ()
     """Those of them that no other node in reach has such a copy of: their keys go with the node."""
+    parting: tuple[int, ...] = ()
+    """Those of them that only nodes have such a copy of which leave as well: their keys go with the last of these."""
     paired: int = 0
-    """How many of them have one such copy elsewhere, which is the only one from then on, until others are made."""
+    """How many of them have one such copy on a node that stays, which is the only one until others are made."""
     heirs: bool = False
     """Whether another node in reach stays, and can be given copies."""
     learning: bool = False
@@ -27,13 +29,17 @@ class Stake:
         if not record.has(me):
             return cls()
         others = {life[0] for life in reached if life != me and record.has(life)}
+        heirs = {name for name in others if record.nodes[name].standing is Standing.MEMBER}
         held = [partition for partition, entry in enumerate(record.entries) if me[0] in entry.in_sync]
-        copies = {partition: len(others.intersection(record.entries[partition].in_sync)) for partition in held}
-        alone = [partition for partition in held if not copies[partition]]
+        copies = {partition: len(heirs.intersection(record.entries[partition].in_sync)) for partition in held}
+        bare = [partition for partition in held if not copies[partition]]
+        parting = [partition for partition in bare if not others.isdisjoint(record.entries[partition].in_sync)]
+        alone = sorted(set(bare).difference(parting))
         return cls(
             held=tuple(held),
             alone=tuple(alone),
+            parting=tuple(parting),
             paired=sum(count == 1 for count in copies.values()),
-            heirs=any(record.nodes[name].standing is Standing.MEMBER for name in others),
+            heirs=bool(heirs),
             learning=any(not others.isdisjoint(record.entries[partition].learners) for partition in alone),
         )

@@ -359,7 +359,7 @@ class Runtime:
         self._losses = losses = Losses.of(self.keeper.health(self._loop.time()), self.store)
         if not self.handed_over:
             log.warning("not everything was handed over within %s s: %s", timeout_s, losses)
-        elif losses.keys:
+        elif losses.leaves_keys:
             level = logging.WARNING if self.settings.config.cluster.join or len(self.topology()) > 1 else logging.INFO
             log.log(level, "nobody was left to hand everything over to: %s", losses)
         await self.membership.leave(FAREWELL_S)

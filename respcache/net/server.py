@@ -231,7 +231,7 @@ class Server:
         """
         for connection in list(self._connections):
             if complete is not None and isinstance(connection.session.barrier, Farewell):
-                connection.session.barrier.bid(complete=complete, keys_gone=losses.keys, losses=str(losses))
+                connection.session.barrier.bid(complete=complete, gone=losses.leaves_keys, losses=str(losses))
             self.soon(partial(connection.end, "drain"))  # behind the reply, which goes at the end of this turn
 
     def _refuse(self) -> None:

@@ -34,10 +34,13 @@ def test_a_node_that_is_not_reached_or_has_begun_a_new_life_has_nothing() -> Non
 
 
 def test_a_node_that_leaves_as_well_is_no_heir() -> None:
-    """It still has what it has."""
+    """What only such nodes have goes with the last of them, and a node that was given up counts as one."""
     leaving = [A, structs.replace(B, standing=Standing.LEAVING), structs.replace(C, standing=Standing.GONE)]
     stake = Stake.of(record().with_nodes(leaving), ALL, A.life)
-    assert (stake.alone, stake.heirs) == ((0,), False)
+    assert (stake.alone, stake.parting, stake.paired, stake.heirs) == ((0,), (1, 2), 0, False)
+    leaving[2] = C
+    stake = Stake.of(record().with_nodes(leaving), ALL, A.life)
+    assert (stake.alone, stake.parting, stake.paired, stake.heirs) == ((0,), (1,), 1, True)
 
 
 def test_who_is_not_of_the_record_has_nothing_at_stake() -> None:

@@ -14,7 +14,7 @@ from respcache.reply import OK, Verbatim
 from unit.commands.front import Front
 
 INCOMPLETE: Final = b"-INCOMPLETE the node has left, and not everything was handed over in time: 7 keys are gone\r\n"
-LAST: Final = b"-INCOMPLETE the node has left, and was the last one: 7 keys are gone\r\n"
+LAST: Final = b"-INCOMPLETE the node has left, and nobody stays: 7 keys are gone\r\n"
 
 
 def test_time_is_seconds_and_microseconds() -> None:
@@ -63,7 +63,7 @@ def test_the_last_node_says_what_is_gone_with_it(words: tuple[bytes, ...], told:
     front = Front()
     reply = front.answer(front.client(), *words)
     assert isinstance(reply, Farewell)
-    reply.bid(complete=True, keys_gone=7, losses="7 keys are gone")
+    reply.bid(complete=True, gone=True, losses="7 keys are gone")
     assert reply.wire == told
 
 
