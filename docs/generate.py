@@ -22,7 +22,7 @@ from respcache.cluster.membership import PROFILES, GossipConfig
 from respcache.commands.families import ROWS
 from respcache.commands.registry import Command
 from respcache.metrics import reference
-from respcache.options import OPTIONS
+from respcache.options import OPTIONS, by_key
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"
@@ -278,7 +278,7 @@ def settings_table() -> str:
     for option in OPTIONS:
         if option.section == "gossip":
             values = (f"{getattr(profile, option.field):.4g}" for profile in PROFILES.values())
-            rows.append(f"| `{option.key}` | {' | '.join(values)} | {docs[option.field]} |")
+            rows.append(f"| `{option.key}` | {' | '.join(values)} | {by_key(docs[option.field], 'gossip')} |")
     return "\n".join([*rows, ""])
 
 

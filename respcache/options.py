@@ -295,6 +295,14 @@ def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[st
     return msgspec.convert(sections, Config, from_attributes=True)
 
 
+def by_key(text: str, section: str) -> str:
+    """Have a text name the settings of a section as files and flags do, where it names their fields."""
+    for option in OPTIONS:
+        if option.section == section:
+            text = re.sub(rf"\b{option.field}\b", option.key, text)
+    return text
+
+
 def unknown(what: str, given: str, known: Iterable[str], source: str) -> ConfigError:
     """Make the error for a name that is none, with the nearest one that is."""
     nearest = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)

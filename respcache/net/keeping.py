@@ -13,6 +13,7 @@ from respcache.config import Config
 from respcache.errors import ConfigError
 from respcache.host import NodeHost
 from respcache.net.replicator import Replicator
+from respcache.options import by_key
 from respcache.routing.assurance import Assurance
 from respcache.routing.router import Router
 
@@ -55,7 +56,7 @@ def gossip_profile(config: Config) -> GossipConfig:
     try:
         return dataclasses.replace(PROFILES[environment], **given)
     except ConfigError as reason:
-        raise ConfigError(f"[gossip], with environment = {environment}: {reason}") from None
+        raise ConfigError(f"[gossip], with environment = {environment}: {by_key(str(reason), 'gossip')}") from None
 
 
 def answer_for_copies(host: NodeHost, router: Router, replicator: Replicator) -> None:

@@ -27,7 +27,7 @@ DEFAULT_PORT: Final = 6379
 QUESTION: Final = request([b"CLUSTER", b"MEETINGPOINT"])
 """What is asked; on the RESP port it is an ordinary command, which needs no password."""
 
-FORMS: Final = "host:port, dns:name[:port] or file:path"
+FORMS: Final = "host:port, dns:name[:port] or file:path, with a port from 1 to 65535"
 
 
 @dataclass(frozen=True, slots=True)

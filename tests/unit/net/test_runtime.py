@@ -105,7 +105,7 @@ def test_who_expects_others_without_looking_for_them_is_told(caplog: pytest.LogC
 def test_numbers_of_the_failure_detector_that_contradict_are_refused_at_start() -> None:
     """The sentence says which numbers, why, and which profile the other one is from; no port was taken."""
     contradicting = msgspec.structs.replace(config(), gossip=GossipSettings(probe_timeout_s=0.15))
-    reason = r"\[gossip\], with environment = local: probe_interval_s = 0.2 is below twice probe_timeout_s = 0.15: ind"
+    reason = r"\[gossip\], with environment = local: probe-interval = 0.2 is below twice probe-timeout = 0.15: ind"
     with pytest.raises(ConfigError, match=reason):
         run(nothing, contradicting)
 
