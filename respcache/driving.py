@@ -230,10 +230,9 @@ class Driver:
         holdings.replication.withheld = holdings.copying.still = withheld
         self.wake()
 
-    def is_full(self) -> bool:
-        """Tell whether the effects that copies have yet to be told take as much as they may."""
-        holdings = self.keeper.holdings
-        return holdings.replication.open_bytes > holdings.congestion.bytes_max
+    def untold_bytes(self) -> int:
+        """Tell how much the effects are that copies are still to be told of."""
+        return self.keeper.holdings.replication.open_bytes
 
     def check_lease(self) -> None:
         """Serve nothing more if the lease has ended, though no timer has said so yet."""

@@ -20,7 +20,9 @@ class Losses:
     at_most: bool = False
     """Whether there are copies in the making: some of these may be whole, and then less is lost."""
     parting_keys: int = 0
-    """Keys that only nodes have which leave as well: they go with the last of these."""
+    """Keys that only nodes have which leave as well: they go with the last of these, unless that hands them over."""
+    heirs: bool = False
+    """Whether anybody stays to be given them."""
     paired: int = 0
     """Partitions that have one copy from now on, until others are made."""
     owned: bool = True
@@ -37,13 +39,14 @@ class Losses:
             len(alone),
             at_most=health.stake.learning,
             parting_keys=store.count(health.stake.parting),
+            heirs=health.stake.heirs,
             paired=health.stake.paired,
             owned=health.decides,
         )
 
     @property
     def leaves_keys(self) -> bool:
-        """Whether keys are gone with this node, or with the last of those that leave."""
+        """Whether keys are gone with this node, or may be with the last of those that leave."""
         return self.keys + self.parting_keys > 0
 
     def __str__(self) -> str:
@@ -56,7 +59,8 @@ class Losses:
             parts.append(f"no other node in reach has a copy of {self.partitions} partitions, which are empty")
         if self.parting_keys:
             have = "1 key has" if self.parting_keys == 1 else f"{self.parting_keys} keys have"
-            parts.append(f"{have} copies on nodes only that leave as well, and will be gone with the last of them")
+            lost = "gone unless these hand them over" if self.heirs else "gone with the last of these"
+            parts.append(f"{have} copies only on nodes that leave as well, and will be {lost}")
         if self.paired:
             parts.append(f"{self.paired} partitions have one copy for now, until others are made")
         if self.paired and not self.owned:

@@ -82,7 +82,7 @@ class Farewell(Pending):
         self._mourns: Final = mourns
 
     def bid(self, *, complete: bool, gone: bool = False, losses: str = "") -> None:
-        """Give the reply; `complete`: all was handed over; `gone`: keys are gone all the same; `losses`: what."""
+        """Give the reply; `complete`: all was handed over; `gone`: keys are gone, or may be; `losses`: what."""
         if not complete:
             told = f"-{INCOMPLETE} the node has left, and not everything was handed over in time: {losses}\r\n"
             self.resolve(told.encode())

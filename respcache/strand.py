@@ -48,8 +48,12 @@ class Hold(Protocol):
         """Tell whether a partition stands still, and the work may go on with it."""
 
     @property
-    def is_full(self) -> bool:
-        """Whether what the work has written, and copies have yet to be told, takes as much as it may."""
+    def untold_bytes(self) -> int:
+        """How much has been written of which copies are still to be told: it grows until the work has ended."""
+
+    @property
+    def untold_max_bytes(self) -> int:
+        """How much the work may add to that."""
 
     def lacks_copies(self, numbers: Collection[int]) -> bool:
         """Tell whether any of these partitions has too few copies by now for what the work may have written to it."""

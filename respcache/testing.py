@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
 import pytest
 
-from respcache.errors import NodeClosed, RespcacheError
+from respcache.errors import ConfigError, NodeClosed, RespcacheError
 
 if TYPE_CHECKING:  # a pytest run that uses none of this should not pay for it
     from respcache.config import Config
@@ -311,12 +311,16 @@ def _config(settings: dict[str, Setting]) -> "Config":
         for option in options.OPTIONS
     }
     sections: dict[str, dict[str, Setting]] = {section: {} for section in options.SECTIONS}
-    for name, value in {**DEFAULTS, **settings}.items():
+    chosen = {**DEFAULTS, **settings}
+    for name, value in chosen.items():
         if name not in known:
             raise options.unknown("setting", name, known, "cluster for tests")
         sections[known[name].section][known[name].field] = value
-    for section, kind in options.SECTIONS.items():
-        kind(**sections[section])  # it says in words what is wrong with a value
+    for name, value in chosen.items():
+        try:
+            options.SECTIONS[known[name].section](**{known[name].field: value})  # it says in words what is wrong
+        except ConfigError as problem:
+            raise ConfigError(str(problem).replace(known[name].field, name, 1)) from None
     return msgspec.convert(sections, config.Config)
 
 

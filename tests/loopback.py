@@ -29,7 +29,7 @@ EPHEMERAL_LOWEST: Final = 32_768
 
 
 def free_ports(count: int, candidates: Iterator[int] | None = None) -> list[int]:
-    """Find ports that are free for TCP and UDP and that no other live process was given, each only once."""
+    """Find ports that are free for TCP and UDP and that no other live process was given."""
     found: list[int] = []
     with ExitStack() as held:
         for port in itertools.islice(candidates or _CANDIDATES, _above() - LOWEST):

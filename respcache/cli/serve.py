@@ -30,6 +30,7 @@ LEVELS: Final = {
     "notice": logging.INFO,
     "warning": logging.WARNING,
 }
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 READY: Final = "ready"
 INCOMPLETE: Final = 3
 """The exit status of a node that left keys behind: neither 1, of errors, nor 2, of wrong usage."""
@@ -54,7 +55,7 @@ def serve(config: Path | None, end_with_stdin: bool, **flags: str | None) -> Non
     """Run one node until SIGTERM or Ctrl-C; then it hands its keys over and leaves. A second one ends it at once.
 
     The exit status is 3 if it could not hand over everything within shutdown-timeout.
-    SIGHUP is ignored, as Redis does: a node outlives the terminal that it was started in.
+    SIGHUP is ignored, as by Redis: a node outlives the terminal that it was started in.
 
     Settings come from the file, from variables such as RESPCACHE_SERVER__PORT, and from
     these flags; the later outweigh the earlier. A SIZE is in bytes, or like 100mb and 1gb; a LIST
@@ -112,9 +113,10 @@ async def _serve(settings: Config, *, end_with_stdin: bool) -> bool:
     def stop(number: signal.Signals) -> None:
         log.info("%s: leaving; a second one ends this process at once", number.name)
         node.stopping.set()
-        loop.remove_signal_handler(number)
+        for one in STOPS:
+            loop.remove_signal_handler(one)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         loop.add_signal_handler(number, stop, number)
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -65,10 +65,11 @@ def summary(overview: dict[str, str], nodes: list[SeenNode]) -> list[str]:
     served = f"{overview['cluster_slots_ok']} of 16384 slots served"
     lines = [f"cluster {overview['cluster_state']}, {overview['cluster_known_nodes']} nodes, {served}"]
     copies, wanted = overview.get("cluster_replica_count", "1"), overview.get("cluster_copies_wanted", "1")
-    if overview.get("cluster_lease_held", "1") == "0":
+    is_cut_off = overview.get("cluster_lease_held", "1") == "0"
+    if is_cut_off:
         lines.append(click.style("this node reaches no majority of the voters: it serves nothing for now", fg="red"))
     bare = int(overview.get("cluster_partitions_without_copy", "0"))
-    if bare:
+    if bare and not is_cut_off:  # else the others may have copies
         told = f"{bare} of {PARTITIONS} partitions have no living copy: their keys are gone, unless a node comes back"
         lines.append(click.style(f"{told} that has one", fg="red"))
     missing = int(overview.get("cluster_copies_missing", "0"))

@@ -1,7 +1,6 @@
 """Which partitions take no writes for now: copies have yet to confirm too many, or to get what never holds still."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from respcache.cluster.replication.log import Log, Stream
 from respcache.cluster.replication.pressure import Pressure
@@ -12,7 +11,6 @@ class Congestion:
 
     def __init__(self, peer_bytes_max: int, bytes_max: int, withheld: set[int]) -> None:
         """`withheld` are partitions that are to be left alone besides; it changes in place."""
-        self.bytes_max: Final = bytes_max
         self._withheld = withheld
         self._pressure = Pressure(peer_bytes_max=peer_bytes_max, bytes_max=bytes_max)
         self.partitions: frozenset[int] = frozenset()

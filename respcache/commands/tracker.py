@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 CHANGING_MAX: Final = 1000
-"""Keys that a client is known to be changing; if it sends more without a reply, it may be changing any key."""
+"""Keys that a client is known to be changing; if there are more since all replies were there, it may be any key."""
 
 
 class Tracker:
@@ -57,7 +57,7 @@ class Tracker:
         self.writer: tuple[str, int] | None = None
         """Node and number of the client, by which its own changes are known, if it has `noloop`."""
         self.changing: Final[set[int]] = set()
-        """Hashes of the keys that it may have changed, with `noloop`, since its commands last all had their replies."""
+        """Hashes of the keys that it may be changing, with `noloop`, by commands that have no reply yet."""
         self.caching = False
         """Whether CLIENT CACHING was its last command."""
         self.broken = False

@@ -53,7 +53,7 @@ class OutOfReach(CommandError):
 
 
 class TooMuchWritten(CommandError):
-    """Copies are told of all that a script writes, or of nothing; this one write more was certainly not done."""
+    """Copies are told of all that a script writes, or of nothing; the write that is refused was certainly not done."""
 
     def __init__(self) -> None:
         super().__init__("the script writes more than copies can be told at once (see unacked-limit)")
@@ -149,6 +149,7 @@ class OnData:
         self._undo: Final = undo
         self._afterwards: list[Callable[[], object]] = []
         self._lapsed = False
+        self._untold_before: Final = hold.untold_bytes
         self.declared: Declared | None = None
         """Told when the script reads and writes, if its client caches what it reads."""
         self.database: Final = keyspace.number
@@ -172,7 +173,7 @@ class OnData:
             self._lease.end_lease()
             self._lapsed = True
             self._reached.clear()
-        if row.writes and self._hold.is_full:
+        if row.writes and self._hold.untold_bytes - self._untold_before > self._hold.untold_max_bytes:
             raise TooMuchWritten
         if self.declared is not None:
             self._tell(self.declared, row)

@@ -247,7 +247,10 @@ class Connection:
         """Take stock of the replies that are here, by whichever way they came. Too many end the connection."""
         unread = self._unread_bytes() if self._queue or self._paused else 0
         self.session.unread_bytes = unread
-        if unread and not self._closing and unread > self._server.output_limit_bytes(self.session):
+        if not unread or self._closing:
+            return
+        sent = self._transport.get_write_buffer_size()
+        if unread > self._server.replies_limit_bytes or sent > self._server.output_limit_bytes(self.session):
             self._end_unread()
 
     def push(self, wire: bytes) -> None:

@@ -161,9 +161,9 @@ class Replicator:
         """Keep effects from the copies from now on, or tell them again."""
         self.driver.withhold(withheld)
 
-    def is_full(self) -> bool:
-        """Tell whether the effects that copies have yet to be told take as much as they may."""
-        return self.driver.is_full()
+    def untold_bytes(self) -> int:
+        """Tell how much the effects are that copies are still to be told of."""
+        return self.driver.untold_bytes()
 
     def wake(self) -> None:
         """Send effects and acks at the end of this turn of the event loop, or soon after."""

@@ -205,6 +205,11 @@ class Server:
             for connection in self._connections
         )
 
+    @property
+    def replies_limit_bytes(self) -> int:
+        """How much of what a client has asked for may wait for it."""
+        return self.config.client_output_buffer_limit_bytes
+
     def output_limit_bytes(self, session: Session) -> int:
         """Tell how much a client may leave unread: it depends on whether it is sent what it did not ask for."""
         config = self.config

@@ -163,8 +163,8 @@ class Peers(Protocol):
     def withhold(self, withheld: bool, /) -> None:  # noqa: FBT001 # the one thing that there is to say
         """Keep effects from the copies from now on, in order, or tell them again."""
 
-    def is_full(self) -> bool:
-        """Tell whether the effects that copies have yet to be told take as much as they may."""
+    def untold_bytes(self) -> int:
+        """Tell how much the effects are that copies are still to be told of."""
 
     def wake(self) -> None:
         """See to it that frames are sent at the end of this turn of the event loop, or soon after."""

@@ -91,7 +91,7 @@ class Router:
         self._participant: Final = Participant(store, locks, copies)
         self._backlog: Final = Backlog(bytes_max=backlog_max_bytes, databases=len(store))
         self._scripts: Final = scripts
-        still = partial(Standstill, store, locks, peers, over=self._script_ended)
+        still = partial(Standstill, store, locks, peers, untold_max_bytes=backlog_max_bytes, over=self._script_ended)
         self.alone: Final[Hold] = still(on_data=True)
         """What stands still for scripts on the data of this node, while they rest."""
         aside = still(on_data=False)

@@ -86,5 +86,5 @@ class Sheaf(Pending):
     def abandon(self) -> None:
         """Forget who waits, and the replies: the client is gone."""
         super().abandon()
-        self._abandoned = True
+        self._abandoned, self.wire = True, None
         self._wires.clear()

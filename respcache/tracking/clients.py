@@ -54,7 +54,8 @@ class Clients:
         """By partition."""
         self._own: Final[dict[bytes, dict[int, bool]]] = {}
         """Who of these, wanting not to hear of own changes, has sent a command that may change the key; and whether
-        it has read the key at a time when such a command was not answered yet: that counts as a change by others."""
+        it has read the key behind such a command, or while one was not answered yet: then the change counts as one by
+        others."""
         self._pushes: dict[Session, list[bytes]] = {}
         """What is to be sent, by the connection that it is sent over."""
         self.sent = 0
@@ -112,7 +113,9 @@ class Clients:
         elif session.client_id not in ids:
             ids.add(session.client_id)
             self.items += 1
-        if (key in self._own and session.client_id in self._own[key]) or _is_changing(session, key):
+        changing = _changing(session)
+        is_changing = hash(key) in changing or len(changing) == CHANGING_MAX
+        if is_changing or (key in self._own and session.client_id in self._own[key]):
             self._own.setdefault(key, {})[session.client_id] = True
         return ids is None
 
@@ -121,12 +124,9 @@ class Clients:
         ids = self._cached.get(key)
         if ids == session.client_id or (isinstance(ids, set) and session.client_id in ids):
             self._own.setdefault(key, {}).setdefault(session.client_id, False)
-        if session.tracker is not None:
-            changing = session.tracker.changing
-            if not _is_waiting(session):
-                changing.clear()
-            if len(changing) < CHANGING_MAX:
-                changing.add(hash(key))
+        changing = _changing(session)
+        if len(changing) < CHANGING_MAX:
+            changing.add(hash(key))
 
     def oldest(self, keys_max: int) -> list[bytes]:
         """List the keys that have to go if there are to be no more than that; 0 is no limit."""
@@ -219,18 +219,18 @@ class Clients:
         self._pushes.setdefault(session, []).append(wire)
 
 
-def _is_changing(session: Session, key: bytes) -> bool:
-    """Tell whether a client that reads a key may have changed it by a command that has no reply yet.
+def _changing(session: Session) -> set[int]:
+    """Give the hashes of the keys that a client may be changing by commands that have no reply yet.
 
-    To the owner it may seem then that it has read the key first.
+    Of a key among them that it reads it may seem to the owner that it was read first: reads are announced before what
+    is in front of them is run, be it on its way to another node, or between MULTI and EXEC.
     """
-    changing = () if session.tracker is None else session.tracker.changing
-    return _is_waiting(session) and (hash(key) in changing or len(changing) == CHANGING_MAX)
-
-
-def _is_waiting(session: Session) -> bool:
-    """Tell whether commands of a client have no reply yet."""
-    return session.turns is not None and session.turns.under_way > 0
+    tracker = session.tracker
+    if tracker is None:
+        return set()
+    if session.queue is None and (session.turns is None or not session.turns.under_way):
+        tracker.changing.clear()
+    return tracker.changing
 
 
 def _array(keys: Sequence[bytes]) -> bytes:

@@ -28,6 +28,7 @@ class Standstill:
         locks: Locks,
         peers: Peers,
         *,
+        untold_max_bytes: int,
         on_data: bool,
         over: Callable[[], None],
     ) -> None:
@@ -36,6 +37,8 @@ class Standstill:
         self._locks: Final = locks
         self._on_data: Final = on_data
         self._peers: Final = peers
+        self.untold_max_bytes: Final = untold_max_bytes
+        """How much the work may write of which copies are still to be told."""
         self._over: Final = over
         self._work: Ambience = (0, None)
         self._others: Ambience = (0, None)
@@ -50,9 +53,9 @@ class Standstill:
         return self._locks.seized(number)
 
     @property
-    def is_full(self) -> bool:
-        """Whether what the work has written, and copies have yet to be told, takes as much as it may."""
-        return self._peers.is_full()
+    def untold_bytes(self) -> int:
+        """How much has been written of which copies are still to be told: it grows until the work has ended."""
+        return self._peers.untold_bytes()
 
     def lacks_copies(self, numbers: Collection[int]) -> bool:
         """Tell whether any of these partitions has too few copies by now for what the work may have written to it."""

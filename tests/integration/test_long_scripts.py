@@ -84,7 +84,7 @@ async def test_a_node_goes_on_while_a_script_runs_for_long() -> None:
 
 async def test_errors_of_what_waits_for_a_script_are_counted() -> None:
     """As are those of all commands: under what the client sent, and by their codes."""
-    async with Cluster(nodes=2) as cluster:
+    async with Cluster(nodes=2, lua_time_limit_ms=60_000) as cluster:
         nodes = cluster.members()
         busy = owner(nodes, KEY.encode())
         async with clients([busy, busy]) as (one, other):

@@ -79,6 +79,7 @@ async def test_settings_reach_the_nodes() -> None:
             ({"enabled": False}, "unknown setting enabled; did you mean http_enabled"),
             ({"replica_count": 9}, "replica_count = 9: must be a whole number from 1 to 7"),
             ({"quorum": "x"}, "quorum = 'x': must be one of"),
+            ({"http_port": -1}, "^http_port = -1: must be"),
         ):
             with pytest.raises(ConfigError, match=told):
                 await cluster.add_member(**settings)

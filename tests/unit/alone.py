@@ -36,7 +36,8 @@ class Unheld:
     """Nothing stands still for scripts."""
 
     is_intact = True
-    is_full = False
+    untold_bytes = 0
+    untold_max_bytes = 1024
 
     def has(self, _number: int) -> bool:
         """Lock nothing."""

@@ -101,7 +101,9 @@ class Neighbour:
         self.sharing: Final = Sharing(name, self.scripts, now_unix_ms=lambda: int(street.now * 1000))
         self.sharing.send = lambda node, body: street.nodes[node].sharing.receive(name, body)
         self.front.host.catalogue = Catalogue(self.scripts, self.sharing)
-        self.withheld = self.full = False
+        self.withheld = False
+        self.untold = self.untold_more = 0
+        """What copies are still to be told of, and how much is added to it from one look to the next."""
         self._street: Final = street
         self.unanswered: Final[list[Question]] = []
         """What was asked of others."""
@@ -157,9 +159,10 @@ class Neighbour:
         """Note whether effects are kept from the copies."""
         self.withheld = withheld
 
-    def is_full(self) -> bool:
-        """Tell what the test says."""
-        return self.full
+    def untold_bytes(self) -> int:
+        """Tell what the test says; no less the next time."""
+        self.untold += self.untold_more
+        return self.untold
 
     def wake(self) -> None:
         """Nothing is sent here."""

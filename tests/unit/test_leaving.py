@@ -81,7 +81,9 @@ def test_what_is_gone_and_what_has_one_copy_are_told_apart() -> None:
     assert "up to 2 keys are gone" in learning
     leaving = Losses.of(health(Stake(HELD, (), parting=HELD[:1])), filled())
     assert (leaving.keys, leaving.parting_keys, leaving.leaves_keys) == (0, 2, True)
-    assert str(leaving).startswith("2 keys have copies on nodes only that leave as well")
+    assert str(leaving).startswith("2 keys have copies only on nodes that leave as well, and will be gone with")
+    inherited = Losses.of(health(Stake(HELD, (), parting=HELD[:1], heirs=True)), filled())
+    assert "will be gone unless these hand them over" in str(inherited)
     empty = str(Losses.of(health(Stake(HELD, HELD)), Store()))
     assert empty == "no other node in reach has a copy of 2 partitions, which are empty"
     assert str(Losses.of(None, filled())) == "all keys have copies elsewhere"

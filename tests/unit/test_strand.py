@@ -15,7 +15,8 @@ class Held:
     """Notes when it is told to stand still."""
 
     is_intact = True
-    is_full = False
+    untold_bytes = 0
+    untold_max_bytes = 1024
 
     def __init__(self) -> None:
         self.told: Final[list[str]] = []

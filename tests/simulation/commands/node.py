@@ -432,9 +432,9 @@ class CommandNode:
         """Keep effects from the copies, or tell them again."""
         self.driver.withhold(withheld)
 
-    def is_full(self) -> bool:
-        """Tell whether too many effects are kept from the copies."""
-        return self.driver.is_full()
+    def untold_bytes(self) -> int:
+        """Tell how much the effects are that copies are still to be told of."""
+        return self.driver.untold_bytes()
 
     def wake(self) -> None:
         """Send effects at the end of this turn."""

@@ -73,7 +73,7 @@ def test_nobody_can_tell_while_a_node_that_copies_belong_on_is_dead() -> None:
 
 
 def test_nobody_can_tell_while_there_is_nothing_to_copy_from() -> None:
-    """The node that had it may come back; until then nothing of it is pending."""
+    """The node that had it may come back; until then no more of it is pending than was begun."""
     progress = Progress("a", set())
     progress.note(10.0, None, record(2), ())
     orphaned = progress.report(11.0, record(2), BOTH, {"b": 1})

@@ -11,7 +11,7 @@ from respcache.cluster.ownership.slots import PARTITIONS, partition_of
 from respcache.pubsub.audience import Kind
 from respcache.resp.encode import bulk, encode, integer
 from respcache.store.copies import StoredKey
-from unit.neighbours import NAMES, Neighbour, Street, key_of
+from unit.neighbours import BACKLOG_BYTES, NAMES, Neighbour, Street, key_of
 from unit.town import Town, popped
 
 A, B, C = (key_of(name) for name in NAMES)
@@ -327,10 +327,11 @@ def test_a_script_that_has_written_too_much_writes_no_more() -> None:
     client = street.client()
     owner = street.nodes["a"]
     write = b"return {redis.call('SET', KEYS[1], 1), redis.pcall('GET', KEYS[1])}"
-    owner.full = True
+    owner.untold = 10**12  # by others, before
+    owner.untold_more = BACKLOG_BYTES + 1
     refused = street.ask(client, b"EVAL", write, b"1", A)
     assert refused.startswith(b"-ERR the script writes more than copies can be told at once (see unacked-limit)")
     read = b"return {redis.pcall('SET', KEYS[1], 1).err, redis.call('EXISTS', KEYS[1])}"
     assert street.ask(client, b"EVAL", read, b"1", A).endswith(b":0\r\n")
-    owner.full = False
+    owner.untold_more = 0
     assert street.ask(client, b"EVAL", write, b"1", A) == b"*2\r\n+OK\r\n$1\r\n1\r\n"

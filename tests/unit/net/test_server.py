@@ -144,6 +144,21 @@ def test_replies_that_wait_for_one_in_front_of_them_count_as_unread() -> None:
     assert (connection.held_bytes, narrow.stats.disconnects["output_limit"]) == (0, 1)
 
 
+def test_who_listens_may_have_asked_for_more_than_it_may_leave_unread() -> None:
+    """Replies that wait for one in front of them are none that it does not read."""
+    node = Alone(Config(server=ServerConfig(pubsub_output_buffer_limit_bytes=1024 * 1024)))
+    lenient = server(node=node)
+    connection, transport = connect(lenient)
+    connection.session.protocol = 3
+    connection.data_received(request([b"SUBSCRIBE", b"news"]) + request([b"MGET", b"k", b"l"]) * 2)
+    node.away.waiting[1].resolve(b"y" * 2 * 1024 * 1024)
+    lenient.sweep()
+    assert not transport.closed
+    transport.unsent_bytes = 2 * 1024 * 1024
+    lenient.sweep()
+    assert transport.aborted
+
+
 def test_without_a_limit_for_all_clients_nobody_is_evicted() -> None:
     """0 stands for none."""
     wide = server()

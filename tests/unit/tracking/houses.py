@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from respcache.cluster.ownership.slots import PARTITIONS
+from respcache.commands.queue import Queue
 from respcache.commands.registry import lookup
 from respcache.commands.session import Session
 from respcache.commands.tracker import Tracker
@@ -116,6 +117,20 @@ class Client:
         assert row is not None
         assert self.session.tracker is not None
         self._house.tracking.before(self.session, self.session.tracker, row, list(words))
+        self._house.tracking.after()
+
+    def execute(self, *calls: tuple[bytes, ...]) -> None:
+        """Say that it runs a transaction."""
+        rows = [(lookup(words[0]), list(words)) for words in calls]
+        row = lookup(b"EXEC")
+        assert row is not None
+        assert self.session.tracker is not None
+        self.session.queue = Queue(len(rows) * 1000)
+        for queued, words in rows:
+            assert queued is not None
+            self.session.queue.add(queued, words)
+        self._house.tracking.before(self.session, self.session.tracker, row, [b"EXEC"])
+        self.session.queue = None
         self._house.tracking.after()
 
     @property

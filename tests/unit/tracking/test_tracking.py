@@ -185,6 +185,22 @@ def test_a_read_that_overtakes_an_own_change_does_not_cost_later_messages(others
     assert client.heard == b""
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_what_a_transaction_reads_behind_its_own_change_is_told_of(name: str) -> None:
+    """All that is between MULTI and EXEC is announced before anything of it is run."""
+    houses = Houses()
+    house = houses.a if name == "a" else houses.b
+    client = house.client(Tracker(noloop=True))
+    houses.settle()
+    own = [(b"SET", b"k", b"1"), (b"SET", b"l", b"1"), (b"GET", b"k"), (b"SET", b"k", b"2", b"NX")]
+    client.execute(*own)
+    houses.settle()
+    for words in own:
+        houses.a.write(*words, writer=client.session.tracker)
+    houses.settle()
+    assert client.heard == told(b"k")
+
+
 @pytest.mark.parametrize("keys_max", [1, 2, 1000])
 def test_the_oldest_keys_are_invalidated_when_there_are_too_many(keys_max: int) -> None:
     """On the side of the owner and on that of the client; no table grows beyond the limit."""

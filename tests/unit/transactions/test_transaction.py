@@ -432,4 +432,3 @@ def test_what_a_transaction_has_worked_on_is_freed(words: tuple[bytes, ...]) -> 
     assert len(rubbish) >= 2 * HUGE
     rubbish.free(10 * HUGE)
     assert not rubbish
-    assert not node.router._transactions._copies.store.ledger.rubbish
