@@ -266,9 +266,12 @@ def _cluster(host: Host) -> Fields:
     served = sum(len(partition.values) for space in host.store.used() for partition in space.served())
     held = sum(len(partition.values) for space in host.store.used() for partition in space.partitions)
     name = next((node.name for node in host.topology() if node.myself), host.config.cluster.name)
-    health, copies, replica_count = host.health(), Fields(), host.config.cluster.replica_count
+    health = host.health()
+    replica_count = host.config.cluster.replica_count
+    copies: Fields = {}
     if health is not None:
-        redundancy, replica_count = health.redundancy, health.redundancy.replica_count
+        redundancy = health.redundancy
+        replica_count = redundancy.replica_count
         copies = {
             "cluster_copies_wanted": redundancy.wanted,
             "cluster_copies_missing": redundancy.missing,

@@ -68,7 +68,7 @@ class Executor:
         self._strand: Final = scripts.strand
         self._stats: Final = stats
         self._router: Final = router
-        self.runner: Final = Runner(scripts, store, self, hold=router.alone, owns_all=router.owns_all)
+        self.runner: Final = Runner(scripts, store, self, hold=router.alone, owns_all=router.owns_all, stats=stats)
         self.slow: Final = SlowCommands(stats)
         """Told of the commands that take long."""
         self.relayed: Final = Relayed(store, self.slow, set_out=self._set_out)

@@ -22,6 +22,7 @@ from respcache.errors import ClusterDown, CommandError
 from respcache.glob import matcher
 from respcache.monitors import SCRIPT, Monitors
 from respcache.reply import Reply
+from respcache.stats import Stats
 from respcache.store.copies import StoredKey, entry_effect
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log
@@ -132,6 +133,7 @@ class OnData:
         whole: Callable[[], bool],
         undo: Undo | None,
         monitors: Monitors | None,
+        stats: Stats,
     ) -> None:
         """`reached` has the partitions of the declared keys, and of all that is run as one with this script.
 
@@ -144,6 +146,7 @@ class OnData:
         self._store: Final = keyspace.store
         self._whole: Final = whole
         self._monitors: Final = monitors
+        self._stats: Final = stats
         self._reached: Final = reached
         self._declared: Final = frozenset(reached) if undo is not None else frozenset()
         self._undo: Final = undo
@@ -174,6 +177,7 @@ class OnData:
             self._lapsed = True
             self._reached.clear()
         if row.writes and self._hold.untold_bytes - self._untold_before > self._hold.untold_max_bytes:
+            self._stats.writes_rejected["unacked"] += 1
             raise TooMuchWritten
         if self.declared is not None:
             self._tell(self.declared, row)

@@ -12,6 +12,7 @@ from respcache.errors import CommandError, Uncertain
 from respcache.monitors import Monitors
 from respcache.reply import Reply
 from respcache.resp.encode import encode, error
+from respcache.stats import Stats
 from respcache.store.keyspace import Keyspace, Store
 from respcache.store.partition import Argv, Log
 from respcache.strand import Hold
@@ -29,6 +30,7 @@ class Runner:
         *,
         hold: Hold,
         owns_all: Callable[[], bool],
+        stats: Stats,
     ) -> None:
         """`hold` has what is locked for a script that rests; `owns_all` tells whether this node has all keys."""
         self._scripts: Final = scripts
@@ -36,6 +38,7 @@ class Runner:
         self._lease: Final = lease
         self._hold: Final = hold
         self._owns_all: Final = owns_all
+        self._stats: Final = stats
         self.declared: Declared | None = None
         """Told when the next script reads and writes."""
         self.monitors: Monitors | None = None
@@ -132,6 +135,7 @@ class Runner:
             whole=self._owns_all,
             undo=undo,
             monitors=self.monitors,
+            stats=self._stats,
         )
 
     def part(self, row: Command, argv: Argv, ground: OnData) -> tuple[Reply, list[Log]]:

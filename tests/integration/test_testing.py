@@ -228,13 +228,14 @@ def test_local_clusters_run_side_by_side() -> None:
 
 def test_a_cluster_that_does_not_run_says_so() -> None:
     """Before its start and after its end, at once, and with nothing left that was to be done."""
+    told = "has not been started yet, or has been shut down"
     cluster = LocalCluster(nodes=1)
-    with pytest.raises(NodeClosed, match="has not been started yet"):
+    with pytest.raises(NodeClosed, match=told):
         cluster.add_member()
     with cluster:
-        pass
+        cluster.wait_for_convergence()
     for work in (cluster.add_member, cluster.wait_for_convergence, lambda: cluster.kill(0)):
-        with pytest.raises(NodeClosed, match="has been shut down"):
+        with pytest.raises(NodeClosed, match=told):
             work()
 
 

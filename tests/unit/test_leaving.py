@@ -1,17 +1,16 @@
 """What goes with a node that leaves, in words."""
 
-import math
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from respcache.cluster.health import Health
-from respcache.cluster.ownership.redundancy import Redundancy
 from respcache.cluster.ownership.slots import partition_of
-from respcache.cluster.progress import Rebalance
 from respcache.cluster.stake import Stake
 from respcache.leaving import Losses, refusal
 from respcache.store.keyspace import Store
+from unit.commands.front import HEALTH
 
 ALONE, SHARED = b"a", b"b"
 HELD: Final = (partition_of(ALONE), partition_of(SHARED))
@@ -19,17 +18,7 @@ HELD: Final = (partition_of(ALONE), partition_of(SHARED))
 
 def health(stake: Stake, *, leased: bool = True, voters_spare: int = 1) -> Health:
     """Describe a cluster of three, as one node sees it."""
-    return Health(
-        leased=leased,
-        unowned=0,
-        voters=3,
-        voters_reached=3,
-        voters_spare=voters_spare,
-        splits=False,
-        redundancy=Redundancy(2, 2, missing=0, partitions_short=0, partitions_single=0, under_way=0, surplus=0),
-        rebalance=Rebalance(0, 0, 0, elapsed_s=0.0, eta_s=0.0, last_duration_s=0.0, last_ended_ago_s=math.inf),
-        stake=stake,
-    )
+    return replace(HEALTH, leased=leased, voters_spare=voters_spare, stake=stake)
 
 
 def filled() -> Store:

@@ -333,5 +333,6 @@ def test_a_script_that_has_written_too_much_writes_no_more() -> None:
     assert refused.startswith(b"-ERR the script writes more than copies can be told at once (see unacked-limit)")
     read = b"return {redis.pcall('SET', KEYS[1], 1).err, redis.call('EXISTS', KEYS[1])}"
     assert street.ask(client, b"EVAL", read, b"1", A).endswith(b":0\r\n")
+    assert owner.stats.writes_rejected["unacked"] == 2
     owner.untold_more = 0
     assert street.ask(client, b"EVAL", write, b"1", A) == b"*2\r\n+OK\r\n$1\r\n1\r\n"
